@@ -1,0 +1,7 @@
+"""Model definitions, partitions and the calendar: the foundation every stage reads."""
+
+from evergreen.definition.calendar import Calendar, Period
+from evergreen.definition.load import list_models, load_definition
+from evergreen.definition.model import ModelDefinition
+
+__all__ = ["Calendar", "ModelDefinition", "Period", "list_models", "load_definition"]

@@ -1,0 +1,247 @@
+"""The schema of `include/models/<name>/model.yaml`.
+
+Every threshold has a default that holds without tuning. Settings are frozen and unknown fields are refused, so a
+misspelt field is an error with its line and never a silently missing guard.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from evergreen.definition.calendar import Calendar, Unit
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+ColumnType = Literal["string", "integer", "float", "boolean", "timestamp"]
+TableName = Literal["inputs", "labels"]
+Task = Literal["binary", "regression"]
+Loss = Literal["brier", "log_loss", "absolute_error", "squared_error"]
+LOSSES: dict[Task, tuple[Loss, ...]] = {
+    "binary": ("brier", "log_loss"),
+    "regression": ("squared_error", "absolute_error"),
+}
+
+
+class Section(BaseModel):
+    """A part of a definition: frozen, and closed to unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class CalendarSection(Section):
+    """Which partitions exist."""
+
+    period: Unit = "week"
+    start: dt.date
+    """First partition's first day."""
+    end: dt.date | None = None
+    """Last partition's first day; leave it out for a feed that goes on."""
+
+    def build(self) -> Calendar:
+        """The calendar of these settings."""
+        return Calendar(self.period, self.start, self.end)
+
+    @model_validator(mode="after")
+    def _aligned(self) -> Self:
+        calendar = self.build()
+        for name in ("start", "end"):
+            day = getattr(self, name)
+            if day is not None and calendar.first_day(day) != day:
+                raise ValueError(f"{name} {day} is not the first day of a {self.period}; try {calendar.key_of(day)}")
+        if self.end is not None and self.end < self.start:
+            raise ValueError(f"end {self.end} lies before start {self.start}")
+        return self
+
+
+class TableSection(Section):
+    """One table of a feed."""
+
+    columns: dict[str, ColumnType] = Field(min_length=1)
+    """Type of each column; a landed table must have all of them and may have more, which are not read."""
+
+
+class FeedSection(Section):
+    """What lands, and when."""
+
+    name: Name
+    """Folder below the landing zone: landing/<feed>/<partition key>/<table>.parquet."""
+    entity: str
+    """Column that identifies a row; in both tables, unique within a partition."""
+    event_time: str
+    """Timestamp column, in both tables, that lies within the partition's period."""
+    label_delay: int = Field(default=1, ge=0, le=366)
+    """Periods between the end of a partition and the landing of its labels."""
+    grace: dt.timedelta = dt.timedelta(hours=24)
+    """How long after it was due a partition is waited for."""
+    tables: dict[TableName, TableSection]
+    source: Name | None = None
+    """Simulator that `evergreen feed land` takes real rows from; none where a producer lands the feed."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        for name in ("inputs", "labels"):
+            table = self.tables.get(name)
+            if table is None:
+                raise ValueError(f"tables.{name} is missing: a feed has the tables inputs and labels")
+            for column in (self.entity, self.event_time):
+                if column not in table.columns:
+                    raise ValueError(f"tables.{name}.columns lacks {column!r}, the feed's entity or event_time")
+        if self.tables["inputs"].columns[self.event_time] != "timestamp":
+            raise ValueError(f"event_time column {self.event_time!r} must have type timestamp")
+        return self
+
+
+class FeaturesSection(Section):
+    """What `features.py` builds."""
+
+    numeric: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = ()
+    look_back: int = Field(default=4, ge=0, le=53)
+    """Label partitions that the features of a partition look back on."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All feature columns, numeric first, in the order the model reads them."""
+        return self.numeric + self.categorical
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if not self.columns:
+            raise ValueError("name at least one numeric or categorical feature")
+        twice = {c for c in self.columns if self.columns.count(c) > 1}
+        if twice:
+            raise ValueError(f"features named twice: {', '.join(sorted(twice))}")
+        return self
+
+
+class TrainingSection(Section):
+    """How a challenger is made."""
+
+    window: int = Field(default=8, ge=2, le=520)
+    """Labelled partitions a challenger is fitted on (those of the gate's holdout come on top)."""
+    validation: int = Field(default=2, ge=1)
+    """The window's newest partitions, on which tuning is judged."""
+    min_rows: int = Field(default=1000, ge=50)
+    candidates: tuple[Literal["linear", "boosted"], ...] = ("linear", "boosted")
+    trials: int = Field(default=4, ge=1, le=500)
+    """Optuna trials for each candidate."""
+    seed: int = Field(default=20130107, ge=0, lt=2**32)
+    trusted_types: tuple[str, ...] = ("sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",)
+    """Types beyond skops' own list that a saved model may hold; loading refuses all others."""
+
+    @model_validator(mode="after")
+    def _split(self) -> Self:
+        if self.validation >= self.window:
+            raise ValueError(f"validation ({self.validation}) must be smaller than window ({self.window})")
+        return self
+
+
+class GateSection(Section):
+    """What a challenger must show before it is promoted."""
+
+    loss: Loss | None = None
+    """Default: brier for binary, squared_error for regression."""
+    holdout: int = Field(default=2, ge=1, le=53)
+    """Newest labelled partitions, which neither champion nor challenger was trained on."""
+    cluster: str | None = None
+    """Inputs column whose values fail together (a date); default: the UTC day of event_time."""
+    alpha: float = Field(default=0.01, gt=0, le=0.2)
+    """Chance of promoting a challenger that is no better, at one look."""
+    margin: float = Field(default=0.0, ge=0, lt=0.5)
+    """Relative loss a challenger may be worse by where the champion is proven harmed (non-inferiority)."""
+    slices: tuple[str, ...] = ()
+    """Feature or inputs columns on whose values a challenger must not be much worse."""
+    slice_margin: float = Field(default=0.05, ge=0, lt=1)
+    """Relative loss a slice may be worse by."""
+    slice_min_rows: int = Field(default=200, ge=30)
+    calibration_margin: float = Field(default=0.02, ge=0, lt=1)
+    """Expected calibration error a challenger may be worse by (binary only)."""
+    max_latency_ms: float = Field(default=50.0, gt=0)
+    """Milliseconds for a prediction of 1,000 rows."""
+    approval: Literal["never", "borderline", "always"] = "never"
+    approval_timeout: dt.timedelta = dt.timedelta(hours=24)
+
+
+class MonitoringSection(Section):
+    """What is watched, and what is done about it."""
+
+    share_alpha: float = Field(default=0.05, gt=0, lt=0.5)
+    """Chance that a check of a batch without drift raises an input-drift alarm, over all columns together."""
+    min_effect: float = Field(default=0.1, ge=0, lt=1)
+    """Effect size below which a column's drift is not reported, however certain."""
+    harm_alpha: float = Field(default=0.05, gt=0, lt=0.5)
+    """Chance of a harm alarm over the life of a champion that is as good as it was."""
+    harm_margin: float = Field(default=0.1, ge=0, lt=2)
+    """Relative rise of the realised loss over the champion's own at promotion that counts as harm."""
+    cool_down: int = Field(default=3, ge=0)
+    """Partitions that must pass between two retrains."""
+    min_new_rows: int = Field(default=1000, ge=0)
+    """Labelled rows that must have landed since the champion's training."""
+    max_age: int = Field(default=26, ge=1)
+    """Partitions after which a champion is retrained whatever it does."""
+    persistence: int = Field(default=2, ge=1)
+    """Checks in a row that must see input drift before it alone asks for a retrain."""
+
+
+class AlertsSection(Section):
+    """Who is told."""
+
+    to: tuple[str, ...] = Field(min_length=1)
+    runbooks: str | None = None
+    """Base address of the runbook pages that mails link to; default: the pages this deployment serves itself."""
+
+    @field_validator("to")
+    @classmethod
+    def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for address in value:
+            if address.count("@") != 1 or any(c.isspace() for c in address):
+                raise ValueError(f"{address!r} is not an e-mail address")
+        return value
+
+
+class ModelDefinition(Section):
+    """One model: everything Evergreen knows about it beside its two Python files."""
+
+    name: Name
+    title: str = Field(max_length=120)
+    description: str = ""
+    owner: str
+    task: Task
+    target: str
+    """Column of the labels table that is predicted."""
+    calendar: CalendarSection
+    feed: FeedSection
+    features: FeaturesSection
+    training: TrainingSection = TrainingSection()
+    gate: GateSection = GateSection()
+    monitoring: MonitoringSection = MonitoringSection()
+    alerts: AlertsSection
+    folder: Path = Field(default=Path(), exclude=True)
+    """Where the definition was read from; filled in by the loader."""
+
+    @property
+    def loss(self) -> Loss:
+        """The loss that the gate and the monitor judge by."""
+        return self.gate.loss or LOSSES[self.task][0]
+
+    @property
+    def partitions(self) -> Calendar:
+        """The model's calendar."""
+        return self.calendar.build()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.target not in self.feed.tables["labels"].columns:
+            raise ValueError(f"target {self.target!r} is not a column of feed.tables.labels")
+        if self.loss not in LOSSES[self.task]:
+            raise ValueError(f"gate.loss {self.loss!r} does not fit task {self.task!r}; use one of {LOSSES[self.task]}")
+        if self.gate.cluster and self.gate.cluster not in self.feed.tables["inputs"].columns:
+            raise ValueError(f"gate.cluster {self.gate.cluster!r} is not a column of feed.tables.inputs")
+        known = {*self.features.columns, *self.feed.tables["inputs"].columns}
+        strangers = [s for s in self.gate.slices if s not in known]
+        if strangers:
+            raise ValueError(f"gate.slices names unknown columns: {', '.join(strangers)}")
+        return self

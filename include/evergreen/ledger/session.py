@@ -1,0 +1,63 @@
+"""Connections to the ledger, and the locks that make read-then-write happen once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import Engine
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import NullPool
+
+from evergreen.errors import UnavailableError
+from evergreen.settings import Settings
+
+
+class Ledger:
+    """The ledger database. Cheap to make; holds no connection between transactions, so it survives a fork."""
+
+    def __init__(self, url: str) -> None:
+        self._engine: Engine = create_engine(url, poolclass=NullPool, connect_args={"connect_timeout": 10})
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Ledger:
+        """The ledger that `settings` names."""
+        return cls(settings.ledger_url.get_secret_value())
+
+    @property
+    def engine(self) -> Engine:
+        """The SQLAlchemy engine, for migrations and tests."""
+        return self._engine
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """A session that commits at the end of the block, or rolls back where it raises. Rows stay readable after.
+
+        Raises:
+            UnavailableError: the database does not answer.
+        """
+        try:
+            with Session(self._engine, expire_on_commit=False) as session, session.begin():
+                yield session
+        except OperationalError as error:
+            address = self._engine.url.render_as_string(hide_password=True)
+            raise UnavailableError(
+                f"the ledger at {address} does not answer ({str(error.orig).strip().splitlines()[0]}); "
+                "check that PostgreSQL runs (`evergreen status`), nothing was written"
+            ) from error
+
+    @contextmanager
+    def lock(self, *name: str) -> Iterator[Session]:
+        """A transaction that holds the advisory lock `name`: one process at a time, released with the transaction."""
+        with self.transaction() as session:
+            session.execute(text("SELECT pg_advisory_xact_lock(:id)"), {"id": lock_id(*name)})
+            yield session
+
+
+def lock_id(*name: str) -> int:
+    """The signed 64-bit number of an advisory lock's name."""
+    digest = hashlib.sha256("\x1f".join(name).encode()).digest()
+    return int.from_bytes(digest[:8], "big", signed=True)

@@ -1,0 +1,318 @@
+"""The ledger's tables.
+
+Unique constraints make things happen once; `Ledger.lock` (an advisory lock) makes read-then-write safe. Rows of
+history (verdicts, decisions, deployments, ...) are inserted and never changed. Instants are UTC with time zone.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from typing import Any
+
+from sqlalchemy import BigInteger, DateTime, ForeignKey, Index, MetaData, Text, UniqueConstraint, func
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+Json = dict[str, Any]
+
+
+class Base(DeclarativeBase):
+    """Declarative base; names of constraints are fixed so that migrations can refer to them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads it as a class attribute
+        str: Text,
+        int: BigInteger,
+        dt.datetime: DateTime(timezone=True),
+        Json: JSONB,
+        list[Any]: JSONB,
+    }
+
+
+class PartitionVersion(Base):
+    """One version of a landed partition: its bytes as they were copied, never changed.
+
+    A partition landed again with other bytes is the next version. The partition's current version is the newest one
+    whose latest verdict is `accepted`.
+    """
+
+    __tablename__ = "partition_version"
+    __table_args__ = (UniqueConstraint("model", "table", "key", "version"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    model: Mapped[str]
+    table: Mapped[str]
+    """inputs | labels"""
+    key: Mapped[str]
+    version: Mapped[int]
+    """1, 2, ... within (model, table, key)"""
+    content_hash: Mapped[str]
+    """SHA-256 of the landed file, hex"""
+    landed_uri: Mapped[str]
+    raw_uri: Mapped[str]
+    """The immutable copy in the store"""
+    bytes: Mapped[int]
+    rows: Mapped[int | None]
+    """None where the file could not be read"""
+    landed_at: Mapped[dt.datetime]
+    received_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+    run_url: Mapped[str | None]
+    verdicts: Mapped[list[Verdict]] = relationship(back_populates="partition", order_by="Verdict.id")
+
+
+class Verdict(Base):
+    """What validation said of a partition version under one suite. The latest verdict counts."""
+
+    __tablename__ = "verdict"
+    __table_args__ = (UniqueConstraint("partition_version_id", "suite_hash"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    partition_version_id: Mapped[int] = mapped_column(ForeignKey("partition_version.id"))
+    suite_hash: Mapped[str]
+    outcome: Mapped[str]
+    """accepted | quarantined"""
+    reason: Mapped[str]
+    """A sentence a person understands"""
+    failures: Mapped[list[Any]]
+    """Failed expectations: name, column, severity, observed, expected, count, sample"""
+    results_uri: Mapped[str | None]
+    """Full Great Expectations result in the store"""
+    clean_uri: Mapped[str | None]
+    """The accepted rows with the definition's columns and dtypes, as Parquet; None where quarantined"""
+    rows_accepted: Mapped[int]
+    rows_rejected: Mapped[int]
+    decided_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+    run_url: Mapped[str | None]
+    partition: Mapped[PartitionVersion] = relationship(back_populates="verdicts")
+
+
+class Snapshot(Base):
+    """One build of a feature partition, committed to the feature repository.
+
+    `build_hash` covers the inputs version, the label versions looked back on and the feature code: the same build is
+    never made twice. The newest snapshot of a key is its current one.
+    """
+
+    __tablename__ = "snapshot"
+    __table_args__ = (UniqueConstraint("model", "key", "build_hash"), UniqueConstraint("model", "key", "version"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    model: Mapped[str]
+    key: Mapped[str]
+    version: Mapped[int]
+    build_hash: Mapped[str]
+    inputs_version_id: Mapped[int] = mapped_column(ForeignKey("partition_version.id"))
+    labels_used: Mapped[Json]
+    """{label partition key: partition_version id}"""
+    labels_missing: Mapped[list[Any]]
+    """Keys that were looked for and had not landed when the grace period ended"""
+    code_hash: Mapped[str]
+    """SHA-256 of features.py and the definition's features section"""
+    git_commit: Mapped[str]
+    dvc_path: Mapped[str]
+    dvc_hash: Mapped[str]
+    """MD5 by which DVC stores the file"""
+    content_hash: Mapped[str]
+    """SHA-256 of the Parquet file"""
+    rows: Mapped[int]
+    results_uri: Mapped[str | None]
+    """Great Expectations result of the features suite"""
+    created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+    run_url: Mapped[str | None]
+
+    @property
+    def snapshot_id(self) -> str:
+        """Git commit and DVC hash: names these bytes for ever."""
+        return f"{self.git_commit}:{self.dvc_hash}"
+
+
+class TrainingRun(Base):
+    """One attempt to make a challenger. `cause_key` is unique: one cause makes one retrain."""
+
+    __tablename__ = "training_run"
+    __table_args__ = (UniqueConstraint("model", "cause_key"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    model: Mapped[str]
+    cause: Mapped[str]
+    """first | drift | harm | age | operator"""
+    cause_key: Mapped[str]
+    reason: Mapped[str]
+    state: Mapped[str]
+    """assembled | trained | compared | promoted | refused | failed. The one column that changes."""
+    as_of: Mapped[str]
+    """Newest partition key whose labels the run may use"""
+    dataset: Mapped[Json]
+    """train_keys, holdout_keys, snapshots {key: snapshot row id}, labels {key: partition_version id}, rows"""
+    dataset_hash: Mapped[str]
+    git_commit: Mapped[str]
+    """Commit of the feature repository at which every file of the dataset is read"""
+    candidate: Mapped[str | None]
+    params: Mapped[Json | None]
+    metrics: Mapped[Json | None]
+    mlflow_run_id: Mapped[str | None]
+    version: Mapped[int | None]
+    """Version in the MLflow registry"""
+    code_version: Mapped[str]
+    code_hash: Mapped[str]
+    lock_hash: Mapped[str]
+    seed: Mapped[int]
+    started_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+    finished_at: Mapped[dt.datetime | None]
+    run_url: Mapped[str | None]
+
+
+class Comparison(Base):
+    """Challenger against champion on labelled partitions that neither was trained on."""
+
+    __tablename__ = "comparison"
+    __table_args__ = (UniqueConstraint("training_run_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    model: Mapped[str]
+    training_run_id: Mapped[int] = mapped_column(ForeignKey("training_run.id"))
+    challenger_version: Mapped[int]
+    champion_version: Mapped[int | None]
+    """None: there was no champion, the base rate stood in"""
+    keys: Mapped[list[Any]]
+    verdict: Mapped[str]
+    """superior | non_inferior | inconclusive | worse"""
+    result: Mapped[Json]
+    guards: Mapped[list[Any]]
+    created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+
+
+class Decision(Base):
+    """What was decided, on which evidence, by whom. `dedup_key` makes one cause yield one decision."""
+
+    __tablename__ = "decision"
+    __table_args__ = (UniqueConstraint("model", "dedup_key"), Index(None, "model", "decided_at"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    model: Mapped[str]
+    kind: Mapped[str]
+    """promote | refuse | retrain | alert | no_action | rollback"""
+    key: Mapped[str | None]
+    """Partition the decision is about"""
+    dedup_key: Mapped[str]
+    reason: Mapped[str]
+    evidence: Mapped[Json]
+    version: Mapped[int | None]
+    """Model version promoted, refused or rolled back to"""
+    decided_by: Mapped[str]
+    """policy, or a person's name"""
+    decided_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+    run_url: Mapped[str | None]
+
+
+class Deployment(Base):
+    """Which version serves from when on. The newest row is the champion; a row is served until the next begins."""
+
+    __tablename__ = "deployment"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    model: Mapped[str] = mapped_column(index=True)
+    version: Mapped[int]
+    decision_id: Mapped[int] = mapped_column(ForeignKey("decision.id"), unique=True)
+    from_key: Mapped[str | None]
+    """First partition it was meant to serve: the one after the data that the decision saw"""
+    served_from: Mapped[dt.datetime] = mapped_column(server_default=func.clock_timestamp())
+
+
+class Prediction(Base):
+    """The champion's predictions of one feature snapshot, written once."""
+
+    __tablename__ = "prediction"
+    __table_args__ = (UniqueConstraint("snapshot_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    model: Mapped[str]
+    key: Mapped[str]
+    snapshot_id: Mapped[int] = mapped_column(ForeignKey("snapshot.id"))
+    version: Mapped[int]
+    """Model version that predicted"""
+    uri: Mapped[str]
+    content_hash: Mapped[str]
+    rows: Mapped[int]
+    mean: Mapped[float]
+    created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+    run_url: Mapped[str | None]
+
+
+class Performance(Base):
+    """Realised loss of one prediction partition on labels that have landed."""
+
+    __tablename__ = "performance"
+    __table_args__ = (UniqueConstraint("prediction_id", "labels_version_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    model: Mapped[str]
+    key: Mapped[str]
+    prediction_id: Mapped[int] = mapped_column(ForeignKey("prediction.id"))
+    labels_version_id: Mapped[int] = mapped_column(ForeignKey("partition_version.id"))
+    version: Mapped[int]
+    rows: Mapped[int]
+    loss: Mapped[float]
+    """Mean of the definition's loss"""
+    clusters: Mapped[list[Any]]
+    """Per cluster: name, rows, mean loss: what sequential monitoring reads"""
+    metrics: Mapped[Json]
+    created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+
+
+class DriftCheck(Base):
+    """One monitoring check of one partition: data, prediction and label drift, and realised loss."""
+
+    __tablename__ = "drift_check"
+    __table_args__ = (UniqueConstraint("model", "key", "input_hash"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    model: Mapped[str]
+    key: Mapped[str]
+    input_hash: Mapped[str]
+    """Over prediction, labels and reference: the same check is never made twice"""
+    prediction_id: Mapped[int] = mapped_column(ForeignKey("prediction.id"))
+    version: Mapped[int]
+    """Champion whose reference was compared against"""
+    reference: Mapped[str]
+    """What the reference was, in words"""
+    drifted: Mapped[bool]
+    results: Mapped[Json]
+    """columns [{name, method, statistic, p_value, effect, drifted, sentence}], prediction, labels, performance"""
+    report_uri: Mapped[str | None]
+    created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+    run_url: Mapped[str | None]
+
+
+class Alert(Base):
+    """The outbox: a mail that is owed. Written with the decision it reports, in one transaction; sent afterwards."""
+
+    __tablename__ = "alert"
+    __table_args__ = (
+        UniqueConstraint("dedup_key"),
+        Index("ix_alert_unsent", "created_at", postgresql_where="sent_at IS NULL"),
+    )
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
+    """Also the mail's Message-ID, so that a mail delivered twice is one mail"""
+    model: Mapped[str]
+    kind: Mapped[str]
+    """Name of its runbook page"""
+    key: Mapped[str | None]
+    dedup_key: Mapped[str]
+    recipients: Mapped[list[Any]]
+    subject: Mapped[str]
+    body: Mapped[Json]
+    """What the mail's template is filled with"""
+    created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+    attempts: Mapped[int] = mapped_column(default=0)
+    last_error: Mapped[str | None]
+    sent_at: Mapped[dt.datetime | None]

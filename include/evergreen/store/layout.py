@@ -1,0 +1,59 @@
+"""Names of the objects in the store, relative to its URL.
+
+No part of a name comes from file content, and every part is checked: a name cannot leave the store.
+"""
+
+from __future__ import annotations
+
+import re
+
+from evergreen.errors import BadInputError
+
+_PART = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._=-]{0,127}$")
+
+
+def join(*parts: str) -> str:
+    """The parts joined by '/'.
+
+    Raises:
+        BadInputError: a part is empty, too long, starts with a dot or holds anything but letters, digits and ._=-
+    """
+    for part in parts:
+        if not _PART.match(part) or ".." in part:
+            raise BadInputError(f"{part[:60]!r} cannot be part of an object's name; use letters, digits and . _ = -")
+    return "/".join(parts)
+
+
+def raw(model: str, table: str, key: str, content_hash: str, suffix: str) -> str:
+    """Immutable copy of a landed file; `suffix` is parquet or csv."""
+    return join("raw", model, table, key, f"{content_hash[:16]}.{suffix}")
+
+
+def clean(model: str, table: str, key: str, content_hash: str, suite_hash: str) -> str:
+    """Accepted rows of a partition version, with the definition's dtypes."""
+    return join("clean", model, table, key, f"{content_hash[:16]}-{suite_hash[:8]}.parquet")
+
+
+def quarantine(model: str, table: str, key: str, content_hash: str, name: str) -> str:
+    """What is kept of a quarantined partition version: sample rows, rejected rows."""
+    return join("quarantine", model, table, key, content_hash[:16], name)
+
+
+def validation(model: str, stage: str, key: str, content_hash: str, suite_hash: str) -> str:
+    """Great Expectations result; `stage` is inputs, labels or features."""
+    return join("validation", model, stage, key, f"{content_hash[:16]}-{suite_hash[:8]}.json")
+
+
+def prediction(model: str, key: str, snapshot: int, version: int) -> str:
+    """Predictions of one snapshot by one model version."""
+    return join("predictions", model, key, f"snapshot={snapshot}-version={version}.parquet")
+
+
+def reference(model: str, version: int) -> str:
+    """Sample of the data a model version was trained and judged on, which drift is measured against."""
+    return join("reference", model, f"version={version}.parquet")
+
+
+def report(model: str, key: str, name: str) -> str:
+    """A report a person opens; `name` has its suffix."""
+    return join("reports", model, key, name)

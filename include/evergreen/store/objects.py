@@ -1,0 +1,96 @@
+"""Read and write objects below one fsspec URL."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+    from evergreen.settings import Settings
+
+
+class Store:
+    """Objects below a URL such as `file:///srv/store` or `s3://bucket/prefix`.
+
+    An object appears whole or not at all: local files are written beside their name and renamed, S3 publishes an
+    object when its upload completes. An object that exists is never changed.
+    """
+
+    def __init__(self, url: str) -> None:
+        from fsspec.core import url_to_fs
+
+        self.url = url.rstrip("/")
+        fs, root = url_to_fs(self.url)
+        self.fs: AbstractFileSystem = fs
+        self._root: str = str(root).rstrip("/")
+        self._local = "file" in (fs.protocol if isinstance(fs.protocol, tuple) else (fs.protocol,))
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Store:
+        """The store that `settings` names."""
+        return cls(settings.store_url)
+
+    def path(self, name: str) -> str:
+        """The object's path on the file system `self.fs`."""
+        return f"{self._root}/{name}"
+
+    def uri(self, name: str) -> str:
+        """The object's full URI: what the ledger records."""
+        return f"{self.url}/{name}"
+
+    def name(self, uri: str) -> str:
+        """The object's name below this store: the reverse of `uri`.
+
+        Raises:
+            ValueError: the URI is not below this store.
+        """
+        if not uri.startswith(self.url + "/"):
+            raise ValueError(f"{uri} is not below the store {self.url}; was EVERGREEN_STORE_URL changed?")
+        return uri[len(self.url) + 1 :]
+
+    def exists(self, name: str) -> bool:
+        """Whether the object is there, whole."""
+        return bool(self.fs.exists(self.path(name)))
+
+    def open(self, name: str) -> BinaryIO:
+        """The object, to be read. Raises FileNotFoundError."""
+        return cast("BinaryIO", self.fs.open(self.path(name), "rb"))
+
+    def read(self, name: str) -> bytes:
+        """The object's bytes. Raises FileNotFoundError."""
+        with self.open(name) as file:
+            return file.read()
+
+    def write(self, name: str, data: bytes) -> str:
+        """Publish `data` as `name` and return its URI; an object that already exists is left as it is."""
+        if self.exists(name):
+            return self.uri(name)
+        if self._local:
+            self._write_local(name, data)
+        else:
+            self.fs.pipe_file(self.path(name), data)
+        return self.uri(name)
+
+    def _write_local(self, name: str, data: bytes) -> None:
+        import os
+        from pathlib import Path
+
+        target = Path(self.path(name))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        scratch = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+        try:
+            with scratch.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            scratch.replace(target)
+        finally:
+            scratch.unlink(missing_ok=True)
+
+
+def sha256(data: bytes) -> str:
+    """SHA-256 of `data`, hex."""
+    return hashlib.sha256(data).hexdigest()
