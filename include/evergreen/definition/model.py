@@ -28,13 +28,14 @@ LOSSES: dict[Task, tuple[Loss, ...]] = {
 class Section(BaseModel):
     """A part of a definition: frozen, and closed to unknown fields."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class CalendarSection(Section):
     """Which partitions exist."""
 
     period: Unit = "week"
+    """Length of a partition. Weeks begin on Monday; all instants are UTC."""
     start: dt.date
     """First partition's first day."""
     end: dt.date | None = None
@@ -77,6 +78,7 @@ class FeedSection(Section):
     grace: dt.timedelta = dt.timedelta(hours=24)
     """How long after it was due a partition is waited for."""
     tables: dict[TableName, TableSection]
+    """`inputs` (known at prediction time) and `labels` (the ground truth, which lands later)."""
     source: Name | None = None
     """Simulator that `evergreen feed land` takes real rows from; none where a producer lands the feed."""
 
@@ -98,7 +100,9 @@ class FeaturesSection(Section):
     """What `features.py` builds."""
 
     numeric: tuple[str, ...] = ()
+    """Columns of numbers that `features.py` returns; nulls are allowed."""
     categorical: tuple[str, ...] = ()
+    """Columns of text that `features.py` returns; values unseen in training are allowed."""
     look_back: int = Field(default=4, ge=0, le=53)
     """Label partitions that the features of a partition look back on."""
 
@@ -125,10 +129,13 @@ class TrainingSection(Section):
     validation: int = Field(default=2, ge=1)
     """The window's newest partitions, on which tuning is judged."""
     min_rows: int = Field(default=1000, ge=50)
+    """Labelled rows without which there is no training."""
     candidates: tuple[Literal["linear", "boosted"], ...] = ("linear", "boosted")
+    """Kinds of model that are tuned; the best on the validation partitions becomes the challenger."""
     trials: int = Field(default=4, ge=1, le=500)
     """Optuna trials for each candidate."""
     seed: int = Field(default=20130107, ge=0, lt=2**32)
+    """Seeds tuning, fitting and sampling: the same snapshots and code give the same model."""
     trusted_types: tuple[str, ...] = ("sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",)
     """Types beyond skops' own list that a saved model may hold; loading refuses all others."""
 
@@ -157,12 +164,15 @@ class GateSection(Section):
     slice_margin: float = Field(default=0.05, ge=0, lt=1)
     """Relative loss a slice may be worse by."""
     slice_min_rows: int = Field(default=200, ge=30)
+    """Holdout rows below which a slice is not judged."""
     calibration_margin: float = Field(default=0.02, ge=0, lt=1)
     """Expected calibration error a challenger may be worse by (binary only)."""
     max_latency_ms: float = Field(default=50.0, gt=0)
     """Milliseconds for a prediction of 1,000 rows."""
     approval: Literal["never", "borderline", "always"] = "never"
+    """When a person is asked before a promotion."""
     approval_timeout: dt.timedelta = dt.timedelta(hours=24)
+    """How long the person has; no answer refuses."""
 
 
 class MonitoringSection(Section):
@@ -190,6 +200,7 @@ class AlertsSection(Section):
     """Who is told."""
 
     to: tuple[str, ...] = Field(min_length=1)
+    """Addresses that every mail about the model goes to."""
     runbooks: str | None = None
     """Base address of the runbook pages that mails link to; default: the pages this deployment serves itself."""
 
@@ -206,10 +217,15 @@ class ModelDefinition(Section):
     """One model: everything Evergreen knows about it beside its two Python files."""
 
     name: Name
+    """The folder's name; prefix of the model's DAGs."""
     title: str = Field(max_length=120)
+    """A few words for people."""
     description: str = ""
+    """A paragraph for people: what is predicted, for whom."""
     owner: str
+    """The team; owner of the DAGs."""
     task: Task
+    """`binary` predicts a probability, `regression` a value."""
     target: str
     """Column of the labels table that is predicted."""
     calendar: CalendarSection

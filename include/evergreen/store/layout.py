@@ -9,7 +9,7 @@ import re
 
 from evergreen.errors import BadInputError
 
-_PART = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._=-]{0,127}$")
+_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=-]{0,127}")
 
 
 def join(*parts: str) -> str:
@@ -19,7 +19,7 @@ def join(*parts: str) -> str:
         BadInputError: a part is empty, too long, starts with a dot or holds anything but letters, digits and ._=-
     """
     for part in parts:
-        if not _PART.match(part) or ".." in part:
+        if not _PART.fullmatch(part) or ".." in part:
             raise BadInputError(f"{part[:60]!r} cannot be part of an object's name; use letters, digits and . _ = -")
     return "/".join(parts)
 

@@ -1,0 +1,97 @@
+"""Reading model.yaml: the shipped definition is right, and a wrong one says where and what."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from evergreen.definition import list_models, load_definition
+from evergreen.definition.load import models_dir, read_definition
+from evergreen.errors import DefinitionError
+
+SHIPPED = (models_dir() / "nyc_flights" / "model.yaml").read_text()
+
+
+def write(tmp_path: Path, text: str, folder: str = "nyc_flights") -> Path:
+    path = tmp_path / folder / "model.yaml"
+    path.parent.mkdir()
+    path.write_text(text)
+    return path
+
+
+def line_of(text: str, start: str) -> int:
+    return next(n for n, line in enumerate(text.splitlines(), 1) if line.strip().startswith(start))
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_every_shipped_definition_is_valid(name):
+    assert load_definition(name).name == name
+
+
+def test_a_definition_cannot_be_changed():
+    with pytest.raises(ValidationError, match="frozen"):
+        load_definition("nyc_flights").gate.alpha = 0.2
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "at", "says"),
+    [
+        ("label_delay: 1", "label_dealy: 1", "label_dealy", "feed.label_dealy: unknown field"),
+        ("task: binary", "task: binery", "task:", "task: Input should be 'binary' or 'regression'"),
+        ("target: late", "target: lateness", "name:", "'lateness' is not a column of feed.tables.labels"),
+        ("start: 2013-01-07", "start: 2013-01-08", "calendar:", "not the first day of a week; try 2013-01-07"),
+        ("look_back: 4", "look_back: -1", "look_back:", "features.look_back: Input should be greater than or equal"),
+        ("slices: [origin, carrier]", "slices: [orign]", "name:", "gate.slices names unknown columns: orign"),
+        ("flight-oncall@example.com", "flight-oncall", "to:", "'flight-oncall' is not an e-mail address"),
+        ("owner: flight-operations", "", "name:", "owner: required field is missing"),
+        ("distance: integer", "distance: int", "distance: int", "feed.tables.inputs.columns.distance: Input should be"),
+    ],
+)
+def test_a_fault_names_file_line_and_field(tmp_path, old, new, at, says):
+    text = SHIPPED.replace(old, new, 1)
+    assert text != SHIPPED
+    path = write(tmp_path, text)
+    with pytest.raises(DefinitionError) as caught:
+        read_definition(path)
+    assert says in str(caught.value)
+    assert f"{path}:{line_of(text, at)}: " in str(caught.value)
+
+
+def test_all_faults_are_reported_at_once(tmp_path):
+    path = write(tmp_path, SHIPPED.replace("task: binary", "task: x").replace("look_back: 4", "look_back: many"))
+    with pytest.raises(DefinitionError) as caught:
+        read_definition(path)
+    assert len(str(caught.value).splitlines()) == 2
+
+
+@pytest.mark.parametrize("text", ["name: [", "a: b: c", "\tname: x"])
+def test_broken_yaml_names_the_line(tmp_path, text):
+    with pytest.raises(DefinitionError, match=r"model.yaml:[12]: not valid YAML"):
+        read_definition(write(tmp_path, text))
+
+
+@pytest.mark.parametrize("text", ["", "- a\n", "just words\n"])
+def test_a_file_without_fields_is_refused(tmp_path, text):
+    with pytest.raises(DefinitionError, match="expected fields"):
+        read_definition(write(tmp_path, text))
+
+
+def test_name_and_folder_must_agree(tmp_path):
+    with pytest.raises(DefinitionError, match="differs from its folder 'other'"):
+        read_definition(write(tmp_path, SHIPPED, folder="other"))
+
+
+def test_an_unknown_model_names_the_known_ones():
+    with pytest.raises(DefinitionError, match=r"known models: .*nyc_flights"):
+        load_definition("nyc_fligths")
+
+
+def test_a_field_given_twice_is_refused(tmp_path):
+    text = SHIPPED + "\ngate:\n  alpha: 0.2\n"
+    with pytest.raises(DefinitionError, match=r"gate: given twice, first in line \d+"):
+        read_definition(write(tmp_path, text))
+
+
+def test_a_missing_file_says_so(tmp_path):
+    with pytest.raises(DefinitionError, match=r"model.yaml cannot be read: No such file"):
+        read_definition(tmp_path / "gone" / "model.yaml")
