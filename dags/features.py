@@ -1,0 +1,47 @@
+"""DAG `<model>.features`: from an accepted raw partition to a versioned feature snapshot."""
+
+from __future__ import annotations
+
+from airflow.sdk import DAG, PartitionedAssetTimetable, task
+from arrival import PartitionSensor
+from wiring import asset, call, dag_arguments, definitions, partition_key
+
+from evergreen.definition import ModelDefinition
+
+DOC = """
+Build the features of one partition as they could have been known when it began, and commit them to the feature
+repository.
+
+1. **wait_for_look_back** waits (deferred) while labels that the features look back on have not landed, for the
+   definition's grace period; then it goes on without them.
+2. **build** reads the partition's accepted inputs and the labels that were due before its period began, builds, runs
+   the Great Expectations suite of the features, adds the result to DVC (data pushed first, Git last) and records the
+   snapshot id: the Git commit and the DVC hash.
+
+Runs when `{name}.inputs` has a new partition; also when labels came late (from `{name}.ingest_labels`).
+Rerunning a run finds the snapshot it made unless what it reads has a new version.
+"""
+
+
+def _build(model: str) -> str:
+    from evergreen.features.build import build
+
+    definition, common = call(model)
+    return build(definition, partition_key(), **common).snapshot_id
+
+
+def features(definition: ModelDefinition) -> DAG:
+    """The DAG that builds the features of a model."""
+    name = definition.name
+    with DAG(
+        **dag_arguments(definition, "features", DOC.format(name=name)),
+        schedule=PartitionedAssetTimetable(assets=asset(name, "inputs")),
+        max_active_runs=16,
+    ) as dag:
+        wait = PartitionSensor(task_id="wait_for_look_back", subject="look_back", model=name, timeout=14 * 86400)
+        wait >> task(task_id="build", outlets=[asset(name, "features")])(_build)(name)
+    return dag
+
+
+for _definition in definitions():
+    features(_definition)

@@ -1,0 +1,45 @@
+"""DAG `<model>.score`: the champion's predictions of one partition."""
+
+from __future__ import annotations
+
+from airflow.sdk import DAG, PartitionedAssetTimetable, task
+from airflow.sdk.exceptions import AirflowSkipException
+from wiring import asset, call, dag_arguments, definitions, partition_key
+
+from evergreen.definition import ModelDefinition
+
+DOC = """
+Write the champion's predictions of one partition to the store: once, whole, and recorded with the version that made
+them.
+
+Runs when `{name}.features` has a new partition. Skipped while there is no champion; the first promotion scores what is
+waiting. Rerunning a run finds the predictions it wrote; a new feature snapshot gets predictions of its own.
+"""
+
+
+def _score(model: str) -> str:
+    from evergreen.scoring.score import score
+
+    from evergreen.errors import NotReadyError
+
+    definition, common = call(model)
+    try:
+        return score(definition, partition_key(), **common).uri
+    except NotReadyError as reason:
+        raise AirflowSkipException(str(reason)) from None
+
+
+def scoring(definition: ModelDefinition) -> DAG:
+    """The DAG that scores the partitions of a model."""
+    name = definition.name
+    with DAG(
+        **dag_arguments(definition, "score", DOC.format(name=name)),
+        schedule=PartitionedAssetTimetable(assets=asset(name, "features")),
+        max_active_runs=16,
+    ) as dag:
+        task(task_id="score", outlets=[asset(name, "predictions")])(_score)(name)
+    return dag
+
+
+for _definition in definitions():
+    scoring(_definition)

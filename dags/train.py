@@ -1,0 +1,150 @@
+"""DAG `<model>.train`: a challenger is made, compared with the champion, and promoted or refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.providers.standard.operators.hitl import HITLOperator
+from airflow.sdk import DAG, Context, Param, get_current_context, task
+from airflow.sdk.exceptions import AirflowSkipException
+from wiring import TRAINING_POOL, asset, call, dag_arguments, definitions, send_owed_mail
+
+from evergreen.definition import ModelDefinition
+
+PROMOTE, REFUSE = "Promote", "Refuse"
+DOC = """
+Make a challenger and let it replace the champion if the evidence says so.
+
+1. **assemble** fixes the dataset: feature snapshots and label versions by id, newest labelled partitions held out.
+2. **fit** tunes the candidates (Optuna, time-ordered split), fits the best, logs all of it to MLflow and registers it.
+3. **compare** scores challenger and champion on labelled partitions that neither was trained on, and asks the gate.
+4. **approve** waits for a person where the definition or a borderline result asks for one; no answer means refuse.
+5. **conclude** promotes or refuses: decision, deployment and mail in one transaction, then the registry's alias.
+6. **score_waiting** has the champion score the partitions that have features and no predictions, where there are any.
+
+Triggered by `{name}.monitor` (drift, harm, age) or by a person. One run at a time (pool `training`); a cause that
+already has a run is not trained again.
+"""
+
+
+@task(pool=TRAINING_POOL)
+def assemble(model: str) -> int:
+    """Fix the dataset; returns the id of the training run."""
+    from evergreen.training.assemble import assemble
+
+    from evergreen.errors import NotReadyError
+
+    definition, common = call(model)
+    context = get_current_context()
+    asked = context["params"]
+    try:
+        return assemble(
+            definition,
+            cause=asked["cause"],
+            cause_key=asked["cause_key"] or f"{asked['cause']}:{context['run_id']}",
+            reason=asked["reason"],
+            as_of=asked["as_of"] or None,
+            **common,
+        ).training_run_id
+    except NotReadyError as reason:
+        raise AirflowSkipException(str(reason)) from None
+
+
+@task(pool=TRAINING_POOL)
+def fit(model: str, training_run: int) -> int:
+    """Tune, fit, log and register; returns the version in the registry."""
+    from evergreen.training.fit import fit
+
+    definition, common = call(model)
+    return fit(definition, training_run, **common).version
+
+
+@task(pool=TRAINING_POOL)
+def compare(model: str, training_run: int, version: int) -> dict[str, Any]:
+    """Compare with the champion and ask the gate; returns its outcome (promote, refuse, ask) and reason."""
+    from evergreen.champion.evaluate import evaluate
+
+    definition, common = call(model)
+    evaluated = evaluate(definition, training_run, **common)
+    return {"outcome": evaluated.outcome, "reason": evaluated.reason, "version": version}
+
+
+class ApproveOperator(HITLOperator):
+    """Ask a person where the gate says `ask`; skipped where it decided by itself."""
+
+    def execute(self, context: Context) -> None:
+        """Park until somebody answers, or until the time-out refuses."""
+        gate = context["ti"].xcom_pull(task_ids="compare")
+        if gate["outcome"] != "ask":
+            raise AirflowSkipException(f"the gate decided by itself: {gate['outcome']}")
+        super().execute(context)
+
+
+@task(trigger_rule="none_failed", pool=TRAINING_POOL)
+def conclude(model: str, training_run: int) -> str:
+    """Promote or refuse; returns the reason."""
+    from evergreen.champion.decide import conclude
+
+    definition, common = call(model)
+    context = get_current_context()
+    gate = context["ti"].xcom_pull(task_ids="compare")
+    answer = context["ti"].xcom_pull(task_ids="approve")
+    decided = conclude(definition, training_run, gate["outcome"], approval=_approval(answer), **common)
+    send_owed_mail(quietly=True)
+    return decided.reason
+
+
+def _score_waiting(model: str) -> list[str]:
+    from evergreen.scoring.waiting import unscored_keys
+
+    definition, common = call(model)
+    keys = unscored_keys(definition, settings=common["settings"])
+    if not keys:
+        raise AirflowSkipException("every partition that the champion serves has its predictions")
+    get_current_context()["outlet_events"][asset(model, "features")].add_partitions(keys)
+    return keys
+
+
+def _approval(answer: Any) -> tuple[bool, str] | None:
+    """Whether a person said yes, and who; None where nobody was asked."""
+    if not answer:
+        return None
+    who = answer.get("responded_by_user") or {}
+    return PROMOTE in answer["chosen_options"], who.get("name") or who.get("id") or "time-out"
+
+
+def train(definition: ModelDefinition) -> DAG:
+    """The DAG that makes challengers of a model."""
+    name = definition.name
+    with DAG(
+        **{**dag_arguments(definition, "train", DOC.format(name=name)), "end_date": None},
+        schedule=None,
+        max_active_runs=4,
+        params={
+            "reason": Param("asked for by hand", type="string", minLength=3, description="Why; kept in the ledger."),
+            "as_of": Param(
+                "", type="string", pattern=r"^(\d{4}-\d{2}-\d{2})?$", title="As of",
+                description="Newest partition whose labels may be used; empty: the newest that has landed.",
+            ),
+            "cause": Param("operator", enum=["first", "drift", "harm", "age", "operator"]),
+            "cause_key": Param("", type="string", description="One key makes one training; empty: this run's own."),
+        },
+    ) as dag:  # fmt: skip
+        training_run = assemble(name)
+        version = fit(name, training_run)
+        gate = compare(name, training_run, version)
+        approve = ApproveOperator(
+            task_id="approve",
+            subject=f"Promote the challenger of {name}?",
+            body="{{ ti.xcom_pull(task_ids='compare')['reason'] }}",
+            options=[PROMOTE, REFUSE],
+            defaults=REFUSE,
+            response_timeout=definition.gate.approval_timeout,
+        )
+        score_waiting = task(task_id="score_waiting", outlets=[asset(name, "features")])(_score_waiting)
+        gate >> approve >> conclude(name, training_run) >> score_waiting(name)
+    return dag
+
+
+for _definition in definitions():
+    train(_definition)

@@ -1,0 +1,178 @@
+"""What the DAG files share: owners, retries, assets, and how a task reaches the package.
+
+A task body calls one function of the package. Models, keys and ids travel between tasks, never data.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from airflow.sdk import Asset, CronPartitionTimetable, get_current_context
+from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryAction, RetryRule
+
+from evergreen.definition import ModelDefinition, list_models, load_definition
+from evergreen.definition.calendar import KEY_FORMAT
+from evergreen.errors import DefinitionError
+
+log = logging.getLogger("evergreen.dags")
+
+BAD_DATA_FAILS_AT_ONCE = ExceptionRetryPolicy(
+    rules=[
+        RetryRule(
+            exception="evergreen.errors.BadInputError",
+            action=RetryAction.FAIL,
+            reason="the same bytes would fail again: see the message for what to mend",
+        )
+    ]
+)
+TRAINING_POOL = "training"
+
+
+class Call(NamedTuple):
+    """What a task hands to the package: the definition, and the keyword arguments every stage takes."""
+
+    definition: ModelDefinition
+    common: dict[str, Any]
+
+
+def definitions() -> Iterator[ModelDefinition]:
+    """The definitions that can be read. A broken one is an import error of operate.py, and no other model's problem."""
+    for name in list_models():
+        try:
+            yield load_definition(name)
+        except DefinitionError as error:
+            log.warning("no DAGs for %s: %s", name, error)
+
+
+def call(model: str) -> Call:
+    """The definition of `model`, the settings of this process, and the address of this task's log."""
+    from evergreen.settings import Settings
+
+    run_url = get_current_context()["ti"].log_url
+    return Call(load_definition(model), {"settings": Settings.from_env(), "run_url": run_url})
+
+
+def partition_key() -> str:
+    """The partition of this run.
+
+    Raises:
+        PartitionKeyError: the run has none (it was triggered by hand without one).
+    """
+    from evergreen.errors import PartitionKeyError
+
+    context = get_current_context()
+    key = context.get("partition_key") or context["dag_run"].conf.get("partition_key")
+    if not key:
+        raise PartitionKeyError(
+            "this run has no partition key; trigger the DAG with one (field 'Partition key' of the trigger form), "
+            "the first day of the period as YYYY-MM-DD, or run a backfill"
+        )
+    return str(key)
+
+
+def asset(model: str, name: str) -> Asset:
+    """The partitioned asset `name` (inputs, labels, features, predictions, drift_decision, champion) of a model."""
+    return Asset(name=f"{model}.{name}", uri=f"evergreen://{model}/{name}", group=model)
+
+
+def arrivals(definition: ModelDefinition, delay: int = 0) -> CronPartitionTimetable:
+    """One run a partition, at the instant its table is due: the end of its period, `delay` periods later."""
+    return CronPartitionTimetable(
+        definition.partitions.cron, timezone="UTC", run_offset=-1 - delay, key_format=KEY_FORMAT
+    )
+
+
+def dag_arguments(definition: ModelDefinition, stage: str, doc: str, *, delay: int = 0) -> dict[str, Any]:
+    """Keyword arguments of every DAG of a model: when it lives, who owns it, how it fails."""
+    calendar = definition.partitions
+    end = calendar.due(calendar.end.strftime(KEY_FORMAT), delay) if calendar.end else None
+    return {
+        "dag_id": f"{definition.name}.{stage}",
+        "dag_display_name": f"{definition.name} · {stage.replace('_', ' ')}",
+        "description": next(line for line in doc.splitlines() if line.strip()).strip(),
+        "doc_md": doc + _about(definition),
+        "tags": ["evergreen", definition.name, stage.split("_")[0]],
+        "start_date": dt.datetime.combine(calendar.start, dt.time(), dt.UTC),
+        "end_date": end,
+        "catchup": False,
+        "default_args": default_args(definition.owner),
+    }
+
+
+def default_args(owner: str) -> dict[str, Any]:
+    """How tasks fail: bad data at once, everything else after three tries; every failure is reported."""
+    return {
+        "owner": owner,
+        "retries": 3,
+        "retry_delay": dt.timedelta(seconds=20),
+        "retry_exponential_backoff": 2.0,
+        "max_retry_delay": dt.timedelta(minutes=10),
+        "retry_policy": BAD_DATA_FAILS_AT_ONCE,
+        "execution_timeout": dt.timedelta(hours=2),
+        "on_failure_callback": report_failure,
+    }
+
+
+def report_failure(context: Any) -> None:
+    """Owe a mail for a task that failed for good, and try to send it; at the latest, housekeeping does."""
+    from evergreen.alerts.failures import owe_task_failure
+
+    ti = context["ti"]
+    owe_task_failure(
+        dag_id=ti.dag_id,
+        task_id=ti.task_id,
+        run_id=ti.run_id,
+        key=context.get("partition_key"),
+        error=context.get("exception"),
+        run_url=ti.log_url,
+    )
+    send_owed_mail(quietly=True)
+
+
+def send_owed_mail(*, quietly: bool = False) -> int:
+    """Send what the outbox holds through the connection `smtp_default`; the number of mails sent.
+
+    Args:
+        quietly: log a mail server that does not answer instead of raising; the mails stay in the outbox.
+    """
+    from evergreen.alerts.send import send_pending
+
+    from evergreen.errors import UnavailableError
+    from evergreen.settings import Settings
+
+    try:
+        return send_pending(settings=Settings.from_env(), smtp=_smtp_settings()).sent
+    except UnavailableError as error:
+        if not quietly:
+            raise
+        log.warning("%s; evergreen.housekeeping will try again", error)
+        return 0
+
+
+def _smtp_settings() -> Any:
+    from airflow.sdk import BaseHook
+    from evergreen.alerts.send import SmtpSettings
+
+    connection = BaseHook.get_connection("smtp_default")
+    extra = connection.extra_dejson
+    return SmtpSettings(
+        host=connection.host,
+        port=connection.port or 25,
+        user=connection.login or None,
+        password=connection.password or None,
+        sender=extra["from_email"],
+        starttls=not extra.get("disable_tls", False),
+        ssl=not extra.get("disable_ssl", True),
+    )
+
+
+def _about(definition: ModelDefinition) -> str:
+    return (
+        f"\n\n---\n**{definition.title}** — {definition.description}\n\n"
+        f"Owner: {definition.owner}. One partition a {definition.calendar.period}, key = its first day (YYYY-MM-DD). "
+        f"Definition: `include/models/{definition.name}/model.yaml`. "
+        f"[Life of the model](/evergreen/models/{definition.name}) · [Runbooks](/evergreen/runbooks/)"
+    )

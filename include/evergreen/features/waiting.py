@@ -1,0 +1,16 @@
+"""May the features of a partition be built, or are look-back labels still missing?"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from evergreen.definition import ModelDefinition
+from evergreen.definition.waiting import Wait
+from evergreen.features.readiness import readiness
+from evergreen.settings import Settings
+
+
+def look(definition: ModelDefinition, key: str, *, subject: str, settings: Settings) -> Wait:
+    """Look once; past the grace period the build goes ahead without what is missing."""
+    found = readiness(definition, key, settings=settings, now=dt.datetime.now(dt.UTC))
+    return Wait("ready" if found.ready else "waiting", found.reason)

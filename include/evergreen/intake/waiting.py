@@ -1,0 +1,16 @@
+"""Has a table of a partition landed?"""
+
+from __future__ import annotations
+
+from evergreen.definition import ModelDefinition
+from evergreen.definition.waiting import Wait
+from evergreen.intake.arrival import explain_wait, find_drop
+from evergreen.settings import Settings
+
+
+def look(definition: ModelDefinition, key: str, *, subject: str, settings: Settings) -> Wait:
+    """Look once for the drop of table `subject`."""
+    drop = find_drop(settings.landing_url, definition.feed.name, subject, key)
+    if drop is None:
+        return Wait("waiting", explain_wait(settings.landing_url, definition.feed.name, subject, key))
+    return Wait("ready", f"{subject} of {key} has landed: {drop.uri} ({drop.size:,} bytes)")
