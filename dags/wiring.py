@@ -22,7 +22,7 @@ log = logging.getLogger("evergreen.dags")
 BAD_DATA_FAILS_AT_ONCE = ExceptionRetryPolicy(
     rules=[
         RetryRule(
-            exception="evergreen.errors.BadInputError",
+            exception=["evergreen.errors.BadInputError", "evergreen.errors.RefusedError"],
             action=RetryAction.FAIL,
             reason="the same bytes would fail again: see the message for what to mend",
         )

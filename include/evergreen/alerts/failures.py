@@ -1,62 +1,106 @@
-"""Owe a mail for a task that failed for good."""
+"""The mail about a task that failed for good."""
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import re
+from collections.abc import Sequence
 
-from evergreen.definition import list_models, load_definition
-from evergreen.errors import QuarantinedError
-from evergreen.ledger import Ledger
-from evergreen.ledger.outbox import owe
+from evergreen.definition import ModelDefinition, list_models, load_definition
+from evergreen.errors import BadInputError, DefinitionError, QuarantinedError, UnavailableError
+from evergreen.ledger.outbox import AlertBody, Links, owe, owe_to
+from evergreen.ledger.session import Ledger
 from evergreen.settings import Settings
 
 log = logging.getLogger("evergreen.alerts")
 
+_LOGIN = re.compile(r"(?<=://)[^\s/@]+@")
+_OF_NO_MODEL = "evergreen"
+
 
 def owe_task_failure(
-    *, dag_id: str, task_id: str, run_id: str, key: str | None, error: BaseException | None, run_url: str
-) -> None:
-    """Owe the mail `task_failure`, once for each failed run of a task.
+    *, dag_id: str, task_id: str, run_id: str, key: str | None, error: object, run_url: str | None
+) -> str | None:
+    """Owe a mail about a task that will not be tried again; the mail's id, or None where none is owed.
 
-    A quarantined partition has its own mail already; a DAG that belongs to no model reports to every model's people.
+    A quarantine owes its own mail, so its task's failure owes none. A task of no model (`evergreen.housekeeping`), or
+    of one whose definition is broken, is reported to everybody whom some model reports to. The same failure of the
+    same task is reported once.
     """
     if isinstance(error, QuarantinedError):
-        return
-    model = dag_id.split(".", 1)[0]
-    names = [model] if model in list_models() else list_models()
-    ledger = Ledger.from_settings(Settings.from_env())
-    for name in names:
-        with ledger.transaction() as session:
-            owe(
-                session,
-                load_definition(name),
-                kind="task_failure",
-                key=key,
-                dedup_key=f"task_failure:{name}:{dag_id}:{task_id}:{run_id}",
-                subject=f"{dag_id}.{task_id} failed" + (f" for {key}" if key else ""),
-                body=_body(dag_id, task_id, run_id, key, error, run_url),
+        log.info("%s failed because its partition was quarantined, which has a mail of its own", task_id)
+        return None
+    said = _words(error)
+    body = failure_body(dag_id, task_id, run_id, key, error, run_url)
+    digest = hashlib.sha256(said.encode(errors="replace")).hexdigest()[:12]
+    dedup = f"task_failure:{dag_id}:{run_id}:{task_id}:{digest}"
+    subject = f"task {task_id} of {dag_id} failed"
+    definition = _definition(dag_id)
+    with Ledger.from_settings(Settings.from_env()).transaction() as session:
+        if definition is not None:
+            alert = owe(session, definition, kind="task_failure", key=key, dedup_key=dedup, subject=subject, body=body)
+        else:
+            to = everybody()
+            if not to:
+                log.error("%s of %s failed, and no model definition says whom to tell", task_id, dag_id)
+                return None
+            alert = owe_to(
+                session, _OF_NO_MODEL, to, kind="task_failure", key=key, dedup_key=dedup, subject=subject, body=body
             )
+    return str(alert.id)
 
 
-def _body(
-    dag_id: str, task_id: str, run_id: str, key: str | None, error: BaseException | None, run_url: str
-) -> dict[str, object]:
-    message = str(error) if error else "the task's process ended without a message (killed, or out of memory)"
-    return {
-        "headline": f"Task {task_id} of {dag_id} failed and will not be retried.",
-        "summary": message,
-        "facts": [
-            ["DAG", dag_id],
-            ["Task", task_id],
-            ["Partition", key or "none"],
-            ["Run", run_id],
-            ["Error", type(error).__name__ if error else "unknown"],
+def failure_body(
+    dag_id: str, task_id: str, run_id: str, key: str | None, error: object, run_url: str | None
+) -> AlertBody:
+    """What the mail says. Pure."""
+    about = f" for the partition {key}" if key else ""
+    judged, step = _judged(error)
+    return AlertBody(
+        headline=f"The task {task_id} of {dag_id} failed{about}.",
+        summary=f"It said: {_words(error)}. {judged} What it had not finished has not taken effect.",
+        facts=[
+            ("DAG", dag_id),
+            ("Task", task_id),
+            ("Run", run_id),
+            ("Partition", key or "none"),
+            ("Error", type(error).__name__ if error is not None else "none"),
         ],
-        "table": None,
-        "chart": None,
-        "next_steps": [
-            "Read the end of the task's log: the last lines say what was wrong and what to do.",
-            "When it is mended, clear the task in the grid: it carries on from what is there already.",
+        next_steps=[
+            "Read the end of the task's log: it names what was wrong, where, and what to do.",
+            step,
+            "Clear the task in Airflow. It finds what it had already done and goes on from there.",
         ],
-        "links": {"log": run_url},
-    }
+        links=Links(log=run_url),
+    )
+
+
+def everybody() -> Sequence[str]:
+    """Addresses of all models whose definitions can be read."""
+    found = [_definition(name) for name in list_models()]
+    return sorted({address for definition in found if definition for address in definition.alerts.to})
+
+
+def _definition(dag_id: str) -> ModelDefinition | None:
+    try:
+        return load_definition(dag_id.partition(".")[0])
+    except DefinitionError:
+        return None
+
+
+def _judged(error: object) -> tuple[str, str]:
+    """What the kind of error means for the reader: was it tried again, and what is there to mend."""
+    if isinstance(error, BadInputError):
+        return "A second try would read the same, so there was none.", "Correct what the message names."
+    if isinstance(error, UnavailableError):
+        return "It was tried again, without success.", "Get the server that did not answer running again."
+    return "It will not be tried again by itself.", "Remove the cause, or hand the log to the model's owner."
+
+
+def _words(error: object) -> str:
+    """The error on one line, without the logins that addresses may hold."""
+    if error is None:
+        return "nothing (the process was ended from outside: out of memory, a timeout, or a stop)"
+    text = " ".join(str(error).split()) or type(error).__name__
+    return _LOGIN.sub("***@", text)[:800].rstrip(".")

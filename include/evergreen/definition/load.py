@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +37,18 @@ def load_definition(name: str, folder: Path | None = None) -> ModelDefinition:
         DefinitionError: there is no such model, or its `model.yaml` is wrong; every fault is listed with its line.
     """
     folder = folder or models_dir()
-    known = list_models(folder)
-    if name not in known:
-        raise DefinitionError(f"no model {name!r} below {folder}; known models: {', '.join(known) or 'none'}")
-    return read_definition(folder / name / FILE)
+    path = folder / name / FILE
+    if not (name.isidentifier() and path.is_file()):
+        known = ", ".join(list_models(folder)) or "none"
+        raise DefinitionError(f"no model {name[:60]!r} below {folder}; known models: {known}")
+    stat = path.stat()
+    return _read(path, stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=512)
+def _read(path: Path, modified: int, size: int) -> ModelDefinition:
+    """One process asks for one definition many times (each DAG file, each task): read again only what changed."""
+    return read_definition(path)
 
 
 def read_definition(path: Path) -> ModelDefinition:

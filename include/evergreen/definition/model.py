@@ -91,8 +91,8 @@ class FeedSection(Section):
             for column in (self.entity, self.event_time):
                 if column not in table.columns:
                     raise ValueError(f"tables.{name}.columns lacks {column!r}, the feed's entity or event_time")
-        if self.tables["inputs"].columns[self.event_time] != "timestamp":
-            raise ValueError(f"event_time column {self.event_time!r} must have type timestamp")
+            if table.columns[self.event_time] != "timestamp":
+                raise ValueError(f"event_time column {self.event_time!r} of tables.{name} must have type timestamp")
         return self
 
 
@@ -136,7 +136,10 @@ class TrainingSection(Section):
     """Optuna trials for each candidate."""
     seed: int = Field(default=20130107, ge=0, lt=2**32)
     """Seeds tuning, fitting and sampling: the same snapshots and code give the same model."""
-    trusted_types: tuple[str, ...] = ("sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",)
+    trusted_types: tuple[str, ...] = (
+        "numpy.dtype",
+        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    )
     """Types beyond skops' own list that a saved model may hold; loading refuses all others."""
 
     @model_validator(mode="after")

@@ -69,10 +69,14 @@ class PartitionVersion(Base):
 
 
 class Verdict(Base):
-    """What validation said of a partition version under one suite. The latest verdict counts."""
+    """What validation said of a partition version under one suite. The latest verdict counts.
+
+    It is given again only when the suite differs from the latest verdict's: a suite that is changed and changed back
+    gives three.
+    """
 
     __tablename__ = "verdict"
-    __table_args__ = (UniqueConstraint("partition_version_id", "suite_hash"),)
+    __table_args__ = (Index(None, "partition_version_id", "id"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     partition_version_id: Mapped[int] = mapped_column(ForeignKey("partition_version.id"))
@@ -97,12 +101,13 @@ class Verdict(Base):
 class Snapshot(Base):
     """One build of a feature partition, committed to the feature repository.
 
-    `build_hash` covers the inputs version, the label versions looked back on and the feature code: the same build is
-    never made twice. The newest snapshot of a key is its current one.
+    `build_hash` covers the inputs version, the partition versions looked back on and the feature code. The newest
+    snapshot of a key is its current one; a build with its hash is not made again. An older one's hash may return
+    (feature code is rolled back, a version's verdict changes): that is a new version with the old bytes.
     """
 
     __tablename__ = "snapshot"
-    __table_args__ = (UniqueConstraint("model", "key", "build_hash"), UniqueConstraint("model", "key", "version"))
+    __table_args__ = (UniqueConstraint("model", "key", "version"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     model: Mapped[str]
@@ -112,10 +117,12 @@ class Snapshot(Base):
     inputs_version_id: Mapped[int] = mapped_column(ForeignKey("partition_version.id"))
     labels_used: Mapped[Json]
     """{label partition key: partition_version id}"""
+    inputs_looked_back: Mapped[Json]
+    """{partition key: partition_version id} of the inputs that the labels looked back on were joined with"""
     labels_missing: Mapped[list[Any]]
     """Keys that were looked for and had not landed when the grace period ended"""
     code_hash: Mapped[str]
-    """SHA-256 of features.py and the definition's features section"""
+    """SHA-256 of features.py and of the definition's features section and feed columns"""
     git_commit: Mapped[str]
     dvc_path: Mapped[str]
     dvc_hash: Mapped[str]

@@ -125,6 +125,7 @@ def upgrade() -> None:
     sa.Column('build_hash', sa.Text(), nullable=False),
     sa.Column('inputs_version_id', sa.BigInteger(), nullable=False),
     sa.Column('labels_used', postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+    sa.Column('inputs_looked_back', postgresql.JSONB(astext_type=sa.Text()), nullable=False),
     sa.Column('labels_missing', postgresql.JSONB(astext_type=sa.Text()), nullable=False),
     sa.Column('code_hash', sa.Text(), nullable=False),
     sa.Column('git_commit', sa.Text(), nullable=False),
@@ -137,7 +138,6 @@ def upgrade() -> None:
     sa.Column('run_url', sa.Text(), nullable=True),
     sa.ForeignKeyConstraint(['inputs_version_id'], ['partition_version.id'], name=op.f('fk_snapshot_inputs_version_id')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_snapshot')),
-    sa.UniqueConstraint('model', 'key', 'build_hash', name=op.f('uq_snapshot_model_key_build_hash')),
     sa.UniqueConstraint('model', 'key', 'version', name=op.f('uq_snapshot_model_key_version'))
     )
     op.create_table('verdict',
@@ -154,9 +154,9 @@ def upgrade() -> None:
     sa.Column('decided_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
     sa.Column('run_url', sa.Text(), nullable=True),
     sa.ForeignKeyConstraint(['partition_version_id'], ['partition_version.id'], name=op.f('fk_verdict_partition_version_id')),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_verdict')),
-    sa.UniqueConstraint('partition_version_id', 'suite_hash', name=op.f('uq_verdict_partition_version_id_suite_hash'))
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_verdict'))
     )
+    op.create_index(op.f('ix_verdict_partition_version_id_id'), 'verdict', ['partition_version_id', 'id'], unique=False)
     op.create_table('prediction',
     sa.Column('id', sa.BigInteger(), nullable=False),
     sa.Column('model', sa.Text(), nullable=False),

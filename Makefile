@@ -1,0 +1,79 @@
+# Everything a person or CI runs. Only Python 3.11 or later, Git and make have to be there; the rest goes to .venv/ and var/.
+# Options for the demo: make demo ARGS="--exit --json FILE"
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up down status test check lint format lock bench clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+UV_VERSION := 0.13.8
+ARGS ?=
+NAME ?=
+JOBS ?= 2
+LINTED := include dags plugins config tests $(wildcard bench)
+
+# Without bytecode files each process would compile the libraries it imports, which takes longer than importing them.
+unexport PYTHONDONTWRITEBYTECODE
+unexport PYTHONPATH
+
+help: ## Say what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+
+setup: $(STAMP) ## Create .venv and install exactly what requirements.lock lists
+
+demo: setup ## Run the whole loop on a year of real flights (options in ARGS)
+	$(BIN)/evergreen demo $(ARGS)
+
+up: setup ## Start the embedded stack
+	$(BIN)/evergreen up $(ARGS)
+
+down: ## End it
+	@if [ -x $(BIN)/evergreen ]; then $(BIN)/evergreen down $(ARGS); fi
+
+status: setup ## Show what runs
+	$(BIN)/evergreen status $(ARGS)
+
+check: lint ## The fast tests: linters, unit tests, structure of the DAGs
+	$(BIN)/pytest -n $(JOBS) tests/unit tests/dags $(ARGS)
+
+test: check ## All tests: also those on real servers, on a live stack and in a browser
+	$(BIN)/pytest -n $(JOBS) --dist loadfile tests/integration $(ARGS)
+	$(BIN)/pytest $(wildcard tests/e2e tests/browser) $(ARGS)
+
+lint: setup ## ruff and mypy --strict
+	$(BIN)/ruff check $(LINTED)
+	$(BIN)/ruff format --check $(LINTED)
+	$(BIN)/mypy include/evergreen
+
+format: setup ## Format the code
+	$(BIN)/ruff check --fix $(LINTED)
+	$(BIN)/ruff format $(LINTED)
+
+bench: setup ## Run the benchmarks (NAME=... for one), which write bench/results/*.json
+	$(BIN)/evergreen bench $(NAME) $(ARGS)
+
+lock: setup ## Resolve requirements.lock anew, with hashes and without addresses
+	$(BIN)/uv pip compile pyproject.toml --extra dev --generate-hashes --python-version 3.11 --universal \
+		--no-emit-index-url --no-emit-find-links --no-annotate --upgrade -o requirements.lock
+
+clean: down ## End the stack and remove what it and the tools made (not .venv)
+	rm -rf var .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find include dags plugins config tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(STAMP): requirements.lock pyproject.toml
+	@found=; for python in python3.11 python3.12 python3.13 python3; do \
+		if command -v $$python >/dev/null && $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
+		then found=$$python; break; fi; done; \
+	if [ -z "$$found" ]; then \
+		echo "Evergreen needs Python 3.11 or later; found none among python3.11, python3.12, python3.13 and python3." \
+			"Install one (on Debian or Ubuntu: apt-get install python3 python3-venv) and run make again." >&2; exit 1; fi; \
+	if [ ! -x $(BIN)/python ]; then $$found -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "$$found could not make $(VENV): install its venv module (on Debian or Ubuntu: python3-venv)." >&2; exit 1; }; fi
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@echo "Installing into $(VENV) (the first time this takes a minute or two)"
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --require-hashes -r requirements.lock
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@

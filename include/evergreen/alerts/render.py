@@ -1,0 +1,122 @@
+"""From an alert to the mail that a person reads. Pure: the same alert gives the same mail."""
+
+from __future__ import annotations
+
+import logging
+import textwrap
+from dataclasses import dataclass
+from functools import cache
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from evergreen.alerts.chart import describe, draw
+from evergreen.ledger.outbox import AlertBody, Chart, Table
+
+log = logging.getLogger("evergreen.alerts")
+
+CHART_CID = "chart"
+MAX_ROWS = 40
+TONES = {
+    "quarantine": ("Quarantine", "#b45309"),
+    "drift": ("Input drift", "#b45309"),
+    "harm": ("Harm", "#b91c1c"),
+    "age": ("Age", "#475569"),
+    "promotion": ("Promotion", "#15803d"),
+    "refusal": ("Refusal", "#475569"),
+    "late_feed": ("Late feed", "#b45309"),
+    "task_failure": ("Task failure", "#b91c1c"),
+}
+"""Word and colour of each kind: the word carries it, the colour only helps."""
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A mail's parts."""
+
+    html: str
+    text: str
+    chart: bytes | None
+    """PNG, shown by the HTML as cid:chart"""
+
+
+def render(*, kind: str, model: str, key: str | None, subject: str, body: AlertBody, alert_id: str) -> Rendered:
+    """The mail for `body`, whose links are complete (`alerts.links.complete`)."""
+    picture = _picture(body.chart) if body.chart else None
+    word, colour = TONES.get(kind, (kind, "#475569"))
+    values = {
+        "word": word,
+        "colour": colour,
+        "model": model,
+        "key": key,
+        "subject": subject,
+        "body": body,
+        "table": _cut(body.table) if body.table else None,
+        "rows_left_out": len(body.table.rows) - MAX_ROWS if body.table and len(body.table.rows) > MAX_ROWS else 0,
+        "links": _labelled(body),
+        "has_chart": picture is not None,
+        "chart_words": describe(body.chart) if body.chart else None,
+        "alert_id": alert_id,
+    }
+    html = _environment(html=True).get_template("mail.html.j2").render(values)
+    text = _environment(html=False).get_template("mail.txt.j2").render(values)
+    return Rendered(html, text, picture)
+
+
+def _picture(chart: Chart) -> bytes | None:
+    """The chart's image; None where it cannot be drawn: a mail without its picture is better than none."""
+    try:
+        return draw(chart)
+    except Exception:
+        log.exception("the chart %r could not be drawn; the mail goes without it", chart.title)
+        return None
+
+
+def _cut(table: Table) -> Table:
+    return table.model_copy(update={"rows": table.rows[:MAX_ROWS]})
+
+
+def _labelled(body: AlertBody) -> list[tuple[str, str]]:
+    """Links in the order in which they help, with the words to show."""
+    links = body.links
+    named = [
+        ("Runbook: what to do", links.runbook),
+        ("Log of the task", links.log),
+        ("Report", links.report),
+        ("Model in the registry", links.model),
+        ("Life of the model", links.page),
+    ]
+    return [(label, url) for label, url in named if url]
+
+
+@cache
+def _environment(*, html: bool) -> Environment:
+    environment = Environment(
+        loader=PackageLoader("evergreen.alerts"),
+        autoescape=html,  # noqa: S701 -- the text mail is no HTML; the HTML one is escaped
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["wrapped"] = _wrapped
+    environment.filters["columns"] = _columns
+    return environment
+
+
+def _wrapped(text: str, indent: str = "", hang: str | None = None) -> str:
+    """`text` in lines of at most 76 characters."""
+    hang = indent if hang is None else hang
+    return textwrap.fill(" ".join(text.split()), 76, initial_indent=indent, subsequent_indent=hang)
+
+
+def _columns(table: Table) -> str:
+    """The table as aligned text; wide cells are cut."""
+    rows = [[_cell(cell) for cell in row] for row in [table.columns, *table.rows]]
+    widths = [max(len(row[n]) for row in rows if n < len(row)) for n in range(len(table.columns))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip() for row in rows]
+    return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
+
+
+def _cell(text: str, length: int = 60) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= length else line[: length - 3] + "..."

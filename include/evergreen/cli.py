@@ -1,0 +1,47 @@
+"""The command `evergreen`: puts the command groups together and turns errors into exit codes.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused (a verdict or a gate said no).
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from rich.console import Console
+
+from evergreen.commands import airflow, bench, check, demo, doctor, feed, history, mail, stack
+from evergreen.errors import EvergreenError, QuarantinedError, RefusedError
+
+FAILED, REFUSED = 1, 3
+
+app = typer.Typer(
+    name="evergreen",
+    help="Keeps tabular models fresh by themselves. Begin with `evergreen up`, then `evergreen status`.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+for group in (stack, demo, doctor, mail, feed, check, history, bench, airflow):
+    group.register(app)
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        app()
+    except (RefusedError, QuarantinedError) as err:
+        _complain("refused", err)
+        sys.exit(REFUSED)
+    except EvergreenError as err:
+        _complain("error", err)
+        sys.exit(FAILED)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _complain(word: str, err: EvergreenError) -> None:
+    console = Console(stderr=True, highlight=False)
+    console.print(f"[bold red]{word}:[/] ", end="")
+    console.print(str(err), markup=False, soft_wrap=True)

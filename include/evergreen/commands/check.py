@@ -1,0 +1,47 @@
+"""`evergreen check`: the verdict that a drop would get, offline, for a data producer's own CI."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from evergreen.commands.shared import JsonOption, console, print_json
+
+QUARANTINED = 3
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("check")(check)
+
+
+def check(
+    model: Annotated[str, typer.Argument(help="Name of the model, such as nyc_flights.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A partition's folder, named by its key, or a folder of such folders.")
+    ],
+    key: Annotated[
+        str | None, typer.Option("--key", metavar="KEY", help="Partition key, where DIR is not named by it.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Judge the tables in DIR as if they had landed, without a ledger or a server. `_SUCCESS` is not asked for.
+
+    Exit code 0: all would be accepted; 3: at least one would be quarantined.
+    """
+    from evergreen.definition import load_definition
+    from evergreen.intake.offline import check_folder
+
+    checks = check_folder(load_definition(model), folder, key)
+    if as_json:
+        print_json({"model": model, "accepted": all(c.accepted for c in checks), "tables": [asdict(c) for c in checks]})
+    else:
+        for item in checks:
+            verdict = Text("accepted   ", "green") if item.accepted else Text("quarantined", "bold red")
+            console().print(verdict, Text(f"{item.key} {item.table}: {item.reason}"), soft_wrap=True)
+    if not all(item.accepted for item in checks):
+        raise typer.Exit(QUARANTINED)

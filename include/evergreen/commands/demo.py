@@ -1,0 +1,186 @@
+"""`demo`: a model's life on real data, through a live Airflow."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from evergreen.commands.shared import HomeOption, console
+from evergreen.commands.stack import start
+from evergreen.definition import load_definition
+from evergreen.stack.control import Stack
+from evergreen.stack.home import Home
+
+if TYPE_CHECKING:
+    from evergreen.demo.summary import Summary
+
+MODEL = "nyc_flights"
+WEEKS = 16
+SHORTEST = 10
+LOSS_NAMES = {"brier": "Brier score", "log_loss": "log loss", "squared_error": "squared error"}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("demo")(demo)
+
+
+def demo(
+    weeks: Annotated[
+        int, typer.Option(min=SHORTEST, max=51, help="Weeks of 2013 to go through; 51 is the year.")
+    ] = WEEKS,
+    leave: Annotated[bool, typer.Option("--exit", help="End the stack afterwards instead of leaving it up.")] = False,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write the summary for machines.")
+    ] = None,
+    home: HomeOption = None,
+) -> None:
+    """Bring a year of New York's flights through the loop: two months of history, a first champion, then week by week.
+
+    Starts the stack, lands real weeks, runs backfills, trains and promotes a champion, and goes on: every week is
+    validated, built, scored and monitored; drift or harm triggers a retrain whose challenger is promoted or refused;
+    mails arrive. One week's file lands truncated on purpose. Ctrl-C ends everything that was started.
+    """
+    begun = time.monotonic()
+    stack = Stack(Home.find(home))
+    signal.signal(signal.SIGTERM, lambda *_: _interrupt())
+    started = False
+    try:
+        started = start(stack, tied=True)
+        os.environ.update(stack.environment())
+        summary = _run(stack, weeks, begun)
+        plot = _write(stack, summary, json_file)
+        show(summary, plot)
+        if leave:
+            stack.stop()
+        else:
+            stack.release()
+            _show_doors(stack)
+    except BaseException:
+        if started:
+            Console(stderr=True).print("[dim]ending the stack[/]")
+            stack.stop()
+        raise
+
+
+def _interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def _run(stack: Stack, weeks: int, begun: float) -> Summary:
+    from evergreen.demo.story import HISTORY, Story
+    from evergreen.demo.summary import collect
+    from evergreen.settings import Settings
+
+    definition, settings = load_definition(MODEL), Settings.from_env()
+    first = definition.partitions.key_of(definition.calendar.start)
+    keys = definition.partitions.keys(first, definition.partitions.shift(first, weeks - 1))
+    threading.Thread(target=_warm, daemon=True).start()
+    with _progress() as bar:
+        task = bar.add_task("weeks", total=weeks, now="")
+        story = Story(
+            definition,
+            settings,
+            stack.airflow,
+            say=lambda words: bar.update(task, now=words),
+            advance=lambda count: bar.advance(task, count),
+            broken_week=keys[HISTORY],
+        )
+        story.tell(keys)
+        bar.update(task, now="reading the ledger")
+        return collect(definition, settings, time.monotonic() - begun, stack.urls)
+
+
+def _warm() -> None:
+    """Import what the summary needs while the stack is at work."""
+    import evergreen.monitoring.shadow  # noqa: F401
+
+
+def _progress() -> Progress:
+    columns: list[Any] = [SpinnerColumn(), TextColumn("week"), MofNCompleteColumn(), BarColumn(bar_width=24)]
+    return Progress(
+        *columns, TimeElapsedColumn(), TextColumn("{task.fields[now]}"), console=Console(stderr=True, highlight=False)
+    )
+
+
+def _write(stack: Stack, summary: Summary, json_file: Path | None) -> Path:
+    import json
+
+    from evergreen.demo.plot import plot_losses
+
+    loss = load_definition(summary.model).loss
+    plot = stack.home.root / "demo" / "loss.png"
+    plot_losses(summary, LOSS_NAMES.get(loss, loss), plot)
+    if json_file is not None:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        json_file.write_text(json.dumps(summary.to_json(), indent=2, default=str), encoding="utf-8")
+    return plot
+
+
+def show(summary: Summary, plot: Path) -> None:
+    """Print the summary."""
+    screen = console()
+    screen.print()
+    screen.print(_week_table(summary))
+    for title, rows in (("Quarantined", summary.quarantined), ("Retrains", summary.retrains)):
+        _list(screen, title, rows)
+    _list(screen, "Promoted", summary.promotions)
+    _list(screen, "Refused", summary.refusals)
+    screen.print(f"\n[bold]Mails[/] {len(summary.mails)}, {sum(m['sent'] for m in summary.mails)} sent")
+    for mail in summary.mails:
+        screen.print(f"  {mail['subject']}", markup=False)
+    if summary.champion_loss is not None and summary.first_model_loss is not None:
+        gain = 1 - summary.champion_loss / summary.first_model_loss
+        screen.print(
+            f"\n[bold]Realised loss[/] champion {summary.champion_loss:.4f}, first model never retrained "
+            f"{summary.first_model_loss:.4f} ({-gain:+.1%})"
+        )
+    screen.print(f"[bold]Plot[/] {plot}", soft_wrap=True)
+    screen.print(f"[bold]Took[/] {summary.wall_seconds:.0f} s")
+
+
+def _week_table(summary: Summary) -> Table:
+    table = Table("week", "rows", "inputs", "labels", "version", "input drift", "decision", "loss", "first model")
+    for column in (1, 4, 7, 8):
+        table.columns[column].justify = "right"
+    for week in summary.weeks:
+        table.add_row(
+            week.key,
+            f"{week.rows:,}" if week.rows else "",
+            week.inputs or "",
+            week.labels or "not yet",
+            str(week.version or ""),
+            "" if week.drifted is None else "yes" if week.drifted else "no",
+            week.decision or "",
+            f"{week.loss:.4f}" if week.loss is not None else "",
+            f"{week.first_model_loss:.4f}" if week.first_model_loss is not None else "",
+        )
+    return table
+
+
+def _list(screen: Console, title: str, rows: list[dict[str, Any]]) -> None:
+    screen.print(f"\n[bold]{title}[/] {len(rows)}")
+    for row in rows:
+        what = row.get("key") or row.get("as_of") or ""
+        screen.print(f"  {what} {row['reason']}", markup=False)
+
+
+def _show_doors(stack: Stack) -> None:
+    screen = console()
+    screen.print("\nThe stack stays up; `make down` ends it.")
+    shown = sys.stdout.isatty()
+    for name, (user, password) in {"airflow": stack.airflow_login, "mlflow": stack.mlflow_login}.items():
+        secret = password if shown else "(evergreen status --logins)"
+        screen.print(f"{name:8} {stack.urls[name]}  user {user}  password {secret}", soft_wrap=True)
+    screen.print(f"{'model':8} {stack.urls['airflow']}/evergreen/models/{MODEL}", soft_wrap=True)
+    screen.print(f"{'mails':8} evergreen mail")

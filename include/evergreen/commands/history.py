@@ -1,0 +1,240 @@
+"""`evergreen history MODEL`: a model's life, and who served on a day."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+from sqlalchemy.orm import Session
+
+from evergreen.commands.shared import HomeOption, JsonOption, console, join_stack, print_json
+from evergreen.definition import ModelDefinition, load_definition
+from evergreen.ledger import audit
+from evergreen.ledger import history as life
+from evergreen.ledger.lines import ComparisonLine, DeploymentLine, TrainingLine
+from evergreen.ledger.session import Ledger
+from evergreen.settings import Settings
+
+DayOption = Annotated[
+    dt.datetime | None,
+    typer.Option("--on", metavar="DATE", formats=["%Y-%m-%d"], help="Who served on this day, and why."),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("history")(history)
+
+
+def history(
+    model: Annotated[str, typer.Argument(help="Name of the model.")],
+    on: DayOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print a model's life from the ledger: partitions, training runs, decisions with reasons, champions, losses.
+
+    With `--on DATE` it answers one question: which version served on that day, trained on what, promoted on which
+    evidence, by whom.
+    """
+    join_stack(home)
+    definition = load_definition(model)
+    with Ledger.from_settings(Settings.from_env()).transaction() as session:
+        if on is not None:
+            _answer_day(session, definition, on.date(), as_json)
+        elif as_json:
+            print_json(_whole_life(session, model))
+        else:
+            _print_life(session, definition)
+
+
+def _whole_life(session: Session, model: str) -> dict[str, Any]:
+    lines: dict[str, Iterable[Any]] = {
+        "tables": life.tables(session, model),
+        "quarantines": life.verdicts(session, model, outcome="quarantined"),
+        "snapshots": life.snapshots(session, model),
+        "trainings": life.trainings(session, model),
+        "decisions": life.decisions(session, model),
+        "deployments": life.deployments(session, model),
+        "losses": life.losses(session, model),
+        "checks": life.checks(session, model),
+        "alerts": life.alerts(session, model),
+    }
+    return {"model": model, **{name: [dataclasses.asdict(line) for line in rows] for name, rows in lines.items()}}
+
+
+def _print_life(session: Session, definition: ModelDefinition) -> None:
+    name = definition.name
+    console().print(Text(f"{definition.title} ({name})", "bold"))
+    tables = life.tables(session, name)
+    if not tables:
+        console().print(f"Nothing has landed yet. `evergreen feed land {name} --from K --through K` lands partitions.")
+        return
+    _print(
+        "Landed",
+        ["table", "partitions", "accepted", "quarantined", "versions", "rows", "from", "through"],
+        [
+            (t.table, t.partitions, t.accepted, t.quarantined, t.versions, t.rows, t.first_key, t.last_key)
+            for t in tables
+        ],
+    )
+    _print(
+        "Quarantined (newest first)",
+        ["table", "partition", "version", "why"],
+        [(v.table, v.key, v.version, v.reason) for v in life.verdicts(session, name, outcome="quarantined")],
+    )
+    built = life.snapshots(session, name)
+    _print(
+        "Feature snapshots",
+        ["partitions", "builds", "rows", "built without some labels", "newest"],
+        [
+            (
+                len(built),
+                sum(s.version for s in built),
+                sum(s.rows for s in built),
+                sum(bool(s.labels_missing) for s in built),
+                f"{built[-1].key} = {built[-1].snapshot_id[:20]}",
+            )
+        ]
+        if built
+        else [],
+    )
+    _print_models(session, name)
+    _print_losses(session, name, definition.loss)
+
+
+def _print_models(session: Session, name: str) -> None:
+    _print(
+        "Training runs",
+        ["run", "cause", "state", "labels through", "version", "candidate", "against the champion", "why"],
+        [
+            (t.id, t.cause, t.state, t.as_of, t.version, t.candidate, _compared(t.comparison), t.reason)
+            for t in life.trainings(session, name)
+        ],
+    )
+    _print(
+        "Decisions (those to do nothing left out)",
+        ["when (UTC)", "partition", "decision", "version", "by", "why"],
+        [
+            (_minute(d.decided_at), d.key, d.kind, d.version, d.decided_by, d.reason)
+            for d in life.decisions(session, name, quiet=False)
+        ],
+    )
+    _print(
+        "Champions",
+        ["version", "for partitions from", "served from (UTC)", "until", "by", "why"],
+        [_champion(d) for d in life.deployments(session, name)],
+    )
+
+
+def _print_losses(session: Session, name: str, loss: str) -> None:
+    checked = {check.key: check for check in life.checks(session, name)}
+    measured = {line.key: line for line in life.losses(session, name)}
+    rows: list[tuple[Any, ...]] = []
+    for key in sorted({*checked, *measured}):
+        check, line = checked.get(key), measured.get(key)
+        seen = ", ".join(check.columns) or ("yes" if check.drifted else "no") if check else None
+        version = line.version if line else check.version if check else None
+        rows.append((key, version, f"{line.loss:.4f}" if line else None, line.rows if line else None, seen))
+    _print("Performance", ["partition", "version", f"realised loss ({loss})", "rows", "drift"], rows)
+
+
+def _answer_day(session: Session, definition: ModelDefinition, day: dt.date, as_json: bool) -> None:
+    served = audit.served_on(session, definition, day)
+    if as_json:
+        print_json(dataclasses.asdict(served) if served else {"day": day.isoformat(), "version": None})
+        return
+    if served is None:
+        console().print(f"No version of {definition.name} served on {day}: nothing was deployed for its partition.")
+        return
+    console().print(Text(f"On {day}, {definition.name} was served by version {served.version}.", "bold"))
+    facts: list[tuple[str, Any]] = [("Partition", served.key)]
+    if served.predictions:
+        made = served.predictions[0]
+        said = f"{made.rows:,} predictions, made {_minute(made.created_at)} UTC from snapshot {made.snapshot_id}"
+        facts += [("Predictions", said), ("", made.uri)]
+    else:
+        facts.append(("Predictions", "none; this version was meant to serve the partition"))
+    facts += _training_facts(served.training)
+    if served.deployment:
+        decision = served.deployment.decision
+        facts += [
+            ("Promoted by", f"{decision.decided_by}, {_minute(decision.decided_at)} UTC ({decision.kind})"),
+            ("Because", decision.reason),
+            ("Evidence", _scalars(decision.evidence)),
+            ("Run", decision.run_url),
+        ]
+    if served.champion_at_day is None or served.champion_at_day.version != served.version:
+        by_clock = served.champion_at_day
+        said = f"version {by_clock.version}" if by_clock else "nobody: the partition was scored later"
+        facts.append(("Champion that day", f"by the clock, {said}"))
+    _print_facts(facts)
+
+
+def _training_facts(training: TrainingLine | None) -> list[tuple[str, Any]]:
+    if training is None:
+        return [("Trained on", "the ledger has no training run for this version")]
+    keys, holdout = training.train_keys, training.holdout_keys
+    facts: list[tuple[str, Any]] = [
+        ("Trained on", f"{len(keys)} partitions, {keys[0]} to {keys[-1]}" if keys else "no partitions"),
+        ("Judged on", ", ".join(holdout)),
+        ("Dataset", f"{training.dataset_hash} at commit {training.git_commit} of the feature repository"),
+        ("Made by", f"run {training.id} ({training.cause}): {training.reason}"),
+        ("Code", f"{training.code_version}, {training.code_hash}; lock {training.lock_hash}; seed {training.seed}"),
+        ("MLflow run", training.mlflow_run_id),
+    ]
+    return [*facts, ("Against the champion", _compared(training.comparison, numbers=True))]
+
+
+def _compared(comparison: ComparisonLine | None, *, numbers: bool = False) -> str:
+    if comparison is None:
+        return ""
+    rival = f"version {comparison.champion_version}" if comparison.champion_version else "the base rate"
+    said = f"{comparison.verdict} to {rival}" if comparison.verdict != "inconclusive" else f"inconclusive, {rival}"
+    return f"{said}; {_scalars(comparison.result)}" if numbers else said
+
+
+def _champion(line: DeploymentLine) -> tuple[Any, ...]:
+    until = _minute(line.served_until) if line.served_until else "serves"
+    return (
+        line.version,
+        line.from_key,
+        _minute(line.served_from),
+        until,
+        line.decision.decided_by,
+        line.decision.reason,
+    )
+
+
+def _scalars(values: dict[str, Any]) -> str:
+    """The numbers and words of a JSON object, in one line."""
+    plain = {name: value for name, value in values.items() if isinstance(value, str | int | float)}
+    return ", ".join(f"{name} {v:.5g}" if isinstance(v, float) else f"{name} {v}" for name, v in plain.items())
+
+
+def _minute(moment: dt.datetime) -> str:
+    return moment.astimezone(dt.UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def _print(title: str, heads: list[str], rows: list[tuple[Any, ...]]) -> None:
+    """A table, or nothing where it has no rows. Cells are text, never markup."""
+    if not rows:
+        return
+    table = Table(*heads, title=Text(title, "bold"), title_justify="left", box=None, pad_edge=False, header_style="dim")
+    for row in rows:
+        table.add_row(*(Text("" if c is None else f"{c:,}" if isinstance(c, int) else str(c)) for c in row))
+    console().print()
+    console().print(table)
+
+
+def _print_facts(facts: list[tuple[str, Any]]) -> None:
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for name, value in facts:
+        if value:
+            table.add_row(Text(name, "dim"), Text(str(value)))
+    console().print(table)

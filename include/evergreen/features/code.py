@@ -1,0 +1,66 @@
+"""A model's `features.py`: loaded from its folder, named by a hash of its bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import sys
+import traceback
+from collections.abc import Callable
+from typing import TYPE_CHECKING, cast
+
+from evergreen.definition import ModelDefinition
+from evergreen.errors import DefinitionError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    Build = Callable[[pd.DataFrame, pd.DataFrame], pd.DataFrame]
+
+FILE = "features.py"
+
+
+def code_hash(definition: ModelDefinition) -> str:
+    """SHA-256, hex, over `features.py` and what the definition says of features and of the feed's columns.
+
+    Raises:
+        DefinitionError: the file is missing.
+    """
+    path = definition.folder / FILE
+    if not path.is_file():
+        raise DefinitionError(f"{path} is missing; it must define build(inputs, history), see docs/model-definition.md")
+    digest = hashlib.sha256(path.read_bytes())
+    digest.update(definition.features.model_dump_json().encode())
+    digest.update(definition.feed.model_dump_json(include={"entity", "event_time", "tables"}).encode())
+    return digest.hexdigest()
+
+
+def load_build(definition: ModelDefinition) -> Build:
+    """The function `build(inputs, history)` of the model's `features.py`, loaded afresh.
+
+    Raises:
+        DefinitionError: the file cannot be imported or has no function `build`.
+    """
+    path = definition.folder / FILE
+    name = f"evergreen_features_of_{definition.name}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise DefinitionError(f"{path} cannot be imported as Python")
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)  # dataclasses look their module up there
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise DefinitionError(f"{where(error, definition)}: cannot be imported: {error!r}") from error
+    build = getattr(module, "build", None)
+    if not callable(build):
+        raise DefinitionError(f"{path}: there is no function build(inputs, history); see docs/model-definition.md")
+    return cast("Build", build)
+
+
+def where(error: BaseException, definition: ModelDefinition) -> str:
+    """`path:line` of the deepest frame of `error` that lies in the model's `features.py`; the path where none does."""
+    path = str(definition.folder / FILE)
+    if isinstance(error, SyntaxError) and error.filename == path:
+        return f"{path}:{error.lineno}"
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
+    return f"{path}:{lines[-1]}" if lines else path

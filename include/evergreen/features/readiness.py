@@ -1,0 +1,60 @@
+"""May the features of a partition be built, or is it worth waiting for the labels that they look back on?"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+from evergreen.definition import ModelDefinition
+from evergreen.features.plan import BuildPlan, read_plan
+from evergreen.ledger import Ledger
+from evergreen.settings import Settings
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """`ready` where nothing is missing or the grace period has ended; `reason` says which, in words."""
+
+    ready: bool
+    missing: list[str]
+    """Partition keys that are looked back on and cannot be read yet"""
+    deadline: dt.datetime
+    reason: str
+
+
+def readiness(definition: ModelDefinition, key: str, *, settings: Settings, now: dt.datetime) -> Readiness:
+    """Whether the features of partition `key` may be built at the instant `now` (aware).
+
+    Raises:
+        NotReadyError: the inputs of `key` have no accepted version.
+        PartitionKeyError: `key` is not a partition key.
+        UnavailableError: the ledger does not answer.
+    """
+    with Ledger.from_settings(settings).transaction() as session:
+        plan = read_plan(session, definition, key)
+    return judge(definition, plan, now)
+
+
+def judge(definition: ModelDefinition, plan: BuildPlan, now: dt.datetime) -> Readiness:
+    """Whether `plan` is complete, or has been waited for long enough. Pure.
+
+    The grace period runs from the instant at which the inputs were due, or were received where that was later: in a
+    backfill the labels of long ago land in the same hour as the inputs.
+    """
+    begin = max(plan.inputs[0].received_at, definition.partitions.due(plan.key))
+    deadline = begin + definition.feed.grace
+    missing = list(plan.missing)
+    about = f"features of {definition.name} {plan.key}"
+    if not missing:
+        reason = f"{about}: all {len(plan.history)} label partitions that they look back on have been accepted"
+    elif now >= deadline:
+        reason = (
+            f"{about}: {plan.describe_missing()} not accepted by {deadline:%Y-%m-%d %H:%M} UTC, when the grace period "
+            "ended: they are built without, and built again when it comes"
+        )
+    else:
+        reason = (
+            f"{about}: not accepted yet (late, or in quarantine): {plan.describe_missing()}; "
+            f"waiting until {deadline:%Y-%m-%d %H:%M} UTC"
+        )
+    return Readiness(not missing or now >= deadline, missing, deadline, reason)

@@ -1,0 +1,169 @@
+"""Publish files to the feature repository, and read them back by snapshot id: Git commit and DVC hash.
+
+Both directions need nothing but the two URLs of the settings. Data is pushed first and Git last, so a commit that can
+be read never names data that is not there.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import shutil
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evergreen.errors import BadInputError, UnavailableError
+from evergreen.features.dvc_remote import SUFFIX, Pointer, read_md5, scratch
+from evergreen.features.git import GitRemote, open_remote
+from evergreen.settings import Settings
+from evergreen.store import layout
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+log = logging.getLogger("evergreen.features")
+
+ATTEMPTS = 12
+MAX_PAUSE_SECONDS = 2.0
+# What a person needs to clone the repository and use DVC in it. The DVC remote's URL is not in it: it is given at use.
+SKELETON = {
+    ".dvc/config": "[core]\n    analytics = false\n    autostage = false\n    check_update = false\n",
+    ".dvc/.gitignore": "/config.local\n/tmp\n/cache\n",
+    ".dvcignore": "",
+    ".gitignore": "*.parquet\n",
+    "README.md": "Snapshots of features, one folder for each model. Written by Evergreen only.\n\n"
+    "To look at one: `dvc remote add --local --default store <DVC remote's URL>`, then `dvc pull <file>`.\n",
+}
+
+
+@dataclass(frozen=True)
+class Published:
+    """Where a file can be read for ever."""
+
+    git_commit: str
+    dvc_hash: str
+    new: bool
+    """False where the repository's newest commit held the same bytes already"""
+
+
+def dvc_path(model: str, key: str) -> str:
+    """Path of a partition's features in the feature repository."""
+    return layout.join(model, f"{key}.parquet")
+
+
+def publish(settings: Settings, path: str, file: Path, message: str) -> Published:
+    """Publish `file` (which is moved) as `path`, in a commit of its own.
+
+    Raises:
+        UnavailableError: one of the remotes does not answer, or others were faster `ATTEMPTS` times in a row.
+    """
+    with scratch(settings.features_dvc_url) as remote:
+        shutil.move(file, remote.path(path))
+        pointer = remote.push(path)
+    with open_remote(settings.features_git_url.get_secret_value()) as git:
+        for attempt in range(ATTEMPTS):
+            published = _commit(git, path, pointer, message)
+            if published:
+                return published
+            # Full jitter: those who lost the same race do not meet again.
+            time.sleep(random.uniform(0, min(MAX_PAUSE_SECONDS, 0.05 * 2**attempt)))  # noqa: S311
+        raise UnavailableError(
+            f"other builds published to {git.url} first, {ATTEMPTS} times in a row; {path} is not published: try again"
+        )
+
+
+def _commit(git: GitRemote, path: str, pointer: Pointer, message: str) -> Published | None:
+    """Commit the pointer on top of what is there; None where somebody else was faster."""
+    tip = git.fetch_tip()
+    files = {name: text.encode() for name, text in SKELETON.items()}
+    if tip:
+        present = git.read(tip, [".dvc/config", path + SUFFIX])
+        if present[path + SUFFIX] == pointer.text:
+            return Published(tip, pointer.md5, new=False)
+        if present[".dvc/config"] is not None:
+            files = {}
+    commit = git.commit(tip, {**files, path + SUFFIX: pointer.text}, message)
+    return Published(commit, pointer.md5, new=True) if git.push(commit) else None
+
+
+def commit_holding(settings: Settings, expected: Mapping[str, str]) -> str | None:
+    """The repository's newest commit if it holds all of `expected` (path -> DVC hash), else None.
+
+    None means that somebody has just published another version of one of the files: ask the ledger again.
+    """
+    with open_remote(settings.features_git_url.get_secret_value()) as git:
+        commit = git.fetch_tip()
+        if commit is None:
+            return None
+        pointers = git.read(commit, [path + SUFFIX for path in expected])
+    held = {path: pointers[path + SUFFIX] for path in expected}
+    return commit if all(text and read_md5(text) == expected[path] for path, text in held.items()) else None
+
+
+def read_frame(
+    settings: Settings,
+    git_commit: str,
+    path: str,
+    columns: Sequence[str] | None = None,
+    *,
+    dvc_hash: str | None = None,
+) -> pd.DataFrame:
+    """The features that `git_commit` holds as `path`; raises as `read_frames`."""
+    expected = None if dvc_hash is None else {path: dvc_hash}
+    return read_frames(settings, git_commit, [path], columns, expected=expected)[path]
+
+
+def read_frames(
+    settings: Settings,
+    git_commit: str,
+    paths: Collection[str],
+    columns: Sequence[str] | None = None,
+    *,
+    expected: Mapping[str, str] | None = None,
+) -> dict[str, pd.DataFrame]:
+    """Features by path, as `git_commit` holds them, read from the remotes only; each file's hash is checked.
+
+    Numeric features are float64, categorical ones and text str or None, event times datetime64[us, UTC].
+
+    Args:
+        settings: names the two remotes.
+        git_commit: full hash of a commit of the feature repository.
+        paths: as `dvc_path` makes them.
+        columns: what to read; all columns where None.
+        expected: DVC hashes that the commit must name for paths (the second half of a snapshot id).
+
+    Raises:
+        BadInputError: there is no such commit or file, or its DVC hash is not the expected one.
+        UnavailableError: a remote does not answer, or the bytes it has are not those of the hash.
+    """
+    import pyarrow.parquet as pq
+
+    pointers = _read_pointers(settings, git_commit, paths, expected or {})
+    frames = {}
+    with scratch(settings.features_dvc_url) as remote:
+        for path, file in remote.pull(pointers).items():
+            frames[path] = pq.read_table(file, columns=None if columns is None else list(columns)).to_pandas()
+    return frames
+
+
+def _read_pointers(
+    settings: Settings, git_commit: str, paths: Collection[str], expected: Mapping[str, str]
+) -> dict[str, bytes]:
+    with open_remote(settings.features_git_url.get_secret_value()) as git:
+        git.fetch_commit(git_commit)
+        held = git.read(git_commit, [path + SUFFIX for path in paths])
+    pointers = {}
+    for path in paths:
+        text = held[path + SUFFIX]
+        if text is None:
+            raise BadInputError(f"commit {git_commit} of the feature repository holds no {path}; check the snapshot id")
+        if expected.get(path, read_md5(text)) != read_md5(text):
+            raise BadInputError(
+                f"commit {git_commit} of the feature repository names {path} {read_md5(text)}, not {expected[path]}: "
+                "the snapshot id is not of this file"
+            )
+        pointers[path] = text
+    return pointers

@@ -1,0 +1,12 @@
+"""From the landing zone to an accepted or a quarantined partition.
+
+`arrival` sees that a table has landed whole, `receive` copies its bytes for ever, `validate` gives the verdict, and
+`read` hands accepted rows to the later stages. `sources` and `landing` are the feed simulator.
+"""
+
+import logging
+import os
+
+# Both count from the moment Great Expectations is imported: no usage statistics from a worker, no chatter in its log.
+os.environ.setdefault("GX_ANALYTICS_ENABLED", "False")
+logging.getLogger("great_expectations").setLevel(logging.ERROR)

@@ -1,0 +1,119 @@
+"""Has a table of a partition landed, whole?
+
+A producer writes `landing/<feed>/<partition key>/<table>.parquet` (or `.csv`) and then an empty `_SUCCESS` beside it.
+Both tables of a feed share the folder, so a table counts as landed only while `_SUCCESS` is not older than its file.
+Light on purpose: the triggerer asks every few seconds.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any
+
+from fsspec.core import url_to_fs
+
+from evergreen.errors import UnavailableError
+from evergreen.store.layout import join
+
+SUFFIXES = ("parquet", "csv")
+SUCCESS = "_SUCCESS"
+
+
+@dataclass(frozen=True)
+class Drop:
+    """A table that has landed whole: where it is, its size in bytes and when it was last written (UTC)."""
+
+    uri: str
+    size: int
+    modified: dt.datetime
+    suffix: str
+    """parquet | csv"""
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One name in a partition's folder."""
+
+    size: int
+    modified: dt.datetime
+    is_file: bool
+
+
+def find_drop(landing_url: str, feed: str, table: str, key: str) -> Drop | None:
+    """The drop of `table` for the partition `key`, or None while it is not complete.
+
+    Where both a Parquet and a CSV file are there, the one written last counts.
+
+    Raises:
+        BadInputError: `feed` or `key` cannot be the name of a folder.
+        UnavailableError: the landing zone does not answer.
+    """
+    folder = folder_uri(landing_url, feed, key)
+    entries = _list(folder)
+    return None if entries is None or _obstacle(folder, entries, table) else _newest(folder, entries, table)
+
+
+def explain_wait(landing_url: str, feed: str, table: str, key: str) -> str:
+    """What is missing until `table` of `key` has landed, in one sentence; raises as `find_drop`."""
+    folder = folder_uri(landing_url, feed, key)
+    entries = _list(folder)
+    if entries is None:
+        return f"nothing has landed for {key} yet: there is no folder {folder}"
+    return _obstacle(folder, entries, table) or f"{table} of {key} has landed in {folder}"
+
+
+def folder_uri(landing_url: str, feed: str, key: str) -> str:
+    """URI of a partition's folder; raises BadInputError where a name would leave the landing zone."""
+    return f"{landing_url.rstrip('/')}/{join(feed, key)}"
+
+
+def _list(folder: str) -> dict[str, _Entry] | None:
+    """The folder's entries by name, read anew each time; None where there is no such folder."""
+    try:
+        fs, path = url_to_fs(folder)
+        found = fs.ls(path, detail=True, refresh=True)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise UnavailableError(
+            f"cannot list {folder}: {error.strerror or error}; check EVERGREEN_LANDING_URL and its permissions"
+        ) from error
+    return {str(info["name"]).rstrip("/").rpartition("/")[2]: _entry(info) for info in found}
+
+
+def _entry(info: dict[str, Any]) -> _Entry:
+    # A link could point out of the landing zone, so it is no file to us.
+    is_file = info["type"] == "file" and not info.get("islink", False)
+    # Local files carry `mtime`, S3 objects `LastModified`, fsspec's memory file system `created`.
+    stamp = info.get("mtime") or info.get("LastModified") or info.get("created") or 0
+    modified = stamp if isinstance(stamp, dt.datetime) else dt.datetime.fromtimestamp(stamp, dt.UTC)
+    return _Entry(int(info["size"] or 0), modified.astimezone(dt.UTC), is_file)
+
+
+def _newest(folder: str, entries: dict[str, _Entry], table: str) -> Drop | None:
+    files = [(s, e) for s in SUFFIXES if (e := entries.get(f"{table}.{s}")) is not None and e.is_file]
+    if not files:
+        return None
+    suffix, entry = max(files, key=lambda pair: pair[1].modified)
+    return Drop(f"{folder}/{table}.{suffix}", entry.size, entry.modified, suffix)
+
+
+def _obstacle(folder: str, entries: dict[str, _Entry], table: str) -> str | None:
+    """Why `table` does not count as landed, in words, or None where it does."""
+    drop = _newest(folder, entries, table)
+    if drop is None:
+        odd = [f"{table}.{s}" for s in SUFFIXES if f"{table}.{s}" in entries]
+        if odd:
+            return f"{odd[0]} in {folder} is a folder or a link; land it as one ordinary file"
+        return f"neither {table}.parquet nor {table}.csv is in {folder} yet"
+    name = f"{table}.{drop.suffix}"
+    success = entries.get(SUCCESS)
+    if success is None:
+        return f"{name} is in {folder}, but _SUCCESS is missing: its producer writes it when the file is complete"
+    if success.modified < drop.modified:
+        return (
+            f"_SUCCESS is older than {name} in {folder} ({success.modified:%Y-%m-%d %H:%M:%S} before "
+            f"{drop.modified:%Y-%m-%d %H:%M:%S} UTC): its producer writes it again when the file is complete"
+        )
+    return None

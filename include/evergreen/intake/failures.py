@@ -1,0 +1,140 @@
+"""What is wrong with a partition, in words that a person understands.
+
+Everything quoted from a file passes through `plain`: it may be of any length and hold any character.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from evergreen.errors import BadInputError
+
+Severity = Literal["critical", "warning"]
+SAMPLE = 5
+_REASON_FAILURES = 4
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One expectation that does not hold. `sentence` says it all; the other fields are its parts, for machines."""
+
+    name: str
+    """The rule: a Great Expectations type, or the name of a structural rule"""
+    column: str | None
+    severity: Severity
+    observed: str
+    expected: str
+    sentence: str
+    count: int | None = None
+    """Rows that break the rule, where it is about rows"""
+    sample: tuple[str, ...] = ()
+    """Some of the values that break it"""
+    rows: tuple[int, ...] = ()
+    """Positions (from 0) of some of the rows that break it"""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain types only, as the ledger keeps it."""
+        return asdict(self) | {"sample": list(self.sample), "rows": list(self.rows)}
+
+
+class UnfitFileError(BadInputError):
+    """A landed file cannot be read as the table it should be; `failures` says why."""
+
+    def __init__(self, *failures: Failure) -> None:
+        super().__init__("; ".join(f.sentence for f in failures))
+        self.failures = failures
+
+
+def unfit(name: str, sentence: str, *, observed: str = "", expected: str = "", column: str | None = None) -> Failure:
+    """A critical failure of the whole file or of one column."""
+    return Failure(name, column, "critical", observed, expected, sentence)
+
+
+def breach(
+    name: str, column: str, sentence: str, *, rows: Sequence[int], total: int, expected: str, sample: Iterable[Any] = ()
+) -> Failure:
+    """A critical failure of some rows of one column; `sentence` continues after "column: 3 of 100 rows (3 %) "."""
+    shown = tuple(dict.fromkeys(map(quoted, sample)))[:SAMPLE]
+    such = f", such as {', '.join(shown)}" if shown else ""
+    text = f"{plain(column)}: {share(len(rows), total)} rows {sentence}{such}"
+    return Failure(
+        name,
+        column,
+        "critical",
+        share(len(rows), total),
+        expected,
+        text,
+        len(rows),
+        shown,
+        tuple(map(int, rows[:SAMPLE])),
+    )
+
+
+def share(count: int, total: int) -> str:
+    """'27 of 6,114 (0.44 %)'."""
+    percent = 100 * count / total if total else 0.0
+    digits = 0 if percent >= 10 or percent == 0 else min(6, 1 - math.floor(math.log10(percent)))
+    shown = f"{percent:.{digits}f}"
+    if count < total and float(shown) >= 100:
+        shown = "over 99"
+    return f"{count:,} of {total:,} ({shown} %)"
+
+
+def plain(value: object, length: int = 60) -> str:
+    """`value` on one line, with every character escaped that could hide or break something, cut to `length`."""
+    text = value if isinstance(value, str) else str(value)
+    cut = text[:length]
+    escaped = "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in cut)
+    return escaped + ("..." if len(text) > length else "")
+
+
+def quoted(value: object) -> str:
+    """`value` as a sample is shown: text in quotes, numbers plainly, a missing value as the word."""
+    if value is None or value != value or str(value) in ("<NA>", "NaT"):
+        return "missing"
+    if isinstance(value, str):
+        return f"'{plain(value)}'"
+    return f"{value:.6g}" if isinstance(value, float) else plain(value)
+
+
+def reason(failures: Sequence[Failure]) -> str:
+    """The sentences of the worst few failures, and how many more there are."""
+    shown = [f.sentence for f in failures[:_REASON_FAILURES]]
+    more = len(failures) - len(shown)
+    return "; ".join(shown) + (f"; and {more} more" if more > 0 else "")
+
+
+def critical(failures: Iterable[Failure]) -> list[Failure]:
+    """Those that quarantine."""
+    return [f for f in failures if f.severity == "critical"]
+
+
+def contents(data: bytes) -> str:
+    """What a file seems to be, from its first bytes; for the reason why it is not what it should be."""
+    for mark, what in _MARKS.items():
+        if data.startswith(mark):
+            return what
+    head = data[:64].lstrip().lower()
+    if head.startswith((b"<!doctype", b"<html", b"<?xml")):
+        return "a web page or XML"
+    if head.startswith((b"{", b"[")):
+        return "JSON"
+    printable = sum(32 <= byte < 127 or byte in b"\r\n\t" for byte in head)
+    return "plain text" if head and printable == len(head) else "of no known kind"
+
+
+_MARKS = {
+    b"PAR1": "a Parquet file",
+    b"PARE": "an encrypted Parquet file",
+    b"\x1f\x8b": "a gzip archive",
+    b"PK\x03\x04": "a zip archive or a spreadsheet",
+    b"\x28\xb5\x2f\xfd": "a zstd archive",
+    b"\xff\xfe": "text in UTF-16",
+    b"\xfe\xff": "text in UTF-16",
+    b"ORC": "an ORC file",
+    b"Obj\x01": "an Avro file",
+    b"ARROW1": "an Arrow file",
+}

@@ -1,0 +1,132 @@
+"""The feed simulator: lands real rows as a producer would, each file whole, `_SUCCESS` last.
+
+One tick lands the inputs of a partition and the labels that become known with it: those of the partition
+`label_delay` before.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from evergreen.definition import ModelDefinition
+from evergreen.definition.model import TableName
+from evergreen.errors import BadInputError, PartitionKeyError
+from evergreen.intake import sources
+from evergreen.intake.arrival import SUCCESS, find_drop, folder_uri
+
+
+@dataclass(frozen=True)
+class Landed:
+    """One table in the landing zone."""
+
+    table: str
+    key: str
+    uri: str
+    rows: int
+    bytes: int
+    new: bool
+    """False: the same bytes lay there already and were left alone"""
+
+
+def land(
+    definition: ModelDefinition,
+    keys: Sequence[str],
+    *,
+    landing_url: str,
+    with_labels: bool = False,
+    progress: Callable[[Landed], None] | None = None,
+) -> list[Landed]:
+    """Land the ticks `keys` in their order; `progress` is told of each table.
+
+    `with_labels` lands the labels of the same partitions at once, without the delay. A key after the calendar's end
+    still brings the last labels.
+
+    Raises:
+        PartitionKeyError: a key is malformed, or no key brings anything.
+        BadInputError: the source has no rows for a partition of the calendar.
+        DefinitionError: the model has no source that can be simulated.
+    """
+    landed = []
+    for table, key in _plan(definition, keys, with_labels):
+        item = land_table(definition, table, key, landing_url=landing_url)
+        landed.append(item)
+        if progress:
+            progress(item)
+    return landed
+
+
+def _plan(definition: ModelDefinition, keys: Iterable[str], with_labels: bool) -> list[tuple[TableName, str]]:
+    """What to land, in order, each once."""
+    calendar, plan = definition.partitions, dict[tuple[TableName, str], None]()
+    for key in keys:
+        labelled = [calendar.shift(key, -definition.feed.label_delay)] + [key] * with_labels
+        wanted: list[tuple[TableName, str]] = [("inputs", key), *(("labels", k) for k in labelled)]
+        plan.update(dict.fromkeys((table, k) for table, k in wanted if calendar.contains(k)))
+    if not plan:
+        end = calendar.end or "no end"
+        raise PartitionKeyError(f"nothing to land: {definition.name} has partitions from {calendar.start} to {end}")
+    return list(plan)
+
+
+def land_table(definition: ModelDefinition, table: TableName, key: str, *, landing_url: str) -> Landed:
+    """Land one table of one partition as Parquet; raises as `land`."""
+    from evergreen.intake.frames import to_parquet
+
+    frame = sources.rows(definition, table, key)
+    if frame.empty:
+        raise BadInputError(
+            f"source {definition.feed.source} has no {table} for {key}; set calendar.start and calendar.end in "
+            f"model.yaml to what it covers"
+        )
+    data = to_parquet(frame, definition.feed.tables[table].columns)
+    uri = f"{folder_uri(landing_url, definition.feed.name, key)}/{table}.parquet"
+    new = not _lies_there(definition, table, key, landing_url, uri, data)
+    if new:
+        publish(uri, data)
+        publish(f"{uri.rpartition('/')[0]}/{SUCCESS}", b"")
+    return Landed(table, key, uri, len(frame), len(data), new)
+
+
+def publish(uri: str, data: bytes) -> None:
+    """Write `data` to `uri` so that it appears whole, in place of what was there.
+
+    Local files are written beside their name and renamed; an object store publishes an object when it is complete.
+    """
+    from fsspec.core import url_to_fs
+
+    fs, path = url_to_fs(uri)
+    if "file" not in (fs.protocol if isinstance(fs.protocol, tuple) else (fs.protocol,)):
+        fs.pipe_file(path, data)
+        return
+    _publish_local(path, data)
+
+
+def _publish_local(path: str, data: bytes) -> None:
+    import os
+    from pathlib import Path
+
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+    try:
+        with scratch.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.replace(target)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def _lies_there(
+    definition: ModelDefinition, table: TableName, key: str, landing_url: str, uri: str, data: bytes
+) -> bool:
+    from fsspec.core import url_to_fs
+
+    drop = find_drop(landing_url, definition.feed.name, table, key)
+    if drop is None or drop.uri != uri or drop.size != len(data):
+        return False
+    fs, path = url_to_fs(uri)
+    return bool(fs.cat_file(path) == data)

@@ -1,0 +1,79 @@
+"""Judge files on disk as if they had landed: no ledger, no store, no server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evergreen.definition import ModelDefinition
+from evergreen.definition.model import TableName
+from evergreen.errors import BadInputError, PartitionKeyError
+from evergreen.intake.arrival import SUFFIXES
+from evergreen.intake.expectations import load_expectations
+from evergreen.intake.judge import Judgement, judge, too_large
+from evergreen.intake.limits import LIMITS
+from evergreen.intake.receive import check_key
+
+TABLES: tuple[TableName, ...] = ("inputs", "labels")
+
+
+@dataclass(frozen=True)
+class Check:
+    """The verdict one file would get."""
+
+    key: str
+    table: str
+    file: str
+    accepted: bool
+    reason: str
+    rows: int | None
+    failures: list[dict[str, Any]]
+
+
+def check_folder(definition: ModelDefinition, folder: Path, key: str | None = None) -> list[Check]:
+    """Judge every table in `folder`: a partition's folder (named by its key, unless `key` is given) or a feed's.
+
+    Raises:
+        BadInputError: there is no such folder, or no table in it.
+        PartitionKeyError: the folder's name, or `key`, is not a partition of the model.
+    """
+    if not folder.is_dir():
+        raise BadInputError(f"{folder} is not a folder; give the folder that holds inputs.parquet or labels.parquet")
+    partitions = [(key or folder.resolve().name, folder)] if _files(folder) else _partitions(definition, folder)
+    checks = []
+    for name, place in partitions:
+        check_key(definition, name)
+        checks += [_check(definition, table, name, file) for table, file in _files(place)]
+    if not checks:
+        raise BadInputError(f"no inputs or labels (.parquet or .csv) in {folder} or in a folder of it named by a key")
+    return checks
+
+
+def _files(folder: Path) -> list[tuple[TableName, Path]]:
+    found = [(table, folder / f"{table}.{suffix}") for table in TABLES for suffix in SUFFIXES]
+    return [(table, file) for table, file in found if file.is_file()]
+
+
+def _partitions(definition: ModelDefinition, folder: Path) -> list[tuple[str, Path]]:
+    """The folders of `folder` that are named by a key, in order."""
+    found = []
+    for place in sorted(folder.iterdir()):
+        try:
+            if place.is_dir() and definition.partitions.contains(place.name):
+                found.append((place.name, place))
+        except PartitionKeyError:
+            continue
+    return found
+
+
+def _check(definition: ModelDefinition, table: TableName, key: str, file: Path) -> Check:
+    size = file.stat().st_size
+    if size > LIMITS.file_bytes:
+        failure = too_large(size)
+        judgement = Judgement(False, failure.sentence, (failure,), None, None)
+    else:
+        expectations = load_expectations(definition, table)
+        judgement = judge(file.read_bytes(), file.suffix[1:], definition, table, key, expectations)
+    failures = [failure.to_json() for failure in judgement.failures]
+    return Check(key, table, str(file), judgement.accepted, judgement.reason, judgement.rows, failures)

@@ -1,0 +1,76 @@
+"""What is kept of a quarantined partition, and the mail that tells of it. Pure: from a judgement to JSON and words."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from evergreen.definition import ModelDefinition
+from evergreen.intake.failures import critical, plain
+from evergreen.intake.judge import Judgement
+from evergreen.ledger.outbox import AlertBody, Links, Table
+from evergreen.ledger.tables import PartitionVersion
+from evergreen.store import layout
+
+_CELL = 200
+
+
+def sample_name(partition: PartitionVersion, suite_hash: str) -> str:
+    """Name of the sample's object in the store."""
+    name = f"sample-{suite_hash[:8]}.json"
+    return layout.quarantine(partition.model, partition.table, partition.key, partition.content_hash, name)
+
+
+def sample_json(partition: PartitionVersion, judgement: Judgement) -> str:
+    """The failures and some of the rows that break each of them, as JSON text; values are escaped text."""
+    rows = {row: _values(judgement, row) for failure in judgement.failures for row in failure.rows}
+    content = {
+        "model": partition.model,
+        "table": partition.table,
+        "key": partition.key,
+        "version": partition.version,
+        "content_hash": partition.content_hash,
+        "reason": judgement.reason,
+        "failures": [failure.to_json() for failure in judgement.failures],
+        "rows": [{"row": row, "values": values} for row, values in sorted(rows.items())],
+    }
+    return json.dumps(content, indent=1)
+
+
+def _values(judgement: Judgement, row: int) -> dict[str, Any]:
+    if judgement.frame is None or row >= len(judgement.frame):
+        return {}
+    return {str(name): plain(value, _CELL) for name, value in judgement.frame.iloc[row].items()}
+
+
+def alert_body(
+    definition: ModelDefinition, partition: PartitionVersion, judgement: Judgement, sample_uri: str, run_url: str | None
+) -> AlertBody:
+    """The mail about a quarantined partition version; `sample_uri` is where some of its bad rows are kept."""
+    worst = critical(judgement.failures)
+    what = f"{partition.table} of {partition.key}"
+    rows = f"{judgement.rows:,}" if judgement.rows is not None else "could not be read"
+    return AlertBody(
+        headline=f"{what} did not pass validation and was put into quarantine",
+        summary=f"{judgement.reason}. Nothing downstream ran on it: features, champion and history are as they were.",
+        facts=[
+            ("Feed", definition.feed.name),
+            ("Partition", f"{partition.key}, {partition.table}, version {partition.version}"),
+            ("Rows", rows),
+            ("Landed as", partition.landed_uri),
+            ("Landed at", f"{partition.landed_at:%Y-%m-%d %H:%M:%S} UTC"),
+            ("Kept as", partition.raw_uri),
+            ("Bad rows, some", sample_uri),
+            ("SHA-256", partition.content_hash),
+        ],
+        table=Table(
+            columns=["Column", "What is wrong", "Rows", "Examples"],
+            rows=[[f.column or "(file)", f.sentence, f.count, ", ".join(f.sample)] for f in worst],
+        ),
+        next_steps=[
+            f"If the file is wrong: ask {definition.owner} to land {partition.table} of {partition.key} again, with "
+            "_SUCCESS last. It becomes the next version and flows on by itself.",
+            f"If the rule is wrong: correct include/models/{definition.name}/expectations.py and validate it again.",
+        ],
+        links=Links(log=run_url),
+    )

@@ -1,0 +1,142 @@
+"""Copy what landed into the store, where nothing changes it, and give it its version in the ledger."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from evergreen.definition import ModelDefinition
+from evergreen.definition.model import TableName
+from evergreen.errors import PartitionKeyError, UnavailableError
+from evergreen.intake.arrival import Drop, explain_wait, find_drop
+from evergreen.intake.limits import LIMITS
+from evergreen.ledger import Ledger
+from evergreen.ledger.partitions import newest
+from evergreen.ledger.tables import PartitionVersion
+from evergreen.settings import Settings
+from evergreen.store import Store, layout
+from evergreen.store.objects import sha256
+
+log = logging.getLogger("evergreen.intake")
+
+
+@dataclass(frozen=True)
+class Received:
+    """A version of a landed partition, and whether this call made it."""
+
+    partition_version_id: int
+    model: str
+    table: str
+    key: str
+    version: int
+    content_hash: str
+    bytes: int
+    rows: int | None
+    """None until it was validated, and where it cannot be read"""
+    raw_uri: str
+    new: bool
+    """False: the same bytes had been received before"""
+
+
+def receive(
+    definition: ModelDefinition, table: TableName, key: str, *, settings: Settings, run_url: str | None = None
+) -> Received:
+    """Receive `table` of the partition `key` from the landing zone.
+
+    The same bytes as the newest version's are that version; other bytes are the next one. A file beyond
+    `LIMITS.file_bytes` is recorded where it landed and not copied: validation quarantines it.
+
+    Raises:
+        PartitionKeyError: `key` is not a partition of the model's calendar.
+        UnavailableError: nothing complete has landed and nothing was received before, or the file changed meanwhile.
+    """
+    check_key(definition, key)
+    drop = find_drop(settings.landing_url, definition.feed.name, table, key)
+    if drop is None:
+        return _received_before(definition, table, key, settings)
+    content_hash, raw_uri = _copy(definition, table, key, drop, settings)
+    with Ledger.from_settings(settings).lock("partition", definition.name, table, key) as session:
+        known = newest(session, definition.name, table, key)
+        if known is not None and (known.content_hash, known.raw_uri) == (content_hash, raw_uri):
+            log.info("%s of %s: these bytes are version %d already, nothing to copy", table, key, known.version)
+            return _received(known, new=False)
+        row = PartitionVersion(
+            model=definition.name,
+            table=table,
+            key=key,
+            version=known.version + 1 if known else 1,
+            content_hash=content_hash,
+            landed_uri=drop.uri,
+            raw_uri=raw_uri,
+            bytes=drop.size,
+            landed_at=drop.modified,
+            run_url=run_url,
+        )
+        session.add(row)
+        session.flush()
+    log.info(
+        "%s of %s: received %s (%s bytes, landed %s UTC) as version %d; copy: %s",
+        table, key, drop.uri, f"{drop.size:,}", f"{drop.modified:%Y-%m-%d %H:%M:%S}", row.version, raw_uri,
+    )  # fmt: skip
+    return _received(row, new=True)
+
+
+def check_key(definition: ModelDefinition, key: str) -> None:
+    """Raise PartitionKeyError unless `key` is one of the model's partitions."""
+    if not definition.partitions.contains(key):
+        calendar = definition.calendar
+        raise PartitionKeyError(
+            f"partition {key} lies outside the calendar of {definition.name} ({calendar.start} to "
+            f"{calendar.end or 'no end'}); widen `calendar` in model.yaml if it belongs to the feed"
+        )
+
+
+def _received_before(definition: ModelDefinition, table: TableName, key: str, settings: Settings) -> Received:
+    """A task run again after the landing zone was cleared finds what it received the first time."""
+    with Ledger.from_settings(settings).transaction() as session:
+        known = newest(session, definition.name, table, key)
+    if known is None:
+        raise UnavailableError(explain_wait(settings.landing_url, definition.feed.name, table, key))
+    log.info("%s of %s: nothing new in the landing zone, version %d was received before", table, key, known.version)
+    return _received(known, new=False)
+
+
+def _copy(definition: ModelDefinition, table: TableName, key: str, drop: Drop, settings: Settings) -> tuple[str, str]:
+    """SHA-256 of the landed bytes and the URI of their copy in the store."""
+    if drop.size > LIMITS.file_bytes:
+        # Not even read: size and time of writing stand for its content.
+        mark = f"{drop.uri} {drop.size} {drop.modified.isoformat()}"
+        return sha256(mark.encode()), drop.uri
+    data = _read(drop)
+    if find_drop(settings.landing_url, definition.feed.name, table, key) != drop or len(data) != drop.size:
+        raise UnavailableError(
+            f"{drop.uri} changed while it was read; nothing was recorded, the next try reads it anew"
+        )
+    content_hash = sha256(data)
+    name = layout.raw(definition.name, table, key, content_hash, drop.suffix)
+    return content_hash, Store.from_settings(settings).write(name, data)
+
+
+def _read(drop: Drop) -> bytes:
+    from fsspec.core import url_to_fs
+
+    fs, path = url_to_fs(drop.uri)
+    try:
+        return bytes(fs.cat_file(path))
+    except OSError as error:
+        raise UnavailableError(f"cannot read {drop.uri}: {error.strerror or error}; nothing was recorded") from error
+
+
+def _received(row: PartitionVersion, *, new: bool) -> Received:
+    return Received(
+        partition_version_id=row.id,
+        model=row.model,
+        table=row.table,
+        key=row.key,
+        version=row.version,
+        content_hash=row.content_hash,
+        bytes=row.bytes,
+        rows=row.rows,
+        raw_uri=row.raw_uri,
+        new=new,
+    )

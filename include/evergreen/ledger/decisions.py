@@ -1,0 +1,72 @@
+"""Queries on decisions, deployments in force, measured losses and earlier checks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from evergreen.ledger.tables import Decision, Deployment, DriftCheck, Performance, Prediction
+
+MONITOR = "monitor:"
+"""How the dedup keys of the monitor's decisions begin"""
+
+
+def record(session: Session, **row: Any) -> Decision:
+    """Insert a decision and return it; where its (model, dedup_key) exists, return that one, unchanged."""
+    session.execute(insert(Decision).values(row).on_conflict_do_nothing(index_elements=["model", "dedup_key"]))
+    found = find(session, row["model"], row["dedup_key"])
+    if found is None:
+        raise LookupError(f"decision {row['dedup_key']!r} of {row['model']} was neither inserted nor found")
+    return found
+
+
+def find(session: Session, model: str, dedup_key: str) -> Decision | None:
+    """The decision of this dedup key, or None."""
+    return session.scalar(select(Decision).where(Decision.model == model, Decision.dedup_key == dedup_key))
+
+
+def monitoring_before(session: Session, model: str, key: str) -> list[Decision]:
+    """The monitor's decisions on partitions before `key`, oldest partition first; the newest one of each partition."""
+    query = select(Decision).where(
+        Decision.model == model, Decision.key < key, Decision.dedup_key.startswith(MONITOR, autoescape=True)
+    )
+    newest = session.scalars(query.distinct(Decision.key).order_by(Decision.key, Decision.id.desc()))
+    return list(newest)
+
+
+def deployment_of(session: Session, model: str, version: int) -> Deployment | None:
+    """The newest deployment of a version, or None where it never served."""
+    query = select(Deployment).where(Deployment.model == model, Deployment.version == version)
+    return session.scalar(query.order_by(Deployment.id.desc()).limit(1))
+
+
+def deployments_through(session: Session, model: str, key: str) -> list[Deployment]:
+    """The deployments that were meant to serve from `key` or an earlier partition on, oldest first."""
+    query = select(Deployment).where(Deployment.model == model, Deployment.from_key <= key)
+    return list(session.scalars(query.order_by(Deployment.id)))
+
+
+def current_predictions(session: Session, model: str, up_to_key: str | None = None) -> dict[str, Prediction]:
+    """The newest predictions of each partition, by key and in its order."""
+    query = select(Prediction).where(Prediction.model == model)
+    if up_to_key is not None:
+        query = query.where(Prediction.key <= up_to_key)
+    found = session.scalars(query.distinct(Prediction.key).order_by(Prediction.key, Prediction.id.desc()))
+    return {prediction.key: prediction for prediction in found}
+
+
+def measured(session: Session, model: str, up_to_key: str) -> dict[str, Performance]:
+    """The newest measurement of each partition through `up_to_key`, by key and in its order."""
+    query = select(Performance).where(Performance.model == model, Performance.key <= up_to_key)
+    found = session.scalars(query.distinct(Performance.key).order_by(Performance.key, Performance.id.desc()))
+    return {performance.key: performance for performance in found}
+
+
+def drift_check(session: Session, model: str, key: str, input_hash: str) -> DriftCheck | None:
+    """The check of these inputs, or None."""
+    return session.scalar(
+        select(DriftCheck).where(DriftCheck.model == model, DriftCheck.key == key, DriftCheck.input_hash == input_hash)
+    )

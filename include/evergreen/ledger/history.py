@@ -1,0 +1,258 @@
+"""A model's life as the ledger tells it: what the command line prints and the pages show."""
+
+from __future__ import annotations
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import Session
+
+from evergreen.ledger.lines import (
+    AlertLine,
+    CheckLine,
+    ComparisonLine,
+    DecisionLine,
+    DeploymentLine,
+    LossLine,
+    PredictionLine,
+    SnapshotLine,
+    TableLine,
+    TrainingLine,
+    VerdictLine,
+)
+from evergreen.ledger.partitions import ACCEPTED, QUARANTINED
+from evergreen.ledger.tables import (
+    Alert,
+    Comparison,
+    Decision,
+    Deployment,
+    DriftCheck,
+    PartitionVersion,
+    Performance,
+    Prediction,
+    Snapshot,
+    TrainingRun,
+    Verdict,
+)
+
+
+def tables(session: Session, model: str) -> list[TableLine]:
+    """What landed in each table, by name of the table."""
+    newest = (
+        select(PartitionVersion, Verdict)
+        .outerjoin(Verdict, Verdict.partition_version_id == PartitionVersion.id)
+        .where(PartitionVersion.model == model)
+        .distinct(PartitionVersion.table, PartitionVersion.key)
+        .order_by(
+            PartitionVersion.table,
+            PartitionVersion.key,
+            PartitionVersion.version.desc(),
+            Verdict.id.desc().nulls_last(),
+        )
+    )
+    found: dict[str, list[tuple[PartitionVersion, Verdict | None]]] = {}
+    for partition, verdict in session.execute(newest).tuples():
+        found.setdefault(partition.table, []).append((partition, verdict))
+    counts = select(PartitionVersion.table, func.count()).where(PartitionVersion.model == model)
+    versions = dict(session.execute(counts.group_by(PartitionVersion.table)).tuples().all())
+    return [_table_line(name, rows, versions[name]) for name, rows in found.items()]
+
+
+def _table_line(name: str, rows: list[tuple[PartitionVersion, Verdict | None]], versions: int) -> TableLine:
+    outcomes = [verdict.outcome if verdict else None for _, verdict in rows]
+    return TableLine(
+        table=name,
+        partitions=len(rows),
+        versions=versions,
+        accepted=outcomes.count(ACCEPTED),
+        quarantined=outcomes.count(QUARANTINED),
+        unjudged=outcomes.count(None),
+        first_key=rows[0][0].key,
+        last_key=rows[-1][0].key,
+        rows=sum(verdict.rows_accepted for _, verdict in rows if verdict),
+    )
+
+
+def verdicts(session: Session, model: str, *, outcome: str | None = None, limit: int = 20) -> list[VerdictLine]:
+    """The latest verdicts, newest first; of one outcome only, where it is given."""
+    query = _judged(model).order_by(Verdict.id.desc()).limit(limit)
+    if outcome is not None:
+        query = query.where(Verdict.outcome == outcome)
+    return [_verdict_line(part, said) for part, said in session.execute(query).tuples()]
+
+
+def last_verdicts(session: Session, model: str) -> list[VerdictLine]:
+    """The verdict on the newest partition of each table, by name of the table."""
+    query = _judged(model).distinct(PartitionVersion.table)
+    query = query.order_by(PartitionVersion.table, PartitionVersion.key.desc(), Verdict.id.desc())
+    return [_verdict_line(part, said) for part, said in session.execute(query).tuples()]
+
+
+def _judged(model: str) -> Select[PartitionVersion, Verdict]:
+    query = select(PartitionVersion, Verdict).join(Verdict, Verdict.partition_version_id == PartitionVersion.id)
+    return query.where(PartitionVersion.model == model)
+
+
+def _verdict_line(part: PartitionVersion, said: Verdict) -> VerdictLine:
+    return VerdictLine(
+        part.table, part.key, part.version, said.outcome, said.reason, said.decided_at, said.results_uri, said.run_url
+    )
+
+
+def snapshots(session: Session, model: str) -> list[SnapshotLine]:
+    """The current snapshot of each feature partition, by key."""
+    query = select(Snapshot).where(Snapshot.model == model).distinct(Snapshot.key)
+    rows = session.scalars(query.order_by(Snapshot.key, Snapshot.version.desc()))
+    return [
+        SnapshotLine(
+            row.key, row.version, row.snapshot_id, row.rows, tuple(row.labels_missing), row.created_at, row.run_url
+        )
+        for row in rows
+    ]
+
+
+def trainings(session: Session, model: str) -> list[TrainingLine]:
+    """All training runs with their comparisons, in order."""
+    return _training_lines(session, select(TrainingRun).where(TrainingRun.model == model))
+
+
+def training_of(session: Session, model: str, version: int) -> TrainingLine | None:
+    """The training run that made a version; None where the ledger has none."""
+    query = select(TrainingRun).where(TrainingRun.model == model, TrainingRun.version == version)
+    return next(iter(_training_lines(session, query)), None)
+
+
+def _training_lines(session: Session, query: Select[TrainingRun]) -> list[TrainingLine]:
+    runs = session.scalars(query.order_by(TrainingRun.id)).all()
+    wanted = select(Comparison).where(Comparison.training_run_id.in_([run.id for run in runs]))
+    compared = {row.training_run_id: _comparison_line(row) for row in session.scalars(wanted)}
+    return [_training_line(run, compared.get(run.id)) for run in runs]
+
+
+def _comparison_line(row: Comparison) -> ComparisonLine:
+    return ComparisonLine(
+        training_run_id=row.training_run_id,
+        challenger_version=row.challenger_version,
+        champion_version=row.champion_version,
+        keys=tuple(row.keys),
+        verdict=row.verdict,
+        result=row.result,
+        guards=tuple(row.guards),
+        created_at=row.created_at,
+    )
+
+
+def _training_line(run: TrainingRun, comparison: ComparisonLine | None) -> TrainingLine:
+    return TrainingLine(
+        id=run.id,
+        cause=run.cause,
+        reason=run.reason,
+        state=run.state,
+        as_of=run.as_of,
+        train_keys=tuple(run.dataset.get("train_keys", ())),
+        holdout_keys=tuple(run.dataset.get("holdout_keys", ())),
+        rows=run.dataset.get("rows"),
+        dataset=run.dataset,
+        dataset_hash=run.dataset_hash,
+        git_commit=run.git_commit,
+        candidate=run.candidate,
+        metrics=run.metrics or {},
+        mlflow_run_id=run.mlflow_run_id,
+        version=run.version,
+        code_version=run.code_version,
+        code_hash=run.code_hash,
+        lock_hash=run.lock_hash,
+        seed=run.seed,
+        started_at=run.started_at,
+        finished_at=run.finished_at,
+        run_url=run.run_url,
+        comparison=comparison,
+    )
+
+
+def decisions(session: Session, model: str, *, quiet: bool = True, limit: int = 500) -> list[DecisionLine]:
+    """The newest decisions, in order; `quiet=False` leaves out those to do nothing."""
+    query = select(Decision).where(Decision.model == model)
+    if not quiet:
+        query = query.where(Decision.kind != "no_action")
+    rows = session.scalars(query.order_by(Decision.id.desc()).limit(limit)).all()
+    return [_decision_line(row) for row in reversed(rows)]
+
+
+def _decision_line(row: Decision) -> DecisionLine:
+    return DecisionLine(
+        id=row.id,
+        kind=row.kind,
+        key=row.key,
+        reason=row.reason,
+        evidence=row.evidence,
+        version=row.version,
+        decided_by=row.decided_by,
+        decided_at=row.decided_at,
+        run_url=row.run_url,
+    )
+
+
+def deployments(session: Session, model: str) -> list[DeploymentLine]:
+    """Who served from when until when, in order; the last one serves."""
+    query = select(Deployment, Decision).join(Decision, Decision.id == Deployment.decision_id)
+    rows = session.execute(query.where(Deployment.model == model).order_by(Deployment.id)).tuples().all()
+    ends = [deployment.served_from for deployment, _ in rows[1:]]
+    return [
+        DeploymentLine(row.version, row.from_key, row.served_from, end, _decision_line(decision))
+        for (row, decision), end in zip(rows, [*ends, None], strict=bool(rows))
+    ]
+
+
+def losses(session: Session, model: str) -> list[LossLine]:
+    """The newest realised loss of each partition, by key."""
+    query = select(Performance).where(Performance.model == model).distinct(Performance.key)
+    rows = session.scalars(query.order_by(Performance.key, Performance.id.desc()))
+    return [LossLine(row.key, row.version, row.rows, row.loss, row.metrics, row.created_at) for row in rows]
+
+
+def checks(session: Session, model: str) -> list[CheckLine]:
+    """The newest drift check of each partition, by key."""
+    query = select(DriftCheck).where(DriftCheck.model == model).distinct(DriftCheck.key)
+    return [_check_line(row) for row in session.scalars(query.order_by(DriftCheck.key, DriftCheck.id.desc()))]
+
+
+def last_check(session: Session, model: str) -> CheckLine | None:
+    """The newest drift check of the newest partition that was checked."""
+    query = select(DriftCheck).where(DriftCheck.model == model)
+    row = session.scalar(query.order_by(DriftCheck.key.desc(), DriftCheck.id.desc()).limit(1))
+    return _check_line(row) if row else None
+
+
+def _check_line(row: DriftCheck) -> CheckLine:
+    return CheckLine(
+        key=row.key,
+        version=row.version,
+        drifted=row.drifted,
+        reference=row.reference,
+        columns=tuple(str(c["name"]) for c in row.results.get("columns", ()) if c.get("drifted")),
+        report_uri=row.report_uri,
+        created_at=row.created_at,
+        run_url=row.run_url,
+    )
+
+
+def predictions(session: Session, model: str, key: str) -> list[PredictionLine]:
+    """The predictions made for a partition, newest first: one for each snapshot that was scored."""
+    query = select(Prediction, Snapshot).join(Snapshot, Snapshot.id == Prediction.snapshot_id)
+    query = query.where(Prediction.model == model, Prediction.key == key).order_by(Prediction.id.desc())
+    return [
+        PredictionLine(
+            row.key, row.version, row.rows, row.mean, row.uri, snapshot.snapshot_id, row.created_at, row.run_url
+        )
+        for row, snapshot in session.execute(query).tuples()
+    ]
+
+
+def alerts(session: Session, model: str, *, limit: int = 50) -> list[AlertLine]:
+    """The newest mails of the outbox, newest first."""
+    rows = session.scalars(select(Alert).where(Alert.model == model).order_by(Alert.created_at.desc()).limit(limit))
+    return [
+        AlertLine(
+            str(row.id), row.kind, row.key, row.subject, row.created_at, row.sent_at, row.attempts, row.last_error
+        )
+        for row in rows
+    ]

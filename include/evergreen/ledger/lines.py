@@ -1,0 +1,176 @@
+"""The lines of a model's life: plain values, so that the command line and the pages show the same."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class TableLine:
+    """What landed in one table of the feed. A partition counts by the verdict on its newest version."""
+
+    table: str
+    partitions: int
+    versions: int
+    accepted: int
+    quarantined: int
+    unjudged: int
+    first_key: str
+    last_key: str
+    rows: int
+    """Rows accepted in the newest versions"""
+
+
+@dataclass(frozen=True)
+class VerdictLine:
+    """One verdict on one version of a partition."""
+
+    table: str
+    key: str
+    version: int
+    outcome: str
+    reason: str
+    decided_at: dt.datetime
+    results_uri: str | None
+    run_url: str | None
+
+
+@dataclass(frozen=True)
+class SnapshotLine:
+    """One build of a feature partition."""
+
+    key: str
+    version: int
+    snapshot_id: str
+    rows: int
+    labels_missing: tuple[str, ...]
+    created_at: dt.datetime
+    run_url: str | None
+
+
+@dataclass(frozen=True)
+class ComparisonLine:
+    """How a challenger did against the champion of its day."""
+
+    training_run_id: int
+    challenger_version: int
+    champion_version: int | None
+    """None: the base rate stood in for a champion"""
+    keys: tuple[str, ...]
+    verdict: str
+    result: dict[str, Any]
+    guards: tuple[Any, ...]
+    created_at: dt.datetime
+
+
+@dataclass(frozen=True)
+class TrainingLine:
+    """One training run, with the comparison it came to, if it did."""
+
+    id: int
+    cause: str
+    reason: str
+    state: str
+    as_of: str
+    train_keys: tuple[str, ...]
+    holdout_keys: tuple[str, ...]
+    rows: Any
+    dataset: dict[str, Any]
+    dataset_hash: str
+    git_commit: str
+    candidate: str | None
+    metrics: dict[str, Any]
+    mlflow_run_id: str | None
+    version: int | None
+    code_version: str
+    code_hash: str
+    lock_hash: str
+    seed: int
+    started_at: dt.datetime
+    finished_at: dt.datetime | None
+    run_url: str | None
+    comparison: ComparisonLine | None
+
+
+@dataclass(frozen=True)
+class DecisionLine:
+    """What was decided, why, on which evidence, by whom."""
+
+    id: int
+    kind: str
+    key: str | None
+    reason: str
+    evidence: dict[str, Any]
+    version: int | None
+    decided_by: str
+    decided_at: dt.datetime
+    run_url: str | None
+
+
+@dataclass(frozen=True)
+class DeploymentLine:
+    """A version's time as champion."""
+
+    version: int
+    from_key: str | None
+    served_from: dt.datetime
+    served_until: dt.datetime | None
+    """None: it serves"""
+    decision: DecisionLine
+
+
+@dataclass(frozen=True)
+class LossLine:
+    """Realised loss of one partition's predictions; the newest measurement of each partition."""
+
+    key: str
+    version: int
+    rows: int
+    loss: float
+    metrics: dict[str, Any]
+    measured_at: dt.datetime
+
+
+@dataclass(frozen=True)
+class CheckLine:
+    """One drift check."""
+
+    key: str
+    version: int
+    drifted: bool
+    reference: str
+    columns: tuple[str, ...]
+    """Columns that drifted"""
+    report_uri: str | None
+    created_at: dt.datetime
+    run_url: str | None
+
+
+@dataclass(frozen=True)
+class PredictionLine:
+    """One partition's predictions."""
+
+    key: str
+    version: int
+    rows: int
+    mean: float
+    uri: str
+    snapshot_id: str
+    created_at: dt.datetime
+    run_url: str | None
+
+
+@dataclass(frozen=True)
+class AlertLine:
+    """One mail of the outbox."""
+
+    id: str
+    kind: str
+    key: str | None
+    subject: str
+    created_at: dt.datetime
+    sent_at: dt.datetime | None
+    attempts: int
+    last_error: str | None

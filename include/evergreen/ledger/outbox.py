@@ -1,0 +1,226 @@
+"""The outbox: mails that are owed, written in the transaction of what they report and sent afterwards.
+
+A stage calls `owe` with the facts; the alerts stage renders and sends them. What a body holds may come from a hostile
+file (a column's name, a sample value), so text is made fit for JSON and cut to size here; escaping is the template's.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import re
+import uuid
+from collections.abc import Collection, Mapping, Sequence
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from evergreen.definition import ModelDefinition
+from evergreen.ledger.tables import Alert
+
+Kind = Literal["quarantine", "drift", "harm", "age", "promotion", "refusal", "late_feed", "task_failure"]
+"""Why a mail is sent; also the name of its page in docs/runbooks."""
+KINDS: tuple[str, ...] = get_args(Kind)
+MAX_TEXT = 2000
+_UNFIT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def _text(value: object) -> str:
+    """`value` as text without control, bidi and lone surrogate characters, at most `MAX_TEXT` long."""
+    fit = _UNFIT.sub("\N{REPLACEMENT CHARACTER}", value if isinstance(value, str) else _words(value))
+    return fit if len(fit) <= MAX_TEXT else fit[: MAX_TEXT - 1] + "\N{HORIZONTAL ELLIPSIS}"
+
+
+def _words(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _number(value: Any) -> float | None:
+    """A finite number, or None: a gap in the chart."""
+    number = None if value is None else float(value)
+    return number if number is not None and math.isfinite(number) else None
+
+
+Text = Annotated[str, BeforeValidator(_text)]
+Number = Annotated[float | None, BeforeValidator(_number)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Series(_Part):
+    """One line or set of bars; `values` runs along the chart's `x`, None is a gap."""
+
+    name: Text
+    values: list[Number]
+
+
+class Mark(_Part):
+    """A vertical line at the label `x` of the chart's axis, such as a change of the champion."""
+
+    x: Text
+    label: Text
+
+
+class Chart(_Part):
+    """What the mail's picture shows."""
+
+    title: Text
+    kind: Literal["bars", "line"] = "bars"
+    x: list[Text]
+    series: list[Series]
+    y_label: Text = ""
+    marks: list[Mark] = []
+
+
+class Table(_Part):
+    """Rows of cells under column heads; numbers and None are put into words."""
+
+    columns: list[Text]
+    rows: list[list[Text]]
+
+
+class Links(_Part):
+    """Where to look next. What is left out is not shown, save `runbook` and `page`, which the sender can fill in.
+
+    `report` may be an object's URI in the store: the mail then links to the page that serves it.
+    """
+
+    log: str | None = None
+    report: str | None = None
+    model: str | None = None
+    runbook: str | None = None
+    page: str | None = None
+
+
+class AlertBody(_Part):
+    """What a mail's template is filled with."""
+
+    headline: Text
+    """One sentence: what happened"""
+    summary: Text
+    """Plain sentences: what moved, by how much, what was decided"""
+    facts: list[tuple[Text, Text]] = []
+    table: Table | None = None
+    chart: Chart | None = None
+    next_steps: list[Text] = Field(default=[])
+    links: Links = Links()
+
+
+def owe(
+    session: Session,
+    definition: ModelDefinition,
+    *,
+    kind: Kind,
+    key: str | None,
+    dedup_key: str,
+    subject: str,
+    body: AlertBody | Mapping[str, Any],
+) -> Alert:
+    """Owe a mail about `definition` to its `alerts.to`, in the session's transaction; the mail's row is returned.
+
+    `subject` says what happened in a few words ("input drift, retrain started"): the mail's subject line puts
+    "[evergreen] <model> <key>:" before it. `dedup_key` is unique within the model: owing the same mail again
+    returns the first one's row, unchanged.
+
+    Raises:
+        pydantic.ValidationError: `body` has unknown or missing fields.
+    """
+    checked = body if isinstance(body, AlertBody) else AlertBody.model_validate(body)
+    return owe_to(
+        session,
+        definition.name,
+        definition.alerts.to,
+        kind=kind,
+        key=key,
+        dedup_key=dedup_key,
+        subject=subject,
+        body=_with_runbook(checked, definition, kind),
+    )
+
+
+def owe_to(
+    session: Session,
+    model: str,
+    recipients: Sequence[str],
+    *,
+    kind: Kind,
+    key: str | None,
+    dedup_key: str,
+    subject: str,
+    body: AlertBody,
+) -> Alert:
+    """Owe a mail as `owe` does, where there is no definition to take name and recipients from."""
+    name = f"{model}:{dedup_key}"
+    session.execute(
+        insert(Alert)
+        .values(
+            id=uuid.uuid4(),
+            model=model,
+            kind=kind,
+            key=key,
+            dedup_key=name,
+            recipients=list(recipients),
+            subject=subject_line(model, key, subject),
+            body=body.model_dump(mode="json"),
+            attempts=0,
+        )
+        .on_conflict_do_nothing(index_elements=["dedup_key"])
+    )
+    return session.scalars(select(Alert).where(Alert.dedup_key == name)).one()
+
+
+def _with_runbook(body: AlertBody, definition: ModelDefinition, kind: Kind) -> AlertBody:
+    """`body`, pointing to the team's own runbooks where the definition names them."""
+    base = definition.alerts.runbooks
+    if base is None or body.links.runbook is not None:
+        return body
+    links = body.links.model_copy(update={"runbook": f"{base.rstrip('/')}/{kind}"})
+    return body.model_copy(update={"links": links})
+
+
+def subject_line(model: str, key: str | None, what: str) -> str:
+    """The mail's subject: '[evergreen] nyc_flights 2013-04-15: input drift, retrain started', on one line."""
+    about = f"{model} {key}" if key else model
+    line = " ".join(f"[evergreen] {about}: {_text(what)}".split())
+    return line if len(line) <= 180 else line[:179] + "\N{HORIZONTAL ELLIPSIS}"
+
+
+def claim(session: Session, *, passing_over: Collection[uuid.UUID] = ()) -> Alert | None:
+    """The next unsent mail, locked until the session's transaction ends; None where there is none.
+
+    Mails that another sender holds and those in `passing_over` are left out. Those with the fewest attempts come
+    first, so that one which can never be sent holds up no other.
+    """
+    query = select(Alert).where(Alert.sent_at.is_(None), Alert.id.not_in(passing_over))
+    query = query.order_by(Alert.attempts, Alert.created_at, Alert.id).limit(1)
+    return session.scalars(query.with_for_update(skip_locked=True)).one_or_none()
+
+
+def mark_sent(alert: Alert, now: dt.datetime, note: str | None = None) -> None:
+    """Record that the server took `alert`; `note` says what was odd about it."""
+    alert.attempts += 1
+    alert.sent_at = now
+    alert.last_error = None if note is None else _text(note)
+
+
+def mark_failed(alert: Alert, error: str) -> None:
+    """Record that `alert` could not be sent, and why; it stays owed."""
+    alert.attempts += 1
+    alert.last_error = _text(error)
+
+
+def count_pending(session: Session, model: str | None = None) -> int:
+    """How many mails are owed and not sent, of one model or of all."""
+    query = select(func.count()).select_from(Alert).where(Alert.sent_at.is_(None))
+    return session.scalar(query if model is None else query.where(Alert.model == model)) or 0

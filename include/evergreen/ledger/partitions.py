@@ -1,0 +1,63 @@
+"""Which version of a partition counts: the newest one whose latest verdict is `accepted`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import Session
+
+from evergreen.ledger.tables import PartitionVersion, Verdict
+
+ACCEPTED = "accepted"
+QUARANTINED = "quarantined"
+
+Current = tuple[PartitionVersion, Verdict]
+
+
+def current(session: Session, model: str, table: str, key: str) -> Current | None:
+    """The current version of one partition with the verdict that accepted it, or None."""
+    return current_map(session, model, table, [key]).get(key)
+
+
+def current_map(session: Session, model: str, table: str, keys: Iterable[str]) -> dict[str, Current]:
+    """The current version and verdict of each of `keys` that has one, in order of keys; one query."""
+    query = _accepted(model, table).where(PartitionVersion.key.in_(list(keys)))
+    return {partition.key: (partition, verdict) for partition, verdict in session.execute(query)}
+
+
+def accepted_keys(session: Session, model: str, table: str) -> list[str]:
+    """Keys of the partitions that have a current version, oldest first."""
+    query = _accepted(model, table).with_only_columns(PartitionVersion.key, maintain_column_froms=True)
+    return list(session.scalars(query))
+
+
+def newest(session: Session, model: str, table: str, key: str) -> PartitionVersion | None:
+    """The version of a partition that landed last, whatever its verdict, or None."""
+    query = select(PartitionVersion).where(
+        PartitionVersion.model == model, PartitionVersion.table == table, PartitionVersion.key == key
+    )
+    return session.scalars(query.order_by(PartitionVersion.version.desc()).limit(1)).one_or_none()
+
+
+def latest_verdict(session: Session, partition_version_id: int) -> Verdict | None:
+    """The verdict that counts for one partition version, or None before its first validation."""
+    query = select(Verdict).where(Verdict.partition_version_id == partition_version_id)
+    return session.scalars(query.order_by(Verdict.id.desc()).limit(1)).one_or_none()
+
+
+def _accepted(model: str, table: str) -> Select[PartitionVersion, Verdict]:
+    """The newest accepted version of each key of one table, ordered by key."""
+    latest = (
+        select(func.max(Verdict.id))
+        .join(PartitionVersion, PartitionVersion.id == Verdict.partition_version_id)
+        .where(PartitionVersion.model == model, PartitionVersion.table == table)
+        .group_by(Verdict.partition_version_id)
+    )
+    return (
+        select(PartitionVersion, Verdict)
+        .join(Verdict, Verdict.partition_version_id == PartitionVersion.id)
+        .where(Verdict.id.in_(latest), Verdict.outcome == ACCEPTED)
+        .distinct(PartitionVersion.key)
+        .order_by(PartitionVersion.key, PartitionVersion.version.desc())
+    )

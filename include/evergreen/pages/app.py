@@ -1,0 +1,137 @@
+"""The web application that Airflow mounts under /evergreen. Every route is guarded; none changes anything."""
+
+import logging
+from collections.abc import Callable
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from fastapi import Depends, FastAPI, Request
+from fastapi.responses import RedirectResponse, Response
+from starlette.exceptions import HTTPException
+
+from evergreen.definition import ModelDefinition, list_models, load_definition
+from evergreen.errors import BadInputError, DefinitionError, EvergreenError
+from evergreen.ledger.session import Ledger
+from evergreen.pages import files, life, overview, runbooks
+from evergreen.pages.html import page, root_of
+from evergreen.settings import Settings
+from evergreen.store import Store, layout
+
+log = logging.getLogger("evergreen.pages")
+
+Identify = Callable[..., Any]
+"""A FastAPI dependency: the user who asks; raises HTTPException 401 where nobody is logged in."""
+MayRead = Callable[[Any, str], bool]
+"""Whether a user may read a model."""
+
+
+def create_app(*, settings: Callable[[], Settings], identify: Identify, may_read: MayRead) -> FastAPI:
+    """The application.
+
+    Args:
+        settings: where the ledger and the store are; called for each request.
+        identify: guards every route; see `Identify`.
+        may_read: what a user may see; other models are not there for them.
+    """
+    app = FastAPI(title="Evergreen", dependencies=[Depends(identify)], docs_url=None, redoc_url=None, openapi_url=None)
+
+    def readable(model: str, user: Any) -> ModelDefinition:
+        folder = settings().models_dir
+        if model not in list_models(folder) or not may_read(user, model):
+            raise HTTPException(404, f"There is no model {model!r}, or you may not read it.")
+        return load_definition(model, folder)
+
+    _add_pages(app, settings, identify, may_read, readable)
+    _add_files(app, settings, identify, readable)
+    _add_error_pages(app)
+    return app
+
+
+def _add_pages(
+    app: FastAPI,
+    settings: Callable[[], Settings],
+    identify: Identify,
+    may_read: MayRead,
+    readable: Callable[[str, Any], ModelDefinition],
+) -> None:
+    User = Annotated[Any, Depends(identify)]  # noqa: N806 -- a type
+
+    @app.get("/")
+    def all_models(request: Request, user: User) -> Response:
+        at = settings()
+        names = [name for name in list_models(at.models_dir) if may_read(user, name)]
+        rows = overview.rows(Ledger.from_settings(at), names, at)
+        return page(request, "overview.html.j2", title="Models", rows=rows)
+
+    @app.get("/models/{model}")
+    def one_model(request: Request, model: str, user: User) -> Response:
+        at, definition = settings(), readable(model, user)
+        with Ledger.from_settings(at).transaction() as session:
+            shown = life.gather(session, definition, at)
+        return page(request, "model.html.j2", title=definition.title, life=shown)
+
+    @app.get("/dags/{dag_id}")
+    def model_of_dag(request: Request, dag_id: str, user: User) -> Response:
+        # The tab that Airflow shows on a DAG's page knows the DAG only.
+        model = dag_id.partition(".")[0]
+        known = model in list_models(settings().models_dir)
+        return RedirectResponse(f"{root_of(request)}/models/{model}" if known else f"{root_of(request)}/")
+
+    @app.get("/runbooks/")
+    def all_runbooks(request: Request) -> Response:
+        return page(request, "runbooks.html.j2", title="Runbooks", titles=runbooks.titles())
+
+    @app.get("/runbooks/{kind}")
+    def runbook(request: Request, kind: str) -> Response:
+        found = runbooks.read(kind)
+        if found is None:
+            raise HTTPException(404, f"There is no runbook {kind!r}.")
+        return page(request, "runbook.html.j2", title=found.title, runbook=found)
+
+
+def _add_files(
+    app: FastAPI,
+    settings: Callable[[], Settings],
+    identify: Identify,
+    readable: Callable[[str, Any], ModelDefinition],
+) -> None:
+    User = Annotated[Any, Depends(identify)]  # noqa: N806 -- a type
+
+    def served(name: str) -> Response:
+        found = files.response(Store.from_settings(settings()), name)
+        if found is None:
+            raise HTTPException(404, "There is no such report. Was it made by another deployment?")
+        return found
+
+    @app.get("/reports/{model}/{key}/{name}")
+    def report(model: str, key: str, name: str, user: User) -> Response:
+        readable(model, user)
+        return served(layout.report(model, key, name))
+
+    @app.get("/validation/{model}/{stage}/{key}/{name}")
+    def validation(model: str, stage: str, key: str, name: str, user: User) -> Response:
+        readable(model, user)
+        return served(layout.join("validation", model, stage, key, name))
+
+
+def _add_error_pages(app: FastAPI) -> None:
+    @app.exception_handler(HTTPException)
+    def refused(request: Request, error: HTTPException) -> Response:
+        heads = {401: "You are not logged in", 403: "You may not see this", 404: "Not found"}
+        head = heads.get(error.status_code, "This did not work")
+        said = "This page is for people with a login to Airflow." if error.status_code == 401 else str(error.detail)
+        login = _login(request) if error.status_code == 401 else None
+        return page(request, "message.html.j2", status=error.status_code, title=head, said=said, login=login)
+
+    @app.exception_handler(EvergreenError)
+    def failed(request: Request, error: EvergreenError) -> Response:
+        status = 404 if isinstance(error, BadInputError) and not isinstance(error, DefinitionError) else 503
+        if status == 503:
+            log.error("%s could not be shown: %s", request.url.path, error)
+        return page(request, "message.html.j2", status=status, title="This did not work", said=str(error), login=None)
+
+
+def _login(request: Request) -> str:
+    """Airflow's own login, which leads back to the page that was asked for."""
+    airflow = root_of(request).rpartition("/")[0]
+    return f"{airflow}/api/v2/auth/login?{urlencode({'next': request.url.path})}"

@@ -1,0 +1,37 @@
+"""Reports as they lie in the store. They hold what hostile files said, so a browser must not trust them."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+
+from fastapi.responses import Response
+
+from evergreen.pages.html import SAFE_HEADERS
+from evergreen.store import Store
+
+TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".json": "application/json",
+    ".txt": "text/plain; charset=utf-8",
+    ".csv": "text/plain; charset=utf-8",
+    ".png": "image/png",
+}
+SANDBOX = (
+    "sandbox allow-scripts allow-popups; default-src 'none'; script-src 'unsafe-inline'; "
+    "style-src 'unsafe-inline'; img-src data: blob:; font-src data:; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'self'"
+)
+"""A report's own scripts draw its charts, in an origin of their own: no cookie, no request to Airflow or elsewhere."""
+
+
+def response(store: Store, name: str) -> Response | None:
+    """The object `name` for a browser; None where it is not there. What is of no known type is a download."""
+    try:
+        data = store.read(name)
+    except (FileNotFoundError, IsADirectoryError):
+        return None
+    kind = TYPES.get(PurePosixPath(name).suffix)
+    headers = {**SAFE_HEADERS, "Content-Security-Policy": SANDBOX}
+    if kind is None:
+        headers["Content-Disposition"] = f'attachment; filename="{PurePosixPath(name).name}"'
+    return Response(data, media_type=kind or "application/octet-stream", headers=headers)

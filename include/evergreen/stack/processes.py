@@ -1,0 +1,106 @@
+"""Finding and ending processes: never one that is not ours, and all that are."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import psutil
+
+MARKER = "EVERGREEN_STACK_ID"
+"""Every process of a stack inherits this variable, so that one which left its parents is still found."""
+SERVICE_MARKER = "EVERGREEN_SERVICE"
+
+_SAME_START = 2.0
+"""Seconds by which two readings of one process's start may differ (the boot time is recomputed from the clock)."""
+
+
+@dataclass(frozen=True)
+class ProcessRef:
+    """A process that cannot be mistaken for a later one with the same id."""
+
+    pid: int
+    created: float
+
+    @classmethod
+    def of(cls, pid: int) -> ProcessRef:
+        """Reference to a living process.
+
+        Raises:
+            psutil.NoSuchProcess: it is gone already.
+        """
+        return cls(pid, psutil.Process(pid).create_time())
+
+    def process(self) -> psutil.Process | None:
+        """The process if it still runs, else None (also for a zombie)."""
+        try:
+            process = psutil.Process(self.pid)
+            same = abs(process.create_time() - self.created) < _SAME_START
+            return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+        except psutil.NoSuchProcess:
+            return None
+
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return self.process() is not None
+
+
+def tree(process: psutil.Process) -> list[psutil.Process]:
+    """A process and all that descend from it."""
+    try:
+        return [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def marked(stack_id: str, service: str | None = None) -> list[psutil.Process]:
+    """Living processes that inherited a stack's marker (and a service's), whoever their parent is now."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            env = process.environ()
+            if env.get(MARKER) != stack_id or service not in (None, env.get(SERVICE_MARKER)):
+                continue
+            if process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except (psutil.Error, OSError):
+            continue
+    return found
+
+
+def send(processes: Iterable[psutil.Process], signum: int) -> None:
+    """Send a signal to each; those that ended meanwhile do not matter."""
+    for process in processes:
+        try:
+            process.send_signal(signum)
+        except psutil.NoSuchProcess:
+            continue
+
+
+def wait_gone(processes: Iterable[psutil.Process], seconds: float) -> list[psutil.Process]:
+    """Wait until all have ended (a zombie counts as ended); returns those that have not."""
+    deadline = time.monotonic() + seconds
+    left = [p for p in processes if _running(p)]
+    while left and time.monotonic() < deadline:
+        time.sleep(0.05)
+        left = [p for p in left if _running(p)]
+    return left
+
+
+def end(processes: Iterable[psutil.Process], grace: float) -> None:
+    """Ask each to end, wait, then kill what is left."""
+    every = list(processes)
+    send(every, signal.SIGTERM)
+    left = wait_gone(every, grace)
+    send(left, signal.SIGKILL)
+    wait_gone(left, 5)
+
+
+def _running(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

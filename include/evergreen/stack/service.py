@@ -1,0 +1,129 @@
+"""One service of a stack: what it is, and its life as a process that is started, watched and started again."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from evergreen.stack import logs
+from evergreen.stack.ending import DATABASE, end_service
+from evergreen.stack.home import Home
+from evergreen.stack.processes import MARKER, SERVICE_MARKER, ProcessRef
+from evergreen.stack.state import ServiceState
+
+log = logging.getLogger("evergreen.stack")
+
+_BACKOFF = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+_SETTLED = 60.0
+"""Seconds after which a service that keeps running has earned an immediate restart again."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """A process to run.
+
+    Attributes:
+        name: also the name of its log.
+        argv: command line; never holds a secret, anyone on the machine can read it.
+        env: its whole environment.
+        needs: services that must be healthy (or done) first.
+        healthy: whether it serves, given the moment (epoch seconds) it was started at; None for a step that runs
+            once and is done when it exits with 0.
+        timeout: seconds until it must be healthy or done.
+        before: runs before each start.
+        popen: further arguments of `subprocess.Popen`.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    needs: tuple[str, ...] = ()
+    healthy: Callable[[float], bool] | None = None
+    timeout: float = 120.0
+    before: Callable[[], None] | None = None
+    popen: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Unit:
+    """A service's life. Call `step` again and again; it never blocks for long."""
+
+    def __init__(self, service: Service, stack_id: str, home: Home, changed: Callable[[], None]) -> None:
+        self.service = service
+        self.state = ServiceState()
+        self._stack_id = stack_id
+        self._changed = changed
+        self._log_file = home.log_of(service.name)
+        self._folder = home.root
+        self._child: subprocess.Popen[bytes] | None = None
+        self._started_at = 0.0
+        self._first_start = 0.0
+        self._retry_at = 0.0
+        self._failures = 0
+
+    @property
+    def up(self) -> bool:
+        """Whether those that need it may go on."""
+        return self.state.condition in ("healthy", "done")
+
+    def step(self, ready: Callable[[str], bool]) -> None:
+        """Do what is to be done now: start, look after, or start again."""
+        if self.state.condition in ("done", "failed", "stopped"):
+            return
+        if self._child is None:
+            if time.time() >= self._retry_at and all(ready(name) for name in self.service.needs):
+                self._start()
+        elif (code := self._child.poll()) is not None:
+            self._exited(code)
+        elif self.state.condition != "healthy" and self.service.healthy and self.service.healthy(self._started_at):
+            self.state.condition = "healthy"
+            log.info("%s is healthy after %.1f s", self.service.name, time.time() - self._started_at)
+
+    def overdue(self) -> bool:
+        """Whether it should have been up by now."""
+        return not self.up and self._first_start > 0 and time.time() - self._first_start > self.service.timeout
+
+    def failure(self) -> str:
+        """What its log says at the end."""
+        return f"{self._log_file} ends with:\n{logs.tail(self._log_file)}"
+
+    def _start(self) -> None:
+        service = self.service
+        if service.before:
+            service.before()
+        env = {**service.env, MARKER: self._stack_id, SERVICE_MARKER: service.name}
+        with self._log_file.open("ab") as output:
+            self._child = subprocess.Popen(
+                service.argv, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+                start_new_session=True, cwd=self._folder, **service.popen,
+            )  # fmt: skip
+        self._started_at = time.time()
+        self._first_start = self._first_start or self._started_at
+        self.state.process = ProcessRef.of(self._child.pid)
+        self.state.condition = "starting"
+        self._changed()
+        log.info("%s started (process %d)", service.name, self._child.pid)
+
+    def _exited(self, code: int) -> None:
+        name = self.service.name
+        self._child = None
+        if self.service.healthy is None:
+            self.state.condition = "done" if code == 0 else "failed"
+            self.state.process = None
+            log.info("%s is done", name) if code == 0 else log.error("%s failed with exit code %d", name, code)
+            return
+        lived = time.time() - self._started_at
+        self._failures = 1 if lived > _SETTLED else self._failures + 1
+        delay = _BACKOFF[min(self._failures, len(_BACKOFF)) - 1]
+        self._first_start = time.time()
+        self._retry_at = self._first_start + delay
+        log.warning("%s ended by itself (exit code %d) after %.0f s; restart in %.1f s", name, code, lived, delay)
+        # Workers of a killed scheduler would go on beside those of the new one.
+        if name != DATABASE:
+            end_service(None, self._stack_id, name, grace=1)
+        self.state.process = None
+        self.state.restarts += 1
+        self.state.condition = "restarting"

@@ -1,0 +1,209 @@
+"""The loop on a live Airflow: ledger, registry, store, DVC remote and mails agree, whatever happens to a partition.
+
+The tests of this file tell one story in their order.
+"""
+
+import time
+from collections import Counter
+
+import pytest
+from sqlalchemy import func, select
+
+from evergreen.ledger import partitions, snapshots
+from evergreen.ledger.tables import (
+    Alert,
+    Base,
+    Decision,
+    Deployment,
+    DriftCheck,
+    PartitionVersion,
+    Performance,
+    Prediction,
+    Snapshot,
+    TrainingRun,
+    Verdict,
+)
+from evergreen.stack import mails
+from evergreen.store import Store
+
+pytestmark = pytest.mark.e2e
+MODEL = "nyc_flights"
+KEYS = ["2013-01-07", "2013-01-14", "2013-01-21", "2013-01-28", "2013-02-04", "2013-02-11"]
+LATE, BROKEN = "2013-02-18", "2013-02-25"
+
+
+def rows(ledger, table, *where):
+    with ledger.transaction() as session:
+        return list(session.scalars(select(table).where(*where).order_by(table.id)))
+
+
+def counts(ledger):
+    with ledger.transaction() as session:
+        return {t.name: session.scalar(select(func.count()).select_from(t)) for t in Base.metadata.sorted_tables}
+
+
+def wait_until(condition, what, timeout=180):
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, f"{what}: not within {timeout} s"
+        time.sleep(0.5)
+
+
+def test_backfills_drive_the_chain(story, ledger, settings):
+    story.history(KEYS)
+    for table, keys in (("inputs", KEYS), ("labels", KEYS[:-1])):
+        with ledger.transaction() as session:
+            assert partitions.accepted_keys(session, MODEL, table) == keys
+    built = rows(ledger, Snapshot)
+    assert sorted(s.key for s in built) == KEYS
+    assert all(s.labels_missing == [] for s in built), "a build went ahead without labels that were on their way"
+    looked_back = {s.key: sorted(s.labels_used) for s in built}
+    assert looked_back["2013-02-11"] == ["2013-01-07", "2013-01-14", "2013-01-21", "2013-01-28"]
+
+
+def test_snapshots_are_readable_from_their_remotes_alone(ledger, settings, definition):
+    from evergreen.features.snapshots import read_frame
+
+    for snapshot in rows(ledger, Snapshot)[:2]:
+        frame = read_frame(settings, snapshot.git_commit, snapshot.dvc_path, dvc_hash=snapshot.dvc_hash)
+        assert len(frame) == snapshot.rows
+        assert set(definition.features.columns) <= set(frame.columns)
+
+
+def test_a_champion_is_trained_and_promoted(story, ledger, settings):
+    story.first_champion(KEYS[-2])
+    (run,) = rows(ledger, TrainingRun)
+    assert run.state == "promoted", run
+    assert not set(run.dataset["train_keys"]) & set(run.dataset["holdout_keys"])
+    (deployment,) = rows(ledger, Deployment)
+    assert deployment.version == run.version
+    (decision,) = rows(ledger, Decision, Decision.kind == "promote")
+    assert deployment.decision_id == decision.id
+    assert alias(settings) == run.version
+
+
+def alias(settings):
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(settings.mlflow_url)
+    (name,) = [m.name for m in client.search_registered_models()]
+    return int(client.get_model_version_by_alias(name, "champion").version)
+
+
+def test_the_partition_that_waited_for_a_champion_is_scored(story, ledger, settings):
+    wait_until(lambda: rows(ledger, Prediction), "predictions")
+    (prediction,) = rows(ledger, Prediction)
+    assert prediction.key == KEYS[-1]
+    store = Store.from_settings(settings)
+    assert store.exists(store.name(prediction.uri))
+
+
+def test_a_late_partition_waits_without_a_worker(story, stack, ledger):
+    dag, run_id = story.dag("ingest_inputs"), f"week__{LATE}"
+    stack.airflow.trigger(dag, run_id=run_id, partition_key=LATE)
+    states = lambda: {t["task_id"]: t["state"] for t in stack.airflow.task_instances(dag, run_id)}  # noqa: E731
+    wait_until(lambda: states()["wait_for_drop"] == "deferred", "the sensor")
+    story.week(LATE)
+    assert stack.airflow.wait_for_run(dag, run_id)["state"] == "success"
+    assert "landing zone" in (log := stack.airflow.task_log(dag, run_id, "wait_for_drop")) or "not landed" in log, log
+
+
+def test_it_was_monitored_and_reported(ledger, settings, stack):
+    checks = rows(ledger, DriftCheck)
+    assert [c.key for c in checks] == [LATE]
+    store = Store.from_settings(settings)
+    assert store.exists(store.name(checks[0].report_uri))
+    assert [p.key for p in rows(ledger, Performance)] == [KEYS[-1]]
+    decided = rows(ledger, Decision, Decision.key == LATE)
+    assert len(decided) == 1
+    assert len(decided[0].reason.split()) > 5
+
+
+def test_a_truncated_partition_is_quarantined_and_comes_back(story, stack, ledger):
+    story.broken_week = BROKEN
+    story.week(BROKEN)
+    versions = rows(ledger, PartitionVersion, PartitionVersion.key == BROKEN, PartitionVersion.table == "inputs")
+    outcomes = [rows(ledger, Verdict, Verdict.partition_version_id == v.id)[-1] for v in versions]
+    assert [(v.version, o.outcome) for v, o in zip(versions, outcomes, strict=True)] == [
+        (1, "quarantined"),
+        (2, "accepted"),
+    ]
+    assert "Traceback" not in outcomes[0].reason
+    assert len(rows(ledger, Snapshot, Snapshot.key == BROKEN)) == 1
+    log = stack.airflow.task_log(story.dag("ingest_inputs"), f"week__{BROKEN}", "validate")
+    assert outcomes[0].reason in log
+
+
+def test_every_mail_that_was_owed_arrived_once(ledger, stack):
+    wait_until(lambda: all(a.sent_at for a in rows_of_alerts(ledger)), "the outbox")
+    owed = Counter(a.subject for a in rows_of_alerts(ledger))
+    got = Counter(m.subject for m in mails.read_all(stack.home.mail))
+    assert got == owed
+    assert any("quarantine" in a.kind for a in rows_of_alerts(ledger))
+
+
+def rows_of_alerts(ledger):
+    with ledger.transaction() as session:
+        return list(session.scalars(select(Alert)))
+
+
+def test_rerunning_everything_changes_nothing(story, stack, ledger):
+    before = counts(ledger)
+    for stage in ("ingest_inputs", "ingest_labels", "features", "score", "monitor", "train"):
+        dag = story.dag(stage)
+        for run in stack.airflow.dag_runs(dag)[-2:]:
+            if run["state"] == "success":
+                stack.airflow.clear(dag, run["dag_run_id"])
+    stack.airflow.wait_until_idle([story.dag(s) for s in ("ingest_inputs", "features", "score", "monitor", "train")])
+    assert counts(ledger) == before
+
+
+def test_a_restated_partition_is_rebuilt_from_there(story, stack, ledger, definition, settings):
+    import pandas as pd
+    from fsspec import open as open_uri
+
+    from evergreen.intake.arrival import SUCCESS, find_drop
+    from evergreen.intake.frames import to_parquet
+    from evergreen.intake.landing import publish
+
+    drop = find_drop(settings.landing_url, definition.feed.name, "inputs", BROKEN)
+    with open_uri(drop.uri, "rb") as file:
+        frame = pd.read_parquet(file)
+    frame.loc[frame.index[:50], "temperature"] = 55.5
+    publish(drop.uri, to_parquet(frame, definition.feed.tables["inputs"].columns))
+    publish(f"{drop.uri.rpartition('/')[0]}/{SUCCESS}", b"")
+
+    stack.airflow.trigger(story.dag("ingest_inputs"), run_id=f"restated__{BROKEN}", partition_key=BROKEN)
+    wait_until(lambda: len(rows(ledger, Prediction, Prediction.key == BROKEN)) == 2, "second predictions")
+    with ledger.transaction() as session:
+        part, _ = partitions.current(session, MODEL, "inputs", BROKEN)
+        snapshot = snapshots.current(session, MODEL, BROKEN)
+    assert part.version == 3
+    assert snapshot.version == 2
+    assert snapshot.inputs_version_id == part.id
+    assert rows(ledger, Prediction)[-1].snapshot_id == snapshot.id
+
+
+def test_task_logs_read_like_a_report(story, stack):
+    """No library chatter, no traceback; the outcome in words."""
+    for stage, task in (("ingest_inputs", "validate"), ("features", "build"), ("monitor", "check"), ("train", "fit")):
+        dag = story.dag(stage)
+        run = next(r for r in stack.airflow.dag_runs(dag) if r["state"] == "success")
+        log = stack.airflow.task_log(dag, run["dag_run_id"], task)
+        body = log.split("::endgroup::")[2] if log.count("::endgroup::") > 2 else log
+        lines = [line for line in body.splitlines() if line.strip() and not line.startswith("::")]
+        assert 1 <= len(lines) <= 60, log
+        assert not any(word in body for word in ("Traceback", "Warning", "UserWarning", "ephemeral")), log
+
+
+def test_no_secret_is_in_a_log_or_on_a_command_line(stack):
+    import psutil
+
+    secrets = [line.split("=", 1)[1].strip("'\"\n") for line in stack.home.secrets.open() if "=" in line]
+    secrets = [s for s in secrets if len(s) >= 12]
+    assert len(secrets) > 5
+    commands = [" ".join(p.info["cmdline"] or []) for p in psutil.process_iter(["cmdline"])]
+    texts = [f.read_text(errors="replace") for f in stack.home.root.rglob("*.log") if f.is_file()]
+    assert len(texts) > 10
+    for secret in secrets:
+        assert not any(secret in text for text in (*commands, *texts)), "a secret leaked"

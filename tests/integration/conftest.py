@@ -1,0 +1,140 @@
+"""A small shop whose orders walk through the whole loop, stage by stage, on real servers."""
+
+import datetime as dt
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from evergreen.definition.load import read_definition
+from evergreen.ledger import Ledger
+from evergreen.ledger.tables import PartitionVersion, Verdict
+from evergreen.store import Store
+from evergreen.store.objects import sha256
+
+DEFINITION = """
+name: orders
+title: Will an order be returned?
+owner: shop
+task: binary
+target: returned
+calendar: {period: week, start: 2024-01-01}
+feed:
+  name: orders
+  entity: order_id
+  event_time: ordered_at
+  label_delay: 1
+  tables:
+    inputs: {columns: {order_id: string, ordered_at: timestamp, day: string, country: string, price: float, age: float}}
+    labels: {columns: {order_id: string, ordered_at: timestamp, returned: boolean}}
+features: {look_back: 0, numeric: [price, age], categorical: [country]}
+training: {window: 4, validation: 1, candidates: [linear], trials: 1}
+gate: {cluster: day}
+alerts: {to: [shop@example.com]}
+"""
+FEATURES = """
+def build(inputs, history):
+    return inputs.drop(columns="day")
+"""
+EXPECTATIONS = """
+def features():
+    return []
+"""
+ROWS = 700
+
+
+class Shop:
+    """Weeks of orders. `week` hands out rows; a test changes them before it accepts them."""
+
+    def __init__(self, folder, settings):
+        folder.mkdir(parents=True)
+        self.settings = settings
+        for name, text in (("model.yaml", DEFINITION), ("features.py", FEATURES), ("expectations.py", EXPECTATIONS)):
+            (folder / name).write_text(text)
+        self.definition = read_definition(folder / "model.yaml")
+        self.ledger = Ledger.from_settings(settings)
+
+    def key(self, number):
+        return self.definition.partitions.shift("2024-01-01", number)
+
+    def week(self, number):
+        """Inputs and labels of a week: dear orders of young customers come back."""
+        rng = np.random.default_rng(number)
+        start = dt.datetime.fromisoformat(self.key(number)).replace(tzinfo=dt.UTC)
+        minutes = np.sort(rng.integers(0, 7 * 24 * 60, ROWS))
+        times = (pd.Timestamp(start) + pd.to_timedelta(minutes, unit="min")).astype("datetime64[us, UTC]")
+        orders = pd.DataFrame({"order_id": [f"{number}-{n}" for n in range(ROWS)], "ordered_at": times})
+        price, age = rng.lognormal(3, 0.6, ROWS), rng.normal(40, 12, ROWS)
+        inputs = orders.assign(
+            day=times.strftime("%Y-%m-%d"), country=rng.choice(["SE", "FI", "NO"], ROWS), price=price, age=age
+        )
+        logit = -1.2 + 0.03 * (price - 20) - 0.06 * (age - 40)
+        return inputs, orders.assign(returned=rng.random(ROWS) < 1 / (1 + np.exp(-logit)))
+
+    def accept(self, table, number, frame):
+        """What intake leaves of a landed partition: its accepted rows, and a version in the ledger."""
+        sink = pa.BufferOutputStream()
+        pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), sink)
+        data, key = sink.getvalue().to_pybytes(), self.key(number)
+        uri = Store.from_settings(self.settings).write(f"clean/orders/{table}/{key}/{sha256(data)[:16]}.parquet", data)
+        with self.ledger.transaction() as session:
+            earlier = session.query(PartitionVersion).filter_by(model="orders", table=table, key=key).count()
+            version = PartitionVersion(
+                model="orders", table=table, key=key, version=earlier + 1, content_hash=sha256(data), landed_uri=uri,
+                raw_uri=uri, bytes=len(data), rows=len(frame), landed_at=dt.datetime.now(dt.UTC),
+            )  # fmt: skip
+            session.add(version)
+            session.flush()
+            session.add(
+                Verdict(
+                    partition_version_id=version.id, suite_hash="shop", outcome="accepted", reason="", failures=[],
+                    clean_uri=uri, rows_accepted=len(frame), rows_rejected=0,
+                )
+            )  # fmt: skip
+
+    def build(self, number):
+        from evergreen.features.build import build
+
+        return build(self.definition, self.key(number), settings=self.settings)
+
+    def train(self, as_of, cause="first"):
+        """Train on labels through week `as_of` and promote what comes out."""
+        from evergreen.champion.decide import promote
+        from evergreen.champion.evaluate import evaluate
+        from evergreen.training.assemble import assemble
+        from evergreen.training.fit import fit
+
+        run = assemble(
+            self.definition, cause=cause, cause_key=f"{cause}-{as_of}", reason="a test asks for it",
+            as_of=self.key(as_of), settings=self.settings,
+        ).training_run_id  # fmt: skip
+        fit(self.definition, run, settings=self.settings)
+        evaluate(self.definition, run, settings=self.settings)
+        return promote(self.definition, run, settings=self.settings, decided_by="a test").version
+
+    def live(self, number, change=None):
+        """A week goes by: inputs, features, predictions, and the labels of the week before."""
+        from evergreen.scoring.score import score
+
+        inputs, labels = self.week(number)
+        if change is not None:
+            change(inputs, labels)
+        self.accept("inputs", number, inputs)
+        self.accept("labels", number, labels)
+        self.build(number)
+        return score(self.definition, self.key(number), settings=self.settings)
+
+
+@pytest.fixture
+def shop(mlflow_uri, settings, tmp_path):
+    """Six weeks of orders with labels, and a champion trained on them that serves from the seventh week on."""
+    shop = Shop(tmp_path / "models" / "orders", settings)
+    for number in range(6):
+        inputs, labels = shop.week(number)
+        shop.accept("inputs", number, inputs)
+        shop.accept("labels", number, labels)
+        shop.build(number)
+    shop.train(as_of=5)
+    return shop

@@ -1,0 +1,74 @@
+"""The shipped model's expectations: every real week passes, every malformed one is stopped with its reason."""
+
+import json
+
+import pytest
+from malformed import corpus
+from typer.testing import CliRunner
+
+from evergreen.cli import app
+from evergreen.definition import load_definition
+from evergreen.intake.expectations import load_expectations
+from evergreen.intake.frames import to_parquet
+from evergreen.intake.judge import judge
+from evergreen.intake.landing import land
+from evergreen.intake.sources import rows
+
+pytestmark = pytest.mark.integration
+KEY = "2013-01-07"
+
+
+@pytest.fixture(scope="module")
+def definition():
+    return load_definition("nyc_flights")
+
+
+@pytest.mark.parametrize("table", ["inputs", "labels"])
+def test_all_51_weeks_pass_without_a_warning(definition, table):
+    expectations = load_expectations(definition, table)
+    columns = definition.feed.tables[table].columns
+    keys = definition.partitions.keys("2013-01-07", "2013-12-23")
+    assert len(keys) == 51
+    for key in keys:
+        data = to_parquet(rows(definition, table, key), columns)
+        result = judge(data, "parquet", definition, table, key, expectations)
+        assert result.accepted, f"{key}: {result.reason}"
+        assert result.failures == (), key
+
+
+@pytest.mark.parametrize("table", ["inputs", "labels"])
+def test_every_malformed_drop_is_stopped_with_its_reason(definition, table):
+    expectations = load_expectations(definition, table)
+    wrong, count = [], 0
+    for drop in corpus(definition, table, rows(definition, table, KEY)):
+        count += 1
+        result = judge(drop.data, drop.suffix, definition, table, KEY, expectations)
+        if result.accepted or drop.says not in result.reason or not _readable(result.reason):
+            wrong.append((drop.name, drop.says, result.reason))
+    assert wrong == []
+    assert count > 100
+
+
+def _readable(reason: str) -> bool:
+    return reason.isprintable() and "Traceback" not in reason and 10 < len(reason) < 1500
+
+
+def test_a_producer_gets_the_verdict_offline(definition, tmp_path):
+    land(definition, [KEY, "2013-01-14"], landing_url=tmp_path.as_uri())
+    feed = tmp_path / "nyc_flights"
+    answer = CliRunner().invoke(app, ["check", "nyc_flights", str(feed), "--json"])
+    assert answer.exit_code == 0, answer.output
+    tables = json.loads(answer.output)["tables"]
+    assert [(t["key"], t["table"], t["accepted"]) for t in tables] == [
+        (KEY, "inputs", True),
+        (KEY, "labels", True),
+        ("2013-01-14", "inputs", True),
+    ]
+    (feed / KEY).rename(tmp_path / "2013-02-04")
+    refused = CliRunner().invoke(app, ["check", "nyc_flights", str(tmp_path / "2013-02-04")])
+    assert refused.exit_code == 3
+    assert (
+        "2013-02-04 inputs: scheduled_departure: 6,114 of 6,114 (100 %) rows lie outside the period" in refused.output
+    )
+    named = CliRunner().invoke(app, ["check", "nyc_flights", str(tmp_path / "2013-02-04"), "--key", KEY])
+    assert named.exit_code == 0

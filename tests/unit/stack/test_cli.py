@@ -1,0 +1,66 @@
+"""The command line, as a person meets it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EVERGREEN = str(Path(sys.executable).parent / "evergreen")
+
+
+@pytest.fixture
+def evergreen(tmp_path):
+    def evergreen(*arguments, **variables):
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("EVERGREEN_")}
+        env = {**kept, "EVERGREEN_HOME": str(tmp_path / "var"), "COLUMNS": "200", **variables}
+        return subprocess.run([EVERGREEN, *arguments], env=env, capture_output=True, text=True, check=False)
+
+    return evergreen
+
+
+def test_help_says_what_there_is(evergreen):
+    done = evergreen("--help")
+    assert done.returncode == 0
+    assert all(name in done.stdout for name in ("up", "down", "status", "doctor", "mail", "airflow"))
+
+
+def test_a_stack_that_never_ran(evergreen, tmp_path):
+    status = evergreen("status", "--json")
+    assert status.returncode == 1
+    assert json.loads(status.stdout)["phase"] == "stopped"
+    down = evergreen("down", "--json")
+    assert (down.returncode, json.loads(down.stdout)["stopped"]) == (0, False)
+    assert not (tmp_path / "var").exists()
+
+
+def test_wrong_usage_is_2_and_failure_is_1_with_the_fix(evergreen):
+    assert evergreen("up", "--no-such-option").returncode == 2
+    failed = evergreen("airflow", "dags", "list")
+    assert failed.returncode == 1
+    assert "run `evergreen up`" in failed.stderr
+    assert "Traceback" not in failed.stderr
+
+
+def test_a_port_that_is_none_is_said_before_anything_starts(evergreen):
+    done = evergreen("up", "--json", EVERGREEN_PORT_SMTP="mail")
+    assert done.returncode == 1
+    assert "EVERGREEN_PORT_SMTP='mail' is not a port" in done.stderr
+
+
+def test_a_mail_that_is_not_there(evergreen):
+    assert json.loads(evergreen("mail", "list", "--json").stdout) == []
+    missing = evergreen("mail", "show", "3")
+    assert missing.returncode == 1
+    assert "there is no mail 3" in missing.stderr
+
+
+def test_doctor_names_the_fix_where_nothing_runs(evergreen):
+    done = evergreen("doctor", "--json")
+    findings = {finding["name"]: finding for finding in json.loads(done.stdout)}
+    assert done.returncode == 1
+    assert findings["python"]["ok"]
+    assert not findings["environment"]["ok"]
+    assert "evergreen up" in findings["environment"]["fix"]
