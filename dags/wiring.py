@@ -139,7 +139,6 @@ def send_owed_mail(*, quietly: bool = False) -> int:
         quietly: log a mail server that does not answer instead of raising; the mails stay in the outbox.
     """
     from evergreen.alerts.send import send_pending
-
     from evergreen.errors import UnavailableError
     from evergreen.settings import Settings
 
@@ -154,6 +153,7 @@ def send_owed_mail(*, quietly: bool = False) -> int:
 
 def _smtp_settings() -> Any:
     from airflow.sdk import BaseHook
+
     from evergreen.alerts.send import SmtpSettings
 
     connection = BaseHook.get_connection("smtp_default")

@@ -55,6 +55,7 @@ class Shop:
             (folder / name).write_text(text)
         self.definition = read_definition(folder / "model.yaml")
         self.ledger = Ledger.from_settings(settings)
+        self.version = None
 
     def key(self, number):
         return self.definition.partitions.shift("2024-01-01", number)
@@ -130,11 +131,23 @@ class Shop:
 @pytest.fixture
 def shop(mlflow_uri, settings, tmp_path):
     """Six weeks of orders with labels, and a champion trained on them that serves from the seventh week on."""
+    _empty_registry(settings)
     shop = Shop(tmp_path / "models" / "orders", settings)
     for number in range(6):
         inputs, labels = shop.week(number)
         shop.accept("inputs", number, inputs)
         shop.accept("labels", number, labels)
         shop.build(number)
-    shop.train(as_of=5)
+    shop.version = shop.train(as_of=5)
     return shop
+
+
+def _empty_registry(settings):
+    """Each test has a ledger of its own, but all share one MLflow server: versions begin at 1 again."""
+    from evergreen.training.models import _cache
+    from evergreen.training.tracking import client
+
+    _cache.clear()
+    registry = client(settings)
+    for model in registry.search_registered_models():
+        registry.delete_registered_model(model.name)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from evergreen.demo.summary import Summary
 
 MODEL = "nyc_flights"
-WEEKS = 16
+WEEKS = 26
 SHORTEST = 10
 LOSS_NAMES = {"brier": "Brier score", "log_loss": "log loss", "squared_error": "squared error"}
 
@@ -150,9 +151,11 @@ def show(summary: Summary, plot: Path) -> None:
 
 
 def _week_table(summary: Summary) -> Table:
-    table = Table("week", "rows", "inputs", "labels", "version", "input drift", "decision", "loss", "first model")
-    for column in (1, 4, 7, 8):
-        table.columns[column].justify = "right"
+    """A row a week; made to fit 80 columns."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    for name in ("week", "rows", "inputs", "labels", "model", "drift", "decision", "loss", "first"):
+        right = name in ("rows", "model", "loss", "first")
+        table.add_column(name, justify="right" if right else "left", no_wrap=True)
     for week in summary.weeks:
         table.add_row(
             week.key,

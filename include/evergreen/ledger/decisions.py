@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import Session
 
 from evergreen.ledger.tables import Decision, Deployment, DriftCheck, Performance, Prediction
@@ -33,7 +33,7 @@ def monitoring_before(session: Session, model: str, key: str) -> list[Decision]:
     query = select(Decision).where(
         Decision.model == model, Decision.key < key, Decision.dedup_key.startswith(MONITOR, autoescape=True)
     )
-    newest = session.scalars(query.distinct(Decision.key).order_by(Decision.key, Decision.id.desc()))
+    newest = session.scalars(query.ext(distinct_on(Decision.key)).order_by(Decision.key, Decision.id.desc()))
     return list(newest)
 
 
@@ -54,14 +54,14 @@ def current_predictions(session: Session, model: str, up_to_key: str | None = No
     query = select(Prediction).where(Prediction.model == model)
     if up_to_key is not None:
         query = query.where(Prediction.key <= up_to_key)
-    found = session.scalars(query.distinct(Prediction.key).order_by(Prediction.key, Prediction.id.desc()))
+    found = session.scalars(query.ext(distinct_on(Prediction.key)).order_by(Prediction.key, Prediction.id.desc()))
     return {prediction.key: prediction for prediction in found}
 
 
 def measured(session: Session, model: str, up_to_key: str) -> dict[str, Performance]:
     """The newest measurement of each partition through `up_to_key`, by key and in its order."""
     query = select(Performance).where(Performance.model == model, Performance.key <= up_to_key)
-    found = session.scalars(query.distinct(Performance.key).order_by(Performance.key, Performance.id.desc()))
+    found = session.scalars(query.ext(distinct_on(Performance.key)).order_by(Performance.key, Performance.id.desc()))
     return {performance.key: performance for performance in found}
 
 

@@ -22,7 +22,9 @@ def look(definition: ModelDefinition, key: str, *, subject: str, settings: Setti
     if prediction is not None:
         return Wait("ready", f"predictions of {key} by version {prediction.version}: {prediction.rows:,} rows")
     if first is None:
-        return Wait("never", f"{model} has no champion yet, so {key} has no predictions to monitor; trigger {model}.train")
+        return Wait(
+            "never", f"{model} has no champion yet, so {key} has no predictions to monitor; trigger {model}.train"
+        )
     if first.from_key is not None and key < first.from_key:
         return Wait("never", f"{key} lies before {first.from_key}, the first partition that a champion served")
     return Wait("waiting", f"predictions of {key} have not been written yet (DAG {model}.score writes them)")

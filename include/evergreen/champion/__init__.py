@@ -1,0 +1,1 @@
+"""Champion: is the challenger better, may it serve, and who serves now."""

@@ -1,0 +1,263 @@
+"""Score challenger and champion on the same held-out partitions, compare, and ask the gate."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from sqlalchemy.orm import Session
+
+from evergreen.champion import guards
+from evergreen.champion.comparison import Comparison, compare
+from evergreen.champion.gate import GateVerdict, decide, mode_for
+from evergreen.champion.guards import Guard
+from evergreen.champion.reference import write_reference
+from evergreen.definition import ModelDefinition
+from evergreen.errors import NotReadyError, RefusedError
+from evergreen.ledger import Ledger, models, tables
+from evergreen.ledger.tables import TrainingRun
+from evergreen.settings import Settings
+from evergreen.training.dataset import read_examples
+from evergreen.training.diagnostics import metrics
+from evergreen.training.examples import Examples
+from evergreen.training.losses import Floats, best_constant, row_losses
+from evergreen.training.models import Predictor, load
+from evergreen.training.tracking import answering, client
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+log = logging.getLogger("evergreen.champion")
+
+LATENCY_ROWS, LATENCY_REPEATS = 1_000, 7
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What the gate said of a challenger."""
+
+    outcome: str
+    """promote | refuse | ask"""
+    reason: str
+    verdict: str
+    challenger: int
+    champion: int | None
+    comparison_id: int
+    reused: bool
+    """Whether an earlier attempt had compared them"""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Held-out rows that neither model was trained on, with both models' predictions and row losses."""
+
+    examples: Examples
+    champion: Floats
+    challenger: Floats
+    champion_losses: Floats
+    challenger_losses: Floats
+
+
+def evaluate(
+    definition: ModelDefinition, training_run_id: int, *, settings: Settings, run_url: str | None = None
+) -> Evaluated:
+    """Compare the challenger of a training run with the champion: now, or as an earlier attempt found.
+
+    Without a champion the base rate of the challenger's training labels stands in for it.
+
+    Raises:
+        NotReadyError: the training run has no challenger yet.
+        RefusedError: the challenger is the champion, or nobody knows what the champion was trained on.
+        UnavailableError: ledger, store, feature remotes or MLflow do not answer.
+    """
+    name = definition.name
+    with Ledger.from_settings(settings).lock("evaluate", name, str(training_run_id)) as session:
+        run = models.training_run(session, name, training_run_id)
+        if run.version is None:
+            raise NotReadyError(f"training run {run.id} of {name} has no challenger yet; run its task `fit` first")
+        found = models.comparison_of(session, run.id)
+        if found is not None:
+            log.info("version %d was compared already: %s", run.version, found.result["reason"])
+            return _describe(found, reused=True)
+        champion = _champion_run(session, definition, run)
+        row = _compare(definition, run, champion, settings)
+        session.add(row)
+        if run.state == "trained":
+            run.state = "compared"
+        session.flush()
+        log.info("gate: %s", row.result["reason"])
+        return _describe(row, reused=False)
+
+
+def _champion_run(session: Session, definition: ModelDefinition, run: TrainingRun) -> TrainingRun | None:
+    """The training run that made the champion; None where there is no champion."""
+    deployment = models.current_deployment(session, definition.name)
+    if deployment is None:
+        return None
+    if deployment.version == run.version:
+        raise RefusedError(
+            f"version {run.version} of {definition.name} is the champion: a model is never compared with itself. "
+            "Train a new challenger"
+        )
+    champion = models.run_of_version(session, definition.name, deployment.version)
+    if champion is None:
+        raise RefusedError(
+            f"the ledger does not know what champion version {deployment.version} of {definition.name} was trained on, "
+            "so no partition can be said to be new to it"
+        )
+    return champion
+
+
+def _compare(
+    definition: ModelDefinition, run: TrainingRun, champion_run: TrainingRun | None, settings: Settings
+) -> tables.Comparison:
+    challenger = load(definition, int(run.version or 0), settings=settings)
+    train = read_examples(definition, run, list(run.dataset["train_keys"]), settings=settings)
+    held_out = read_examples(definition, run, list(run.dataset["holdout_keys"]), settings=settings)
+    write_reference(definition, challenger, train, held_out, settings=settings)
+    keys = unseen_keys(run, champion_run)
+    champion = champion_run.version if champion_run else None
+    log.info(
+        "challenger %d against %s on %s", challenger.version,
+        f"champion {champion}" if champion else "the base rate of its training labels: there is no champion",
+        ", ".join(keys) or "nothing: the champion was trained on every held-out partition",
+    )  # fmt: skip
+    scores = _score(definition, challenger, champion, train, held_out.of_keys(keys), settings)
+    found = compare(
+        scores.champion_losses,
+        scores.challenger_losses,
+        scores.examples.cluster,
+        alpha=definition.gate.alpha,
+        margin=definition.gate.margin,
+        mode=mode_for(run.cause),
+    )
+    answers = _guards(definition, challenger, scores, held_out)
+    said = decide(
+        found, answers, definition.gate, loss=definition.loss, challenger=challenger.version, champion=champion
+    )
+    for guard in answers:
+        log.info("guard on %s: %s: %s", guard.name, guard.state.replace("_", " "), guard.sentence)
+    figures = _figures(definition, scores)
+    _tell_mlflow(run, figures, settings)
+    result = {**asdict(found), "loss": definition.loss, "outcome": said.outcome, "reason": said.reason, **figures}
+    return _row(definition, run, champion, keys, found, said, result | {"by_cluster": by_cluster(scores)})
+
+
+def unseen_keys(run: TrainingRun, champion_run: TrainingRun | None) -> list[str]:
+    """Held-out partitions of the run that the champion was not trained on either, oldest first. Pure."""
+    seen = set(champion_run.dataset["train_keys"]) if champion_run else set()
+    return [key for key in run.dataset["holdout_keys"] if key not in seen]
+
+
+def _score(
+    definition: ModelDefinition,
+    challenger: Predictor,
+    champion: int | None,
+    train: Examples,
+    rows: Examples,
+    settings: Settings,
+) -> Scores:
+    if champion is None:
+        ours = np.full(len(rows), best_constant(definition.loss, train.target), dtype=np.float64)
+    else:
+        ours = load(definition, champion, settings=settings).predict(rows.features)
+    theirs = challenger.predict(rows.features)
+    return Scores(
+        examples=rows,
+        champion=ours,
+        challenger=theirs,
+        champion_losses=row_losses(definition.loss, rows.target, ours),
+        challenger_losses=row_losses(definition.loss, rows.target, theirs),
+    )
+
+
+def _guards(definition: ModelDefinition, challenger: Predictor, scores: Scores, held_out: Examples) -> Sequence[Guard]:
+    gate, rows, task = definition.gate, scores.examples, definition.task
+    columns = {name: (rows.features if name in rows.features else rows.extra)[name] for name in gate.slices}
+    return (
+        guards.slices(columns, scores.champion_losses, scores.challenger_losses, rows.cluster, gate),
+        guards.calibration(task, rows.target, scores.champion, scores.challenger, gate),
+        guards.latency(_latency(challenger, held_out.features), gate),
+        guards.signature(task, definition.features.columns, challenger.columns, scores.challenger, len(rows)),
+    )
+
+
+def _latency(challenger: Predictor, features: pd.DataFrame) -> float:
+    """Least milliseconds of some predictions of 1,000 rows: what the model needs, not what else the machine did."""
+    rows: NDArray[np.intp] = np.arange(LATENCY_ROWS) % len(features)
+    sample, taken = features.iloc[rows].reset_index(drop=True), []
+    for _ in range(LATENCY_REPEATS):
+        begun = time.perf_counter()
+        challenger.predict(sample)
+        taken.append(time.perf_counter() - begun)
+    return 1000 * min(taken)
+
+
+def by_cluster(scores: Scores) -> list[list[Any]]:
+    """For each cluster, in order: its name, rows, mean loss of the champion and of the challenger."""
+    losses = pd.DataFrame({"champion": scores.champion_losses, "challenger": scores.challenger_losses})
+    groups = losses.groupby(np.asarray(scores.examples.cluster, dtype=object), sort=True)
+    means, sizes = groups.mean(), groups.size()
+    return [
+        [str(name), int(sizes[name]), float(means["champion"][name]), float(means["challenger"][name])]
+        for name in sizes.index
+    ]
+
+
+def _figures(definition: ModelDefinition, scores: Scores) -> dict[str, dict[str, float]]:
+    """Metrics of both models on the held-out rows."""
+    if not len(scores.examples):
+        return {}
+    target = scores.examples.target
+    return {
+        "challenger_metrics": metrics(definition.task, target, scores.challenger),
+        "champion_metrics": metrics(definition.task, target, scores.champion),
+    }
+
+
+def _tell_mlflow(run: TrainingRun, figures: dict[str, dict[str, float]], settings: Settings) -> None:
+    """Put the challenger's held-out metrics beside those of its training."""
+    from mlflow.entities import Metric
+
+    now = int(time.time() * 1000)
+    found = [Metric(f"holdout.{k}", value, now, 0) for k, value in figures.get("challenger_metrics", {}).items()]
+    with answering(settings, "take the held-out metrics"):
+        client(settings).log_batch(run.mlflow_run_id, metrics=found)
+
+
+def _row(
+    definition: ModelDefinition,
+    run: TrainingRun,
+    champion: int | None,
+    keys: list[str],
+    found: Comparison,
+    said: GateVerdict,
+    result: dict[str, Any],
+) -> tables.Comparison:
+    return tables.Comparison(
+        model=definition.name,
+        training_run_id=run.id,
+        challenger_version=run.version,
+        champion_version=champion,
+        keys=keys,
+        verdict=found.verdict,
+        result=result,
+        guards=[asdict(guard) for guard in said.guards],
+    )
+
+
+def _describe(row: tables.Comparison, *, reused: bool) -> Evaluated:
+    return Evaluated(
+        outcome=str(row.result["outcome"]),
+        reason=str(row.result["reason"]),
+        verdict=row.verdict,
+        challenger=row.challenger_version,
+        champion=row.champion_version,
+        comparison_id=row.id,
+        reused=reused,
+    )

@@ -1,0 +1,58 @@
+"""The reference of a model version: a sample of what it was trained and judged on, which drift is measured against."""
+
+from __future__ import annotations
+
+import io
+import logging
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from evergreen.settings import Settings
+from evergreen.store import Store, layout
+from evergreen.training.examples import Examples
+from evergreen.training.models import Predictor
+
+if TYPE_CHECKING:
+    from evergreen.definition import ModelDefinition
+
+log = logging.getLogger("evergreen.champion")
+
+REFERENCE_ROWS = 20_000
+"""At most, of each part."""
+
+
+def write_reference(
+    definition: ModelDefinition, challenger: Predictor, train: Examples, held_out: Examples, *, settings: Settings
+) -> str:
+    """Write the version's reference, unless an earlier attempt has, and return its URI.
+
+    Parquet with the feed's entity and event time, `cluster`, the features, `target`, `prediction` (float64) and `part`
+    (train | holdout); at most `REFERENCE_ROWS` rows of each part, drawn with the definition's seed.
+    """
+    store, name = Store.from_settings(settings), layout.reference(definition.name, challenger.version)
+    if store.exists(name):
+        return store.uri(name)
+    seed = definition.training.seed
+    parts = [
+        _part(definition, challenger, train.sample(REFERENCE_ROWS, seed), "train"),
+        _part(definition, challenger, held_out.sample(REFERENCE_ROWS, seed), "holdout"),
+    ]
+    frame = pd.concat(parts, ignore_index=True)
+    buffer = io.BytesIO()
+    frame.to_parquet(buffer, index=False, compression="zstd")
+    uri = store.write(name, buffer.getvalue())
+    log.info("reference of version %d: %s rows in %s", challenger.version, f"{len(frame):,}", uri)
+    return uri
+
+
+def _part(definition: ModelDefinition, challenger: Predictor, rows: Examples, part: str) -> pd.DataFrame:
+    about = {
+        definition.feed.entity: rows.entity,
+        definition.feed.event_time: rows.event_time,
+        "cluster": rows.cluster,
+        "target": rows.target,
+        "prediction": challenger.predict(rows.features),
+        "part": part,
+    }
+    return pd.concat([pd.DataFrame(about), rows.features], axis=1)

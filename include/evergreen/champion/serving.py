@@ -1,0 +1,37 @@
+"""Who serves: the ledger says it, the registry's alias follows."""
+
+from __future__ import annotations
+
+import logging
+
+from sqlalchemy.orm import Session
+
+from evergreen.definition import ModelDefinition
+from evergreen.ledger import Ledger, models
+from evergreen.ledger.tables import Deployment
+from evergreen.settings import Settings
+from evergreen.training.tracking import CHAMPION, Registry, answering
+
+log = logging.getLogger("evergreen.champion")
+
+
+def current(session: Session, model: str) -> Deployment | None:
+    """The deployment in force, or None before the first promotion."""
+    return models.current_deployment(session, model)
+
+
+def reconcile(definition: ModelDefinition, *, settings: Settings) -> bool:
+    """Set the registry's alias `champion` to the version that the ledger says serves; whether it differed.
+
+    Raises:
+        UnavailableError: ledger or registry do not answer.
+    """
+    with Ledger.from_settings(settings).lock("champion", definition.name) as session:
+        deployment = current(session, definition.name)
+        if deployment is None:
+            return False
+        with answering(settings, f"set the champion alias of {definition.name}"):
+            moved = Registry(settings, definition.name).set_alias(CHAMPION, deployment.version)
+    if moved:
+        log.info("%s: alias champion set to version %d, as the ledger says", definition.name, deployment.version)
+    return moved

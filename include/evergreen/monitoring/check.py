@@ -1,0 +1,234 @@
+"""Check one partition in production: drift, realised loss, a decision, a report, and the mail that is owed."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from evergreen.definition import ModelDefinition
+from evergreen.ledger import Ledger, decisions, outbox
+from evergreen.ledger.outbox import Links
+from evergreen.ledger.tables import Decision, DriftCheck
+from evergreen.monitoring import body as mail
+from evergreen.monitoring import drift, evidence, harm, policy, report
+from evergreen.monitoring.evidence import Evidence, Frames
+from evergreen.monitoring.findings import Findings
+from evergreen.monitoring.performance import clusters_of, measure
+from evergreen.settings import Settings
+from evergreen.store import Store, layout
+
+log = logging.getLogger("evergreen.monitoring")
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What was decided about one partition."""
+
+    drift_check_id: int
+    decision_id: int
+    kind: str
+    """no_action | alert | retrain"""
+    cause: str | None
+    cause_key: str | None
+    reason: str
+    report_uri: str | None
+    as_of: str
+    """Newest partition whose labels a retrain may use"""
+    drifted_columns: list[str]
+    loss: float | None
+    """Realised loss of the champion's newest labelled partition"""
+
+
+def run(definition: ModelDefinition, key: str, *, settings: Settings, run_url: str | None = None) -> Checked:
+    """Check the predictions of `key` and decide; run again on the same data, find what was decided.
+
+    Only labels of partitions through `key - label_delay` count, those that had landed when `key` was due: a backfill
+    decides as it would have then. Check, decision and mail are written in one transaction.
+
+    Raises:
+        NotReadyError: the partition has no predictions.
+        UnavailableError: the ledger, the store or the feature remotes do not answer.
+    """
+    through = definition.partitions.shift(key, -definition.feed.label_delay)
+    measure(definition, settings=settings, up_to_key=through)
+    with Ledger.from_settings(settings).lock("monitor", definition.name) as session:
+        known = evidence.gather(session, definition, key)
+        done = decisions.drift_check(session, definition.name, key, known.input_hash)
+        if done is not None:
+            return _found(session, done, known)
+        started = time.monotonic()
+        frames = evidence.read(definition, known, settings)
+        found = examine(definition, known, frames)
+        uri = _write_report(definition, found, frames, known, settings)
+        checked = _record(session, definition, known, found, uri, settings, run_url)
+    _tell(found, uri, time.monotonic() - started)
+    return checked
+
+
+def examine(definition: ModelDefinition, known: Evidence, frames: Frames) -> Findings:
+    """Compare, judge and decide. No I/O: the same evidence gives the same findings."""
+    settings = definition.monitoring
+    moved = drift.check(frames.reference, frames.current, definition)
+    label = None
+    if frames.labelled is not None and len(frames.labelled):
+        label = drift.check_target(frames.reference, frames.labelled, definition)
+    judged = harm.judge(
+        evidence.baseline(definition, frames.reference),
+        [harm.Batch(p.key, clusters_of(p)) for p in known.own_losses],
+        alpha=settings.harm_alpha,
+        margin=settings.harm_margin,
+    )
+    signals = policy.Signals(
+        version=known.version,
+        serving=known.serving.version,
+        age=evidence.age(definition, known),
+        new_rows=known.new_rows,
+        drifted=moved.drifted_columns,
+        prediction_drifted=bool(moved.prediction and moved.prediction.drifted),
+        label_drifted=bool(label and label.drifted),
+        judged=judged.partitions > 0,
+        harmed=judged.proven,
+    )
+    return Findings(
+        key=known.key,
+        version=known.version,
+        as_of=known.as_of,
+        labels_through=known.labels_through,
+        reference=_reference_in_words(frames, known),
+        drift=moved,
+        label=label,
+        label_key=known.labelled.key if known.labelled else None,
+        harm=judged,
+        loss=known.own_losses[-1] if known.own_losses else None,
+        signals=signals,
+        decision=policy.decide(signals, evidence.past_checks(definition, known), settings),
+    )
+
+
+def _reference_in_words(frames: Frames, known: Evidence) -> str:
+    held_out = int((frames.reference["part"] == "holdout").sum())
+    return (
+        f"what version {known.version} was made of (labels through {known.as_of}): "
+        f"{len(frames.reference) - held_out:,} rows it was trained and {held_out:,} rows it was judged on"
+    )
+
+
+def _write_report(
+    definition: ModelDefinition, found: Findings, frames: Frames, known: Evidence, settings: Settings
+) -> str:
+    sentences = (found.drift.sentence, found.label_sentence, found.harm.sentence)
+    heading = report.Heading(
+        title=f"{definition.title}: check of {found.key}",
+        decision=found.reason,
+        sentences=tuple(s for s in sentences if s),
+        facts=tuple(mail.facts(definition, found)),
+    )
+    page = report.render(heading, found.drift, frames.reference, frames.current)
+    name = layout.report(definition.name, found.key, f"drift-{known.input_hash[:16]}.html")
+    return Store.from_settings(settings).write(name, page)
+
+
+def _record(
+    session: Session,
+    definition: ModelDefinition,
+    known: Evidence,
+    found: Findings,
+    uri: str,
+    settings: Settings,
+    run_url: str | None,
+) -> Checked:
+    """Check, decision and owed mail, in the session's transaction."""
+    check = DriftCheck(
+        model=definition.name,
+        key=found.key,
+        input_hash=known.input_hash,
+        prediction_id=known.prediction.id,
+        version=found.version,
+        reference=found.reference,
+        drifted=found.drift.drifted,
+        results=found.results,
+        report_uri=uri,
+        run_url=run_url,
+    )
+    session.add(check)
+    session.flush()
+    decision = decisions.record(
+        session,
+        model=definition.name,
+        kind=found.decision.kind,
+        key=found.key,
+        dedup_key=_dedup_key(found.key, known),
+        reason=found.reason,
+        evidence=found.evidence | {"drift_check_id": check.id},
+        decided_by="policy",
+        run_url=run_url,
+    )
+    if found.decision.kind != "no_action" and found.decision.cause is not None:
+        links = Links(report=uri, log=run_url, model=_model_page(definition, found.version, settings))
+        outbox.owe(
+            session,
+            definition,
+            kind=found.decision.cause,
+            key=found.key,
+            dedup_key=_dedup_key(found.key, known),
+            subject=mail.subject(found),
+            body=mail.body(
+                definition,
+                found,
+                losses=list(known.losses.values()),
+                deployments=decisions.deployments_through(session, definition.name, found.key),
+                links=links,
+            ),
+        )
+    return _checked(check, decision)
+
+
+def _found(session: Session, check: DriftCheck, known: Evidence) -> Checked:
+    decision = decisions.find(session, check.model, _dedup_key(check.key, known))
+    if decision is None:
+        raise LookupError(f"drift check {check.id} has no decision; both are written in one transaction")
+    log.info("%s was checked on this data before. %s Report: %s", check.key, decision.reason, check.report_uri)
+    return _checked(check, decision)
+
+
+def _checked(check: DriftCheck, decision: Decision) -> Checked:
+    seen = decision.evidence
+    return Checked(
+        drift_check_id=check.id,
+        decision_id=decision.id,
+        kind=decision.kind,
+        cause=seen["cause"],
+        cause_key=seen["cause_key"],
+        reason=decision.reason,
+        report_uri=check.report_uri,
+        as_of=seen["as_of"],
+        drifted_columns=list(seen["drifted"]),
+        loss=seen["loss"],
+    )
+
+
+def _dedup_key(key: str, known: Evidence) -> str:
+    return f"{decisions.MONITOR}{key}:{known.input_hash[:16]}"
+
+
+def _model_page(definition: ModelDefinition, version: int, settings: Settings) -> str:
+    return f"{settings.mlflow_url.rstrip('/')}/#/models/{definition.name}/versions/{version}"
+
+
+def _tell(found: Findings, uri: str, seconds: float) -> None:
+    """The check, as a report in the task's log."""
+    log.info(
+        "%s: %s rows predicted by version %s, compared with %s (%.1f s)",
+        found.key, f"{found.drift.current_rows:,}", found.version, found.reference, seconds,
+    )  # fmt: skip
+    log.info("Inputs: %s", found.drift.sentence)
+    for column in report.by_weight(found.drift):
+        if column.drifted:
+            log.info("  %s", column.sentence)
+    log.info("%s", found.label_sentence or "No labels of this champion's predictions have landed yet.")
+    log.info("Loss: %s", found.harm.sentence)
+    log.info("Decision: %s", found.reason)
+    log.info("Report: %s", uri)

@@ -1,0 +1,80 @@
+"""What one check found and what was decided about it: plain values for ledger, report and mail."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from evergreen.ledger.tables import Performance
+from evergreen.monitoring.drift import ColumnDrift, DriftResult
+from evergreen.monitoring.harm import HarmResult
+from evergreen.monitoring.policy import PolicyDecision, Signals
+
+
+@dataclass(frozen=True)
+class Findings:
+    """One check of one partition."""
+
+    key: str
+    version: int
+    as_of: str
+    """Newest partition whose labels the champion was trained or judged on"""
+    labels_through: str
+    reference: str
+    """What was compared against, in words"""
+    drift: DriftResult
+    label: ColumnDrift | None
+    """The target's drift; None where no labels of this champion's predictions have landed"""
+    label_key: str | None
+    harm: HarmResult
+    loss: Performance | None
+    """The newest measurement of this champion"""
+    signals: Signals
+    decision: PolicyDecision
+
+    @property
+    def reason(self) -> str:
+        """The decision as a sentence."""
+        quiet = "No action now" if self.signals.harmed or self.signals.drifted else "Nothing to do"
+        lead = {"no_action": quiet, "alert": "Worth a look", "retrain": "Retrain"}[self.decision.kind]
+        return f"{lead}: {self.decision.reason}."
+
+    @property
+    def label_sentence(self) -> str | None:
+        """What became of the labels."""
+        if self.label is None:
+            return None
+        if not self.label.drifted:
+            return f"The labels of {self.label_key} have not moved."
+        return f"Labels of {self.label_key}: {self.label.change}."
+
+    @property
+    def evidence(self) -> dict[str, Any]:
+        """What the decision rests on, as JSON; later checks read their history from it."""
+        return {
+            **{name: value for name, value in asdict(self.signals).items() if name != "drifted"},
+            "drifted": list(self.signals.drifted),
+            "cause": self.decision.cause,
+            "cause_key": self.decision.cause_key,
+            "as_of": self.labels_through,
+            "e_value": min(self.harm.e_value, 1e12),
+            "e_value_needed": self.harm.needed,
+            "harm_since": self.harm.since,
+            "relative_rise": self.harm.relative_rise,
+            "loss": self.loss.loss if self.loss else None,
+            "loss_key": self.loss.key if self.loss else None,
+        }
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """All that was measured, as JSON."""
+        return {
+            "columns": [asdict(c) for c in self.drift.columns],
+            "prediction": asdict(self.drift.prediction) if self.drift.prediction else None,
+            "labels": (asdict(self.label) | {"key": self.label_key}) if self.label else None,
+            "performance": asdict(self.harm) | {"e_value": min(self.harm.e_value, 1e12)},
+            "alpha": self.drift.alpha,
+            "min_effect": self.drift.min_effect,
+            "tests": self.drift.tests,
+            "sentence": self.drift.sentence,
+        }

@@ -1,0 +1,167 @@
+"""The loss that predictions turned out to have, once their labels have landed."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from evergreen.definition import ModelDefinition
+from evergreen.intake.read import read_clean
+from evergreen.ledger import Ledger, decisions, partitions
+from evergreen.ledger.partitions import Current
+from evergreen.ledger.tables import Performance, Prediction
+from evergreen.monitoring.harm import Cluster, expected_loss
+from evergreen.scoring.score import read_predictions
+from evergreen.settings import Settings
+from evergreen.training.frames import target_values
+from evergreen.training.losses import row_losses
+
+log = logging.getLogger("evergreen.monitoring")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Realised loss of one partition."""
+
+    performance_id: int
+    key: str
+    version: int
+    rows: int
+    loss: float
+
+
+def measure(definition: ModelDefinition, *, settings: Settings, up_to_key: str) -> list[Measured]:
+    """Measure every predicted partition through `up_to_key` whose labels have landed and that is not measured yet.
+
+    Measured are the newest predictions of a partition against the current version of its labels; restated labels or
+    predictions of a rebuilt snapshot are measured anew. Rows without a label (or with a null one) are left out.
+
+    Raises:
+        UnavailableError: the ledger does not answer.
+    """
+    ledger, done = Ledger.from_settings(settings), []
+    with ledger.transaction() as session:
+        waiting = _waiting(session, definition.name, up_to_key)
+        keys = [prediction.key for prediction, _ in waiting]
+        inputs = partitions.current_map(session, definition.name, "inputs", keys) if definition.gate.cluster else {}
+    for prediction, labels in waiting:
+        row = _measure(definition, prediction, labels, inputs.get(prediction.key), settings)
+        if row is None:
+            log.warning("%s: none of its predictions has a label in the partition that landed", prediction.key)
+            continue
+        with ledger.transaction() as session:
+            kept = ["prediction_id", "labels_version_id"]
+            session.execute(insert(Performance).values(row).on_conflict_do_nothing(index_elements=kept))
+            found = session.scalars(
+                select(Performance).where(*(getattr(Performance, name) == row[name] for name in kept))
+            ).one()
+        log.info(
+            "%s: labels have landed; version %s lost %.4f on %s rows (%s), it expected %.4f",
+            found.key, found.version, found.loss, f"{found.rows:,}", definition.loss, found.metrics["expected_loss"],
+        )  # fmt: skip
+        done.append(Measured(found.id, found.key, found.version, found.rows, found.loss))
+    return done
+
+
+def losses_by_cluster(definition: ModelDefinition, rows: pd.DataFrame) -> list[Cluster]:
+    """Mean realised and expected loss of each cluster, in order of its name.
+
+    Args:
+        definition: names the loss.
+        rows: columns cluster (str), target and prediction (float64, not null).
+    """
+    target, prediction = rows["target"].to_numpy("float64"), rows["prediction"].to_numpy("float64")
+    losses = pd.DataFrame(
+        {
+            "loss": row_losses(definition.loss, target, prediction),
+            "expected": expected_loss(definition.loss, prediction),
+        }
+    ).groupby(rows["cluster"].astype(str).to_numpy(object))
+    means, sizes = losses.mean(), losses.size()
+    return [
+        Cluster(str(name), int(sizes[name]), float(means.loss[name]), float(means.expected[name]))
+        for name in sizes.index
+    ]
+
+
+def clusters_of(performance: Performance) -> tuple[Cluster, ...]:
+    """The clusters that a ledger row holds."""
+    return tuple(Cluster(**cluster) for cluster in performance.clusters)
+
+
+def _waiting(session: Session, model: str, up_to_key: str) -> list[tuple[Prediction, Current]]:
+    """Predictions with labels that nobody has measured against each other, oldest first."""
+    predictions = decisions.current_predictions(session, model, up_to_key)
+    labels = partitions.current_map(session, model, "labels", predictions)
+    known = session.execute(
+        select(Performance.prediction_id, Performance.labels_version_id).where(Performance.model == model)
+    )
+    pairs = {tuple(pair) for pair in known}
+    return [
+        (prediction, labels[key])
+        for key, prediction in predictions.items()
+        if key in labels and (prediction.id, labels[key][0].id) not in pairs
+    ]
+
+
+def _measure(
+    definition: ModelDefinition, prediction: Prediction, labels: Current, inputs: Current | None, settings: Settings
+) -> dict[str, Any] | None:
+    rows = labelled_rows(definition, read_predictions(prediction, settings), read_clean(labels[1], settings))
+    if rows.empty:
+        return None
+    rows["cluster"] = _clusters(definition, rows, inputs, settings)
+    clusters = losses_by_cluster(definition, rows)
+    weights = [c.rows for c in clusters]
+    return {
+        "model": definition.name,
+        "key": prediction.key,
+        "prediction_id": prediction.id,
+        "labels_version_id": labels[0].id,
+        "version": prediction.version,
+        "rows": len(rows),
+        "loss": float(np.average([c.loss for c in clusters], weights=weights)),
+        "clusters": [asdict(c) for c in clusters],
+        "metrics": _metrics(definition, rows, clusters) | {"rows_without_label": prediction.rows - len(rows)},
+    }
+
+
+def labelled_rows(definition: ModelDefinition, predictions: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
+    """Predictions that have a label: the feed's entity and event_time, prediction and target (both float64)."""
+    entity, target = definition.feed.entity, definition.target
+    truth = labels[[entity, target]].dropna()
+    rows = predictions.merge(truth, on=entity, how="inner", validate="one_to_one")
+    values = target_values(definition, rows[target])
+    return rows.drop(columns=target).assign(target=values)
+
+
+def _clusters(
+    definition: ModelDefinition, rows: pd.DataFrame, inputs: Current | None, settings: Settings
+) -> pd.Series[str]:
+    """The cluster of each row: the definition's column of the inputs, else the UTC day of the event time."""
+    column, entity = definition.gate.cluster, definition.feed.entity
+    if column is None or inputs is None:
+        return pd.to_datetime(rows[definition.feed.event_time], utc=True).dt.strftime("%Y-%m-%d")
+    known = read_clean(inputs[1], settings)
+    return rows[entity].map(known.set_index(entity)[column]).astype(str)
+
+
+def _metrics(definition: ModelDefinition, rows: pd.DataFrame, clusters: list[Cluster]) -> dict[str, float]:
+    """What the report and the pages show beside the loss."""
+    found = {
+        "expected_loss": float(np.average([c.expected for c in clusters], weights=[c.rows for c in clusters])),
+        "mean_target": float(rows["target"].mean()),
+        "mean_prediction": float(rows["prediction"].mean()),
+    }
+    if definition.task == "binary" and rows["target"].nunique() == 2:
+        from sklearn.metrics import roc_auc_score
+
+        found["auc"] = float(roc_auc_score(rows["target"], rows["prediction"]))
+    return found

@@ -1,0 +1,185 @@
+"""What to do about what a check saw. Pure: the same call serves the monitor, the replay of policies and the tests.
+
+Harm asks for action, drift of the inputs for a challenger once it persists, age for a challenger in any case. A retrain
+waits for the cool-down and for new labelled rows. One cause makes one retrain: as long as the champion stays (its
+challenger was refused), the same cause asks again only after twice the wait, then four times, so that a refusal
+starts no loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from evergreen.definition.model import MonitoringSection
+from evergreen.monitoring import words
+
+Kind = Literal["no_action", "alert", "retrain"]
+Cause = Literal["drift", "harm", "age"]
+
+
+@dataclass(frozen=True)
+class Signals:
+    """What one check saw."""
+
+    version: int
+    """Champion that predicted the partition"""
+    serving: int
+    """Champion now: a check that comes late may find another one"""
+    age: int
+    """Partitions since the newest one whose labels the champion was trained or judged on"""
+    new_rows: int
+    """Labelled rows that have landed since"""
+    drifted: tuple[str, ...] = ()
+    """Inputs that have drifted, the strongest first"""
+    prediction_drifted: bool = False
+    label_drifted: bool = False
+    judged: bool = True
+    """Whether labels of this champion's predictions have landed"""
+    harmed: bool = False
+
+
+@dataclass(frozen=True)
+class PastCheck:
+    """An earlier check of the same model."""
+
+    ago: int
+    """Partitions before this one: 1 for the one before"""
+    version: int
+    kind: str
+    cause: str | None
+    drifted: tuple[str, ...] = ()
+    harmed: bool = False
+
+
+@dataclass(frozen=True)
+class PolicyDecision:
+    """What is done, and why; `cause` and `cause_key` where it is a retrain or an alert."""
+
+    kind: Kind
+    cause: Cause | None
+    cause_key: str | None
+    """Names the cause: a second retrain with it is not made"""
+    reason: str
+
+
+def decide(signals: Signals, history: Sequence[PastCheck], policy: MonitoringSection) -> PolicyDecision:
+    """Decide on the newest check.
+
+    Args:
+        signals: what it saw.
+        history: earlier checks, in any order; only those of this champion and their retrains count.
+        policy: the definition's `monitoring`.
+    """
+    if signals.serving != signals.version:
+        return PolicyDecision(
+            "no_action", None, None, f"version {signals.serving} has replaced version {signals.version} since"
+        )
+    own = [check for check in history if check.version == signals.version and check.ago > 0]
+    wishes = _wishes(signals, own, policy)
+    held = []
+    for cause, why in wishes:
+        hold = _hold(cause, signals, own, history, policy)
+        if hold is None:
+            return PolicyDecision("retrain", cause, _cause_key(cause, signals, own), f"{why}: a challenger is trained")
+        held.append(f"{why}; {hold}")
+    return _tell(signals, own, held[0] if held else _quiet(signals, policy), held=bool(held))
+
+
+def _wishes(signals: Signals, own: Sequence[PastCheck], policy: MonitoringSection) -> list[tuple[Cause, str]]:
+    """What a retrain could be asked for, the most urgent first, with what was seen in words."""
+    wishes: list[tuple[Cause, str]] = []
+    if signals.harmed:
+        wishes.append(("harm", "the champion is proven worse than at its promotion" + _besides(signals)))
+    lasting = _lasting(signals, own, policy.persistence)
+    if lasting:
+        times = f" for {policy.persistence} checks in a row" if policy.persistence > 1 else ""
+        wishes.append(("drift", f"{_have_drifted(lasting)}{times}{_besides(signals)}"))
+    if signals.age >= policy.max_age:
+        wishes.append(("age", f"the champion is {_partitions(signals.age)} old, the limit is {policy.max_age}"))
+    return wishes
+
+
+def _quiet(signals: Signals, policy: MonitoringSection) -> str:
+    """What was seen where it asks for no retrain."""
+    if not signals.drifted:
+        return "the inputs are as they were" + _besides(signals)
+    return (
+        f"{_have_drifted(list(signals.drifted))}, which {policy.persistence} checks in a row must see before it asks "
+        "for a retrain"
+    )
+
+
+def _have_drifted(columns: list[str]) -> str:
+    return f"{words.listed(columns)} {'has' if len(columns) == 1 else 'have'} drifted"
+
+
+def _besides(signals: Signals) -> str:
+    """What kind of change it is: of the inputs, of the answers, or of how one follows from the other."""
+    if signals.harmed and not signals.drifted:
+        return ", while its inputs are as they were (the concept has changed)"
+    if signals.harmed:
+        return ", and its inputs have drifted"
+    loss = "no loss is proven" if signals.judged else "no labels of its predictions have landed yet"
+    if signals.label_drifted and not signals.drifted:
+        return ", but the labels have moved and the champion still loses no more than it should"
+    if signals.drifted:
+        moved = "predictions have moved too" if signals.prediction_drifted else "predictions have not moved"
+        return f" (the {moved}; {loss})"
+    return f", and {'the champion loses no more than it should' if signals.judged else loss}"
+
+
+def _lasting(signals: Signals, own: Sequence[PastCheck], persistence: int) -> list[str]:
+    """Drifted inputs that the last `persistence` checks, this one included, all saw."""
+    lasting = list(signals.drifted)
+    for ago in range(1, persistence):
+        seen = next((check.drifted for check in own if check.ago == ago), ())
+        lasting = [column for column in lasting if column in seen]
+    return lasting
+
+
+def _hold(
+    cause: Cause,
+    signals: Signals,
+    own: Sequence[PastCheck],
+    history: Sequence[PastCheck],
+    policy: MonitoringSection,
+) -> str | None:
+    """Why a retrain must wait, or None."""
+    if signals.age < policy.cool_down:
+        return f"the champion is only {_partitions(signals.age)} old, a retrain waits until it is {policy.cool_down}"
+    if signals.new_rows < policy.min_new_rows:
+        return f"only {signals.new_rows:,} labelled rows are new, a retrain needs {policy.min_new_rows:,}"
+    retrains = [check for check in history if check.kind == "retrain" and check.ago > 0]
+    last = min((check.ago for check in retrains), default=None)
+    if last is not None and last < policy.cool_down:
+        return f"the last retrain was {_partitions(last)} ago, {policy.cool_down} must pass"
+    same = [check.ago for check in own if check.kind == "retrain" and check.cause == cause]
+    wait = max(1, policy.max_age if cause == "age" else policy.cool_down) * 2 ** len(same)
+    if same and min(same) < wait:
+        return f"its challenger of {_partitions(min(same))} ago was not promoted, the next one is tried after {wait}"
+    return None
+
+
+def _tell(signals: Signals, own: Sequence[PastCheck], why: str, *, held: bool) -> PolicyDecision:
+    """An alert where there is something new to tell about this champion, else nothing."""
+    known = {column for check in own if check.kind in ("alert", "retrain") for column in check.drifted}
+    if signals.harmed and not any(check.harmed for check in own if check.kind in ("alert", "retrain")):
+        return PolicyDecision("alert", "harm", _cause_key("harm", signals, own), why)
+    news = [column for column in signals.drifted if column not in known]
+    if news:
+        return PolicyDecision("alert", "drift", _cause_key("drift", signals, own), why)
+    if signals.drifted and not held:
+        why += "; it has been reported before"
+    return PolicyDecision("no_action", None, None, why)
+
+
+def _partitions(count: int) -> str:
+    return f"{count} partition{'' if count == 1 else 's'}"
+
+
+def _cause_key(cause: Cause, signals: Signals, own: Sequence[PastCheck]) -> str:
+    """'drift-v3-1': the cause, the champion, and how often it has been asked for."""
+    times = sum(1 for check in own if check.kind == "retrain" and check.cause == cause)
+    return f"{cause}-v{signals.version}-{times + 1}"

@@ -1,0 +1,139 @@
+"""The page of one check: Evidently's report under a summary that says what was decided, tested and assumed.
+
+Evidently puts 4 MB of scripts into each page. Here they are compressed, and unpacked by the browser: the page stays in
+one file, needs no network, and its summary needs no script at all.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import html
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pandas as pd
+from evidently import DataDefinition, Dataset, Report
+from evidently.legacy.model.dashboard import DashboardInfo
+from evidently.legacy.renderers.html_widgets import group_widget
+from evidently.legacy.utils.dashboard import STATIC_PATH, dashboard_info_to_json
+
+from evergreen.monitoring.drift import PREDICTION, ColumnDrift, DriftResult, bounded
+from evergreen.monitoring.metrics import ColumnDriftMetric
+
+
+@dataclass(frozen=True)
+class Heading:
+    """What the page says before the columns. Plain text; it is escaped."""
+
+    title: str
+    decision: str
+    sentences: tuple[str, ...]
+    facts: tuple[tuple[str, str], ...]
+
+
+def render(heading: Heading, drift: DriftResult, reference: pd.DataFrame, current: pd.DataFrame) -> bytes:
+    """The page as UTF-8 HTML; `reference` and `current` are the frames that `drift` was made of."""
+    shown = [c for c in (drift.prediction, *by_weight(drift)) if c is not None]
+    widgets = _evidently(shown, bounded(reference), bounded(current))
+    return (
+        _PAGE.replace("{title}", html.escape(heading.title))
+        .replace("{summary}", _summary(heading, drift))
+        .replace("{font}", _packed("material-ui-icons.woff2", compress=False))
+        .replace("{library}", _packed("index.js", compress=True))
+        .replace("{data}", widgets)
+        .encode()
+    )
+
+
+def methods(drift: DriftResult) -> str:
+    """What was tested, how, and what counts as drift, in plain sentences."""
+    return (
+        f"{drift.tests} tests: numbers by Kolmogorov-Smirnov (Evidently's ks), categories by exact tests of each "
+        "share, chi-square of all shares and the share of unseen categories (evergreen_categories), nulls by "
+        "Fisher's exact test of where values are missing (evergreen_missing). Rows of one day resemble each other: "
+        "each p-value is made for the rows the samples are worth (design effect), then adjusted for all tests "
+        "together (Holm). "
+        f"Drift is an adjusted p of at most {drift.alpha:g} and an effect of at least {drift.min_effect:g} standard "
+        f"deviations. {drift.reference_rows:,} reference rows, {drift.current_rows:,} current rows; at most 20,000 of "
+        "each are looked at."
+    )
+
+
+def by_weight(drift: DriftResult) -> list[ColumnDrift]:
+    """The columns: drifted ones first, the largest effect first."""
+    return sorted(drift.columns, key=lambda c: (not c.drifted, -c.effect))
+
+
+def _evidently(shown: list[ColumnDrift], reference: pd.DataFrame, current: pd.DataFrame) -> str:
+    """JSON of the widgets that Evidently makes of the columns, fit to stand in a script element."""
+    names = [c.name for c in shown]
+    definition = DataDefinition(
+        numerical_columns=[c.name for c in shown if c.kind == "numeric"],
+        categorical_columns=[c.name for c in shown if c.kind == "categorical"],
+    )
+    report = Report(
+        [
+            ColumnDriftMetric(
+                column=c.name,
+                kind=c.kind,
+                p_value=c.p_value,
+                sentence=c.sentence,
+                nulls=c.missing_reference + c.missing_current > 0,
+            )
+            for c in shown
+        ]
+    )
+    if PREDICTION in names and "part" in reference:
+        reference = reference.assign(**{PREDICTION: reference[PREDICTION].where(reference["part"] == "holdout")})
+    snapshot = report.run(
+        Dataset.from_pandas(current[names], data_definition=definition),
+        Dataset.from_pandas(reference[names], data_definition=definition),
+    )
+    widgets = [widget for result in snapshot.metric_results.values() for widget in result.widget]
+    page = DashboardInfo(name="Drift", widgets=[group_widget(title="", widgets=widgets)])
+    return str(dashboard_info_to_json(page)).replace("<", "\\u003c")
+
+
+def _summary(heading: Heading, drift: DriftResult) -> str:
+    rows = "".join(
+        f"<tr class={'moved' if c.drifted else 'still'}><td>{html.escape(c.name)}<td>{html.escape(c.sentence)}"
+        f"<td>{c.effect:.2f}<td>{c.p_value:.2g}<td>{html.escape(c.method)}<td>{c.design_effect:.1f}"
+        for c in (*([drift.prediction] if drift.prediction else []), *by_weight(drift))
+    )
+    facts = "".join(f"<tr><th>{html.escape(k)}<td>{html.escape(v)}" for k, v in heading.facts)
+    said = "".join(f"<p>{html.escape(s)}</p>" for s in heading.sentences)
+    head = "".join(
+        f"<th>{name}" for name in ("Column", "What was found", "Effect (sd)", "p, adjusted", "Test", "Design effect")
+    )
+    return (
+        f"<p class=decision>{html.escape(heading.decision)}</p>{said}<table class=facts>{facts}</table>"
+        f"<table><tr>{head}{rows}</table><p class=methods>{html.escape(methods(drift))}</p>"
+    )
+
+
+@cache
+def _packed(name: str, *, compress: bool) -> str:
+    data = (Path(STATIC_PATH) / name).read_bytes()
+    return base64.b64encode(gzip.compress(data, 9, mtime=0) if compress else data).decode()
+
+
+_PAGE = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title><style>
+@font-face{font-family:'Material Icons';src:url(data:font/woff2;base64,{font}) format('woff2')}
+body{font:15px/1.5 system-ui,sans-serif;color:#1f2933;max-width:1100px;margin:2rem auto;padding:0 1rem}
+h1{font-size:1.4rem}.decision{font-size:1.1rem;font-weight:600}.methods{color:#52606d;font-size:.85rem}
+table{border-collapse:collapse;width:100%;margin:1rem 0}td,th{text-align:left;padding:.3rem .6rem;
+border-bottom:1px solid #d5dbe1;vertical-align:top}.facts{width:auto}tr.moved td:first-child{font-weight:600}
+tr.still{color:#52606d}</style></head><body>
+<h1>{title}</h1>{summary}<div id="root"></div>
+<script type="application/octet-stream" id="library">{library}</script>
+<script>var data={data};
+(async()=>{const packed=Uint8Array.from(atob(document.getElementById('library').textContent),c=>c.charCodeAt(0));
+const stream=new Blob([packed]).stream().pipeThrough(new DecompressionStream('gzip'));
+const script=document.createElement('script');window.global=globalThis;
+script.textContent=await new Response(stream).text();document.body.append(script);
+window.drawDashboard(data,new Map(),'root')})();</script></body></html>
+"""

@@ -1,0 +1,1 @@
+"""The champion's batch predictions, written once for each feature snapshot."""

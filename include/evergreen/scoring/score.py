@@ -1,0 +1,137 @@
+"""Write the champion's predictions of one feature partition, once."""
+
+from __future__ import annotations
+
+import io
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from evergreen.definition import ModelDefinition
+from evergreen.errors import BadInputError, NotReadyError
+from evergreen.ledger import Ledger, models, snapshots
+from evergreen.ledger.tables import Deployment, Prediction, Snapshot
+from evergreen.settings import Settings
+from evergreen.store import Store, layout
+from evergreen.store.objects import sha256
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+log = logging.getLogger("evergreen.scoring")
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Predictions of one feature snapshot."""
+
+    prediction_id: int
+    version: int
+    rows: int
+    mean: float
+    """Mean prediction"""
+    uri: str
+    reused: bool
+    """Whether they had been written before"""
+
+
+def score(definition: ModelDefinition, key: str, *, settings: Settings, run_url: str | None = None) -> Scored:
+    """Predict the current snapshot of `key` with the champion and record it: one set of predictions a snapshot.
+
+    The Parquet file in the store has the columns entity, event_time (as the feed calls them) and prediction (float64).
+
+    Raises:
+        NotReadyError: there is no champion, no snapshot of `key`, or the partition is from before the first champion.
+        BadInputError: the model predicts something that is not a finite number.
+        UnavailableError: the ledger, the registry or the feature remotes do not answer.
+    """
+    definition.partitions.parse(key)
+    ledger = Ledger.from_settings(settings)
+    with ledger.transaction() as session:
+        champion, snapshot = _needed(session, definition.name, key)
+        found = _written(session, snapshot.id)
+    if found is not None:
+        log.info("%s: version %s had predicted this snapshot already: %s", key, found.version, found.uri)
+        return _scored(found, reused=True)
+    frame = _predict(definition, champion.version, snapshot, settings)
+    data = _parquet(frame)
+    name = layout.prediction(definition.name, key, snapshot.id, champion.version)
+    uri = Store.from_settings(settings).write(name, data)
+    row = {
+        "model": definition.name, "key": key, "snapshot_id": snapshot.id, "version": champion.version, "uri": uri,
+        "content_hash": sha256(data), "rows": len(frame), "mean": _mean(frame), "run_url": run_url,
+    }  # fmt: skip
+    with ledger.transaction() as session:
+        session.execute(insert(Prediction).values(row).on_conflict_do_nothing(index_elements=["snapshot_id"]))
+        prediction = session.scalars(select(Prediction).where(Prediction.snapshot_id == snapshot.id)).one()
+    log.info(
+        "%s: champion version %s predicted %s rows of snapshot %s, mean prediction %.4f; written to %s",
+        key, prediction.version, f"{prediction.rows:,}", snapshot.snapshot_id[:12], prediction.mean, prediction.uri,
+    )  # fmt: skip
+    return _scored(prediction, reused=prediction.uri != uri)
+
+
+def read_predictions(prediction: Prediction, settings: Settings) -> pd.DataFrame:
+    """The predictions that a ledger row names: entity, event_time, prediction."""
+    import pandas as pd
+
+    store = Store.from_settings(settings)
+    return pd.read_parquet(io.BytesIO(store.read(store.name(prediction.uri))))
+
+
+def _needed(session: Session, model: str, key: str) -> tuple[Deployment, Snapshot]:
+    champion = models.current_deployment(session, model)
+    if champion is None:
+        raise NotReadyError(f"{model} has no champion yet, so {key} cannot be scored; trigger the DAG {model}.train")
+    snapshot = snapshots.current(session, model, key)
+    if snapshot is None:
+        raise NotReadyError(f"{model} has no features of {key} yet; the DAG {model}.features builds them")
+    first = session.scalars(select(Deployment).where(Deployment.model == model).order_by(Deployment.id).limit(1)).one()
+    if first.from_key is not None and key < first.from_key:
+        raise NotReadyError(
+            f"{key} lies before {first.from_key}, the first partition the first champion was meant to serve: it was "
+            "trained on it, so predictions would prove nothing"
+        )
+    return champion, snapshot
+
+
+def _written(session: Session, snapshot_id: int) -> Prediction | None:
+    return session.scalar(select(Prediction).where(Prediction.snapshot_id == snapshot_id))
+
+
+def _predict(definition: ModelDefinition, version: int, snapshot: Snapshot, settings: Settings) -> pd.DataFrame:
+    import numpy as np
+
+    from evergreen.features.snapshots import read_frame
+    from evergreen.training.models import load
+
+    features = read_frame(settings, snapshot.git_commit, snapshot.dvc_path, dvc_hash=snapshot.dvc_hash)
+    predictor = load(definition, version, settings=settings)
+    frame = features[[definition.feed.entity, definition.feed.event_time]].copy()
+    columns = list(definition.features.columns)
+    frame["prediction"] = predictor.predict(features[columns]) if len(features) else np.empty(0)
+    strange = int((~np.isfinite(frame["prediction"])).sum())
+    if strange:
+        raise BadInputError(
+            f"version {version} of {definition.name} predicts no finite number for {strange} of {len(frame)} rows of "
+            f"{snapshot.key}; roll back with `evergreen rollback {definition.name} --why ...` and look at its features"
+        )
+    return frame
+
+
+def _parquet(frame: pd.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    frame.to_parquet(buffer, index=False, compression="zstd")
+    return buffer.getvalue()
+
+
+def _mean(frame: pd.DataFrame) -> float:
+    return float(frame["prediction"].mean()) if len(frame) else 0.0
+
+
+def _scored(row: Prediction, *, reused: bool) -> Scored:
+    return Scored(row.id, row.version, row.rows, row.mean, row.uri, reused)

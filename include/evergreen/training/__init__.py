@@ -1,0 +1,1 @@
+"""Training: a dataset of snapshots becomes a challenger in the model registry."""

@@ -1,0 +1,202 @@
+"""Fix the dataset of a training run: which snapshots and which labels, by id, and which partitions are held out."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from evergreen.definition import ModelDefinition
+from evergreen.errors import NotReadyError, UnavailableError
+from evergreen.features.snapshots import commit_holding
+from evergreen.ledger import Ledger, models, partitions, snapshots
+from evergreen.ledger.partitions import Current
+from evergreen.ledger.tables import Snapshot, TrainingRun
+from evergreen.settings import Settings
+from evergreen.training.provenance import code_hash, hash_json, lock_hash
+
+log = logging.getLogger("evergreen.training")
+
+FEWEST_TRAIN_PARTITIONS = 2
+COMMIT_ATTEMPTS = 5
+COMMIT_PAUSE_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Assembled:
+    """A training run whose dataset is fixed."""
+
+    training_run_id: int
+    state: str
+    train_keys: list[str]
+    holdout_keys: list[str]
+    rows: int
+    """Labelled rows of both parts, at most: rows whose target is null are left out when they are read"""
+    dataset_hash: str
+    git_commit: str
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """One partition that has features and labels."""
+
+    key: str
+    snapshot: Snapshot
+    labels: Current
+
+    @property
+    def rows(self) -> int:
+        """Rows that can be joined, at most."""
+        return min(self.snapshot.rows, self.labels[1].rows_accepted)
+
+
+def assemble(
+    definition: ModelDefinition,
+    *,
+    cause: str,
+    cause_key: str,
+    reason: str,
+    as_of: str | None = None,
+    settings: Settings,
+    run_url: str | None = None,
+) -> Assembled:
+    """The training run of this cause: made now, or by an earlier call with the same `cause_key`.
+
+    Args:
+        definition: the model.
+        cause: first, drift, harm, age or operator.
+        cause_key: names the cause; one cause makes one training run.
+        reason: why, in a sentence; kept in the ledger.
+        as_of: newest partition whose labels may be used; the newest that has landed where None.
+        settings: where ledger and feature repository are.
+        run_url: address of the task's log.
+
+    Raises:
+        NotReadyError: too few labelled partitions or rows.
+        PartitionKeyError: `as_of` is no partition key of the model.
+        UnavailableError: ledger or feature repository do not answer.
+    """
+    if as_of is not None:
+        definition.partitions.parse(as_of)
+    ledger = Ledger.from_settings(settings)
+    for _ in range(COMMIT_ATTEMPTS):
+        with ledger.lock("assemble", definition.name) as session:
+            run = models.run_of_cause(session, definition.name, cause_key)
+            if run is not None:
+                log.info("%s: %s is training run %d already (%s)", definition.name, cause_key, run.id, run.state)
+                return _describe(run)
+            chosen = read_labelled(session, definition, as_of)
+            train, holdout = choose(definition, chosen, as_of)
+            commit = _commit(settings, train + holdout)
+            if commit is not None:
+                run = _row(definition, train, holdout, commit, as_of)
+                run.cause, run.cause_key, run.reason, run.run_url = cause, cause_key, reason, run_url
+                run.code_version = settings.code_version
+                session.add(run)
+                session.flush()
+                _report(run, definition, train, holdout)
+                return _describe(run)
+        time.sleep(COMMIT_PAUSE_SECONDS)
+    raise UnavailableError(
+        f"{definition.name}: the feature repository is ahead of the ledger: a feature build has pushed its file and "
+        f"not recorded it yet. Try again; if it stays so, clear the last failed run of {definition.name}.features"
+    )
+
+
+def read_labelled(session: Session, definition: ModelDefinition, as_of: str | None) -> list[Labelled]:
+    """Partitions that have both a snapshot and accepted labels, with rows, through `as_of`; oldest first."""
+    keys = [
+        key for key in partitions.accepted_keys(session, definition.name, "labels") if as_of is None or key <= as_of
+    ]
+    labels = partitions.current_map(session, definition.name, "labels", keys)
+    built = snapshots.current_map(session, definition.name, keys)
+    found = [Labelled(key, built[key], labels[key]) for key in sorted(keys) if key in built and key in labels]
+    return [partition for partition in found if partition.rows]
+
+
+def choose(
+    definition: ModelDefinition, labelled: list[Labelled], as_of: str | None
+) -> tuple[list[Labelled], list[Labelled]]:
+    """The training partitions and the held-out ones, each oldest first: the newest are held out. Pure.
+
+    Raises:
+        NotReadyError: too few partitions or training rows; the message says what is there and what is needed.
+    """
+    holdout, window = definition.gate.holdout, definition.training.window
+    train, held_out = labelled[:-holdout][-window:], labelled[-holdout:]
+    rows = sum(partition.rows for partition in train)
+    if len(train) >= FEWEST_TRAIN_PARTITIONS and rows >= definition.training.min_rows:
+        return train, held_out
+    span = f"{labelled[0].key} to {labelled[-1].key}" if labelled else "none"
+    until = f" through {as_of}" if as_of else ""
+    raise NotReadyError(
+        f"{definition.name}: not enough labelled partitions to train{until}: {len(labelled)} have features and labels "
+        f"({span}), {rows:,} rows of them to train on; {FEWEST_TRAIN_PARTITIONS + holdout} partitions ("
+        f"{holdout} of them held out) and {definition.training.min_rows:,} rows are needed. Wait for more labels."
+    )
+
+
+def _commit(settings: Settings, chosen: list[Labelled]) -> str | None:
+    return commit_holding(settings, {p.snapshot.dvc_path: p.snapshot.dvc_hash for p in chosen})
+
+
+def _row(
+    definition: ModelDefinition, train: list[Labelled], holdout: list[Labelled], commit: str, as_of: str | None
+) -> TrainingRun:
+    chosen = train + holdout
+    dataset: dict[str, Any] = {
+        "train_keys": [p.key for p in train],
+        "holdout_keys": [p.key for p in holdout],
+        "snapshots": {p.key: p.snapshot.id for p in chosen},
+        "labels": {p.key: p.labels[0].id for p in chosen},
+        "label_verdicts": {p.key: p.labels[1].id for p in chosen},
+        "rows": sum(p.rows for p in chosen),
+    }
+    return TrainingRun(
+        model=definition.name,
+        state="assembled",
+        as_of=as_of or chosen[-1].key,
+        dataset=dataset,
+        dataset_hash=dataset_hash(train, holdout),
+        git_commit=commit,
+        code_hash=code_hash(definition),
+        lock_hash=lock_hash(),
+        seed=definition.training.seed,
+    )
+
+
+def dataset_hash(train: list[Labelled], holdout: list[Labelled]) -> str:
+    """SHA-256, hex, over the bytes of every file of the dataset and the part each plays. Pure."""
+
+    def part(chosen: list[Labelled]) -> list[list[str]]:
+        return [[p.key, p.snapshot.content_hash, p.labels[0].content_hash] for p in chosen]
+
+    return hash_json({"train": part(train), "holdout": part(holdout)})
+
+
+def _report(run: TrainingRun, definition: ModelDefinition, train: list[Labelled], holdout: list[Labelled]) -> None:
+    log.info("%s: training run %d, because %s: %s", definition.name, run.id, run.cause, run.reason)
+    log.info(
+        "train on %d partitions, %s to %s (%s rows); hold out %s (%s rows); labels through %s; dataset %s at features "
+        "commit %s",
+        len(train), train[0].key, train[-1].key, f"{sum(p.rows for p in train):,}",
+        ", ".join(p.key for p in holdout), f"{sum(p.rows for p in holdout):,}",
+        run.as_of, run.dataset_hash[:12], run.git_commit[:12],
+    )  # fmt: skip
+    if len(train) < definition.training.window:
+        log.info("the window of %d partitions is not full yet", definition.training.window)
+
+
+def _describe(run: TrainingRun) -> Assembled:
+    return Assembled(
+        training_run_id=run.id,
+        state=run.state,
+        train_keys=list(run.dataset["train_keys"]),
+        holdout_keys=list(run.dataset["holdout_keys"]),
+        rows=int(run.dataset["rows"]),
+        dataset_hash=run.dataset_hash,
+        git_commit=run.git_commit,
+    )

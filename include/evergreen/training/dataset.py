@@ -1,0 +1,102 @@
+"""Read a training run's labelled rows, by the ids that its ledger row fixed."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from sqlalchemy import select
+
+from evergreen.errors import UnavailableError
+from evergreen.features.snapshots import read_frames
+from evergreen.intake.read import read_clean
+from evergreen.ledger import Ledger, partitions
+from evergreen.ledger.tables import Snapshot, TrainingRun, Verdict
+from evergreen.settings import Settings
+from evergreen.training.examples import Examples, Names, concatenate
+from evergreen.training.frames import model_frame, target_values
+
+if TYPE_CHECKING:
+    from evergreen.definition import ModelDefinition
+
+log = logging.getLogger("evergreen.training")
+
+
+@dataclass(frozen=True)
+class _Sources:
+    """Where the rows of one partition are."""
+
+    key: str
+    snapshot: Snapshot
+    labels: Verdict
+    inputs: Verdict
+
+
+def read_examples(definition: ModelDefinition, run: TrainingRun, keys: list[str], *, settings: Settings) -> Examples:
+    """Labelled rows of these partitions of the run's dataset, in time order.
+
+    Rows without a label, or whose target is null (unknown yet), are left out.
+
+    Raises:
+        BadInputError: features or target do not fit the definition.
+        UnavailableError: ledger, store or feature remotes do not answer.
+    """
+    sources = _sources(definition, run, keys, settings)
+    paths = {s.snapshot.dvc_path: s.snapshot.dvc_hash for s in sources}
+    frames = read_frames(settings, run.git_commit, list(paths), expected=paths)
+    parts = [_examples(definition, s, frames[s.snapshot.dvc_path], settings) for s in sources]
+    examples = concatenate(parts)
+    built = sum(len(frame) for frame in frames.values())
+    log.info(
+        "read %s labelled rows of %d partitions, %s to %s, from their snapshots; %s rows have no label",
+        f"{len(examples):,}", len(keys), keys[0], keys[-1], f"{built - len(examples):,}",
+    )  # fmt: skip
+    return examples
+
+
+def _sources(definition: ModelDefinition, run: TrainingRun, keys: list[str], settings: Settings) -> list[_Sources]:
+    dataset = run.dataset
+    with Ledger.from_settings(settings).transaction() as session:
+        snapshots = select(Snapshot).where(Snapshot.id.in_(dataset["snapshots"].values()))
+        built = {s.id: s for s in session.scalars(snapshots)}
+        verdicts = select(Verdict).where(Verdict.id.in_(dataset["label_verdicts"].values()))
+        labels = {v.id: v for v in session.scalars(verdicts)}
+        found = []
+        for key in keys:
+            snapshot = built[dataset["snapshots"][key]]
+            inputs = partitions.latest_verdict(session, snapshot.inputs_version_id)
+            if inputs is None:
+                raise UnavailableError(f"{definition.name} {key}: the inputs of its snapshot have no verdict")
+            found.append(_Sources(key, snapshot, labels[dataset["label_verdicts"][key]], inputs))
+    return found
+
+
+def _examples(definition: ModelDefinition, sources: _Sources, features: pd.DataFrame, settings: Settings) -> Examples:
+    entity, event_time = definition.feed.entity, definition.feed.event_time
+    truth = read_clean(sources.labels, settings)[[entity, definition.target]].dropna()
+    target = "__target__"  # no column of a feed may begin so: the labels' name can also be a feature's
+    rows = features.merge(truth.rename(columns={definition.target: target}), on=entity, validate="one_to_one")
+    inputs = read_clean(sources.inputs, settings).set_index(entity).loc[rows[entity]].reset_index()
+    strangers = [c for c in definition.gate.slices if c not in definition.features.columns]
+    return Examples(
+        features=model_frame(rows, definition.features.numeric, definition.features.categorical),
+        target=target_values(definition, rows[target].rename(definition.target)),
+        key=np.full(len(rows), sources.key, dtype=object),
+        cluster=cluster_names(definition, inputs),
+        entity=rows[entity].to_numpy(dtype=object),
+        event_time=rows[event_time],
+        extra=inputs[strangers],
+    )
+
+
+def cluster_names(definition: ModelDefinition, inputs: pd.DataFrame) -> Names:
+    """What fails together with each row: the value of `gate.cluster`, by default the UTC day of the event time."""
+    column = definition.gate.cluster
+    if column is None:
+        names = inputs[definition.feed.event_time].dt.strftime("%Y-%m-%d")
+    else:
+        names = inputs[column].astype("object").where(inputs[column].notna(), "(none)").astype(str)
+    return np.asarray(names, dtype=object)

@@ -1,0 +1,75 @@
+"""Labelled rows: features, target, and where each row stands in time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from evergreen.training.losses import Floats
+
+Names = NDArray[np.object_]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Rows in time order. All members have one length.
+
+    Attributes:
+        features: a `model_frame`.
+        target: float64, without nulls.
+        key: partition key of each row.
+        cluster: name of what fails together with the row (a day).
+        entity: the feed's entity id.
+        event_time: datetime64[us, UTC].
+        extra: inputs columns that the gate's slices name and that are no features.
+    """
+
+    features: pd.DataFrame
+    target: Floats
+    key: Names
+    cluster: Names
+    entity: Names
+    event_time: pd.Series
+    extra: pd.DataFrame
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+    def take(self, rows: NDArray[np.integer]) -> Examples:
+        """The rows at these positions, in the order given."""
+        return Examples(
+            features=self.features.iloc[rows].reset_index(drop=True),
+            target=self.target[rows],
+            key=self.key[rows],
+            cluster=self.cluster[rows],
+            entity=self.entity[rows],
+            event_time=self.event_time.iloc[rows].reset_index(drop=True),
+            extra=self.extra.iloc[rows].reset_index(drop=True),
+        )
+
+    def of_keys(self, keys: list[str]) -> Examples:
+        """The rows of these partitions."""
+        return self.take(np.flatnonzero(np.isin(self.key, keys)))
+
+    def sample(self, most: int, seed: int) -> Examples:
+        """At most `most` rows, drawn without replacement with `seed`, still in time order."""
+        if len(self) <= most:
+            return self
+        chosen = np.random.default_rng(seed).choice(len(self), size=most, replace=False)
+        return self.take(np.sort(chosen))
+
+
+def concatenate(parts: list[Examples]) -> Examples:
+    """The rows of all parts, in the order given."""
+    return Examples(
+        features=pd.concat([p.features for p in parts], ignore_index=True),
+        target=np.concatenate([p.target for p in parts]),
+        key=np.concatenate([p.key for p in parts]),
+        cluster=np.concatenate([p.cluster for p in parts]),
+        entity=np.concatenate([p.entity for p in parts]),
+        event_time=pd.concat([p.event_time for p in parts], ignore_index=True),
+        extra=pd.concat([p.extra for p in parts], ignore_index=True),
+    )

@@ -1,0 +1,91 @@
+"""Pictures of a training run, drawn without pyplot: no global state, no window."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from evergreen.training.diagnostics import Bin
+from evergreen.training.losses import Floats
+from evergreen.training.tune import Trial
+
+_DPI = 90
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG."""
+    figure.savefig(path, dpi=_DPI)
+
+
+def discrimination(curves: dict[str, list[float]], base_rate: float, area: float, precision: float) -> Figure:
+    """ROC and precision-recall curves side by side."""
+    figure, (left, right) = _axes(2)
+    grid = np.linspace(0.0, 1.0, len(curves["roc.true_positive_rate"]))
+    left.plot([0, 1], [0, 1], ":", color="grey")
+    left.plot(grid, curves["roc.true_positive_rate"])
+    left.set(title=f"ROC, area {area:.3f}", xlabel="false positive rate", ylabel="true positive rate")
+    right.axhline(base_rate, linestyle=":", color="grey")
+    right.plot(grid, curves["pr.precision"])
+    right.set(title=f"Precision-recall, average {precision:.3f}", xlabel="recall", ylabel="precision", ylim=(0, 1.02))
+    return figure
+
+
+def calibration(bins: list[Bin], error: float) -> Figure:
+    """Observed rate against predicted probability."""
+    figure, (axis,) = _axes(1)
+    predicted, observed = [b.predicted for b in bins], [b.observed for b in bins]
+    top = max(*predicted, *observed) * 1.05 or 1.0
+    axis.plot([0, top], [0, top], ":", color="grey")
+    axis.plot(predicted, observed, "o-")
+    axis.set(title=f"Calibration, expected error {error:.3f}", xlabel="predicted", ylabel="observed")
+    return figure
+
+
+def residuals(target: Floats, prediction: Floats) -> Figure:
+    """Predicted against true values, at most 2,000 evenly taken rows."""
+    rows = np.unique(np.linspace(0, len(target) - 1, 2000).astype(int))
+    figure, (axis,) = _axes(1)
+    span = [float(target.min()), float(target.max())]
+    axis.plot(span, span, ":", color="grey")
+    axis.plot(target[rows], prediction[rows], ".", alpha=0.3)
+    axis.set(title="Predicted against true", xlabel="true", ylabel="predicted")
+    return figure
+
+
+def tuning(trials: list[Trial], loss_title: str) -> Figure:
+    """Loss of each trial by candidate, and the best so far."""
+    figure, (axis,) = _axes(1)
+    for candidate in dict.fromkeys(t.candidate for t in trials):
+        own = [t for t in trials if t.candidate == candidate]
+        numbers, losses = [t.number for t in own], [t.loss for t in own]
+        (line,) = axis.plot(numbers, losses, "o", label=candidate)
+        axis.step(numbers, np.minimum.accumulate(losses), where="post", color=line.get_color(), alpha=0.5)
+    axis.set(title="Tuning", xlabel="trial", ylabel=f"{loss_title} on newer partitions")
+    axis.legend()
+    return figure
+
+
+def learning(curve: list[float], loss_title: str) -> Figure:
+    """Loss on the newest partitions by boosting round."""
+    figure, (axis,) = _axes(1)
+    axis.plot(range(1, len(curve) + 1), curve)
+    axis.set(title="Learning curve", xlabel="boosting round", ylabel=f"{loss_title} on newer partitions")
+    return figure
+
+
+def importances(values: dict[str, float], loss_title: str) -> Figure:
+    """What shuffling each feature costs."""
+    names = sorted(values, key=values.__getitem__)
+    figure = Figure(figsize=(7, 1.2 + 0.25 * len(names)), layout="constrained")
+    axis = figure.subplots()
+    axis.barh(names, [values[name] for name in names])
+    axis.set(title="Permutation importance", xlabel=f"rise of the {loss_title} when the feature is shuffled")
+    return figure
+
+
+def _axes(count: int) -> tuple[Figure, tuple[Any, ...]]:
+    figure = Figure(figsize=(5.5 * count, 4), layout="constrained")
+    return figure, tuple(np.atleast_1d(figure.subplots(1, count)))

@@ -1,0 +1,128 @@
+"""The training task: from a fixed dataset to a registered challenger, once for each training run."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import func
+
+from evergreen.definition import ModelDefinition
+from evergreen.ledger import Ledger, models
+from evergreen.ledger.tables import TrainingRun
+from evergreen.settings import Settings
+from evergreen.training import publish
+from evergreen.training.dataset import read_examples
+from evergreen.training.learn import Learned, learn
+from evergreen.training.losses import TITLES
+from evergreen.training.models import content_hash, freeze
+from evergreen.training.picture import describe
+from evergreen.training.tracking import CHALLENGER, Registry, answering, end_interrupted, experiment_id
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+
+log = logging.getLogger("evergreen.training")
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A challenger in the registry."""
+
+    version: int
+    mlflow_run_id: str
+    candidate: str
+    metrics: dict[str, float]
+    reused: bool
+    """Whether an earlier attempt had made it"""
+
+
+def fit(definition: ModelDefinition, training_run_id: int, *, settings: Settings, run_url: str | None = None) -> Fitted:
+    """The challenger of this training run: made now, or found where an earlier attempt made it.
+
+    Raises:
+        NotReadyError: the rows cannot teach anything (one class only).
+        BadInputError: there is no such run, or features or labels do not fit the definition.
+        UnavailableError: ledger, store, feature remotes or MLflow do not answer.
+    """
+    with Ledger.from_settings(settings).lock("fit", definition.name, str(training_run_id)) as session:
+        run = models.training_run(session, definition.name, training_run_id)
+        if run.version is not None:
+            log.info("training run %d has made version %d already", run.id, run.version)
+            return _describe(run, reused=True)
+        with answering(settings, "take the challenger"):
+            registry = Registry(settings, definition.name)
+            registered = registry.version_of_run(run)
+        if registered is not None:
+            log.info("an earlier attempt had registered version %s before it was interrupted", registered.version)
+            _adopt(definition, run, registered, settings)
+        else:
+            _make(definition, run, settings, run_url)
+        with answering(settings, "move the alias challenger"):
+            _point_challenger(definition, run, registry)
+        run.state, run.finished_at = "trained", func.now()
+        session.flush()
+        return _describe(run, reused=registered is not None)
+
+
+def _make(definition: ModelDefinition, run: TrainingRun, settings: Settings, run_url: str | None) -> None:
+    started = time.monotonic()
+    examples = read_examples(definition, run, list(run.dataset["train_keys"]), settings=settings)
+    learned = learn(definition, examples)
+    _report(definition, learned, time.monotonic() - started)
+    data = freeze(learned.model)
+    picture = describe(definition, learned)
+    with answering(settings, "take the challenger"), tempfile.TemporaryDirectory(prefix="evergreen-fit-") as folder:
+        experiment = experiment_id(settings, definition.name)
+        interrupted = end_interrupted(settings, experiment, run)
+        if interrupted:
+            log.info("%d interrupted attempt(s) at this training run marked as killed in MLflow", interrupted)
+        record = publish.Record(definition, run, learned, picture, content_hash(data), len(examples), run_url)
+        mlflow_run_id, version = publish.publish(record, data, experiment, Path(folder), settings)
+    run.candidate, run.params = learned.best.candidate, dict(learned.best.params)
+    run.metrics, run.mlflow_run_id, run.version = dict(picture.metrics), mlflow_run_id, version
+    log.info(
+        "version %d registered as challenger, model file %s: %s",
+        version, content_hash(data)[:12], Registry(settings, definition.name).url(version),
+    )  # fmt: skip
+
+
+def _adopt(definition: ModelDefinition, run: TrainingRun, version: ModelVersion, settings: Settings) -> None:
+    """Fill in the ledger's row from what an interrupted attempt has left in MLflow."""
+    with answering(settings, "say what the interrupted attempt did"):
+        logged = Registry(settings, definition.name).client.get_run(version.run_id)
+    run.candidate, run.params = publish.read_params(logged.data.params)
+    run.metrics = {name: value for name, value in logged.data.metrics.items() if publish.is_single(name)}
+    run.mlflow_run_id, run.version = version.run_id, int(version.version)
+
+
+def _point_challenger(definition: ModelDefinition, run: TrainingRun, registry: Registry) -> None:
+    """Let the alias name the newest version: a late retry of an older run leaves it alone."""
+    newest = registry.alias(CHALLENGER) or 0
+    if run.version is not None and run.version > newest:
+        registry.set_alias(CHALLENGER, run.version)
+    elif run.version != newest:
+        log.info("alias challenger stays at the newer version %d of %s", newest, definition.name)
+
+
+def _report(definition: ModelDefinition, learned: Learned, seconds: float) -> None:
+    title = TITLES[definition.loss]
+    for candidate in definition.training.candidates:
+        losses = [t.loss for t in learned.trials if t.candidate == candidate]
+        log.info("%s: %d trials, %s %.4f at best", candidate, len(losses), title, min(losses))
+    settings = ", ".join(f"{k} {v:.3g}" for k, v in learned.best.params.items())
+    log.info("chosen: %s (%s), fitted on all rows; %.1f s so far", learned.best.candidate, settings, seconds)
+
+
+def _describe(run: TrainingRun, *, reused: bool) -> Fitted:
+    return Fitted(
+        version=int(run.version or 0),
+        mlflow_run_id=run.mlflow_run_id or "",
+        candidate=run.candidate or "",
+        metrics=dict(run.metrics or {}),
+        reused=reused,
+    )

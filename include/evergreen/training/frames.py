@@ -1,0 +1,71 @@
+"""From a frame of features to the matrix a model reads: the same conversion in training and in scoring."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from evergreen.errors import BadInputError
+from evergreen.training.losses import Floats
+
+if TYPE_CHECKING:
+    from evergreen.definition import ModelDefinition
+
+
+def model_frame(frame: pd.DataFrame, numeric: Sequence[str], categorical: Sequence[str]) -> pd.DataFrame:
+    """The feature columns in the order models read them: numeric as float64, categorical as str with NaN for null.
+
+    Nullable, boolean and integer columns become float64 with NaN; infinities become NaN, which every candidate
+    handles. Nothing here is learned from data: whatever is (scales, categories, medians) lives in the pipeline.
+
+    Raises:
+        BadInputError: a feature column is missing, or a numeric one holds text.
+    """
+    missing = [c for c in (*numeric, *categorical) if c not in frame.columns]
+    if missing:
+        raise BadInputError(
+            f"the model reads the features {', '.join(missing)}, which the frame lacks; "
+            "rebuild the features with the definition the model was trained under"
+        )
+    columns: dict[str, object] = {name: _as_float(frame[name]) for name in numeric}
+    columns.update({name: _as_text(frame[name]) for name in categorical})
+    return pd.DataFrame(columns, index=frame.index)
+
+
+def target_values(definition: ModelDefinition, column: pd.Series) -> Floats:
+    """The target as float64; 0.0 and 1.0 for a binary task.
+
+    Raises:
+        BadInputError: a binary target holds other values, or only nulls remain to convert.
+    """
+    values = _as_float(column)
+    if definition.task == "binary":
+        strange = np.unique(values[~np.isin(values, (0.0, 1.0))])
+        if strange.size:
+            shown = ", ".join(str(v) for v in strange[:3])
+            raise BadInputError(
+                f"target {definition.target!r} of a binary task holds {shown}; it must be true/false or 0/1: "
+                "correct the label feed, or declare `task: regression`"
+            )
+    return values
+
+
+def _as_float(column: pd.Series) -> Floats:
+    try:
+        values = column.to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
+    except (TypeError, ValueError) as error:
+        raise BadInputError(
+            f"numeric column {column.name!r} holds something that is no number ({error}); "
+            "list it under features.categorical or convert it in features.py"
+        ) from None
+    values[np.isinf(values)] = np.nan
+    return values
+
+
+def _as_text(column: pd.Series) -> pd.Series:
+    text = column.astype("object")
+    present = text.notna()
+    return text.where(present, np.nan).mask(present, text.astype(str))

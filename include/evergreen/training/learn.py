@@ -1,0 +1,89 @@
+"""Tune on the training partitions, then fit the winner on all of them. Pure: no server, no disk.
+
+Bit for bit: the same rows, definition and library versions give the same model on any number of cores. Parallel
+sums add up in an order that depends on the number of threads, so everything here runs on one.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from sklearn.pipeline import Pipeline
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from evergreen.errors import NotReadyError
+from evergreen.training.candidates import assemble_pipeline, estimator, preprocessing
+from evergreen.training.examples import Examples
+from evergreen.training.losses import Floats
+from evergreen.training.tune import Trial, best_trial, predict_with, split_keys, tune
+
+if TYPE_CHECKING:
+    from evergreen.definition import ModelDefinition
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A fitted challenger and how it came about.
+
+    `model` was fitted on every row. `validation_prediction` was made by a model of the same settings fitted on the
+    older rows only (`validation_model`), so it is an honest picture of how the challenger behaves on new rows.
+    """
+
+    model: Pipeline
+    best: Trial
+    trials: list[Trial]
+    validation: Examples
+    validation_model: Pipeline
+    validation_prediction: Floats
+
+
+def learn(definition: ModelDefinition, examples: Examples) -> Learned:
+    """Make a challenger of these labelled rows.
+
+    Raises:
+        NotReadyError: the rows cannot teach anything: one partition only, or one class only in a part to fit.
+    """
+    splits = _splits(definition, examples)
+    with threadpool_limits(limits=1), warnings.catch_warnings():
+        # Columns that are null throughout are expected while history is short, and dropped.
+        warnings.filterwarnings("ignore", category=RuntimeWarning, module="sklearn.feature_selection")
+        trials = tune(definition, splits)
+        best = best_trial(trials)
+        older, newer = splits[0]
+        judged = fit_pipeline(definition, best, older)
+        prediction = predict_with(judged, newer.features, definition)
+        model = fit_pipeline(definition, best, examples)
+    return Learned(model, best, trials, newer, judged, prediction)
+
+
+def fit_pipeline(definition: ModelDefinition, trial: Trial, examples: Examples) -> Pipeline:
+    """The trial's candidate and settings, fitted on `examples`."""
+    features = preprocessing(trial.candidate, definition, examples.features)
+    model = estimator(trial.candidate, definition, trial.params)
+    matrix = np.asarray(features.fit_transform(examples.features), dtype=np.float64)
+    return assemble_pipeline(features, model.fit(matrix, examples.target))
+
+
+def _splits(definition: ModelDefinition, examples: Examples) -> list[tuple[Examples, Examples]]:
+    keys = sorted(set(examples.key.tolist()))
+    if len(keys) < 2:
+        raise NotReadyError(
+            f"{definition.name}: labelled rows of {len(keys)} partition(s) ({', '.join(keys) or 'none'}); training "
+            "needs 2 or more, to fit on the older and judge on the newer. Wait for more labels to land."
+        )
+    parts = split_keys(keys, definition.training.validation)
+    splits = [(examples.of_keys(older), examples.of_keys(newer)) for older, newer in parts]
+    for older, _ in splits:
+        _check_classes(definition, older)
+    return splits
+
+
+def _check_classes(definition: ModelDefinition, older: Examples) -> None:
+    if definition.task == "binary" and np.unique(older.target).size < 2:
+        raise NotReadyError(
+            f"{definition.name}: every one of the {len(older):,} rows to fit on has {definition.target} = "
+            f"{bool(older.target[0])}; a classifier needs both. Check the label feed, or wait for more labels."
+        )

@@ -1,0 +1,156 @@
+"""Saved models: skops bytes that are the same for the same model, and a loader that refuses untrusted types."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import skops.io as sio
+from sklearn.pipeline import Pipeline
+
+from evergreen.errors import BadInputError, RefusedError
+from evergreen.settings import Settings
+from evergreen.training.frames import model_frame
+from evergreen.training.losses import Floats
+from evergreen.training.tracking import Registry
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from evergreen.definition import ModelDefinition
+
+log = logging.getLogger("evergreen.training")
+
+MODEL_FILE = "model.skops"
+CHUNK_ROWS = 200_000
+"""Rows predicted at once: bounds the memory that one-hot columns take."""
+_SCHEMA = "schema.json"
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+_cache: dict[tuple[str, str, int, tuple[str, ...]], Predictor] = {}
+_CACHED = 4
+
+
+class Predictor:
+    """A loaded model version."""
+
+    def __init__(self, pipeline: Pipeline, version: int) -> None:
+        self.version = version
+        self.pipeline = pipeline
+        columns = {name: tuple(names) for name, _, names in pipeline.named_steps["features"].transformers}
+        self.numeric: tuple[str, ...] = columns.get("numeric", ()) + columns.get("empty", ())
+        self.categorical: tuple[str, ...] = columns.get("categorical", ())
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Feature columns that the model reads."""
+        return self.numeric + self.categorical
+
+    def predict(self, frame: pd.DataFrame) -> Floats:
+        """Probability of true (binary) or value (regression) of each row: float64, in the rows' order.
+
+        Raises:
+            BadInputError: a feature the model was trained on is missing, or a numeric one holds text.
+        """
+        step: Callable[[pd.DataFrame], Any] = (
+            (lambda part: self.pipeline.predict_proba(part)[:, 1])
+            if hasattr(self.pipeline, "predict_proba")
+            else self.pipeline.predict
+        )
+        starts = range(0, max(len(frame), 1), CHUNK_ROWS)
+        parts = (model_frame(frame.iloc[s : s + CHUNK_ROWS], self.numeric, self.categorical) for s in starts)
+        found = [np.asarray(step(part), dtype=np.float64) for part in parts if len(part)]
+        return np.concatenate(found) if found else np.empty(0, dtype=np.float64)
+
+
+def load(definition: ModelDefinition, version: int, *, settings: Settings) -> Predictor:
+    """The model's version `version` from the registry; kept in this process for the next call.
+
+    Raises:
+        BadInputError: the registry has no such version, or its file is no skops file.
+        RefusedError: the file holds a type that neither skops nor the definition trusts.
+        UnavailableError: the registry does not answer.
+    """
+    trusted = definition.training.trusted_types
+    name = (settings.mlflow_url, definition.name, version, trusted)
+    if name not in _cache:
+        with tempfile.TemporaryDirectory(prefix="evergreen-model-") as folder:
+            data = Registry(settings, definition.name).download(version, MODEL_FILE, Path(folder)).read_bytes()
+        while len(_cache) >= _CACHED:
+            _cache.pop(next(iter(_cache)))
+        _cache[name] = Predictor(thaw(data, trusted, what=f"{definition.name} version {version}"), version)
+    return _cache[name]
+
+
+def freeze(pipeline: Pipeline) -> bytes:
+    """The pipeline as a skops file. The same pipeline gives the same bytes, so their hash names the model.
+
+    skops names objects by their address in memory and files at random; here they are numbered in the order in which
+    they occur, and the archive's dates are fixed.
+    """
+    renamed = _Renaming()
+    with zipfile.ZipFile(io.BytesIO(sio.dumps(pipeline))) as source:
+        schema = renamed.apply(json.loads(source.read(_SCHEMA)))
+        files = {new: source.read(old) for old, new in renamed.files.items()}
+    files[_SCHEMA] = json.dumps(schema, indent=1).encode()
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", compression=zipfile.ZIP_DEFLATED) as target:
+        for file, data in files.items():
+            info = zipfile.ZipInfo(file, date_time=_EPOCH)
+            info.compress_type = zipfile.ZIP_DEFLATED
+            target.writestr(info, data)
+    return buffer.getvalue()
+
+
+class _Renaming:
+    """Gives ids and file names of a skops schema the number of their first occurrence."""
+
+    def __init__(self) -> None:
+        self.ids: dict[int, int] = {}
+        self.files: dict[str, str] = {}
+
+    def apply(self, node: Any) -> Any:
+        if isinstance(node, list):
+            return [self.apply(item) for item in node]
+        if not isinstance(node, dict):
+            return node
+        return {key: self._value(key, value) for key, value in node.items()}
+
+    def _value(self, key: str, value: Any) -> Any:
+        if key == "__id__":
+            return self.ids.setdefault(value, len(self.ids) + 1)
+        if key == "file" and isinstance(value, str):
+            return self.files.setdefault(value, f"{len(self.files) + 1}{Path(value).suffix}")
+        return self.apply(value)
+
+
+def content_hash(data: bytes) -> str:
+    """SHA-256, hex, of a frozen model."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def thaw(data: bytes, trusted: tuple[str, ...], *, what: str) -> Pipeline:
+    """The pipeline in a skops file.
+
+    Raises:
+        RefusedError: it holds types beyond skops' own list and `trusted`; they are named.
+        BadInputError: these bytes are no skops file.
+    """
+    try:
+        strangers = [t for t in sio.get_untrusted_types(data=data) if t not in trusted]
+    except (zipfile.BadZipFile, KeyError, ValueError) as error:
+        raise BadInputError(f"{what} cannot be read as a skops file ({error}); train it again") from None
+    if strangers:
+        raise RefusedError(
+            f"{what} was not loaded: its file holds the untrusted type {', '.join(sorted(strangers))}. If you know how "
+            "it came there and trust it, add it to training.trusted_types in model.yaml; if not, the registry may have "
+            "been tampered with"
+        )
+    return sio.loads(data, trusted=list(trusted))

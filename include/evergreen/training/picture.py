@@ -1,0 +1,114 @@
+"""What MLflow is told of a challenger: metrics, curves by step, and figures, all from rows it had not seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evergreen.training import diagnostics, figures
+from evergreen.training.learn import Learned
+from evergreen.training.losses import TITLES, Floats, mean_loss
+from evergreen.training.tune import predict_with
+
+if TYPE_CHECKING:
+    from evergreen.definition import ModelDefinition
+
+IMPORTANCE_ROWS = 3000
+IMPORTANCE_REPEATS = 2
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Numbers about the validation part.
+
+    `metrics` are single figures; `curves` have one value a step, from step 0.
+    """
+
+    metrics: dict[str, float]
+    curves: dict[str, list[float]]
+    importances: dict[str, float]
+    calibration: list[diagnostics.Bin] = field(default_factory=list)
+
+
+def describe(definition: ModelDefinition, learned: Learned) -> Picture:
+    """Numbers about how the challenger behaves on the window's newest partitions, when fitted on the older ones."""
+    target, prediction = learned.validation.target, learned.validation_prediction
+    found = {f"validation.{k}": v for k, v in diagnostics.metrics(definition.task, target, prediction).items()}
+    curves = _tuning_curves(learned)
+    bins: list[diagnostics.Bin] = []
+    if definition.task == "binary":
+        bins = diagnostics.calibration_curve(target, prediction)
+        curves.update(diagnostics.discrimination(target, prediction))
+        curves["calibration.predicted"] = [b.predicted for b in bins]
+        curves["calibration.observed"] = [b.observed for b in bins]
+    if learned.best.candidate == "boosted":
+        curves["learning.validation_loss"] = learning_curve(definition, learned)
+    importances = permutation_importances(definition, learned)
+    found.update({f"importance.{name}": value for name, value in importances.items()})
+    return Picture(found, curves, importances, bins)
+
+
+def _tuning_curves(learned: Learned) -> dict[str, list[float]]:
+    curves: dict[str, list[float]] = {}
+    for trial in learned.trials:
+        curves.setdefault(f"tuning.{trial.candidate}.loss", []).append(trial.loss)
+    return curves
+
+
+def learning_curve(definition: ModelDefinition, learned: Learned) -> list[float]:
+    """Loss on the validation part after each boosting round, on at most `IMPORTANCE_ROWS` of its rows."""
+    part = learned.validation.sample(IMPORTANCE_ROWS, definition.training.seed)
+    features, model = learned.validation_model.named_steps["features"], learned.validation_model.named_steps["model"]
+    matrix = np.asarray(features.transform(part.features), dtype=np.float64)
+    binary = definition.task == "binary"
+    stages: Any = model.staged_predict_proba(matrix) if binary else model.staged_predict(matrix)
+    predictions = (stage[:, 1] if binary else stage for stage in stages)
+    return [mean_loss(definition.loss, part.target, np.asarray(p, dtype=np.float64)) for p in predictions]
+
+
+def permutation_importances(definition: ModelDefinition, learned: Learned) -> dict[str, float]:
+    """Rise of the mean loss when a feature is shuffled among rows (Breiman 2001), on rows the model had not seen."""
+    part = learned.validation.sample(IMPORTANCE_ROWS, definition.training.seed)
+    draw = np.random.default_rng(definition.training.seed)
+
+    def loss(features: Any) -> float:
+        predicted: Floats = predict_with(learned.validation_model, features, definition)
+        return mean_loss(definition.loss, part.target, predicted)
+
+    base, found = loss(part.features), {}
+    for name in definition.features.columns:
+        rises = []
+        for _ in range(IMPORTANCE_REPEATS):
+            shuffled = part.features.copy(deep=False)
+            shuffled[name] = part.features[name].to_numpy()[draw.permutation(len(part))]
+            rises.append(loss(shuffled) - base)
+        found[name] = float(np.mean(rises))
+    return found
+
+
+def draw(definition: ModelDefinition, learned: Learned, picture: Picture, folder: Path) -> None:
+    """Write the figures as PNG files into `folder`."""
+    title, metrics = TITLES[definition.loss], picture.metrics
+    figures.save(figures.tuning(learned.trials, title), folder / "tuning.png")
+    figures.save(figures.importances(picture.importances, title), folder / "importances.png")
+    if "learning.validation_loss" in picture.curves:
+        curve = picture.curves["learning.validation_loss"]
+        figures.save(figures.learning(curve, title), folder / "learning.png")
+    if definition.task == "regression":
+        figure = figures.residuals(learned.validation.target, learned.validation_prediction)
+        figures.save(figure, folder / "residuals.png")
+        return
+    figures.save(
+        figures.calibration(picture.calibration, metrics["validation.calibration_error"]), folder / "calibration.png"
+    )
+    if "roc.true_positive_rate" in picture.curves:
+        figure = figures.discrimination(
+            picture.curves,
+            metrics["validation.target_mean"],
+            metrics["validation.roc_auc"],
+            metrics["validation.average_precision"],
+        )
+        figures.save(figure, folder / "discrimination.png")

@@ -1,0 +1,170 @@
+"""From comparison to promotion or refusal on real servers: ledger, registry and mail agree, whatever is run twice."""
+
+import io
+
+import pandas as pd
+import pytest
+from sqlalchemy import select
+
+from evergreen.champion import serving
+from evergreen.champion.decide import conclude, promote
+from evergreen.champion.evaluate import evaluate
+from evergreen.errors import BadInputError, NotReadyError, RefusedError
+from evergreen.ledger import models
+from evergreen.ledger.tables import Alert, Decision, Deployment
+from evergreen.store import Store, layout
+from evergreen.training.assemble import assemble
+from evergreen.training.fit import fit
+from evergreen.training.tracking import Registry
+
+pytestmark = pytest.mark.integration
+
+
+def challenger(shop, as_of=5, cause="operator", definition=None):
+    """A trained challenger; returns its training run."""
+    run = assemble(
+        shop.definition, cause=cause, cause_key=f"{cause}-again-{as_of}", reason="a test asks for it",
+        as_of=shop.key(as_of), settings=shop.settings,
+    ).training_run_id  # fmt: skip
+    fit(definition or shop.definition, run, settings=shop.settings)
+    return run
+
+
+def land(shop, number, change=None):
+    inputs, labels = shop.week(number)
+    if change is not None:
+        change(inputs, labels)
+    shop.accept("inputs", number, inputs)
+    shop.accept("labels", number, labels)
+    shop.build(number)
+
+
+def rows(shop, table):
+    with shop.ledger.transaction() as session:
+        return list(session.scalars(select(table).order_by(table.created_at if table is Alert else table.id)))
+
+
+def test_the_first_challenger_is_judged_against_the_base_rate(shop):
+    with shop.ledger.transaction() as session:
+        comparison = models.comparison_of(session, 1)
+    assert comparison.champion_version is None
+    assert comparison.verdict == "superior"
+    assert comparison.result["outcome"] == "promote"
+    assert comparison.keys == [shop.key(4), shop.key(5)]
+    assert "lowers the Brier score of the base rate by" in comparison.result["reason"]
+    assert [guard["name"] for guard in comparison.guards] == ["slices", "calibration", "latency", "signature"]
+    assert sum(day[1] for day in comparison.result["by_cluster"]) == comparison.result["rows"] == 1400
+
+    (deployment,) = rows(shop, Deployment)
+    assert (deployment.version, deployment.from_key) == (1, shop.key(6))
+    data = Store.from_settings(shop.settings).read(layout.reference("orders", 1))
+    reference = pd.read_parquet(io.BytesIO(data))
+    assert set(reference.columns) == {
+        "order_id", "ordered_at", "cluster", "price", "age", "country", "target", "prediction", "part",
+    }  # fmt: skip
+    assert reference["part"].value_counts().to_dict() == {"train": 2800, "holdout": 1400}
+    assert reference["prediction"].between(0, 1).all()
+
+
+def test_a_challenger_that_is_the_same_model_is_refused_once_and_can_be_forced(shop, caplog):
+    caplog.set_level("INFO", "evergreen.champion")
+    run = challenger(shop)
+    said = evaluate(shop.definition, run, settings=shop.settings)
+    assert (said.outcome, said.champion, said.challenger, said.verdict) == ("refuse", 1, 2, "inconclusive")
+    assert evaluate(shop.definition, run, settings=shop.settings).reused
+    assert "no proof that it is better, refused" in said.reason
+
+    decided = conclude(shop.definition, run, "refuse", approval=None, settings=shop.settings)
+    again = conclude(shop.definition, run, "refuse", approval=None, settings=shop.settings)
+    assert (decided.kind, decided.reused, again.reused) == ("refuse", False, True)
+    assert again.decision_id == decided.decision_id
+    assert [a.kind for a in rows(shop, Alert)] == ["promotion", "refusal"]
+    assert Registry(shop.settings, "orders").alias("champion") == 1
+
+    forced = promote(shop.definition, run, settings=shop.settings, decided_by="Ada")
+    assert forced.kind == "promote"
+    assert "promoted by Ada, against the gate" in forced.reason
+    assert promote(shop.definition, run, settings=shop.settings, decided_by="Ada").reused
+    assert Registry(shop.settings, "orders").alias("champion") == 2
+    assert [d.version for d in rows(shop, Deployment)] == [1, 2]
+    assert rows(shop, Alert)[-1].kind == "promotion"
+
+
+def test_a_better_challenger_is_promoted_with_its_reason(shop):
+    def turned(inputs, labels):
+        labels["returned"] = inputs["price"] < 20  # the world has changed: dear orders no longer come back
+
+    for number in range(6, 12):
+        land(shop, number, turned)
+    run = challenger(shop, as_of=11, cause="drift")
+    said = evaluate(shop.definition, run, settings=shop.settings)
+    assert (said.outcome, said.verdict) == ("promote", "superior")
+    assert said.reason.endswith("14 days, 1,400 rows) and passes all guards: promoted")
+    assert conclude(shop.definition, run, "promote", approval=None, settings=shop.settings).kind == "promote"
+    with shop.ledger.transaction() as session:
+        assert serving.current(session, "orders").version == 2
+        decision = session.scalars(select(Decision).order_by(Decision.id.desc()).limit(1)).one()
+    assert decision.reason == said.reason
+    assert decision.evidence["comparison"]["verdict"] == "superior"
+
+    Registry(shop.settings, "orders").set_alias("champion", 1)
+    assert serving.reconcile(shop.definition, settings=shop.settings)
+    assert not serving.reconcile(shop.definition, settings=shop.settings)
+    assert Registry(shop.settings, "orders").alias("champion") == 2
+
+
+def test_a_champion_that_changed_meanwhile_makes_the_comparison_void(shop):
+    for number in (6, 7):
+        land(shop, number)
+    runs = [challenger(shop, as_of=as_of) for as_of in (6, 7)]
+    for run in runs:
+        evaluate(shop.definition, run, settings=shop.settings)
+    with shop.ledger.transaction() as session:
+        comparison = models.comparison_of(session, runs[1])
+        comparison.result = {**comparison.result, "outcome": "promote"}
+    promote(shop.definition, runs[0], settings=shop.settings, decided_by="Ada")
+    decided = conclude(shop.definition, runs[1], "promote", approval=None, settings=shop.settings)
+    assert decided.kind == "refuse"
+    assert "the champion changed to version 2 after version 3 was compared with version 1" in decided.reason
+
+
+def test_a_champion_is_not_judged_on_what_it_was_trained_on(shop):
+    land(shop, 6)
+    with shop.ledger.transaction() as session:
+        champion = models.training_run(session, "orders", 1)
+        champion.dataset = {**champion.dataset, "train_keys": [shop.key(n) for n in range(6)]}
+    run = challenger(shop, as_of=6)
+    evaluate(shop.definition, run, settings=shop.settings)
+    with shop.ledger.transaction() as session:
+        assert models.comparison_of(session, run).keys == [shop.key(6)]
+
+    run = challenger(shop, as_of=5)
+    said = evaluate(shop.definition, run, settings=shop.settings)
+    assert (said.outcome, said.verdict) == ("refuse", "inconclusive")
+    assert "no labelled rows that the champion has not been trained on" in said.reason
+
+
+def test_a_version_is_never_compared_with_itself(shop):
+    with shop.ledger.transaction() as session:
+        session.delete(models.comparison_of(session, 1))
+    with pytest.raises(RefusedError, match="never compared with itself"):
+        evaluate(shop.definition, 1, settings=shop.settings)
+
+
+def test_a_person_is_asked_and_silence_refuses(shop):
+    gate = shop.definition.gate.model_copy(update={"approval": "always", "alpha": 0.2})
+    asking = shop.definition.model_copy(update={"gate": gate})
+    for number in range(6, 12):
+        land(shop, number, lambda inputs, labels: labels.update({"returned": inputs["price"] < 20}))
+    run = challenger(shop, as_of=11)
+    with pytest.raises(NotReadyError, match="was not compared yet"):
+        conclude(asking, run, "ask", approval=None, settings=shop.settings)
+    said = evaluate(asking, run, settings=shop.settings)
+    assert said.outcome == "ask"
+    with pytest.raises(BadInputError, match="the gate's outcome was 'ask'"):
+        conclude(asking, run, "promote", approval=None, settings=shop.settings)
+    decided = conclude(asking, run, "ask", approval=None, settings=shop.settings)
+    assert decided.kind == "refuse"
+    assert decided.reason.startswith("refused by nobody in time; the gate said ask")
+    overruled = conclude(asking, run, "ask", approval=(True, "Ada"), settings=shop.settings)
+    assert overruled.reused

@@ -1,0 +1,124 @@
+"""A check on real servers: what it sees, what it decides, and that it happens once."""
+
+import numpy as np
+import pytest
+
+from evergreen.errors import NotReadyError
+from evergreen.ledger.tables import Alert, Decision, DriftCheck, Performance
+from evergreen.monitoring.check import run
+from evergreen.store import Store
+
+pytestmark = pytest.mark.integration
+RUN_URL = "http://127.0.0.1:9/log"
+
+
+def check(shop, number):
+    return run(shop.definition, shop.key(number), settings=shop.settings, run_url=RUN_URL)
+
+
+def rows(shop, table):
+    with shop.ledger.transaction() as session:
+        return session.query(table).filter_by(model="orders").order_by(table.id).all()
+
+
+def monitor_mails(shop):
+    with shop.ledger.transaction() as session:
+        found = session.query(Alert).filter(Alert.kind.in_(["drift", "harm", "age"])).order_by(Alert.created_at)
+        return found.all()
+
+
+def dearer(inputs, labels):
+    inputs["price"] *= 1.6
+
+
+def scrambled(inputs, labels):
+    flipped = np.random.default_rng(0).random(len(labels)) < 0.35
+    labels["returned"] = labels["returned"] ^ flipped
+
+
+def test_a_quiet_week_asks_for_nothing_and_is_checked_once(shop, caplog):
+    caplog.set_level("INFO", "evergreen.monitoring")
+    shop.live(6)
+    first = check(shop, 6)
+    assert (first.kind, first.drifted_columns, first.loss) == ("no_action", [], None)
+    assert first.reason.startswith("Nothing to do: the inputs are as they were")
+    assert "No labels of this champion's predictions have landed yet." in caplog.text
+    assert check(shop, 6) == first
+    assert "was checked on this data before" in caplog.text
+    assert len(rows(shop, DriftCheck)) == 1
+
+    shop.live(7)
+    second = check(shop, 7)
+    assert second.kind == "no_action"
+    assert second.as_of == shop.key(6)
+    measured = rows(shop, Performance)
+    assert [p.key for p in measured] == [shop.key(6)]
+    assert second.loss == pytest.approx(measured[0].loss)
+    assert measured[0].loss == pytest.approx(measured[0].metrics["expected_loss"], rel=0.15)
+    assert sum(c["rows"] for c in measured[0].clusters) == measured[0].rows == 700
+    assert {c["name"] for c in measured[0].clusters} <= set(shop.week(6)[0]["day"])
+    assert monitor_mails(shop) == []
+
+
+def test_drift_is_told_then_asks_for_one_retrain(shop):
+    decided = []
+    for number in range(6, 12):
+        shop.live(number, dearer if number >= 8 else None)
+        decided.append(check(shop, number))
+    assert [d.kind for d in decided] == ["no_action", "no_action", "alert", "retrain", "no_action", "no_action"]
+    assert [d.cause_key for d in decided if d.kind == "retrain"] == [f"drift-v{shop.version}-1"]
+    assert decided[2].drifted_columns == ["price"]
+    assert "price has drifted for 2 checks in a row" in decided[3].reason
+    assert [d.key for d in rows(shop, Decision) if d.version is None] == [shop.key(n) for n in range(6, 12)]
+
+    told, asked = monitor_mails(shop)
+    assert (told.kind, told.key, asked.key) == ("drift", shop.key(8), shop.key(9))
+    assert "inputs have drifted" in told.subject
+    assert told.body["table"]["rows"][0][0] == "price"
+    assert told.body["table"]["rows"][0][1].startswith("rose: median")
+    assert told.body["chart"]["x"][0] == "price"
+    assert told.body["links"]["log"] == RUN_URL
+    assert told.body["links"]["report"] == decided[2].report_uri
+    assert f"/models/orders/versions/{shop.version}" in told.body["links"]["model"]
+    store = Store.from_settings(shop.settings)
+    page = store.read(store.name(decided[3].report_uri)).decode()
+    assert "price has drifted for 2 checks in a row" in page
+    assert "Holm" in page
+
+
+def test_harm_on_labels_asks_for_a_retrain_and_names_the_concept(shop):
+    decided = []
+    for number in range(6, 13):
+        shop.live(number, scrambled if number >= 7 else None)
+        decided.append(check(shop, number))
+        if decided[-1].kind == "retrain":
+            break
+    last = decided[-1]
+    assert (last.kind, last.cause, last.cause_key) == ("retrain", "harm", f"harm-v{shop.version}-1")
+    assert "the concept has changed" in last.reason
+    assert monitor_mails(shop)[-1].body["chart"]["kind"] == "line"
+
+    shop.train(as_of=len(decided) + 4, cause="harm")
+    shop.live(6 + len(decided), scrambled)
+    assert check(shop, 6 + len(decided)).kind != "retrain"
+
+
+def test_a_backfilled_check_does_not_know_later_labels_and_restated_ones_are_checked_anew(shop):
+    for number in (6, 7, 8):
+        shop.live(number)
+    early = check(shop, 6)
+    assert early.loss is None
+    assert [p.key for p in rows(shop, Performance)] == []
+    first = check(shop, 8)
+    _, labels = shop.week(7)
+    scrambled(None, labels)
+    shop.accept("labels", 7, labels)
+    second = check(shop, 8)
+    assert second.drift_check_id != first.drift_check_id
+    assert second.loss > first.loss
+    assert check(shop, 6) == early
+
+
+def test_a_partition_without_predictions_is_not_checked(shop):
+    with pytest.raises(NotReadyError, match="no predictions to monitor"):
+        check(shop, 6)

@@ -1,0 +1,173 @@
+"""The policy: action for harm, patience for drift, and never a loop."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evergreen.definition.model import MonitoringSection
+from evergreen.monitoring.policy import PastCheck, Signals, decide
+
+POLICY = MonitoringSection()
+"""The shipped defaults: cool-down 3, persistence 2, 1,000 new rows, 26 partitions of age."""
+
+
+def seen(**changes):
+    return Signals(**{"version": 3, "serving": 3, "age": 5, "new_rows": 30_000, **changes})
+
+
+def past(ago, kind="no_action", **changes):
+    return PastCheck(**{"ago": ago, "version": 3, "kind": kind, "cause": None, **changes})
+
+
+def retrain(ago, cause="drift", **changes):
+    return past(ago, "retrain", cause=cause, **changes)
+
+
+def test_quiet_data_asks_for_nothing():
+    decision = decide(seen(), [past(1), past(2)], POLICY)
+    assert decision.kind == "no_action"
+    assert decision.reason == "the inputs are as they were, and the champion loses no more than it should"
+
+
+def test_new_drift_is_told_once_and_asks_for_a_retrain_when_it_lasts():
+    first = decide(seen(drifted=("temperature",)), [past(1)], POLICY)
+    assert (first.kind, first.cause) == ("alert", "drift")
+    assert "2 checks in a row must see" in first.reason
+    second = decide(seen(drifted=("temperature", "carrier")), [past(1, "alert", drifted=("temperature",))], POLICY)
+    assert (second.kind, second.cause, second.cause_key) == ("retrain", "drift", "drift-v3-1")
+    assert second.reason.startswith("temperature has drifted for 2 checks in a row")
+
+
+def test_two_columns_that_take_turns_are_not_lasting_drift():
+    decision = decide(seen(drifted=("carrier",)), [past(1, "alert", drifted=("temperature",))], POLICY)
+    assert decision.kind == "alert"
+
+
+def test_a_check_that_was_left_out_breaks_the_row():
+    assert decide(seen(drifted=("carrier",)), [past(2, "alert", drifted=("carrier",))], POLICY).kind == "no_action"
+
+
+def test_harm_asks_at_once_and_says_whether_the_inputs_moved():
+    decision = decide(seen(harmed=True), [], POLICY)
+    assert (decision.kind, decision.cause, decision.cause_key) == ("retrain", "harm", "harm-v3-1")
+    assert "the concept has changed" in decision.reason
+    assert "its inputs have drifted" in decide(seen(harmed=True, drifted=("carrier",)), [], POLICY).reason
+
+
+def test_harm_that_must_wait_is_told_once():
+    young = seen(harmed=True, age=1)
+    assert decide(young, [], POLICY).kind == "alert"
+    assert decide(young, [past(1, "alert", harmed=True)], POLICY).kind == "no_action"
+
+
+def test_an_old_champion_is_retrained_once_in_its_age():
+    assert decide(seen(age=26), [], POLICY).cause == "age"
+    assert decide(seen(age=27), [retrain(1, "age")], POLICY).kind == "no_action"
+
+
+def test_drift_is_not_held_by_an_age_whose_challenger_was_refused():
+    history = [retrain(9, "age"), past(1, "alert", drifted=("carrier",))]
+    assert decide(seen(age=35, drifted=("carrier",)), history, POLICY).cause == "drift"
+
+
+def test_too_few_new_labels_hold_a_retrain():
+    decision = decide(seen(harmed=True, new_rows=999), [], POLICY)
+    assert decision.kind == "alert"
+    assert "only 999 labelled rows are new, a retrain needs 1,000" in decision.reason
+
+
+def test_labels_that_move_alone_are_told_apart():
+    assert "the labels have moved" in decide(seen(label_drifted=True), [], POLICY).reason
+
+
+def test_a_late_check_of_a_replaced_champion_decides_nothing():
+    decision = decide(seen(serving=4, harmed=True, drifted=("carrier",)), [], POLICY)
+    assert decision.kind == "no_action"
+    assert decision.reason == "version 4 has replaced version 3 since"
+
+
+def test_after_a_refused_retrain_the_same_cause_waits_twice_as_long_each_time():
+    asked, history = [], []
+    for week in range(60):
+        ago = [past_check(week - at, kind, cause) for at, kind, cause in history]
+        decision = decide(seen(harmed=True, age=min(5 + week, 25)), ago, POLICY)
+        history.append((week, decision.kind, decision.cause))
+        if decision.kind == "retrain":
+            asked.append(week)
+    assert asked == [0, 6, 18, 42]
+
+
+def past_check(ago, kind, cause):
+    return past(ago, kind, cause=cause if kind == "retrain" else None, harmed=True)
+
+
+checks = st.lists(
+    st.builds(
+        PastCheck,
+        ago=st.integers(1, 60),
+        version=st.integers(1, 4),
+        kind=st.sampled_from(["no_action", "alert", "retrain"]),
+        cause=st.sampled_from(["drift", "harm", "age"]),
+        drifted=st.sets(st.sampled_from("abc")).map(lambda s: tuple(sorted(s))),
+        harmed=st.booleans(),
+    ),
+    max_size=25,
+)
+signals = st.builds(
+    Signals,
+    version=st.integers(1, 4),
+    serving=st.integers(1, 4),
+    age=st.integers(0, 60),
+    new_rows=st.integers(0, 5000),
+    drifted=st.sets(st.sampled_from("abc")).map(lambda s: tuple(sorted(s))),
+    prediction_drifted=st.booleans(),
+    label_drifted=st.booleans(),
+    harmed=st.booleans(),
+)
+policies = st.builds(
+    MonitoringSection,
+    cool_down=st.integers(0, 6),
+    min_new_rows=st.integers(0, 3000),
+    max_age=st.integers(1, 40),
+    persistence=st.integers(1, 4),
+)
+
+
+@given(signals, checks, policies)
+def test_cool_down_new_rows_and_serving_hold_whatever_is_seen(now, history, policy):
+    decision = decide(now, history, policy)
+    if decision.kind != "retrain":
+        return
+    assert now.serving == now.version
+    assert now.new_rows >= policy.min_new_rows
+    assert now.age >= policy.cool_down
+    assert all(check.ago >= policy.cool_down for check in history if check.kind == "retrain")
+
+
+@given(signals, checks, policies)
+def test_every_decision_has_a_reason_and_a_retrain_has_a_new_cause_key(now, history, policy):
+    decision = decide(now, history, policy)
+    assert decision.reason
+    assert (decision.kind == "no_action") == (decision.cause is None)
+    if decision.kind == "retrain":
+        made = [c for c in history if c.kind == "retrain" and c.version == now.version and c.cause == decision.cause]
+        assert decision.cause_key == f"{decision.cause}-v{now.version}-{len(made) + 1}"
+
+
+@given(signals, checks, policies, st.randoms())
+def test_the_order_of_the_history_does_not_matter(now, history, policy, random):
+    shuffled = list({check.ago: check for check in history}.values())
+    expected = decide(now, shuffled, policy)
+    random.shuffle(shuffled)
+    assert decide(now, shuffled, policy) == expected
+
+
+@given(st.lists(st.booleans(), min_size=60, max_size=60), st.lists(st.booleans(), min_size=60, max_size=60), policies)
+def test_a_champion_whose_challengers_are_all_refused_causes_few_retrains(drifts, harms, policy):
+    history, retrains = [], 0
+    for week, (drifted, harmed) in enumerate(zip(drifts, harms, strict=True)):
+        now = seen(drifted=("a",) if drifted else (), harmed=harmed, age=week)
+        ago = [PastCheck(week - at, 3, *rest) for at, *rest in history]
+        decision = decide(now, ago, policy)
+        retrains += decision.kind == "retrain"
+        history.append((week, decision.kind, decision.cause, now.drifted, harmed))
+    assert retrains <= 12 + 60 // policy.max_age

@@ -1,0 +1,140 @@
+"""Learning: it learns, the split goes by time, and the same rows give the same model bit for bit."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from synthetic import definition, examples
+
+from evergreen.errors import NotReadyError
+from evergreen.training.candidates import START
+from evergreen.training.learn import fit_pipeline, learn
+from evergreen.training.losses import best_constant, mean_loss
+from evergreen.training.models import Predictor, content_hash, freeze, thaw
+from evergreen.training.picture import describe
+from evergreen.training.tune import FOLDS, Trial, split_keys
+
+SCRIPT = """
+from synthetic import definition, examples
+from evergreen.training.learn import learn
+from evergreen.training.models import content_hash, freeze
+for candidates in (("linear",), ("boosted",)):
+    print(content_hash(freeze(learn(definition(candidates=candidates), examples(rows=1500)).model)))
+"""
+
+
+def loss_on_new_rows(task, loss, candidate):
+    rule = definition(task, loss, candidates=(candidate,))
+    learned = learn(rule, examples(task))
+    new = examples(task, weeks=2, seed=7)
+    predictor = Predictor(learned.model, 1)
+    model = mean_loss(rule.loss, new.target, predictor.predict(new.features))
+    base = mean_loss(rule.loss, new.target, np.full(len(new), best_constant(rule.loss, new.target)))
+    return model / base
+
+
+@pytest.mark.parametrize("candidate", ["linear", "boosted"])
+@pytest.mark.parametrize(
+    ("task", "loss", "least"),
+    [
+        ("binary", "brier", 0.85),
+        ("binary", "log_loss", 0.9),
+        ("regression", "squared_error", 0.25),
+        ("regression", "absolute_error", 0.5),
+    ],
+)
+def test_each_candidate_learns_each_task(task, loss, least, candidate):
+    assert loss_on_new_rows(task, loss, candidate) < least
+
+
+def test_the_same_rows_give_the_same_bytes_on_any_number_of_threads():
+    found = []
+    for threads in ("1", "2", "3"):
+        environment = {**os.environ, "OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
+        environment |= {"PYTHONHASHSEED": threads, "PYTHONPATH": str(Path(__file__).parent)}
+        done = subprocess.run(
+            [sys.executable, "-c", SCRIPT], env=environment, capture_output=True, check=True, text=True
+        )
+        found.append(done.stdout.split())
+    assert len(found[0]) == 2
+    assert found[0] == found[1] == found[2]
+
+
+def test_other_rows_or_another_seed_give_another_model():
+    def name(rule, rows):
+        return content_hash(freeze(learn(rule, rows).model))
+
+    first = name(definition(), examples())
+    assert first == name(definition(), examples())
+    assert first != name(definition(), examples(seed=1))
+
+
+def test_nulls_and_unknown_categories_are_predicted_and_empty_columns_learned_around():
+    rows = examples()
+    rows.features["age"] = np.nan
+    for candidate in ("linear", "boosted"):
+        model = learn(definition(candidates=(candidate,)), rows).model
+        predictor = Predictor(thaw(freeze(model), definition().training.trusted_types, what="it"), 1)
+        assert sorted(predictor.columns) == ["age", "country", "price"]
+        strange = pd.DataFrame(
+            {
+                "price": pd.array([20, None, 10**9, 3], dtype="Int64"),
+                "age": [1.0, np.inf, None, -np.inf],
+                "country": ["SE", "nowhere", None, "FI"],
+            }
+        )
+        found = predictor.predict(strange)
+        assert found.dtype == np.float64
+        assert ((found >= 0) & (found <= 1)).all()
+        assert predictor.predict(strange.iloc[:0]).shape == (0,)
+
+
+def test_a_window_that_cannot_teach_says_so():
+    with pytest.raises(NotReadyError, match="training needs 2 or more"):
+        learn(definition(), examples(weeks=1))
+    rows = examples()
+    rows.target[:] = 1.0
+    with pytest.raises(NotReadyError, match="has y = True; a classifier needs both"):
+        learn(definition(), rows)
+
+
+def test_the_picture_is_taken_of_rows_that_were_not_seen():
+    rule, rows = definition(candidates=("boosted",)), examples()
+    learned = learn(rule, rows)
+    assert set(learned.validation.key) == {rows.key[-1]}
+    trial = learned.best
+    alone = fit_pipeline(rule, trial, rows.of_keys(sorted(set(rows.key))[:-1]))
+    expected = Predictor(alone, 1).predict(learned.validation.features)
+    assert expected.tobytes() == learned.validation_prediction.tobytes()
+
+    picture = describe(rule, learned)
+    assert picture.importances["price"] > 10 * abs(picture.importances["age"])
+    assert len(picture.curves["learning.validation_loss"]) == trial.params["iterations"]
+    assert picture.curves["tuning.boosted.loss"] == [t.loss for t in learned.trials]
+    assert picture.metrics["validation.brier"] == pytest.approx(trial.fold_losses[0])
+
+
+def test_the_first_trial_is_the_known_good_one():
+    learned = learn(definition(), examples())
+    assert [t.params for t in learned.trials if t.number == 0] == [START["linear"], START["boosted"]]
+    assert learned.best == min(learned.trials, key=lambda t: t.loss)
+    assert isinstance(learned.best, Trial)
+
+
+@given(st.integers(2, 30), st.integers(1, 40))
+def test_splits_go_by_time(count, validation):
+    keys = [f"{n:03}" for n in range(count)]
+    splits = split_keys(list(reversed(keys)), validation)
+    assert 1 <= len(splits) <= FOLDS
+    assert splits[0][0] + splits[0][1] == keys
+    for older, newer in splits:
+        assert older
+        assert newer
+        assert max(older) < min(newer)
+        assert keys[: len(older) + len(newer)] == older + newer
