@@ -15,10 +15,10 @@ from evergreen.definition import ModelDefinition
 DOC = """
 Check one partition in production: has the data moved, does the champion still predict as well as when it was promoted?
 
-1. **wait_for_predictions** waits (deferred) until the partition has been scored.
+1. **wait_for_predictions** waits (deferred) until the partition has been scored, and the labels due by now are judged.
 2. **check** compares inputs, predictions and landed labels with the champion's reference (Evidently), measures the
-   realised loss on labels that have landed, and decides: no_action, alert, retrain or rollback. Decision, evidence
-   and the mail that is owed are written to the ledger in one transaction; the report goes to the store.
+   realised loss on labels that have landed, and decides: no_action, alert or retrain. Decision, evidence and the mail
+   that is owed are written to the ledger in one transaction; the report goes to the store.
 3. **alert** sends what the outbox holds.
 4. **retrain** triggers `{name}.train` with the cause. One cause makes one retrain, however many checks see it.
 
