@@ -123,8 +123,8 @@ def _compare(
     keys = unseen_keys(run, champion_run)
     champion = champion_run.version if champion_run else None
     log.info(
-        "challenger %d against %s on %s", challenger.version,
-        f"champion {champion}" if champion else "the base rate of its training labels: there is no champion",
+        "challenger %d is compared with %s on %s", challenger.version,
+        f"champion {champion}" if champion else "the base rate of its training labels, for want of a champion,",
         ", ".join(keys) or "nothing: the champion was trained on every held-out partition",
     )  # fmt: skip
     scores = _score(definition, challenger, champion, train, held_out.of_keys(keys), settings)

@@ -63,6 +63,8 @@ def decide(
     shown = _shown(comparison, first=champion is None)
     failed = [guard for guard in guards if guard.state == "failed"]
     story = describe(comparison, loss, challenger=challenger, champion=champion)
+    if champion is None and shown and comparison.verdict != "superior":
+        story += ", which is no proof; none is asked of a first model, which replaces nothing. It is better so far"
     if not shown:
         also = f"; besides, {_told(failed)}" if failed else ""
         return GateVerdict("refuse", f"{story}: {_shortfall(comparison)}, refused{also}", tuple(guards))
@@ -99,6 +101,8 @@ def _shortfall(comparison: Comparison) -> str:
         return "there is nothing to compare on"
     if comparison.low is None:
         return "one day of labels cannot tell chance from skill"
+    if comparison.verdict == "inconclusive" and comparison.relative <= 0 and comparison.mode == "superiority":
+        return "it is no better on these rows"
     if comparison.mode == "non_inferiority":
         return f"it may be worse by more than {percent(comparison.margin)}"
     return "that is no proof that it is better"

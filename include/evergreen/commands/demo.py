@@ -152,7 +152,7 @@ def show(summary: Summary, plot: Path) -> None:
 
 def _week_table(summary: Summary) -> Table:
     """A row a week; made to fit 80 columns."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0)
     for name in ("week", "rows", "inputs", "labels", "model", "drift", "decision", "loss", "first"):
         right = name in ("rows", "model", "loss", "first")
         table.add_column(name, justify="right" if right else "left", no_wrap=True)

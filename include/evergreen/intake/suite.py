@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import math
 import warnings
 from collections.abc import Iterable, Sequence
@@ -18,6 +19,9 @@ from great_expectations.data_context.types.base import ProgressBarsConfig
 from evergreen.errors import DefinitionError
 from evergreen.intake import sentences
 from evergreen.intake.failures import SAMPLE, Failure, Severity, critical, reason
+
+# Great Expectations sets one of its loggers to INFO itself: let it follow the others.
+logging.getLogger(ProgressBarsConfig.__module__).setLevel(logging.NOTSET)
 
 # BASIC costs a third less than SUMMARY, which adds the positions of bad rows: asked only of what failed.
 _COUNTS = {"result_format": "BASIC", "partial_unexpected_count": SAMPLE}

@@ -140,7 +140,8 @@ def _dataset(record: Record) -> Dataset:
     schema = {"mlflow_colspec": json.loads(_inputs(record.definition).to_json())}
     return Dataset(
         name=f"{record.definition.name} through {run.as_of}",
-        digest=run.dataset_hash[:36],
+        # MLflow keeps the source of the first dataset of one name and digest: the commit in it keeps that one true.
+        digest=f"{run.dataset_hash[:24]}-{run.git_commit[:11]}",
         source_type="evergreen",
         source=json.dumps(source, sort_keys=True),
         schema=json.dumps(schema),

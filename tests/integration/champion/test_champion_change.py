@@ -72,7 +72,7 @@ def test_a_challenger_that_is_the_same_model_is_refused_once_and_can_be_forced(s
     said = evaluate(shop.definition, run, settings=shop.settings)
     assert (said.outcome, said.champion, said.challenger, said.verdict) == ("refuse", 1, 2, "inconclusive")
     assert evaluate(shop.definition, run, settings=shop.settings).reused
-    assert "no proof that it is better, refused" in said.reason
+    assert "it is no better on these rows, refused" in said.reason
 
     decided = conclude(shop.definition, run, "refuse", approval=None, settings=shop.settings)
     again = conclude(shop.definition, run, "refuse", approval=None, settings=shop.settings)

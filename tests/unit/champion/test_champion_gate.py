@@ -42,11 +42,28 @@ def test_the_reason_of_a_promotion_reads_like_a_sentence():
 
 
 def test_equal_and_worse_challengers_are_refused_with_their_reasons():
-    assert "is no proof that it is better, refused" in ask(comparison(0.0)).reason
+    equal = ask(comparison(0.0))
+    assert equal.outcome == "refuse"
+    assert "it is no better on these rows, refused" in equal.reason or "is no proof that it is" in equal.reason
     worse = ask(comparison(-0.1))
     assert (worse.outcome, "raises the Brier score" in worse.reason) == ("refuse", True)
     assert "it is worse, refused" in worse.reason
     assert "of the base rate" in ask(comparison(0.0), champion=None).reason
+
+
+def test_of_a_first_model_no_proof_is_asked_and_the_reason_says_so():
+    unsure = next(c for c in (comparison(g / 1000) for g in range(-10, 20)) if c.relative > 0)
+    assert unsure.verdict == "inconclusive"
+    first = ask(unsure, champion=None)
+    assert first.outcome == "promote"
+    assert "no proof; none is asked of a first model, which replaces nothing" in first.reason
+    assert ask(unsure).outcome == "refuse"
+    assert "no proof; none" not in ask(comparison(0.3), champion=None).reason
+    worse = ask(comparison(-0.1), champion=None)
+    assert (worse.outcome, "it is worse, refused" in worse.reason) == ("refuse", True)
+    broken = [*PASSED[1:], Guard("slices", "failed", "the loss rises", [])]
+    assert ask(unsure, broken, champion=None).outcome == "refuse"
+    assert ask(unsure, gate=GateSection(approval="borderline"), champion=None).outcome == "ask"
 
 
 def test_a_failed_guard_refuses_whatever_the_loss():
