@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status test check lint format lock bench clean
+.PHONY: help setup demo up down status test check lint format lock bench docs clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,7 +13,7 @@ UV_VERSION := 0.13.8
 ARGS ?=
 NAME ?=
 JOBS ?= 2
-LINTED := include dags plugins config tests $(wildcard bench)
+LINTED := include dags plugins config tests bench deploy
 
 # Without bytecode files each process would compile the libraries it imports, which takes longer than importing them.
 unexport PYTHONDONTWRITEBYTECODE
@@ -58,6 +58,9 @@ bench: setup ## Run the benchmarks (NAME=... for one), which write bench/results
 lock: setup ## Resolve requirements.lock anew, with hashes and without addresses
 	$(BIN)/uv pip compile pyproject.toml --extra dev --generate-hashes --python-version 3.11 --universal \
 		--no-emit-index-url --no-emit-find-links --no-annotate --upgrade -o requirements.lock
+
+docs: setup ## Write the generated pages of docs/
+	$(BIN)/python -m evergreen.definition.document docs/model-definition.md
 
 clean: down ## End the stack and remove what it and the tools made (not .venv)
 	rm -rf var .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -110,7 +110,8 @@ def test_a_late_partition_waits_without_a_worker(story, stack, ledger):
     assert f"inputs of {LATE} has landed:" in log
 
 
-def test_it_was_monitored_and_reported(ledger, settings, stack):
+def test_it_was_monitored_and_reported(story, ledger, settings, stack):
+    assert stack.airflow.wait_for_run(story.dag("monitor"), f"week__{LATE}")["state"] == "success"
     checks = rows(ledger, DriftCheck)
     assert [c.key for c in checks] == [LATE]
     store = Store.from_settings(settings)

@@ -57,6 +57,8 @@ class Story:
         for key in keys[HISTORY:]:
             self.week(key)
             self.advance(1)
+        self.say("sending the last mails")
+        self.airflow.wait_until_idle([self.dag(stage) for stage in STAGES], quiet=0.5)
 
     def open(self) -> None:
         """Wait until Airflow knows the model's DAGs, and let them run."""
@@ -106,10 +108,10 @@ class Story:
         self.wait(lambda: self._missing(Prediction, [key]), "scoring")
         run_id = self.airflow.trigger(self.dag("monitor"), run_id=f"week__{key}", partition_key=key)
         self.wait(lambda: self._missing(DriftCheck, [key]), "checking")
-        self._wait_for_run(self.dag("monitor"), run_id)
         decided = self._decision(key)
         if decided is not None and decided.kind == "retrain":
             self.say(f"{key}: {decided.reason}")
+            self._wait_for_run(self.dag("monitor"), run_id)
             self._wait_for_training(self._training_run_id(key))
 
     def land(self, keys: list[str]) -> None:

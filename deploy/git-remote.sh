@@ -1,0 +1,10 @@
+#!/bin/sh
+# Serve the feature repository's bare remote at git://HOST/features.git; create it where there is none yet.
+# git:// knows no login: whoever reaches this port may write. docker-compose.yaml lets only our own containers reach it.
+set -eu
+
+root=${1:-/srv/git}
+python -c 'import sys; from pathlib import Path; from evergreen.stack.features_remote import create_features_remote
+create_features_remote(Path(sys.argv[1]))' "$root/features.git"
+exec git daemon --reuseaddr --export-all --enable=receive-pack --base-path="$root" --port="${GIT_DAEMON_PORT:-9418}" \
+    --log-destination=stderr "$root/features.git"

@@ -1,0 +1,58 @@
+"""Health checks that import next to nothing: they run every few seconds. `health.py PART`; exit code 0 is healthy.
+
+`airflow jobs check` and `celery inspect ping` do the same and import Airflow each time, which costs CPU seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+import urllib.request
+
+# Part and its entry in the health answer of Airflow's API.
+AIRFLOW_PARTS = {
+    "api-server": "metadatabase",
+    "scheduler": "scheduler",
+    "dag-processor": "dag_processor",
+    "triggerer": "triggerer",
+}
+
+
+def airflow(entry: str) -> bool:
+    """Whether Airflow's API calls this part healthy (by its heartbeat)."""
+    url = os.environ.get("EVERGREEN_AIRFLOW_HEALTH_URL", "http://api-server:8080/api/v2/monitor/health")
+    with urllib.request.urlopen(url, timeout=8) as response:  # noqa: S310 -- our own http:// address
+        return bool(json.load(response)[entry]["status"] == "healthy")
+
+
+def worker() -> bool:
+    """Whether the Celery worker on this host answers a ping over the broker."""
+    from celery import Celery
+
+    app = Celery(broker=os.environ["AIRFLOW__CELERY__BROKER_URL"])
+    return bool(app.control.ping(destination=[f"celery@{socket.gethostname()}"], timeout=8))
+
+
+def mlflow() -> bool:
+    """Whether the MLflow server on this host serves."""
+    with urllib.request.urlopen("http://localhost:5000/health", timeout=8) as response:
+        return bool(response.status == 200)
+
+
+def main(part: str) -> int:
+    """Exit code for `part`."""
+    try:
+        if part in AIRFLOW_PARTS:
+            healthy = airflow(AIRFLOW_PARTS[part])
+        else:
+            healthy = {"worker": worker, "mlflow": mlflow}[part]()
+    except (OSError, ValueError) as error:
+        sys.stderr.write(f"{part}: {error}\n")
+        healthy = False
+    return 0 if healthy else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,176 @@
+"""The compose file against what the code asks for. Nothing here needs Docker."""
+
+import re
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from evergreen.settings import PREFIX, Settings
+from evergreen.stack import airflow_settings, credentials, environment
+from evergreen.stack.home import PROJECT, Home
+from evergreen.stack.ports import PREFERRED
+
+COMPOSE = yaml.safe_load((PROJECT / "docker-compose.yaml").read_text())
+SERVICES = COMPOSE["services"]
+DOCKERFILE = (PROJECT / "Dockerfile").read_text()
+SETTINGS_FILE = PROJECT / "airflow_settings.yaml"
+IMAGE = SERVICES["init"]["image"]
+OURS = {name: service for name, service in SERVICES.items() if service["image"] == IMAGE}
+# The entry point of the image reads the settings; a service with another one runs none of the package's stages.
+RUNNING_THE_PACKAGE = {name: service for name, service in OURS.items() if "entrypoint" not in service}
+LONG_RUNNING = {name: service for name, service in SERVICES.items() if service["restart"] != "no"}
+REFERENCE = re.compile(r"\$\{(?P<name>\w+)(?P<rest>[^}]*)\}")
+SECRET_NAME = re.compile(r"PASSWORD|SECRET|FERNET|ACCESS_KEY|_AUTH$")
+
+
+@pytest.fixture(scope="module")
+def env_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("deploy") / ".env"
+    subprocess.run([PROJECT / "deploy/make-env.sh", path], check=True, capture_output=True)
+    return path
+
+
+@pytest.fixture(scope="module")
+def generated(env_file):
+    lines = [line for line in env_file.read_text().splitlines() if line and not line.startswith("#")]
+    return dict(line.split("=", 1) for line in lines)
+
+
+def expand(value, variables):
+    """What compose makes of a value: `${NAME:?message}` must be set, `${NAME:-default}` need not."""
+
+    def found(match):
+        name, rest = match["name"], match["rest"]
+        return variables.get(name, rest[2:]) if rest.startswith(":-") else variables[name]
+
+    return REFERENCE.sub(found, value)
+
+
+def image_environment():
+    """The variables that the Dockerfile sets in the final image."""
+    final = DOCKERFILE.rpartition("FROM ")[2].replace("\\\n", " ")
+    declared = " ".join(line.removeprefix("ENV ") for line in final.splitlines() if line.startswith("ENV "))
+    return dict(pair.split("=", 1) for pair in declared.split())
+
+
+def settings_variables():
+    names = {PREFIX + field.upper() for field, spec in Settings.model_fields.items() if spec.is_required()}
+    return names - {PREFIX + "MLFLOW_URL"} | {"MLFLOW_TRACKING_URI"}
+
+
+def test_only_mlflow_and_the_git_remote_pass_by_the_entry_point():
+    assert OURS.keys() - RUNNING_THE_PACKAGE.keys() == {"mlflow", "features-git"}
+
+
+@pytest.mark.parametrize("name", RUNNING_THE_PACKAGE)
+def test_each_service_has_every_variable_that_settings_and_connections_need(name, generated):
+    env = {k: expand(v, generated) for k, v in RUNNING_THE_PACKAGE[name]["environment"].items()}
+    referenced = set(re.findall(r"\$\{(\w+)\}", str(yaml.safe_load(SETTINGS_FILE.read_text()))))
+    assert referenced
+    assert settings_variables() | referenced <= {key for key, value in env.items() if value}
+    settings = Settings.from_env(env)
+    assert settings.store_url.startswith("s3://")
+    loaded = airflow_settings.load(SETTINGS_FILE, env).environment()
+    assert "AIRFLOW_CONN_SMTP_DEFAULT" in loaded
+    assert generated["SMTP_PASSWORD"] in loaded["AIRFLOW_CONN_SMTP_DEFAULT"]
+
+
+def test_make_env_writes_exactly_what_the_compose_file_demands(generated):
+    text = (PROJECT / "docker-compose.yaml").read_text()
+    demanded = {m["name"] for m in REFERENCE.finditer(text) if m["rest"].startswith(":?")}
+    assert demanded == generated.keys()
+
+
+def test_make_env_is_private_random_and_never_overwrites(env_file, tmp_path):
+    make = PROJECT / "deploy/make-env.sh"
+    before = env_file.read_text()
+    assert stat.S_IMODE(env_file.stat().st_mode) == 0o600
+    again = subprocess.run([make, env_file], capture_output=True, text=True, check=False)
+    assert again.returncode == 1
+    assert "exists" in again.stderr
+    assert env_file.read_text() == before
+    assert list(env_file.parent.iterdir()) == [env_file]
+    subprocess.run([make, tmp_path / "other"], check=True, capture_output=True)
+    values = [line.split("=", 1)[1] for text in (before, (tmp_path / "other").read_text())
+              for line in text.splitlines() if SECRET_NAME.search(line.split("=")[0]) and "=" in line]  # fmt: skip
+    assert len(values) > 20
+    assert len(set(values)) == len(values)
+    assert min(map(len, values)) >= 20
+
+
+def test_generated_values_are_the_embedded_stacks_and_more(generated):
+    assert set(credentials.generate()) <= generated.keys()
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_no_secret_is_written_down_or_on_a_command_line(name):
+    service = SERVICES[name]
+    for key, value in service.get("environment", {}).items():
+        credentials_in_url = re.search(r"://[^/@]*:[^@]+@", value)
+        if SECRET_NAME.search(key) and value not in ("true", "false"):
+            assert REFERENCE.search(value), f"{key} is a literal"
+        if credentials_in_url:
+            assert REFERENCE.search(credentials_in_url.group()), f"{key} holds a literal password"
+    for part in ("command", "entrypoint"):
+        assert not REFERENCE.search(str(service.get(part, "")).replace("$$", "")), f"{part} of {name} is seen in `ps`"
+    assert not SECRET_NAME.search(str(service.get("build", {}).get("args", {})))
+
+
+def test_no_secret_goes_into_a_layer():
+    assert not [name for name in image_environment() if SECRET_NAME.search(name)]
+    assert (PROJECT / ".dockerignore").read_text().splitlines()[1] == "*"
+    assert ".env" in (PROJECT / ".gitignore").read_text().split()
+
+
+@pytest.mark.parametrize("name", LONG_RUNNING)
+def test_long_running_services_have_a_health_check_and_limits(name):
+    service = LONG_RUNNING[name]
+    assert service["healthcheck"]["test"][0] in ("CMD", "CMD-SHELL")
+    assert service["healthcheck"]["interval"]
+    assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory"}
+
+
+def test_init_is_the_only_service_that_ends():
+    assert SERVICES.keys() - LONG_RUNNING.keys() == {"init"}
+
+
+def test_dependencies_volumes_networks_and_files_exist():
+    for name, service in SERVICES.items():
+        for needed, how in service.get("depends_on", {}).items():
+            done = how["condition"] == "service_completed_successfully"
+            assert (SERVICES[needed]["restart"] == "no") == done, f"{name} waits wrongly for {needed}"
+        assert set(service.get("networks", [])) <= {"default", *COMPOSE["networks"]}
+        for volume in service.get("volumes", []):
+            source = volume.split(":")[0]
+            assert (PROJECT / source).is_file() if source.startswith(".") else source in COMPOSE["volumes"]
+        for path in re.findall(r"/opt/evergreen/([\w./-]+)", str(service)):
+            assert (PROJECT / path).exists(), f"{name} names {path}"
+
+
+def test_every_queue_has_a_worker_and_ports_stay_on_this_host():
+    commands = [s["command"] for s in RUNNING_THE_PACKAGE.values() if "--queues" in s.get("command", [])]
+    assert {c[c.index("--queues") + 1] for c in commands} == {"default", "training"}
+    assert all(port.startswith("127.0.0.1:") for s in SERVICES.values() for port in s.get("ports", []))
+
+
+def test_the_image_sets_what_the_embedded_stack_sets_for_each_process(tmp_path):
+    embedded = environment.environment(Home(tmp_path), PREFERRED, credentials.generate(), {"PATH": "/bin"})
+    image = image_environment()
+    project = Path("/opt/evergreen")
+    ours = {k for k in embedded if not k.startswith(("AIRFLOW", "EVERGREEN_", "MLFLOW_TRACKING_", "MLFLOW_HTTP_"))}
+    assert ours <= image.keys()
+    differing = {k for k in ours if image[k] != embedded[k]}
+    assert differing <= {"PATH", "PYTHONPATH", "GIT_CONFIG_GLOBAL"}
+    assert image["PYTHONPATH"] == embedded["PYTHONPATH"].replace(str(PROJECT), str(project))
+
+
+def test_the_dockerfile_copies_only_what_dockerignore_lets_through():
+    copied = {source for line in DOCKERFILE.splitlines() if line.startswith("COPY ") and "--from" not in line
+              for source in line.split()[1:-1]}  # fmt: skip
+    admitted = {line[1:] for line in (PROJECT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    assert copied == admitted
+    assert all((PROJECT / source).exists() for source in copied)
+    assert DOCKERFILE.index("USER airflow") < DOCKERFILE.index("ENTRYPOINT")
