@@ -12,13 +12,13 @@ from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
-from report import write
 
 from evergreen.definition import load_definition
 from evergreen.features.compute import compute
 from evergreen.features.history import join
 from evergreen.intake.sources import rows
 from evergreen.monitoring import drift
+from report import write
 
 SEED = 20130107
 MODEL = load_definition("nyc_flights")

@@ -16,14 +16,13 @@ import tempfile
 import time
 from pathlib import Path
 
-from report import write
-
 from evergreen.definition import ModelDefinition, load_definition
 from evergreen.demo.story import HISTORY, Story
 from evergreen.ledger.tables import DriftCheck
 from evergreen.settings import Settings
 from evergreen.stack.control import Stack
 from evergreen.stack.home import Home
+from report import write
 
 BAR = 2.0
 SERVERS = ("postgres", "databases", "ledger-migrate", "folders", "mlflow", "mail")

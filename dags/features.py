@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from airflow.sdk import DAG, PartitionedAssetTimetable, task
-from arrival import PartitionSensor
-from wiring import asset, call, dag_arguments, definitions, partition_key
 
+from arrival import PartitionSensor
 from evergreen.definition import ModelDefinition
+from wiring import asset, call, dag_arguments, definitions, partition_key
 
 DOC = """
 Build the features of one partition as they could have been known when it began, and commit them to the feature

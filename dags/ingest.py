@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from airflow.sdk import DAG, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
-from arrival import PartitionSensor
-from wiring import arrivals, asset, call, dag_arguments, definitions, partition_key, send_owed_mail
 
+from arrival import PartitionSensor
 from evergreen.definition import ModelDefinition
+from wiring import arrivals, asset, call, dag_arguments, definitions, partition_key, send_owed_mail
 
 DOC = """
 Bring {table} of one partition in: wait for the drop, keep its bytes, validate, accept or quarantine.
@@ -38,9 +38,8 @@ def receive(model: str, table: str) -> int:
 
 
 def _validate(model: str, version_id: int) -> None:
-    from evergreen.intake.validate import validate
-
     from evergreen.errors import QuarantinedError
+    from evergreen.intake.validate import validate
 
     definition, common = call(model)
     validated = validate(definition, version_id, **common)

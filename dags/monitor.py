@@ -7,10 +7,10 @@ from typing import Any
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import DAG, Context, task
 from airflow.sdk.exceptions import AirflowSkipException
-from arrival import PartitionSensor
-from wiring import arrivals, asset, call, dag_arguments, definitions, partition_key, send_owed_mail
 
+from arrival import PartitionSensor
 from evergreen.definition import ModelDefinition
+from wiring import arrivals, asset, call, dag_arguments, definitions, partition_key, send_owed_mail
 
 DOC = """
 Check one partition in production: has the data moved, does the champion still predict as well as when it was promoted?

@@ -5,9 +5,9 @@ from __future__ import annotations
 import datetime as dt
 
 from airflow.sdk import DAG, task
-from wiring import default_args, send_owed_mail
 
 from evergreen.definition import list_models, load_definition
+from wiring import default_args, send_owed_mail
 
 DOC = """
 Send the mails that are still owed (the mail server was down, a process died before it could send), and set the
@@ -25,7 +25,6 @@ def send_owed_mails() -> int:
 def reconcile_aliases() -> list[str]:
     """Set the registry's aliases to what the ledger says; the models where they differed."""
     from evergreen.champion.serving import reconcile
-
     from evergreen.settings import Settings
 
     settings = Settings.from_env()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from airflow.sdk import DAG, PartitionedAssetTimetable, task
 from airflow.sdk.exceptions import AirflowSkipException
-from wiring import asset, call, dag_arguments, definitions, partition_key
 
 from evergreen.definition import ModelDefinition
+from wiring import asset, call, dag_arguments, definitions, partition_key
 
 DOC = """
 Write the champion's predictions of one partition to the store: once, whole, and recorded with the version that made
@@ -18,9 +18,8 @@ waiting. Rerunning a run finds the predictions it wrote; a new feature snapshot 
 
 
 def _score(model: str) -> str:
-    from evergreen.scoring.score import score
-
     from evergreen.errors import NotReadyError
+    from evergreen.scoring.score import score
 
     definition, common = call(model)
     try:

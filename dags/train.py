@@ -7,9 +7,9 @@ from typing import Any
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import DAG, Context, Param, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
-from wiring import TRAINING_POOL, asset, call, dag_arguments, definitions, send_owed_mail
 
 from evergreen.definition import ModelDefinition
+from wiring import TRAINING_POOL, asset, call, dag_arguments, definitions, send_owed_mail
 
 PROMOTE, REFUSE = "Promote", "Refuse"
 DOC = """
@@ -30,9 +30,8 @@ already has a run is not trained again.
 @task(pool=TRAINING_POOL)
 def assemble(model: str) -> int:
     """Fix the dataset; returns the id of the training run."""
-    from evergreen.training.assemble import assemble
-
     from evergreen.errors import NotReadyError
+    from evergreen.training.assemble import assemble
 
     definition, common = call(model)
     context = get_current_context()
