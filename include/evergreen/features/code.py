@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from evergreen.definition import ModelDefinition
+from evergreen.definition.code import spec_of
 from evergreen.errors import DefinitionError
 
 if TYPE_CHECKING:
@@ -43,12 +44,10 @@ def load_build(definition: ModelDefinition) -> Build:
     """
     path = definition.folder / FILE
     name = f"evergreen_features_of_{definition.name}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise DefinitionError(f"{path} cannot be imported as Python")
+    spec = spec_of(name, path)
     module = sys.modules[name] = importlib.util.module_from_spec(spec)  # dataclasses look their module up there
     try:
-        spec.loader.exec_module(module)
+        spec.loader.exec_module(module)  # type: ignore[union-attr]
     except Exception as error:
         raise DefinitionError(f"{where(error, definition)}: cannot be imported: {error!r}") from error
     build = getattr(module, "build", None)

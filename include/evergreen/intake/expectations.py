@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any, Literal
 
 from evergreen.definition import ModelDefinition
+from evergreen.definition.code import spec_of
 from evergreen.errors import DefinitionError
 
 FILE = "expectations.py"
@@ -49,12 +50,10 @@ def _load(path: Path) -> ModuleType:
 @lru_cache(maxsize=64)
 def _execute(path: Path, digest: str) -> ModuleType:
     """Run the file once for each of its versions (`digest`)."""
-    spec = importlib.util.spec_from_file_location(f"evergreen_expectations_{digest[:16]}", path)
-    if spec is None or spec.loader is None:
-        raise DefinitionError(f"{path} cannot be imported as Python")
+    spec = spec_of(f"evergreen_expectations_{digest[:16]}", path)
     module = importlib.util.module_from_spec(spec)
     try:
-        spec.loader.exec_module(module)
+        spec.loader.exec_module(module)  # type: ignore[union-attr]
     except Exception as error:
         raise DefinitionError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
     return module
