@@ -11,8 +11,8 @@ from typing import Any
 class _UncachedLoader(SourceFileLoader):
     """Compiles the source each time.
 
-    A bytecode file stands for its source by size and modification second: a file corrected twice in one second would run
-    as it was before, and what ran would not be what was hashed.
+    A bytecode file stands for its source by size and modification second: a file corrected twice in one second would
+    run as it was before, and what ran would not be what was hashed.
     """
 
     def path_stats(self, path: Any) -> Any:
