@@ -282,7 +282,7 @@ def _next_steps(definition: ModelDefinition, promoted: bool) -> list[str]:
     if promoted:
         return [
             "Nothing to do: the next partitions are scored by this version.",
-            f"To go back to the version before: evergreen rollback {definition.name} --why TEXT.",
+            f"If it should not serve: trigger {definition.name}.train by hand, with the reason; the runbook says more.",
         ]
     return [
         "Nothing to do: the champion goes on serving.",

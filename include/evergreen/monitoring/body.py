@@ -149,7 +149,7 @@ def _next_steps(definition: ModelDefinition, found: Findings) -> list[str]:
             f"Nothing else need be done: {definition.name}.train makes a challenger, and a mail says how it ended."
         )
     elif found.decision.cause == "harm":
-        steps.append(f"If it cannot wait: `evergreen rollback {definition.name} --why ...`, or trigger the train DAG.")
+        steps.append(f"If it cannot wait: trigger {definition.name}.train by hand, with the reason.")
     else:
         steps.append(f"If the change is meant to last, trigger {definition.name}.train with your reason.")
     return steps

@@ -118,7 +118,7 @@ def _predict(definition: ModelDefinition, version: int, snapshot: Snapshot, sett
     if strange:
         raise BadInputError(
             f"version {version} of {definition.name} predicts no finite number for {strange} of {len(frame)} rows of "
-            f"{snapshot.key}; roll back with `evergreen rollback {definition.name} --why ...` and look at its features"
+            f"{snapshot.key}; look at its features, and trigger {definition.name}.train for another model"
         )
     return frame
 
