@@ -79,7 +79,7 @@ class ApproveOperator(HITLOperator):
         super().execute(context)
 
 
-@task(trigger_rule="none_failed", pool=TRAINING_POOL)
+@task(trigger_rule="none_failed_min_one_success", pool=TRAINING_POOL)
 def conclude(model: str, training_run: int) -> str:
     """Promote or refuse; returns the reason."""
     from evergreen.champion.decide import conclude

@@ -124,3 +124,10 @@ def test_a_second_model_is_a_second_folder_and_no_other_change(parse_dags, model
     dag_ids, errors = parse_dags(models_copy)
     assert errors == {}
     assert {i for i in dag_ids if i.startswith("second.")} == {f"second.{stage}" for stage in TASKS}
+
+
+def test_a_training_that_was_not_ready_concludes_nothing(dagbag):
+    """`assemble` skips where labels are too few, `approve` where nobody is asked: only then may it conclude."""
+    conclude = dagbag.dags["nyc_flights.train"].get_task("conclude")
+    assert conclude.trigger_rule == "none_failed_min_one_success"
+    assert set(conclude.upstream_task_ids) == {"assemble", "approve"}
