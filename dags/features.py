@@ -38,7 +38,7 @@ def features(definition: ModelDefinition) -> DAG:
         schedule=PartitionedAssetTimetable(assets=asset(name, "inputs")),
         max_active_runs=16,
     ) as dag:
-        wait = PartitionSensor(task_id="wait_for_look_back", subject="look_back", model=name, timeout=14 * 86400)
+        wait = PartitionSensor(task_id="wait_for_look_back", subject="look_back", model=name)
         wait >> task(task_id="build", outlets=[asset(name, "features")])(_build)(name)
     return dag
 

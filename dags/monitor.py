@@ -6,11 +6,10 @@ from typing import Any
 
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import DAG, Context, task
-from airflow.sdk.exceptions import AirflowSkipException
 
 from arrival import PartitionSensor
 from evergreen.definition import ModelDefinition
-from wiring import arrivals, asset, call, dag_arguments, definitions, partition_key, send_owed_mail
+from wiring import arrivals, asset, call, dag_arguments, definitions, partition_key, send_owed_mail, skip
 
 DOC = """
 Check one partition in production: has the data moved, does the champion still predict as well as when it was promoted?
@@ -19,8 +18,9 @@ Check one partition in production: has the data moved, does the champion still p
 2. **check** compares inputs, predictions and landed labels with the champion's reference (Evidently), measures the
    realised loss on labels that have landed, and decides: no_action, alert or retrain. Decision, evidence and the mail
    that is owed are written to the ledger in one transaction; the report goes to the store.
-3. **alert** sends what the outbox holds.
-4. **retrain** triggers `{name}.train` with the cause. One cause makes one retrain, however many checks see it.
+3. **alert** sends the mail. Skipped where the check owes none.
+4. **retrain** triggers `{name}.train` with the cause. One cause makes one retrain, however many checks see it. Skipped
+   where the check did not decide so.
 
 Schedule: one run a partition, when it is due. Backfills decide with what was known at the time.
 """
@@ -32,7 +32,11 @@ def _check(model: str) -> dict[str, Any]:
     from evergreen.monitoring.check import run
 
     definition, common = call(model)
-    return asdict(run(definition, partition_key(), **common))
+    checked = run(definition, partition_key(), **common)
+    idle = {"retrain": [], "alert": ["retrain"], "no_action": ["alert", "retrain"]}[checked.kind]
+    if idle:
+        skip(idle, f"decided {checked.kind}", result=asdict(checked))
+    return asdict(checked)
 
 
 @task
@@ -42,13 +46,11 @@ def alert() -> int:
 
 
 class RetrainOperator(TriggerDagRunOperator):
-    """Trigger the train DAG where the check decided `retrain`; skipped where it did not, or where the run exists."""
+    """Trigger the train DAG as the check decided; skipped where the run exists."""
 
     def execute(self, context: Context) -> None:
         """Read the decision, and trigger under a run id that its cause determines."""
         decided = context["ti"].xcom_pull(task_ids="check")
-        if decided["kind"] != "retrain":
-            raise AirflowSkipException(f"decided {decided['kind']}: no retrain")
         self.conf = {name: decided[name] for name in ("cause", "cause_key", "reason", "as_of")}
         self.trigger_run_id = f"retrain__{decided['cause_key']}"
         self.log.info("Triggering %s: %s", self.trigger_dag_id, decided["reason"])
@@ -63,7 +65,7 @@ def monitor(definition: ModelDefinition) -> DAG:
         schedule=arrivals(definition),
         max_active_runs=1,
     ) as dag:
-        wait = PartitionSensor(task_id="wait_for_predictions", subject="predictions", model=name, timeout=14 * 86400)
+        wait = PartitionSensor(task_id="wait_for_predictions", subject="predictions", model=name)
         check = task(task_id="check", outlets=[asset(name, "drift_decision")])(_check)(name)
         retrain = RetrainOperator(
             task_id="retrain", trigger_dag_id=f"{name}.train", logical_date=None, skip_when_already_exists=True

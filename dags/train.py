@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from airflow.providers.standard.operators.hitl import HITLOperator
-from airflow.sdk import DAG, Context, Param, get_current_context, task
+from airflow.sdk import DAG, Param, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from evergreen.definition import ModelDefinition
-from wiring import TRAINING_POOL, asset, call, dag_arguments, definitions, send_owed_mail
+from wiring import TRAINING_POOL, asset, call, dag_arguments, definitions, send_owed_mail, skip
 
 PROMOTE, REFUSE = "Promote", "Refuse"
 DOC = """
@@ -65,24 +65,17 @@ def compare(model: str, training_run: int, version: int) -> dict[str, Any]:
 
     definition, common = call(model)
     evaluated = evaluate(definition, training_run, **common)
-    return {"outcome": evaluated.outcome, "reason": evaluated.reason, "version": version}
-
-
-class ApproveOperator(HITLOperator):
-    """Ask a person where the gate says `ask`; skipped where it decided by itself."""
-
-    def execute(self, context: Context) -> None:
-        """Park until somebody answers, or until the time-out refuses."""
-        gate = context["ti"].xcom_pull(task_ids="compare")
-        if gate["outcome"] != "ask":
-            raise AirflowSkipException(f"the gate decided by itself: {gate['outcome']}")
-        super().execute(context)
+    gate = {"outcome": evaluated.outcome, "reason": evaluated.reason, "version": version}
+    if evaluated.outcome != "ask":
+        skip(["approve"], f"the gate decided by itself: {evaluated.outcome}", result=gate)
+    return gate
 
 
 @task(trigger_rule="none_failed_min_one_success", pool=TRAINING_POOL)
 def conclude(model: str, training_run: int) -> str:
     """Promote or refuse; returns the reason."""
     from evergreen.champion.decide import conclude
+    from evergreen.scoring.waiting import unscored_keys
 
     definition, common = call(model)
     context = get_current_context()
@@ -90,6 +83,8 @@ def conclude(model: str, training_run: int) -> str:
     answer = context["ti"].xcom_pull(task_ids="approve")
     decided = conclude(definition, training_run, gate["outcome"], approval=_approval(answer), **common)
     send_owed_mail(quietly=True)
+    if not unscored_keys(definition, settings=common["settings"]):
+        skip(["score_waiting"], "every partition that the champion serves has its predictions", result=decided.reason)
     return decided.reason
 
 
@@ -99,7 +94,7 @@ def _score_waiting(model: str) -> list[str]:
     definition, common = call(model)
     keys = unscored_keys(definition, settings=common["settings"])
     if not keys:
-        raise AirflowSkipException("every partition that the champion serves has its predictions")
+        raise AirflowSkipException("the partitions have been scored meanwhile")
     get_current_context()["outlet_events"][asset(model, "features")].add_partitions(keys)
     return keys
 
@@ -132,7 +127,7 @@ def train(definition: ModelDefinition) -> DAG:
         training_run = assemble(name)
         version = fit(name, training_run)
         gate = compare(name, training_run, version)
-        approve = ApproveOperator(
+        approve = HITLOperator(
             task_id="approve",
             subject=f"Promote the challenger of {name}?",
             body="{{ ti.xcom_pull(task_ids='compare')['reason'] }}",

@@ -8,14 +8,16 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from airflow.sdk import Asset, CronPartitionTimetable, get_current_context
 from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryAction, RetryRule
+from airflow.sdk.exceptions import DownstreamTasksSkipped
 
+from arrival import NO_PARTITION
 from evergreen.definition import ModelDefinition, list_models, load_definition
 from evergreen.definition.calendar import KEY_FORMAT
-from evergreen.errors import DefinitionError
+from evergreen.errors import DefinitionError, PartitionKeyError
 
 log = logging.getLogger("evergreen.dags")
 
@@ -61,16 +63,25 @@ def partition_key() -> str:
     Raises:
         PartitionKeyError: the run has none (it was triggered by hand without one).
     """
-    from evergreen.errors import PartitionKeyError
-
     context = get_current_context()
-    key = context.get("partition_key") or context["dag_run"].conf.get("partition_key")
+    key = context.get("partition_key") or (context["dag_run"].conf or {}).get("partition_key")
     if not key:
-        raise PartitionKeyError(
-            "this run has no partition key; trigger the DAG with one (field 'Partition key' of the trigger form), "
-            "the first day of the period as YYYY-MM-DD, or run a backfill"
-        )
+        raise PartitionKeyError(NO_PARTITION)
     return str(key)
+
+
+def skip(task_ids: list[str], why: str, *, result: Any = None) -> NoReturn:
+    """End this task well, and skip those of its downstream tasks that have nothing to do: none starts a process.
+
+    Args:
+        task_ids: the tasks to skip; what follows them is skipped by its trigger rule.
+        why: what the log says.
+        result: what this task returns.
+    """
+    if result is not None:
+        get_current_context()["ti"].xcom_push(key="return_value", value=result)
+    log.info("Nothing to do for %s: %s", " and ".join(task_ids), why)
+    raise DownstreamTasksSkipped(tasks=task_ids)
 
 
 def asset(model: str, name: str) -> Asset:

@@ -1,7 +1,11 @@
-"""Sensors that wait without holding a worker, and the trigger they wait on.
+"""The sensor that waits for a partition, and its trigger.
 
-Each looks once in the task; where what it waits for is not there, the task is deferred and the triggerer asks again
-every few seconds. What is asked is a function of the package, run in a thread, so that a slow store never blocks
+The sensor begins and ends in the triggerer: waiting takes no worker, not even for the first look, and a backfill over
+a year starts a worker process for the work only. A worker is asked where waiting went wrong: there the task fails as
+any other, with its message, its mail and its retries.
+
+Airflow imports this file in every process (it is a plugin), so it imports nothing heavy; what answers the trigger's
+question is imported when it is asked. It asks in a thread of its own, so that a slow store or database holds up none of
 the triggerer's event loop.
 """
 
@@ -14,11 +18,11 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from airflow.sdk import BaseSensorOperator, Context
-from airflow.sdk.exceptions import AirflowSkipException
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.triggers.base import BaseTrigger, StartTriggerArgs, TaskSkippedEvent, TaskSuccessEvent, TriggerEvent
 
 from evergreen.definition import load_definition
 from evergreen.definition.waiting import Wait
+from evergreen.errors import BadInputError, PartitionKeyError
 from evergreen.settings import Settings
 
 # Module of the package whose `look` answers for each subject; imported when first asked.
@@ -28,17 +32,28 @@ LOOKS = {
     "look_back": "evergreen.features.waiting",
     "predictions": "evergreen.monitoring.waiting",
 }
+LONGEST_WAIT = dt.timedelta(days=14)
+THIS_PARTITION = "{{ partition_key or (dag_run.conf or {}).get('partition_key') or '' }}"
+NO_PARTITION = (
+    "this run has no partition key; trigger the DAG with one (field 'Partition key' of the trigger form), the first "
+    "day of the period as YYYY-MM-DD, or run a backfill"
+)
+POLL_SECONDS = 5.0
 
 
 def look(subject: str, model: str, key: str) -> Wait:
     """Look once for `subject` of the partition `key`."""
+    if not key:
+        raise PartitionKeyError(NO_PARTITION)
+    definition = load_definition(model)
+    definition.partitions.parse(key)
     module = importlib.import_module(LOOKS[subject])
-    wait: Wait = module.look(load_definition(model), key, subject=subject, settings=Settings.from_env())
+    wait: Wait = module.look(definition, key, subject=subject, settings=Settings.from_env())
     return wait
 
 
 class PartitionTrigger(BaseTrigger):
-    """Fires when what a partition waits for is there, or when waiting has become pointless."""
+    """Ends its task when what a partition waits for is there (success) or will never come (skipped)."""
 
     def __init__(self, subject: str, model: str, key: str, poll_seconds: float) -> None:
         super().__init__()
@@ -62,14 +77,17 @@ class PartitionTrigger(BaseTrigger):
         while True:
             try:
                 wait = await asyncio.to_thread(look, self.subject, self.model, self.key)
+            except BadInputError as error:  # no later look would find it otherwise
+                yield TriggerEvent(str(error))
+                return
             except Exception as error:  # the triggerer must outlive any outage of store or ledger
                 wait = Wait("waiting", f"could not look: {error}")
-            if wait.state != "waiting":
-                yield TriggerEvent({"state": wait.state, "reason": wait.reason})
-                return
             if wait.reason != said:
                 self.log.info("%s", wait.reason)
                 said = wait.reason
+            if wait.state != "waiting":
+                yield TaskSuccessEvent() if wait.state == "ready" else TaskSkippedEvent()
+                return
             await asyncio.sleep(self.poll_seconds)
 
 
@@ -85,36 +103,35 @@ class PartitionSensor(BaseSensorOperator):
 
     template_fields = ("key",)
     ui_color = "#e8f5e9"
+    start_from_trigger = True
 
     def __init__(
-        self, *, subject: str, model: str, key: str = "{{ partition_key }}", poll_seconds: float = 5.0, **kwargs: Any
+        self,
+        *,
+        subject: str,
+        model: str,
+        key: str = THIS_PARTITION,
+        poll_seconds: float = POLL_SECONDS,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        # The limit of a task's work would end its waiting too.
+        super().__init__(**{**kwargs, "execution_timeout": None})
         self.subject = subject
         self.model = model
         self.key = key
         self.poll_seconds = poll_seconds
-
-    def execute(self, context: Context) -> None:
-        """Look once; wait in the triggerer where there is nothing yet."""
-        load_definition(self.model).partitions.parse(self.key)
-        Settings.from_env()
-        wait = look(self.subject, self.model, self.key)
-        if wait.state != "waiting":
-            self._conclude(wait)
-            return
-        self.log.info("Waiting, without holding a worker: %s", wait.reason)
-        self.defer(
-            trigger=PartitionTrigger(self.subject, self.model, self.key, self.poll_seconds),
-            method_name="resume",
-            timeout=dt.timedelta(seconds=self.timeout),
+        self.start_trigger_args = StartTriggerArgs(
+            trigger_cls="arrival.PartitionTrigger",
+            trigger_kwargs={"subject": subject, "model": model, "key": key, "poll_seconds": poll_seconds},
+            next_method="resume",
+            timeout=LONGEST_WAIT,
         )
 
-    def resume(self, context: Context, event: dict[str, str]) -> None:
-        """Go on after the trigger fired."""
-        self._conclude(Wait(event["state"], event["reason"]))  # type: ignore[arg-type]
+    def execute(self, context: Context) -> None:
+        """Wait in the triggerer; for whoever calls the operator without a scheduler."""
+        trigger = PartitionTrigger(self.subject, self.model, self.key, self.poll_seconds)
+        self.defer(trigger=trigger, method_name="resume", timeout=LONGEST_WAIT)
 
-    def _conclude(self, wait: Wait) -> None:
-        self.log.info("%s", wait.reason)
-        if wait.state == "never":
-            raise AirflowSkipException(wait.reason)
+    def resume(self, context: Context, event: str) -> None:
+        """Fail with what the trigger found wrong; where nothing is, no worker is asked."""
+        raise BadInputError(event)

@@ -7,10 +7,8 @@ import pytest
 from evergreen.definition import list_models, load_definition
 
 TASKS = {
-    "ingest_inputs": {"wait_for_drop": {"receive"}, "receive": {"validate"}, "validate": set()},
-    "ingest_labels": {
-        "wait_for_drop": {"receive"}, "receive": {"validate"}, "validate": {"rebuild"}, "rebuild": set(),
-    },
+    "ingest_inputs": {"wait_for_drop": {"validate"}, "validate": set()},
+    "ingest_labels": {"wait_for_drop": {"validate"}, "validate": {"rebuild"}, "rebuild": set()},
     "features": {"wait_for_look_back": {"build"}, "build": set()},
     "score": {"score": set()},
     "monitor": {"wait_for_predictions": {"check"}, "check": {"alert", "retrain"}, "alert": set(), "retrain": set()},
@@ -71,11 +69,12 @@ def test_cron_dags_run_when_their_table_is_due(dagbag, stage, offset):
 
 def test_every_task_reports_its_failure_and_has_an_owner(dagbag):
     tasks = [task for dag in dagbag.dags.values() for task in dag.tasks]
-    assert len(tasks) > 15
+    assert len(tasks) > 12
     for task in tasks:
         assert [c.__name__ for c in task.on_failure_callback] == ["report_failure"], task
         assert task.owner not in ("", "airflow"), task
-        assert task.execution_timeout <= dt.timedelta(hours=2), task
+        waits = task.start_trigger_args and task.start_trigger_args.timeout
+        assert (waits or task.execution_timeout) <= dt.timedelta(days=14 if waits else 0, hours=2), task
 
 
 def test_bad_data_is_not_tried_again_and_a_lost_server_is(dagbag):
@@ -131,3 +130,12 @@ def test_a_training_that_was_not_ready_concludes_nothing(dagbag):
     conclude = dagbag.dags["nyc_flights.train"].get_task("conclude")
     assert conclude.trigger_rule == "none_failed_min_one_success"
     assert set(conclude.upstream_task_ids) == {"assemble", "approve"}
+
+
+def test_sensors_ask_no_worker(dagbag):
+    sensors = [t for dag in dagbag.dags.values() for t in dag.tasks if t.task_id.startswith("wait_for_")]
+    assert len(sensors) == 4
+    for sensor in sensors:
+        assert sensor.start_from_trigger is True
+        # The limit of a task's work would end the wait of a late feed after two hours.
+        assert sensor.execution_timeout is None

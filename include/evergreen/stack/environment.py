@@ -107,7 +107,7 @@ def _airflow_defaults(home: Home) -> dict[str, str]:
             "SCHEDULER_HEALTH_CHECK_THRESHOLD": 20,
             "TASK_INSTANCE_HEARTBEAT_TIMEOUT": 90,
         },
-        "DAG_PROCESSOR": {"MIN_FILE_PROCESS_INTERVAL": 10, "REFRESH_INTERVAL": 10, "PARSING_PROCESSES": 1},
+        "DAG_PROCESSOR": {"MIN_FILE_PROCESS_INTERVAL": 30, "REFRESH_INTERVAL": 10, "PARSING_PROCESSES": 1},
         "LOGGING": {
             "LOGGING_LEVEL": "INFO",
             "COLORED_CONSOLE_LOG": False,
