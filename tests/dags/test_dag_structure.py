@@ -16,6 +16,7 @@ TASKS = {
         "assemble": {"fit", "compare", "conclude"}, "fit": {"compare"}, "compare": {"approve"},
         "approve": {"conclude"}, "conclude": {"score_waiting"}, "score_waiting": set(),
     },
+    "rollback": {"roll_back": set()},
 }  # fmt: skip
 OUTLETS = {
     "ingest_inputs": {"validate": "inputs"},
@@ -24,6 +25,7 @@ OUTLETS = {
     "score": {"score": "predictions"},
     "monitor": {"check": "drift_decision"},
     "train": {"score_waiting": "features"},
+    "rollback": {},
 }
 
 

@@ -23,6 +23,7 @@ TONES = {
     "age": ("Age", "#475569"),
     "promotion": ("Promotion", "#15803d"),
     "refusal": ("Refusal", "#475569"),
+    "rollback": ("Rollback", "#b45309"),
     "late_feed": ("Late feed", "#b45309"),
     "task_failure": ("Task failure", "#b91c1c"),
 }

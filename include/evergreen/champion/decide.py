@@ -129,7 +129,7 @@ def _decide(
             decision = _record(session, definition, run, comparison, wish, run_url, settings)
         log.info("%s: %s", "decided already" if reused else decision.kind, decision.reason)
     reconcile(definition, settings=settings)
-    _annotate(definition, decision, settings)
+    annotate(definition, decision, settings)
     return Decided(decision.id, decision.kind, int(decision.version or 0), decision.reason, reused)
 
 
@@ -146,7 +146,7 @@ def _earlier(session: Session, run: TrainingRun, wish: _Wish) -> Decision | None
     return None if overruled else found
 
 
-def _annotate(definition: ModelDefinition, decision: Decision, settings: Settings) -> None:
+def annotate(definition: ModelDefinition, decision: Decision, settings: Settings) -> None:
     """Say on the version's page in the registry what was decided."""
     text = f"Decision {decision.id} ({decision.kind}, by {decision.decided_by}): {decision.reason}"
     with answering(settings, "note the decision on the version"):
@@ -282,7 +282,8 @@ def _next_steps(definition: ModelDefinition, promoted: bool) -> list[str]:
     if promoted:
         return [
             "Nothing to do: the next partitions are scored by this version.",
-            f"If it should not serve: trigger {definition.name}.train by hand, with the reason; the runbook says more.",
+            f"If it should not serve: `evergreen rollback {definition.name} --why REASON`, or the DAG "
+            f"{definition.name}.rollback.",
         ]
     return [
         "Nothing to do: the champion goes on serving.",

@@ -13,7 +13,7 @@ import pandas as pd
 from sqlalchemy.orm import Session
 
 from evergreen.champion import guards
-from evergreen.champion.comparison import Comparison, compare
+from evergreen.champion.comparison import Comparison, compare, nothing
 from evergreen.champion.gate import GateVerdict, decide, mode_for
 from evergreen.champion.guards import Guard
 from evergreen.champion.reference import write_reference
@@ -128,14 +128,7 @@ def _compare(
         ", ".join(keys) or "nothing: the champion was trained on every held-out partition",
     )  # fmt: skip
     scores = _score(definition, challenger, champion, train, held_out.of_keys(keys), settings)
-    found = compare(
-        scores.champion_losses,
-        scores.challenger_losses,
-        scores.examples.cluster,
-        alpha=definition.gate.alpha,
-        margin=definition.gate.margin,
-        mode=mode_for(run.cause),
-    )
+    found = _judge(definition, scores, run)
     answers = _guards(definition, challenger, scores, held_out)
     said = decide(
         found, answers, definition.gate, loss=definition.loss, challenger=challenger.version, champion=champion
@@ -146,6 +139,21 @@ def _compare(
     _tell_mlflow(run, figures, settings)
     result = {**asdict(found), "loss": definition.loss, "outcome": said.outcome, "reason": said.reason, **figures}
     return _row(definition, run, champion, keys, found, said, result | {"by_cluster": by_cluster(scores)})
+
+
+def _judge(definition: ModelDefinition, scores: Scores, run: TrainingRun) -> Comparison:
+    gate, mode = definition.gate, mode_for(run.cause)
+    if not len(scores.examples):
+        return nothing(alpha=gate.alpha, margin=gate.margin, mode=mode)
+    return compare(
+        scores.champion_losses,
+        scores.challenger_losses,
+        scores.examples.cluster,
+        alpha=gate.alpha,
+        margin=gate.margin,
+        mode=mode,
+        seed=definition.training.seed,
+    )
 
 
 def unseen_keys(run: TrainingRun, champion_run: TrainingRun | None) -> list[str]:

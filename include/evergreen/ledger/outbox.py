@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 from evergreen.definition import ModelDefinition
 from evergreen.ledger.tables import Alert
 
-Kind = Literal["quarantine", "drift", "harm", "age", "promotion", "refusal", "late_feed", "task_failure"]
+Kind = Literal["quarantine", "drift", "harm", "age", "promotion", "refusal", "rollback", "late_feed", "task_failure"]
 """Why a mail is sent; also the name of its page in docs/runbooks."""
 KINDS: tuple[str, ...] = get_args(Kind)
 MAX_TEXT = 2000

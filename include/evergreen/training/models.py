@@ -70,8 +70,10 @@ class Predictor:
         return np.concatenate(found) if found else np.empty(0, dtype=np.float64)
 
 
-def load(definition: ModelDefinition, version: int, *, settings: Settings) -> Predictor:
+def load(definition: ModelDefinition, version: int, *, settings: Settings, anew: bool = False) -> Predictor:
     """The model's version `version` from the registry; kept in this process for the next call.
+
+    With `anew` the registry is asked even where this process has loaded the version before.
 
     Raises:
         BadInputError: the registry has no such version, or its file is no skops file.
@@ -80,7 +82,7 @@ def load(definition: ModelDefinition, version: int, *, settings: Settings) -> Pr
     """
     trusted = definition.training.trusted_types
     name = (settings.mlflow_url, definition.name, version, trusted)
-    if name not in _cache:
+    if anew or name not in _cache:
         with tempfile.TemporaryDirectory(prefix="evergreen-model-") as folder:
             data = Registry(settings, definition.name).download(version, MODEL_FILE, Path(folder)).read_bytes()
         while len(_cache) >= _CACHED:

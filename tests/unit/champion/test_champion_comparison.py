@@ -1,12 +1,13 @@
 """The comparison tells equal, worse, slightly and much better challengers apart, at the error it promises."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from evergreen.champion.comparison import compare
+from evergreen.champion.comparison import compare, nothing
 
 
 def losses(gain, *, seed, days=14, rows=300, day_effect=0.02):
@@ -90,19 +91,81 @@ def test_the_jackknife_is_the_paired_t_test_of_days_where_neighbours_do_not_help
             break
     found = compare(champion, challenger, days, alpha=0.05)
     error = stats.sem(by_day) * np.sqrt(14 / 13)
-    assert found.high - found.delta == pytest.approx(stats.t.ppf(0.975, 13) * error)
+    reaches = found.high - found.delta, found.delta - found.low
+    assert min(reaches) == pytest.approx(stats.t.ppf(0.975, 13) * error)
+    assert max(reaches) >= min(reaches)  # the skewness of the days widens one side and narrows none
 
 
 def test_nothing_is_concluded_from_nothing_or_from_one_day():
     champion, challenger, days = losses(0.5, seed=0, days=1)
     one = compare(champion, challenger, days, alpha=0.05)
     assert (one.verdict, one.low, one.high, one.clusters) == ("inconclusive", None, None, 1)
-    none = compare(champion[:0], challenger[:0], days[:0], alpha=0.05, mode="non_inferiority", margin=0.4)
+    none = nothing(alpha=0.05, margin=0.4, mode="non_inferiority")
     assert (none.verdict, none.rows, none.delta) == ("inconclusive", 0, 0.0)
     same = compare(*[losses(0.0, seed=0)[0]] * 2, losses(0.0, seed=0)[2], alpha=0.05)
     assert (same.verdict, same.delta, same.p_value) == ("inconclusive", 0.0, 1.0)
-    with pytest.raises(ValueError, match="clusters"):
-        compare(champion, challenger, days[:-1], alpha=0.05)
+
+
+@pytest.mark.parametrize(
+    ("champion", "challenger", "days", "options", "message"),
+    [
+        ([], [], [], {}, "no rows"),
+        ([1, 2], [1, 2, 3], [0, 1], {}, "of one length"),
+        ([1, 2], [1, 2], [0], {}, "of one length"),
+        ([[1, 2]], [[1, 2]], [0, 1], {}, "of one length"),
+        ([1, np.nan], [1, 2], [0, 1], {}, "1 of the champion's 2 losses are no finite"),
+        ([1, 2], [1, np.inf], [0, 1], {}, "1 of the challenger's 2 losses are no finite"),
+        ([1, 2], [1, 2], [0, np.nan], {}, "1 rows have no cluster"),
+        ([1, 2], [1, 2], ["a", None], {}, "1 rows have no cluster"),
+        ([1, 2], [1, 2], [0, 1], {"alpha": 0.0}, "alpha is 0.0"),
+        ([1, 2], [1, 2], [0, 1], {"margin": -0.1}, "margin is -0.1"),
+        ([1, 2], [1, 2], [0, 1], {"mode": "better"}, "mode is 'better'"),
+        ([1, 2], [1, 2], [0, 1], {"looks": 0}, "looks is 0"),
+    ],
+)
+def test_what_cannot_be_compared_is_an_error_that_says_why(champion, challenger, days, options, message):
+    with pytest.raises(ValueError, match=message):
+        compare(champion, challenger, days, **({"alpha": 0.05} | options))
+
+
+def test_clusters_of_any_type_stand_in_the_order_of_time():
+    champion, challenger, _ = losses(0.1, seed=4)
+    number = np.repeat(np.arange(14), 300)
+    instant = pd.Timestamp("2024-01-01") + pd.to_timedelta(number, unit="D")
+    found = {
+        str(compare(champion, challenger, days, alpha=0.05))
+        for days in (
+            number, number.tolist(), pd.Series(instant, index=number), instant.to_numpy(), instant.date,
+            instant.strftime("%Y-%m-%d"), pd.Categorical(instant.strftime("%Y-%m-%d")),
+        )
+    }  # fmt: skip
+    assert len(found) == 1
+
+
+def test_equal_and_constantly_different_models():
+    champion, _, days = losses(0.0, seed=0)
+    equal = compare(champion, champion.copy(), days, alpha=0.05, mode="non_inferiority")
+    assert (equal.verdict, equal.low, equal.high) == ("non_inferior", 0.0, 0.0)
+    summed_in_another_order = compare(champion, (champion * 3) / 3, days, alpha=0.05)
+    assert (summed_in_another_order.verdict, summed_in_another_order.delta) == ("inconclusive", 0.0)
+    assert compare(champion, champion - 0.01, days, alpha=0.05).verdict == "superior"
+    assert compare(champion, champion + 0.01, days, alpha=0.05, mode="non_inferiority", margin=0.4).verdict == "worse"
+
+
+def test_looks_share_alpha_and_the_seed_changes_nothing():
+    data = losses(0.05, seed=2)
+    assert compare(*data, alpha=0.08, looks=8) == compare(*data, alpha=0.01, seed=7)
+
+
+def test_days_of_rare_great_losses_are_not_taken_for_luck():
+    rng = np.random.default_rng(0)
+    ours, t_test = [], []
+    for _ in range(800):
+        by_day = 1 - rng.exponential(1.0, 10)  # mean 0; most days a little better, a few much worse
+        ours.append(compare(np.repeat(by_day, 2) + 9, np.full(20, 9.0), np.repeat(range(10), 2), alpha=0.05).verdict)
+        t_test.append(stats.ttest_1samp(by_day, 0, alternative="greater").pvalue < 0.025)
+    assert np.mean(t_test) > 0.08
+    assert ours.count("superior") / 800 < 0.06
 
 
 @settings(max_examples=30, deadline=None)
