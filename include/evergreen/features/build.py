@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("evergreen.features")
 
+OVERTAKEN = 5
+"""How often a build is followed by another because what it reads has changed meanwhile; then the next event does it."""
+
 
 @dataclass(frozen=True)
 class Built:
@@ -56,6 +59,8 @@ def build(definition: ModelDefinition, key: str, *, settings: Settings, run_url:
 
     Whoever else builds the same key waits for its turn and then finds this one. A run killed between publishing and
     recording leaves a commit without a ledger row; the next run makes the same bytes, finds them and records them.
+    Labels that are accepted while it builds are built in as well: whoever accepted them found no snapshot yet to call
+    stale.
 
     Raises:
         NotReadyError: the inputs of `key` have no accepted version.
@@ -63,6 +68,23 @@ def build(definition: ModelDefinition, key: str, *, settings: Settings, run_url:
         BadInputError, DefinitionError: `features.py` is at fault.
         UnavailableError: ledger, store, Git or DVC remote do not answer.
     """
+    built = _build(definition, key, settings=settings, run_url=run_url)
+    for _ in range(OVERTAKEN):
+        if built.reused or not _overtaken(definition, key, settings):
+            break
+        built = _build(definition, key, settings=settings, run_url=run_url)
+    return built
+
+
+def _overtaken(definition: ModelDefinition, key: str, settings: Settings) -> bool:
+    """Whether what the snapshot was built from is no longer what is accepted."""
+    with Ledger.from_settings(settings).transaction() as session:
+        current = snapshots.current(session, definition.name, key)
+        wanted = read_plan(session, definition, key).build_hash(definition.name, code_hash(definition))
+    return current is not None and current.build_hash != wanted
+
+
+def _build(definition: ModelDefinition, key: str, *, settings: Settings, run_url: str | None) -> Built:
     fingerprint = code_hash(definition)
     with Ledger.from_settings(settings).lock("features", definition.name, key) as session:
         plan = read_plan(session, definition, key)

@@ -1,5 +1,6 @@
 """Builds on real PostgreSQL, Git and DVC: once for each input, whatever goes wrong on the way."""
 
+import importlib
 import multiprocessing
 import os
 import signal
@@ -21,6 +22,7 @@ from evergreen.ledger.tables import Alert, Snapshot
 pytestmark = pytest.mark.integration
 DAYS = ("2024-01-01", "2024-01-02")
 KEY = "2024-01-03"
+build_module = importlib.import_module("evergreen.features.build")
 
 
 @pytest.fixture
@@ -79,6 +81,23 @@ def test_a_second_run_finds_the_first_ones_result(ready):
     assert again.reused
     assert (again.snapshot_row, again.snapshot_id) == (first.snapshot_row, first.snapshot_id)
     assert len(commits(ready.settings)) == len(stored(ready)) == 1
+
+
+def test_labels_accepted_while_it_builds_are_built_in_as_well(ready, monkeypatch):
+    """Who accepted them saw no snapshot to call stale; without a second look nobody would build them in."""
+    publish, calls = build_module._publish, []
+
+    def publish_late(*args, **kwargs):
+        if not calls:
+            ready.accept(DAYS[1], "labels", shift=1)
+            assert stale_keys(ready.definition, settings=ready.settings) == []
+        calls.append(1)
+        return publish(*args, **kwargs)
+
+    monkeypatch.setattr(build_module, "_publish", publish_late)
+    built = make(ready)
+    assert (built.version, built.reused, len(calls)) == (2, False, 2)
+    assert stale_keys(ready.definition, settings=ready.settings) == []
 
 
 def test_a_restated_partition_is_a_new_version_and_the_old_one_stays_readable(ready):
