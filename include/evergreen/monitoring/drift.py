@@ -3,7 +3,8 @@
 A column is tested twice: its values, and where they are missing (a null is a signal, not a gap). All tests of a check,
 the prediction's among them, share `monitoring.share_alpha` (Holm), whatever the sizes of the two samples. A column is
 reported as drifted where its test holds *and* the difference is at least `monitoring.min_effect`: with enough rows
-everything differs, and nobody should be woken by it. A test of the columns jointly would be one more of the family.
+everything differs, and nobody should be woken by it. How the columns depend on each other is tested twice as well
+(`joint`) and reported like one more column, `JOINT`.
 """
 
 from __future__ import annotations
@@ -16,14 +17,19 @@ import pandas as pd
 
 from evergreen.definition import ModelDefinition
 from evergreen.errors import BadInputError
-from evergreen.monitoring import two_sample, words
+from evergreen.monitoring import dependence, two_sample, words
+from evergreen.monitoring.dependence import JOINT, Found
+from evergreen.monitoring.scores import Column
 from evergreen.monitoring.two_sample import Clusters, Outcome
 
 MAX_ROWS = 20_000
 """Rows of each sample that are looked at: more would only find smaller differences than anyone acts on."""
 PREDICTION = "prediction"
 TARGET = "target"
-Kind = Literal["numeric", "categorical"]
+MAJOR = 0.5
+"""Effect from which drift is major: Cohen's (1988) medium effect, "visible to the naked eye of a careful observer"."""
+Kind = Literal["numeric", "categorical", "joint"]
+Severity = Literal["none", "minor", "major"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,11 @@ class ColumnDrift:
     """What moved, in words"""
     sentence: str
 
+    @property
+    def severity(self) -> Severity:
+        """By the size of the effect, not by its certainty: none where it has not drifted, major from `MAJOR` on."""
+        return "none" if not self.drifted else "major" if self.effect >= MAJOR else "minor"
+
 
 @dataclass(frozen=True)
 class DriftResult:
@@ -60,24 +71,30 @@ class DriftResult:
     reference_rows: int
     current_rows: int
     sentence: str
+    joint: ColumnDrift | None = None
+    """How the columns depend on each other; None where that cannot be compared"""
+
+    @property
+    def inputs(self) -> tuple[ColumnDrift, ...]:
+        """The columns, and how they depend on each other."""
+        return self.columns if self.joint is None else (*self.columns, self.joint)
 
     @property
     def drifted(self) -> bool:
-        """Whether the inputs have drifted: any feature column."""
+        """Whether the inputs have drifted: any feature column, or how they depend on each other."""
         return bool(self.drifted_columns)
 
     @property
     def drifted_columns(self) -> tuple[str, ...]:
-        """Names of the drifted feature columns, largest effect first."""
-        found = sorted((c for c in self.columns if c.drifted), key=lambda c: -c.effect)
+        """Names of the drifted feature columns, largest effect first; `JOINT` is how they depend on each other."""
+        found = sorted((c for c in self.inputs if c.drifted), key=lambda c: -c.effect)
         return tuple(c.name for c in found)
 
-
-@dataclass(frozen=True)
-class _Test:
-    column: str
-    outcome: Outcome
-    change: str
+    @property
+    def severity(self) -> Severity:
+        """The worst of the inputs."""
+        found = {c.severity for c in self.inputs}
+        return "major" if "major" in found else "minor" if "minor" in found else "none"
 
 
 @dataclass(frozen=True)
@@ -91,13 +108,16 @@ class _Pair:
     clusters: Clusters | None
 
 
-def check(reference: pd.DataFrame, current: pd.DataFrame, definition: ModelDefinition) -> DriftResult:
+def check(
+    reference: pd.DataFrame, current: pd.DataFrame, definition: ModelDefinition, *, current_rows: int | None = None
+) -> DriftResult:
     """Compare `current` with `reference`, column by column.
 
     Both frames hold the definition's feature columns; a column `prediction` in both is compared as well (with the
     reference's holdout part, where it says which part a row is of: predictions of rows a model was trained on are not
     its usual ones). Rows are taken to resemble each other within a UTC day of the event time, or within a column
-    `cluster`, where both frames have it. At most `MAX_ROWS` rows of each are looked at, chosen by a fixed seed.
+    `cluster`, where both frames have it. At most `MAX_ROWS` rows of each are looked at, chosen by a fixed seed;
+    `current_rows` says how many there were where `current` is a sample already.
 
     Raises:
         BadInputError: a frame is empty or lacks a feature column.
@@ -108,20 +128,24 @@ def check(reference: pd.DataFrame, current: pd.DataFrame, definition: ModelDefin
     kinds += [(c, "categorical") for c in definition.features.categorical]
     now = bounded(current)
     pairs = _pairs(kinds, bounded(reference), now, event_time)
+    families = [(pair, _run(pair)) for pair in pairs]
+    families += _joint(pairs, settings.share_alpha, settings.min_effect)
     if PREDICTION in reference and PREDICTION in current:
-        pairs += _pairs([(PREDICTION, "numeric")], bounded(_holdout(reference)), now, event_time)
-    found = _compare(pairs, settings.share_alpha, settings.min_effect)
-    prediction = next((c for c in found if c.name == PREDICTION), None)
-    columns = tuple(c for c in found if c.name != PREDICTION)
+        scored = _pairs([(PREDICTION, "numeric")], bounded(_holdout(reference)), now, event_time)
+        families += [(pair, _run(pair)) for pair in scored]
+    found = _compare(families, settings.share_alpha, settings.min_effect)
+    prediction = next((c for c in found[len(pairs) :] if c.name == PREDICTION), None)
+    joint = next((c for c in found[len(pairs) :] if c.kind == "joint"), None)
     return DriftResult(
-        columns=columns,
+        columns=tuple(found[: len(pairs)]),
         prediction=prediction,
         alpha=settings.share_alpha,
         min_effect=settings.min_effect,
-        tests=sum(_tests_of(p) for p in pairs),
+        tests=sum(len(tests) for _, tests in families),
         reference_rows=len(reference),
-        current_rows=len(current),
-        sentence=_overall(columns, prediction),
+        current_rows=len(current) if current_rows is None else current_rows,
+        sentence=_overall(found[: len(pairs)], joint, prediction),
+        joint=joint,
     )
 
 
@@ -133,7 +157,8 @@ def check_target(reference: pd.DataFrame, current: pd.DataFrame, definition: Mod
     _require(reference, current, (TARGET,))
     kind: Kind = "categorical" if definition.task == "binary" else "numeric"
     pairs = _pairs([(TARGET, kind)], bounded(reference), bounded(current), definition.feed.event_time)
-    found = _compare(pairs, definition.monitoring.share_alpha, definition.monitoring.min_effect)[0]
+    families = [(pair, _run(pair)) for pair in pairs]
+    found = _compare(families, definition.monitoring.share_alpha, definition.monitoring.min_effect)[0]
     if definition.task != "binary":
         return found
     before, now = (float(numbers(f[TARGET]).mean()) for f in (reference, current))
@@ -144,7 +169,7 @@ def bounded(frame: pd.DataFrame) -> pd.DataFrame:
     """At most `MAX_ROWS` rows of `frame`, the same ones each time, in their order."""
     if len(frame) <= MAX_ROWS:
         return frame
-    return frame.iloc[np.sort(np.random.default_rng(0).choice(len(frame), MAX_ROWS, replace=False))]
+    return frame.iloc[np.sort(np.random.default_rng(0).choice(len(frame), MAX_ROWS, replace=False, shuffle=False))]
 
 
 def numbers(column: pd.Series[Any]) -> pd.Series[float]:
@@ -153,18 +178,26 @@ def numbers(column: pd.Series[Any]) -> pd.Series[float]:
     return pd.Series(np.where(np.isfinite(values), values, np.nan), index=column.index)
 
 
-def _compare(pairs: list[_Pair], alpha: float, min_effect: float) -> list[ColumnDrift]:
-    tests = [test for pair in pairs for test in _run(pair)]
-    adjusted = two_sample.holm([t.outcome.p_value for t in tests])
-    found = []
-    for pair in pairs:
-        own = [(p, t) for p, t in zip(adjusted, tests, strict=True) if t.column == pair.name]
+def _joint(pairs: list[_Pair], alpha: float, min_effect: float) -> list[tuple[_Pair, list[Found]]]:
+    """The tests of dependence, under a pair that has no values of its own; nothing where they cannot be made."""
+    columns = [Column(p.name, p.kind == "categorical", p.reference, p.current) for p in pairs]
+    tests = dependence.tests(columns, pairs[0].clusters, alpha, min_effect)
+    nothing: pd.Series[Any] = pd.Series([0.0])
+    return [(_Pair(JOINT, "joint", nothing, nothing, None), tests)] if tests else []
+
+
+def _compare(families: list[tuple[_Pair, list[Found]]], alpha: float, min_effect: float) -> list[ColumnDrift]:
+    adjusted = two_sample.holm([t.outcome.p_value for _, tests in families for t in tests])
+    found, first = [], 0
+    for pair, tests in families:
+        own = list(zip(adjusted[first : first + len(tests)], tests, strict=True))
+        first += len(tests)
         own.sort(key=lambda pt: (not _holds(pt[0], pt[1], alpha, min_effect), pt[0], -pt[1].outcome.effect))
         found.append(_column(pair, own, alpha, min_effect))
     return found
 
 
-def _column(pair: _Pair, tests: list[tuple[float, _Test]], alpha: float, min_effect: float) -> ColumnDrift:
+def _column(pair: _Pair, tests: list[tuple[float, Found]], alpha: float, min_effect: float) -> ColumnDrift:
     outcome = tests[0][1].outcome if tests else Outcome("none (no values)", 0.0, 1.0, 0.0, 1.0)
     p = tests[0][0] if tests else 1.0
     holding = [t for adjusted, t in tests if _holds(adjusted, t, alpha, min_effect)]
@@ -185,11 +218,11 @@ def _column(pair: _Pair, tests: list[tuple[float, _Test]], alpha: float, min_eff
     )
 
 
-def _holds(adjusted: float, test: _Test, alpha: float, min_effect: float) -> bool:
+def _holds(adjusted: float, test: Found, alpha: float, min_effect: float) -> bool:
     return adjusted <= alpha and test.outcome.effect >= min_effect
 
 
-def _run(pair: _Pair) -> list[_Test]:
+def _run(pair: _Pair) -> list[Found]:
     """The tests of one column: of its values where both samples have some, of the nulls where there are any."""
     gone_before, gone_now = pair.reference.isna().to_numpy(), pair.current.isna().to_numpy()
     tests = []
@@ -202,25 +235,20 @@ def _run(pair: _Pair) -> list[_Test]:
         design = two_sample.design_effect(nulls, pair.clusters, categorical=False) if pair.clusters else 1.0
         outcome = two_sample.compare_missing(gone_before, gone_now, design)
         change = words.change_of_missing(float(gone_before.mean()), float(gone_now.mean()))
-        tests.append(_Test(pair.name, outcome, change))
+        tests.append(Found(outcome, change))
     return tests
 
 
-def _test_values(pair: _Pair, before: pd.Series[Any], now: pd.Series[Any], clusters: Clusters | None) -> _Test:
+def _test_values(pair: _Pair, before: pd.Series[Any], now: pd.Series[Any], clusters: Clusters | None) -> Found:
     categorical = pair.kind == "categorical"
     values = pd.concat([before, now], ignore_index=True)
     codes = pd.factorize(values)[0] if categorical else values.to_numpy()
     design = two_sample.design_effect(codes.astype(float), clusters, categorical=categorical) if clusters else 1.0
     if categorical:
         outcome = two_sample.compare_categories(before, now, design)
-        return _Test(pair.name, outcome, words.change_of_categories(before, now))
+        return Found(outcome, words.change_of_categories(before, now))
     outcome = two_sample.compare_numbers(before, now, design)
-    return _Test(pair.name, outcome, words.change_of_numbers(before.to_numpy(), now.to_numpy()))
-
-
-def _tests_of(pair: _Pair) -> int:
-    both = pair.reference.notna().any() and pair.current.notna().any()
-    return int(both) + int(_has_some_nulls(pair))
+    return Found(outcome, words.change_of_numbers(before.to_numpy(), now.to_numpy()))
 
 
 def _has_some_nulls(pair: _Pair) -> bool:
@@ -258,10 +286,11 @@ def _clusters(reference: pd.DataFrame, current: pd.DataFrame, event_time: str) -
     if all("cluster" in f for f in frames):
         labels = np.concatenate([f["cluster"].astype(str).to_numpy(object) for f in frames])
     elif all(event_time in f for f in frames):
-        labels = np.concatenate([pd.to_datetime(f[event_time], utc=True).dt.floor("D").to_numpy() for f in frames])
+        times = [pd.to_datetime(f[event_time], utc=True).dt.tz_localize(None) for f in frames]
+        labels = np.concatenate([t.dt.floor("D").to_numpy() for t in times])
     else:
         return None
-    codes = pd.factorize(labels)[0]
+    codes = pd.factorize(labels, sort=True)[0]  # in order of time, where they are days
     return codes[: len(reference)], codes[len(reference) :]
 
 
@@ -284,19 +313,24 @@ def _require(reference: pd.DataFrame, current: pd.DataFrame, columns: tuple[str,
 
 def _sentence(name: str, drifted: bool, change: str, effect: float, p: float, alpha: float, min_effect: float) -> str:
     if drifted:
-        return f"{name}: {change} (a {words.size(effect)} difference, {effect:.2f} sd; {words.p_value(p)})."
+        how = f"{'major' if effect >= MAJOR else 'minor'}, a {words.size(effect)} difference"
+        return f"{name}: {change} ({how}: {effect:.2f} sd; {words.p_value(p)})."
     if p <= alpha:
         return f"{name}: {change}; certain, but too small to matter ({effect:.2f} sd, limit {min_effect:g})."
+    if name == JOINT:
+        return f"{name}: no change is proven ({words.p_value(p)})."
     return f"{name}: no drift ({effect:.2f} sd, {words.p_value(p)})."
 
 
-def _overall(columns: tuple[ColumnDrift, ...], prediction: ColumnDrift | None) -> str:
+def _overall(columns: list[ColumnDrift], joint: ColumnDrift | None, prediction: ColumnDrift | None) -> str:
     moved = sorted((c for c in columns if c.drifted), key=lambda c: -c.effect)
     if not moved:
         said = f"None of the {len(columns)} inputs has drifted"
     else:
         names = words.listed([c.name for c in moved])
         said = f"{len(moved)} of {len(columns)} inputs {'has' if len(moved) == 1 else 'have'} drifted: {names}"
+    if joint is not None and joint.drifted:
+        said += f"{', but' if not moved else '; and'} how they depend on each other has changed: {joint.change}"
     if prediction is None:
         return f"{said}."
     return f"{said}; the predictions {prediction.change if prediction.drifted else 'have not moved'}."

@@ -19,7 +19,8 @@ from evidently.legacy.model.dashboard import DashboardInfo
 from evidently.legacy.renderers.html_widgets import group_widget
 from evidently.legacy.utils.dashboard import STATIC_PATH, dashboard_info_to_json
 
-from evergreen.monitoring.drift import PREDICTION, ColumnDrift, DriftResult, bounded
+from evergreen.monitoring import words
+from evergreen.monitoring.drift import MAJOR, MAX_ROWS, PREDICTION, ColumnDrift, DriftResult, bounded
 from evergreen.monitoring.metrics import ColumnDriftMetric
 
 
@@ -35,7 +36,7 @@ class Heading:
 
 def render(heading: Heading, drift: DriftResult, reference: pd.DataFrame, current: pd.DataFrame) -> bytes:
     """The page as UTF-8 HTML; `reference` and `current` are the frames that `drift` was made of."""
-    shown = [c for c in (drift.prediction, *by_weight(drift)) if c is not None]
+    shown = [c for c in (drift.prediction, *by_weight(drift)) if c is not None and c.kind != "joint"]
     widgets = _evidently(shown, bounded(reference), bounded(current))
     return (
         _PAGE.replace("{title}", html.escape(heading.title))
@@ -52,18 +53,20 @@ def methods(drift: DriftResult) -> str:
     return (
         f"{drift.tests} tests: numbers by Kolmogorov-Smirnov (Evidently's ks), categories by exact tests of each "
         "share, chi-square of all shares and the share of unseen categories (evergreen_categories), nulls by "
-        "Fisher's exact test of where values are missing (evergreen_missing). Rows of one day resemble each other: "
+        "Fisher's exact test of where values are missing (evergreen_missing), the dependence between columns by the "
+        "correlations of their ranks and categories within each sample. Rows of one day resemble each other: "
         "each p-value is made for the rows the samples are worth (design effect), then adjusted for all tests "
         "together (Holm). "
         f"Drift is an adjusted p of at most {drift.alpha:g} and an effect of at least {drift.min_effect:g} standard "
-        f"deviations. {drift.reference_rows:,} reference rows, {drift.current_rows:,} current rows; at most 20,000 of "
-        "each are looked at."
+        f"deviations; it is major from {MAJOR:g} on (Cohen's medium effect), else minor. "
+        f"{drift.reference_rows:,} reference rows, {drift.current_rows:,} current rows; at most {MAX_ROWS:,} of each "
+        "are looked at."
     )
 
 
 def by_weight(drift: DriftResult) -> list[ColumnDrift]:
-    """The columns: drifted ones first, the largest effect first."""
-    return sorted(drift.columns, key=lambda c: (not c.drifted, -c.effect))
+    """The inputs (`DriftResult.inputs`): drifted ones first, the largest effect first."""
+    return sorted(drift.inputs, key=lambda c: (not c.drifted, -c.effect))
 
 
 def _evidently(shown: list[ColumnDrift], reference: pd.DataFrame, current: pd.DataFrame) -> str:
@@ -97,20 +100,34 @@ def _evidently(shown: list[ColumnDrift], reference: pd.DataFrame, current: pd.Da
 
 
 def _summary(heading: Heading, drift: DriftResult) -> str:
-    rows = "".join(
-        f"<tr class={'moved' if c.drifted else 'still'}><td>{html.escape(c.name)}<td>{html.escape(c.sentence)}"
-        f"<td>{c.effect:.2f}<td>{c.p_value:.2g}<td>{html.escape(c.method)}<td>{c.design_effect:.1f}"
-        for c in (*([drift.prediction] if drift.prediction else []), *by_weight(drift))
-    )
+    shown = (*([drift.prediction] if drift.prediction else []), *by_weight(drift))
+    rows = "".join(_row(c, drift) for c in shown)
     facts = "".join(f"<tr><th>{html.escape(k)}<td>{html.escape(v)}" for k, v in heading.facts)
     said = "".join(f"<p>{html.escape(s)}</p>" for s in heading.sentences)
-    head = "".join(
-        f"<th>{name}" for name in ("Column", "What was found", "Effect (sd)", "p, adjusted", "Test", "Design effect")
-    )
+    names = ("Column", "What was found", "Severity", "Effect (sd)", "p, adjusted", "Judged by", "Design effect")
+    head = "".join(f"<th>{name}" for name in names)
     return (
         f"<p class=decision>{html.escape(heading.decision)}</p>{said}<table class=facts>{facts}</table>"
         f"<table><tr>{head}{rows}</table><p class=methods>{html.escape(methods(drift))}</p>"
     )
+
+
+def _row(column: ColumnDrift, drift: DriftResult) -> str:
+    cells = (
+        column.name,
+        column.sentence,
+        column.severity,
+        f"{column.effect:.2f}",
+        words.p_value(column.p_value)[2:],
+        _judged_by(column, drift),
+        f"{column.design_effect:.1f}",
+    )
+    return f"<tr class={column.severity}>" + "".join(f"<td>{html.escape(cell)}" for cell in cells)
+
+
+def _judged_by(column: ColumnDrift, drift: DriftResult) -> str:
+    """The test, its threshold and its correction."""
+    return f"{column.method}; p ≤ {drift.alpha:g} (Holm, {drift.tests} tests) and effect ≥ {drift.min_effect:g}"
 
 
 @cache
@@ -126,8 +143,9 @@ _PAGE = """<!DOCTYPE html>
 body{font:15px/1.5 system-ui,sans-serif;color:#1f2933;max-width:1100px;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.4rem}.decision{font-size:1.1rem;font-weight:600}.methods{color:#52606d;font-size:.85rem}
 table{border-collapse:collapse;width:100%;margin:1rem 0}td,th{text-align:left;padding:.3rem .6rem;
-border-bottom:1px solid #d5dbe1;vertical-align:top}.facts{width:auto}tr.moved td:first-child{font-weight:600}
-tr.still{color:#52606d}</style></head><body>
+border-bottom:1px solid #d5dbe1;vertical-align:top}.facts{width:auto}tr.minor td:first-child{font-weight:600}
+tr.major td:first-child{font-weight:600;color:#c2410c}tr.none{color:#52606d}
+td:nth-child(6){font-size:.8rem}</style></head><body>
 <h1>{title}</h1>{summary}<div id="root"></div>
 <script type="application/octet-stream" id="library">{library}</script>
 <script>var data={data};

@@ -140,14 +140,30 @@ def design_effect(values: Floats, clusters: Clusters, *, categorical: bool) -> f
         clusters: of the reference's rows and of the current ones.
         categorical: take `values` as codes; else their ranks are what is compared, as Kolmogorov-Smirnov does.
     """
-    n, m = len(clusters[0]), len(clusters[1])
-    code = np.concatenate(clusters)
-    shares = np.bincount(code[:n], minlength=code.max() + 1) / n - np.bincount(code[n:], minlength=code.max() + 1) / m
-    spread = float((shares**2).sum()) / (1 / n + 1 / m)
-    if spread <= 1:
+    if spread(clusters) <= 1:
         return 1.0
-    marks = _indicators(values) if categorical else rankdata(values)[:, None]
-    return max(1.0, 1 + _intra_cluster_correlation(marks, code, n) * (spread - 1))
+    return design_effect_of(_indicators(values) if categorical else rankdata(values)[:, None], clusters)
+
+
+def design_effect_of(marks: Floats, clusters: Clusters) -> float:
+    """`design_effect` of a difference of means of `marks` (rows x k: the reference's rows, then the current ones)."""
+    wide = spread(clusters)
+    if wide <= 1:
+        return 1.0
+    return max(1.0, 1 + _intra_cluster_correlation(marks, np.concatenate(clusters), len(clusters[0])) * (wide - 1))
+
+
+def spread(clusters: Clusters) -> float:
+    """Design effect of rows that are all alike within a cluster: how unequally the samples share the clusters."""
+    n, m = len(clusters[0]), len(clusters[1])
+    most = int(max(clusters[0].max(), clusters[1].max())) + 1
+    shares = np.bincount(clusters[0], minlength=most) / n - np.bincount(clusters[1], minlength=most) / m
+    return float((shares**2).sum()) / (1 / n + 1 / m)
+
+
+def intra_cluster_correlation(marks: Floats, code: NDArray[np.int64]) -> float:
+    """How alike the rows of one cluster are, 0 to 1 (`marks` is rows x k), in one sample."""
+    return _intra_cluster_correlation(marks, code, len(code))
 
 
 def holm(p_values: list[float]) -> list[float]:
@@ -166,6 +182,8 @@ def _intra_cluster_correlation(marks: Floats, code: NDArray[np.int64], n: int) -
     freedom_between = freedom_within = 0
     for rows in (slice(0, n), slice(n, len(code))):
         part, group = marks[rows], code[rows]
+        if not len(part):
+            continue
         counts = np.bincount(group).astype(float)
         sums = np.stack([np.bincount(group, weights=column) for column in part.T], axis=1)
         means = sums / np.maximum(counts, 1)[:, None]

@@ -62,10 +62,10 @@ def change_of_categories(reference: pd.Series[Any], current: pd.Series[Any]) -> 
     most = str((shares["now"] - shares["before"]).abs().idxmax())
     was, is_now = float(before.get(most, 0.0)), float(now.get(most, 0.0))
     if was == 0.0:
-        return f"{_quoted(most)} is new and makes up {percent(is_now)} of rows"
+        return f"{quoted(most)} is new and makes up {percent(is_now)} of rows"
     if is_now == 0.0:
-        return f"{_quoted(most)} is gone; it made up {percent(was)} of rows"
-    return f"share of {_quoted(most)} {change_of_share(was, is_now)}"
+        return f"{quoted(most)} is gone; it made up {percent(was)} of rows"
+    return f"share of {quoted(most)} {change_of_share(was, is_now)}"
 
 
 def change_of_missing(before: float, now: float) -> str:
@@ -80,5 +80,23 @@ def change_of_share(before: float, now: float) -> str:
     )
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """In quotes, cut after 40 characters."""
     return f"'{text[:40]}…'" if len(text) > 40 else f"'{text}'"
+
+
+def change_of_correlation(one: str, other: str, before: float, now: float, *, ranks: bool) -> str:
+    """'hour with departures_in_hour (rank correlation 0.61 → 0.02)'."""
+    return f"{one} with {other} ({'rank ' if ranks else ''}correlation {_signed(before)} → {_signed(now)})"
+
+
+def change_of_pattern(ratio: float) -> str:
+    """'on the whole the columns depend on each other 83 % less'."""
+    if ratio < 0:
+        return "on the whole the columns depend on each other the other way round"
+    share = percent(min(abs(ratio - 1), 9.99))
+    return f"on the whole the columns depend on each other {share} {'less' if ratio < 1 else 'more'}"
+
+
+def _signed(correlation: float) -> str:
+    return f"{correlation:.2f}".replace("-0.00", "0.00")
