@@ -6,24 +6,35 @@ from typing import Any
 
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import DAG, Context, task
+from airflow.sdk.exceptions import AirflowSkipException
 
 from arrival import PartitionSensor
 from evergreen.definition import ModelDefinition
-from wiring import arrivals, asset, call, dag_arguments, definitions, partition_key, send_owed_mail, skip
+from wiring import TRAINING_POOL, arrivals, asset, call, dag_arguments, definitions, partition_key, send_owed_mail, skip
 
 DOC = """
 Check one partition in production: has the data moved, does the champion still predict as well as when it was promoted?
 
 1. **wait_for_predictions** waits (deferred) until the partition has been scored, and the labels due by now are judged.
 2. **check** compares inputs, predictions and landed labels with the champion's reference (Evidently), measures the
-   realised loss on labels that have landed, and decides: no_action, alert or retrain. Decision, evidence and the mail
-   that is owed are written to the ledger in one transaction; the report goes to the store.
+   realised loss on labels that have landed, scores the version before the champion and a challenger that was refused
+   for want of proof beside it, and decides: no_action, alert, retrain, rollback or promote. Decision, evidence and the
+   mail that is owed are written to the ledger in one transaction; the report goes to the store.
 3. **alert** sends the mail. Skipped where the check owes none.
 4. **retrain** triggers `{name}.train` with the cause. One cause makes one retrain, however many checks see it. Skipped
    where the check did not decide so.
+5. **change_champion** has the version serve that is proven better, from the next partition on, and sends the mail about
+   it. Skipped where the check did not decide so.
 
 Schedule: one run a partition, when it is due. Backfills decide with what was known at the time.
 """
+
+ACTS_ON = {
+    "alert": ("alert", "retrain"),
+    "retrain": ("retrain",),
+    "change_champion": ("rollback", "promote"),
+}
+"""The decisions on which each task after the check acts."""
 
 
 def _check(model: str) -> dict[str, Any]:
@@ -33,7 +44,7 @@ def _check(model: str) -> dict[str, Any]:
 
     definition, common = call(model)
     checked = run(definition, partition_key(), **common)
-    idle = {"retrain": [], "alert": ["retrain"], "no_action": ["alert", "retrain"]}[checked.kind]
+    idle = [task_id for task_id, kinds in ACTS_ON.items() if checked.kind not in kinds]
     if idle:
         skip(idle, f"decided {checked.kind}", result=asdict(checked))
     return asdict(checked)
@@ -43,6 +54,21 @@ def _check(model: str) -> dict[str, Any]:
 def alert() -> int:
     """Send what the outbox holds; the number of mails sent."""
     return send_owed_mail()
+
+
+@task(pool=TRAINING_POOL)
+def change_champion(model: str, checked: dict[str, Any]) -> str:
+    """Have the version serve that the check's decision names; returns the reason as recorded."""
+    from evergreen.champion.follow import follow
+    from evergreen.errors import NotReadyError
+
+    definition, common = call(model)
+    try:
+        reason = follow(definition, checked["decision_id"], **common).reason
+    except NotReadyError as changed:
+        raise AirflowSkipException(str(changed)) from None
+    send_owed_mail(quietly=True)
+    return reason
 
 
 class RetrainOperator(TriggerDagRunOperator):
@@ -70,7 +96,7 @@ def monitor(definition: ModelDefinition) -> DAG:
         retrain = RetrainOperator(
             task_id="retrain", trigger_dag_id=f"{name}.train", logical_date=None, skip_when_already_exists=True
         )
-        wait >> check >> [alert(), retrain]
+        wait >> check >> [alert(), retrain, change_champion(name, check)]
     return dag
 
 

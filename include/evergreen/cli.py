@@ -10,7 +10,20 @@ import sys
 import typer
 from rich.console import Console
 
-from evergreen.commands import airflow, bench, check, demo, doctor, feed, history, mail, rollback, stack
+from evergreen.commands import (
+    airflow,
+    bench,
+    check,
+    demo,
+    doctor,
+    feed,
+    history,
+    mail,
+    promote,
+    replay,
+    rollback,
+    stack,
+)
 from evergreen.errors import EvergreenError, QuarantinedError, RefusedError
 
 FAILED, REFUSED = 1, 3
@@ -23,7 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-for group in (stack, demo, doctor, mail, feed, check, history, rollback, bench, airflow):
+for group in (stack, demo, doctor, mail, feed, check, history, promote, rollback, replay, bench, airflow):
     group.register(app)
 
 

@@ -11,7 +11,10 @@ TASKS = {
     "ingest_labels": {"wait_for_drop": {"validate"}, "validate": {"rebuild"}, "rebuild": set()},
     "features": {"wait_for_look_back": {"build"}, "build": set()},
     "score": {"score": set()},
-    "monitor": {"wait_for_predictions": {"check"}, "check": {"alert", "retrain"}, "alert": set(), "retrain": set()},
+    "monitor": {
+        "wait_for_predictions": {"check"}, "check": {"alert", "retrain", "change_champion"},
+        "alert": set(), "retrain": set(), "change_champion": set(),
+    },
     "train": {
         "assemble": {"fit", "compare", "conclude"}, "fit": {"compare"}, "compare": {"approve"},
         "approve": {"conclude"}, "conclude": {"score_waiting"}, "score_waiting": set(),

@@ -219,7 +219,7 @@ def estimate(values: Floats, codes: NDArray[np.integer[Any]], *, alpha: float) -
         return Estimate(mean, mean, mean, 0.0 if mean else 1.0)
     degrees = max(1.0, 1 / float((shares**2).sum()) - 1)
     bend = _skewness(residuals) / math.sqrt(sizes.size)
-    needed = float(stats.t.ppf(1 - alpha / 2, degrees))
+    needed = float(stats.t.isf(alpha / 2, degrees))
     return Estimate(
         mean,
         mean - error * max(needed, _bent_back(needed, bend)),

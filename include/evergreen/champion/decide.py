@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from evergreen.champion.serving import reconcile
 from evergreen.definition import ModelDefinition
 from evergreen.errors import BadInputError, NotReadyError
-from evergreen.ledger import Ledger, models
+from evergreen.ledger import Ledger, decisions, models
 from evergreen.ledger.outbox import owe
 from evergreen.ledger.tables import Comparison, Decision, Deployment, TrainingRun
 from evergreen.settings import Settings
@@ -74,17 +74,19 @@ def promote(
     *,
     settings: Settings,
     decided_by: str,
+    why: str = "",
     run_url: str | None = None,
 ) -> Decided:
     """Make the run's challenger the champion because `decided_by`, a person, says so.
 
-    What the gate said stands in the decision's reason. A challenger that was refused before can be promoted so.
+    What the gate said stands in the decision's reason, and `why` where the person says it. A challenger that was
+    refused before can be promoted so.
 
     Raises:
         NotReadyError: the challenger was not compared yet.
         UnavailableError: ledger or registry do not answer; what was recorded stays, run it again.
     """
-    wish = _Wish("promote", decided_by, None)
+    wish = _Wish("promote", decided_by, None, why)
     return _decide(definition, training_run_id, wish, settings=settings, run_url=run_url)
 
 
@@ -107,6 +109,7 @@ class _Wish:
     decided_by: str
     outcome: str | None
     """What the caller was told the gate said; None where a person decides against or without it"""
+    why: str = ""
 
 
 def _decide(
@@ -133,13 +136,9 @@ def _decide(
     return Decided(decision.id, decision.kind, int(decision.version or 0), decision.reason, reused)
 
 
-def _dedup_key(run: TrainingRun, *, forced: bool) -> str:
-    return f"{'forced' if forced else 'gate'}:{run.id}"
-
-
 def _earlier(session: Session, run: TrainingRun, wish: _Wish) -> Decision | None:
     """The run's last decision, unless a person now asks to promote what was refused."""
-    keys = [_dedup_key(run, forced=forced) for forced in (False, True)]
+    keys = [decisions.gate_key(run.id, forced=forced) for forced in (False, True)]
     query = select(Decision).where(Decision.model == run.model, Decision.dedup_key.in_(keys))
     found = session.scalars(query.order_by(Decision.id.desc()).limit(1)).one_or_none()
     overruled = found is not None and found.kind == "refuse" and wish.kind == "promote" and wish.outcome is None
@@ -169,7 +168,7 @@ def _record(
         model=definition.name,
         kind=kind,
         key=run.as_of,
-        dedup_key=_dedup_key(run, forced=wish.outcome is None),
+        dedup_key=decisions.gate_key(run.id, forced=wish.outcome is None),
         reason=reason,
         evidence={
             "comparison": {k: v for k, v in comparison.result.items() if k != "by_cluster"},
@@ -209,7 +208,8 @@ def _settle(session: Session, definition: ModelDefinition, comparison: Compariso
     verb = "promoted" if wish.kind == "promote" else "refused"
     gate = comparison.result["outcome"]
     forced = ", against the gate" if wish.outcome is None and wish.kind == "promote" and gate == "refuse" else ""
-    return wish.kind, f"{verb} by {wish.decided_by}{forced}; the gate said {gate}: {said}"
+    why = f" ({wish.why})" if wish.why else ""
+    return wish.kind, f"{verb} by {wish.decided_by}{forced}{why}; the gate said {gate}: {said}"
 
 
 def first_served(definition: ModelDefinition, as_of: str) -> str:

@@ -1,22 +1,21 @@
-"""Back to a version that has served: decision, deployment and mail in one transaction, then the registry's alias."""
+"""Back to a version that has served, because a person asks for it; then the registry's alias."""
 
 from __future__ import annotations
 
 import logging
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from evergreen.champion.decide import Decided, annotate
 from evergreen.champion.serving import reconcile
+from evergreen.champion.succession import next_key, serving_instead, succeed
 from evergreen.definition import ModelDefinition
 from evergreen.errors import BadInputError, NotReadyError
-from evergreen.ledger import Ledger, decisions, models
-from evergreen.ledger.outbox import owe
-from evergreen.ledger.tables import Decision, Deployment, Prediction
+from evergreen.ledger import Ledger, decisions
+from evergreen.ledger.tables import Decision, Deployment
 from evergreen.settings import Settings
 from evergreen.training.models import load
-from evergreen.training.tracking import Registry
 
 log = logging.getLogger("evergreen.champion")
 
@@ -37,7 +36,7 @@ def roll_back(
         definition: the model.
         to: the version; the one that served before the champion where None.
         why: a sentence, kept in the ledger.
-        decided_by: a person's name, or `policy`.
+        decided_by: a person's name.
         cause_key: names the cause; one cause rolls back once, however often it is asked.
         settings: where ledger and registry are.
         run_url: address of the task's log.
@@ -106,9 +105,9 @@ def _record(
 ) -> Decision:
     """Decision, deployment and the mail that is owed: all or nothing. The target is chosen anew, under the lock."""
     name = definition.name
-    history = served(session, name)
+    history, serving = served(session, name), serving_instead(session, name, None)
     version, champion = target(history, to, name), history[-1]
-    key = _next_key(session, definition)
+    key = next_key(session, definition, serving)
     decision = Decision(
         model=name,
         kind="rollback",
@@ -122,41 +121,5 @@ def _record(
     )
     session.add(decision)
     session.flush()
-    session.add(Deployment(model=name, version=version, decision_id=decision.id, from_key=key))
-    _owe(session, definition, decision, champion, settings)
+    succeed(session, definition, decision, serving, settings=settings, run_url=run_url)
     return decision
-
-
-def _next_key(session: Session, definition: ModelDefinition) -> str:
-    """The first partition without predictions, which the version will serve."""
-    newest = session.scalar(select(func.max(Prediction.key)).where(Prediction.model == definition.name))
-    if newest is not None:
-        return definition.partitions.shift(newest, 1)
-    deployment = models.current_deployment(session, definition.name)
-    return str(deployment.from_key) if deployment else definition.partitions.key_of(definition.calendar.start)
-
-
-def _owe(session: Session, definition: ModelDefinition, decision: Decision, champion: int, settings: Settings) -> None:
-    registry = Registry(settings, definition.name)
-    owe(
-        session,
-        definition,
-        kind="rollback",
-        key=decision.key,
-        dedup_key=decision.dedup_key,
-        subject=f"rolled back to version {decision.version}",
-        body={
-            "headline": f"Version {decision.version} serves again in place of version {champion}.",
-            "summary": f"{decision.reason}",
-            "facts": [
-                ("Decided by", decision.decided_by),
-                ("Serves from", decision.key),
-                ("Replaced", f"version {champion}; its predictions are kept"),
-            ],
-            "next_steps": [
-                f"Partitions that version {champion} has predicted keep its predictions: tell those who used them.",
-                "The monitor watches the version that serves now from its next labels on.",
-            ],
-            "links": {"log": decision.run_url, "model": registry.url(int(decision.version or 0))},
-        },
-    )

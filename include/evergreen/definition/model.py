@@ -158,7 +158,7 @@ class GateSection(Section):
     """Newest labelled partitions, which neither champion nor challenger was trained on."""
     cluster: str | None = None
     """Inputs column whose values fail together (a date); default: the UTC day of event_time."""
-    alpha: float = Field(default=0.01, gt=0, le=0.2)
+    alpha: float = Field(default=0.01, ge=1e-6, le=0.2)
     """Chance of promoting a challenger that is no better, at one look."""
     margin: float = Field(default=0.0, ge=0, lt=0.5)
     """Relative loss a challenger may be worse by where the champion is proven harmed (non-inferiority)."""
@@ -190,13 +190,21 @@ class MonitoringSection(Section):
     harm_margin: float = Field(default=0.1, ge=0, lt=2)
     """Relative rise of the realised loss over the champion's own at promotion that counts as harm."""
     cool_down: int = Field(default=3, ge=0)
-    """Partitions that must pass between two retrains."""
+    """Partitions that must pass between two retrains, and before drift or harm asks for the first."""
     min_new_rows: int = Field(default=1000, ge=0)
     """Labelled rows that must have landed since the champion's training."""
-    max_age: int = Field(default=26, ge=1)
-    """Partitions after which a champion is retrained whatever it does."""
+    refresh: int = Field(default=4, ge=1)
+    """Partitions after which a champion meets a challenger though nothing is wrong; each refusal triples the wait."""
+    max_age: int = Field(default=52, ge=1)
+    """Partitions after which a champion meets a challenger whatever was refused before."""
     persistence: int = Field(default=2, ge=1)
     """Checks in a row that must see input drift before it alone asks for a retrain."""
+    rival_alpha: float = Field(default=0.05, gt=0, le=0.2)
+    """Chance of ever giving way to the version before, or to a challenger in the shadow, that is no better."""
+    rival_margin: float = Field(default=0.02, ge=0, lt=1)
+    """Relative loss that a champion must cost over such a rival before it gives way."""
+    rollback_within: int = Field(default=8, ge=0, le=53)
+    """Labelled partitions a new champion has served within which it can be taken back; 0 never does."""
 
 
 class AlertsSection(Section):

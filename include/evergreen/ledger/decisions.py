@@ -12,6 +12,8 @@ from evergreen.ledger.tables import Decision, Deployment, DriftCheck, Performanc
 
 MONITOR = "monitor:"
 """How the dedup keys of the monitor's decisions begin"""
+GATE, FORCED = "gate:", "forced:"
+"""How the dedup keys of decisions on a challenger begin"""
 
 
 def record(session: Session, **row: Any) -> Decision:
@@ -26,6 +28,21 @@ def record(session: Session, **row: Any) -> Decision:
 def find(session: Session, model: str, dedup_key: str) -> Decision | None:
     """The decision of this dedup key, or None."""
     return session.scalar(select(Decision).where(Decision.model == model, Decision.dedup_key == dedup_key))
+
+
+def gate_key(training_run_id: int, *, forced: bool) -> str:
+    """Dedup key of the decision on a run's challenger: as the gate has it, or by a person against or without it."""
+    return f"{FORCED if forced else GATE}{training_run_id}"
+
+
+def of_gate(session: Session, model: str, training_run_id: int) -> Decision | None:
+    """What was decided on a run's challenger after the gate had spoken, or None."""
+    return find(session, model, gate_key(training_run_id, forced=False))
+
+
+def is_forced(decision: Decision) -> bool:
+    """Whether a person decided against the gate, or without it."""
+    return decision.dedup_key.startswith(FORCED)
 
 
 def monitoring_before(session: Session, model: str, key: str) -> list[Decision]:

@@ -275,6 +275,27 @@ class Performance(Base):
     created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
 
 
+class ShadowLoss(Base):
+    """What a version that did not predict a partition would have lost on it, once its labels had landed."""
+
+    __tablename__ = "shadow_loss"
+    __table_args__ = (UniqueConstraint("snapshot_id", "labels_version_id", "version"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    model: Mapped[str]
+    key: Mapped[str]
+    version: Mapped[int]
+    """Model version that was scored in the shadow"""
+    snapshot_id: Mapped[int] = mapped_column(ForeignKey("snapshot.id"))
+    labels_version_id: Mapped[int] = mapped_column(ForeignKey("partition_version.id"))
+    rows: Mapped[int]
+    loss: Mapped[float]
+    """Mean of the definition's loss"""
+    clusters: Mapped[list[Any]]
+    """Per cluster: name, rows, mean loss, expected loss"""
+    created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+
+
 class DriftCheck(Base):
     """One monitoring check of one partition: data, prediction and label drift, and realised loss."""
 

@@ -18,7 +18,8 @@ SUBJECTS = {
     ("harm", "alert"): "the champion is proven worse",
     ("drift", "retrain"): "inputs have drifted, a challenger is trained",
     ("drift", "alert"): "inputs have drifted",
-    ("age", "retrain"): "the champion is old, a challenger is trained",
+    ("age", "retrain"): "a challenger is due and is trained",
+    ("promotion", "alert"): "a challenger that was refused is proven better",
 }
 MOST_ROWS = 12
 
@@ -47,9 +48,7 @@ def body(
     """
     return AlertBody(
         headline=f"{definition.title}: {subject(found)}",
-        summary=" ".join(
-            s for s in (found.drift.sentence, found.label_sentence, found.harm.sentence, found.reason) if s
-        ),
+        summary=" ".join((*found.sentences, found.reason)),
         facts=facts(definition, found),
         table=_table(found),
         chart=_loss_chart(definition, losses, deployments) if _tells_of_loss(found, losses) else _effect_chart(found),
@@ -147,6 +146,10 @@ def _next_steps(definition: ModelDefinition, found: Findings) -> list[str]:
     if found.decision.kind == "retrain":
         steps.append(
             f"Nothing else need be done: {definition.name}.train makes a challenger, and a mail says how it ended."
+        )
+    elif found.decision.cause == "promotion":
+        steps.append(
+            f"If it should serve: `evergreen promote {definition.name} {found.signals.challenger} --why REASON`."
         )
     elif found.decision.cause == "harm":
         steps.append(f"If it cannot wait: trigger {definition.name}.train by hand, with the reason.")

@@ -17,6 +17,7 @@ from evergreen.monitoring import drift, evidence, harm, policy, report
 from evergreen.monitoring.evidence import Evidence, Frames
 from evergreen.monitoring.findings import Findings
 from evergreen.monitoring.performance import clusters_of, measure
+from evergreen.monitoring.rivals import Rivals, compare_with_rivals
 from evergreen.settings import Settings
 from evergreen.store import Store, layout
 
@@ -30,7 +31,7 @@ class Checked:
     drift_check_id: int
     decision_id: int
     kind: str
-    """no_action | alert | retrain"""
+    """no_action | alert | retrain | rollback | promote"""
     cause: str | None
     cause_key: str | None
     reason: str
@@ -61,14 +62,14 @@ def run(definition: ModelDefinition, key: str, *, settings: Settings, run_url: s
             return _found(session, done, known)
         started = time.monotonic()
         frames = evidence.read(definition, known, settings)
-        found = examine(definition, known, frames)
+        found = examine(definition, known, frames, compare_with_rivals(session, definition, known, settings=settings))
         uri = _write_report(definition, found, frames, known, settings)
         checked = _record(session, definition, known, found, uri, settings, run_url)
     _tell(found, uri, time.monotonic() - started)
     return checked
 
 
-def examine(definition: ModelDefinition, known: Evidence, frames: Frames) -> Findings:
+def examine(definition: ModelDefinition, known: Evidence, frames: Frames, rivals: Rivals) -> Findings:
     """Compare, judge and decide. No I/O: the same evidence gives the same findings."""
     settings = definition.monitoring
     moved = drift.check(frames.reference, frames.current, definition)
@@ -91,6 +92,12 @@ def examine(definition: ModelDefinition, known: Evidence, frames: Frames) -> Fin
         label_drifted=bool(label and label.drifted),
         judged=judged.partitions > 0,
         harmed=judged.proven,
+        before=rivals.before.version if rivals.before else None,
+        served=len(known.own_losses),
+        regretted=bool(rivals.before and rivals.before.found.proven),
+        challenger=rivals.challenger.version if rivals.challenger else None,
+        surpassed=bool(rivals.challenger and rivals.challenger.found.proven),
+        approval=definition.gate.approval != "never",
     )
     return Findings(
         key=known.key,
@@ -102,6 +109,7 @@ def examine(definition: ModelDefinition, known: Evidence, frames: Frames) -> Fin
         label=label,
         label_key=known.labelled.key if known.labelled else None,
         harm=judged,
+        rivals=rivals,
         loss=known.own_losses[-1] if known.own_losses else None,
         signals=signals,
         decision=policy.decide(signals, evidence.past_checks(definition, known), settings),
@@ -119,11 +127,10 @@ def _reference_in_words(frames: Frames, known: Evidence) -> str:
 def _write_report(
     definition: ModelDefinition, found: Findings, frames: Frames, known: Evidence, settings: Settings
 ) -> str:
-    sentences = (found.drift.sentence, found.label_sentence, found.harm.sentence)
     heading = report.Heading(
         title=f"{definition.title}: check of {found.key}",
         decision=found.reason,
-        sentences=tuple(s for s in sentences if s),
+        sentences=found.sentences,
         facts=tuple(mail.facts(definition, found)),
     )
     page = report.render(heading, found.drift, frames.reference, frames.current)
@@ -163,10 +170,12 @@ def _record(
         dedup_key=_dedup_key(found.key, known),
         reason=found.reason,
         evidence=found.evidence | {"drift_check_id": check.id},
+        version=found.decision.version,
         decided_by="policy",
         run_url=run_url,
     )
-    if found.decision.kind != "no_action" and found.decision.cause is not None:
+    # a change of the champion is told by the mail of the task that makes it
+    if found.decision.kind in ("alert", "retrain") and found.decision.cause is not None:
         links = Links(report=uri, log=run_url, model=_model_page(definition, found.version, settings))
         outbox.owe(
             session,
@@ -230,5 +239,7 @@ def _tell(found: Findings, uri: str, seconds: float) -> None:
             log.info("  %s", column.sentence)
     log.info("%s", found.label_sentence or "No labels of this champion's predictions have landed yet.")
     log.info("Loss: %s", found.harm.sentence)
+    for rival in filter(None, (found.rivals.before, found.rivals.challenger)):
+        log.info("Rival: %s", rival.sentence)
     log.info("Decision: %s", found.reason)
     log.info("Report: %s", uri)

@@ -9,6 +9,9 @@ from evergreen.ledger.tables import Performance
 from evergreen.monitoring.drift import ColumnDrift, DriftResult
 from evergreen.monitoring.harm import HarmResult
 from evergreen.monitoring.policy import PolicyDecision, Signals
+from evergreen.monitoring.rivals import Rival, Rivals
+
+LEADS = {"alert": "Worth a look", "retrain": "Retrain", "rollback": "Roll back", "promote": "Promote"}
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,7 @@ class Findings:
     """The target's drift; None where no labels of this champion's predictions have landed"""
     label_key: str | None
     harm: HarmResult
+    rivals: Rivals
     loss: Performance | None
     """The newest measurement of this champion"""
     signals: Signals
@@ -36,8 +40,14 @@ class Findings:
     def reason(self) -> str:
         """The decision as a sentence."""
         quiet = "No action now" if self.signals.harmed or self.signals.drifted else "Nothing to do"
-        lead = {"no_action": quiet, "alert": "Worth a look", "retrain": "Retrain"}[self.decision.kind]
-        return f"{lead}: {self.decision.reason}."
+        return f"{LEADS.get(self.decision.kind, quiet)}: {self.decision.reason}."
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What was found: inputs, labels, loss, rivals."""
+        rivals = (f"{rival.sentence}" for rival in (self.rivals.before, self.rivals.challenger) if rival)
+        found = (self.drift.sentence, self.label_sentence, self.harm.sentence, *rivals)
+        return tuple(sentence for sentence in found if sentence)
 
     @property
     def label_sentence(self) -> str | None:
@@ -63,6 +73,7 @@ class Findings:
             "relative_rise": self.harm.relative_rise,
             "loss": self.loss.loss if self.loss else None,
             "loss_key": self.loss.key if self.loss else None,
+            "rivals": {name: _brief(rival) for name, rival in vars(self.rivals).items() if rival is not None},
         }
 
     @property
@@ -78,3 +89,8 @@ class Findings:
             "tests": self.drift.tests,
             "sentence": self.drift.sentence,
         }
+
+
+def _brief(rival: Rival) -> dict[str, Any]:
+    found = asdict(rival.found)
+    return {"version": rival.version, **found, "e_value": min(rival.found.e_value, 1e12)}

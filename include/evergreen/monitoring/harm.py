@@ -9,7 +9,7 @@ model that only gives values expects no loss; there the excess is the loss itsel
 
 Rows of one day fail together, so the unit is the cluster's mean excess. It is compared with the excess on the
 champion's holdout at promotion, whose own uncertainty counts: a two-sample t statistic, turned into the Bayes factor
-with normal priors on the standardised difference and the right Haar prior on the nuisance mean and variance. That is
+with half-normal priors on the standardised rise and the right Haar prior on the nuisance mean and variance. That is
 an e-process (Rouder et al. 2009 for the formula; Pérez-Ortiz et al. 2024, "E-statistics, group invariance and anytime
 valid testing"): the chance that it ever reaches 1 / alpha is at most alpha, however often one looks (Ville). Harm may
 begin at any time, so one is started with each partition and they are averaged with weights that sum to 1 (Shin,
@@ -24,6 +24,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from evergreen.definition.model import Loss
 from evergreen.monitoring import words
@@ -31,7 +32,7 @@ from evergreen.monitoring import words
 PRIOR_VARIANCES = (1 / 16, 1 / 4, 1.0, 4.0)
 """Of the difference in standard deviations of a cluster, in equal parts: harm of a quarter of one up to several."""
 SMALLEST_CLUSTER = 0.5
-"""Part of the holdout's median cluster that a cluster must have in rows; smaller ones are joined with their next."""
+"""Part of the median cluster that a cluster must have in rows; smaller ones are joined with their next."""
 Floats = NDArray[np.float64]
 
 
@@ -98,8 +99,10 @@ def judge(baseline: Sequence[Cluster], batches: Sequence[Batch], *, alpha: float
         alpha: chance of an alarm over the life of a champion that stays as good as it was.
         margin: rise of the loss, relative to that at promotion, below which it is not called harm.
     """
-    enough = SMALLEST_CLUSTER * float(np.median([c.rows for c in baseline])) if baseline else 0.0
-    before, seen = _excess(baseline, enough), [b for b in batches if b.clusters]
+    seen = [b for b in batches if b.clusters]
+    sizes = [[c.rows for c in baseline], [c.rows for b in seen for c in b.clusters]]
+    enough = SMALLEST_CLUSTER * min((float(np.median(s)) for s in sizes if s), default=0.0)
+    before = _excess(baseline, enough)
     if len(before) < 2 or not seen:
         what = "no labels of its predictions have landed" if not seen else "its holdout has fewer than two clusters"
         return HarmResult(False, None, 1.0, 1 / alpha, 0.0, 0.0, 0, f"Nothing to judge the champion by yet: {what}.")
@@ -116,18 +119,16 @@ def judge(baseline: Sequence[Cluster], batches: Sequence[Batch], *, alpha: float
 
 
 def _start(before: Floats, since: Floats, start: int) -> float:
-    """Log of the weighted e-value for harm that began with the batch number `start`; a fall is no evidence of harm."""
-    if since.mean() <= before.mean():
-        return -math.inf
+    """Log of the weighted e-value for harm that began with the batch number `start`."""
     return log_e_value(before, since) - math.log((start + 1) * (start + 2))
 
 
 def log_e_value(before: Floats, since: Floats) -> float:
-    """Log of the Bayes factor for "the means differ" against "they do not": normal clusters of one variance.
+    """Log of the Bayes factor for "the mean has risen" against "it has not": normal clusters of one variance.
 
-    It is the mean over `PRIOR_VARIANCES`.
-
-    Where the variances differ, the larger standard error counts, which can only lower the evidence.
+    It is the mean over `PRIOR_VARIANCES` of half-normal priors: the two-sided factor, times twice the posterior chance
+    that the difference is positive. Where the variances differ, the larger standard error counts, which can only lower
+    the evidence.
     """
     n, m = len(before), len(since)
     if n < 2:
@@ -138,14 +139,22 @@ def log_e_value(before: Floats, since: Floats) -> float:
     variance = max(squares / freedom / size, separate)
     if variance <= 1e-300:
         return 0.0
-    t2 = float(since.mean() - before.mean()) ** 2 / variance
-    terms = [_log_bayes_factor(t2, freedom, 1 + size * prior) for prior in PRIOR_VARIANCES]
+    t = float(since.mean() - before.mean()) / math.sqrt(variance)
+    terms = [log_risen(t, freedom, 1 + size * prior) for prior in PRIOR_VARIANCES]
     return float(np.logaddexp.reduce(terms)) - math.log(len(terms))
 
 
-def _log_bayes_factor(t2: float, freedom: int, shrunk: float) -> float:
-    gain = math.log1p(t2 / freedom) - math.log1p(t2 / (freedom * shrunk))
-    return -0.5 * math.log(shrunk) + (freedom + 1) / 2 * gain
+def log_risen(t: float, freedom: int, shrunk: float) -> float:
+    """Log Bayes factor of "above 0" against "0" for a t statistic (half-normal prior, right Haar prior on the scale).
+
+    `shrunk` is 1 + the prior's variance times the number of clusters that the statistic is worth. The posterior of the
+    standardised mean is a t distribution with one degree of freedom more.
+    """
+    gain = math.log1p(t**2 / freedom) - math.log1p(t**2 / (freedom * shrunk))
+    pull = t * math.sqrt((shrunk - 1) / shrunk)
+    spread = math.sqrt((freedom + t**2 / shrunk) / (freedom + 1))
+    above = float(stats.t.logcdf(pull / spread, freedom + 1))
+    return -0.5 * math.log(shrunk) + (freedom + 1) / 2 * gain + math.log(2) + above
 
 
 def _excess(clusters: Sequence[Cluster], enough: float) -> Floats:

@@ -117,7 +117,7 @@ def _measure(
     rows = labelled_rows(definition, read_predictions(prediction, settings), read_clean(labels[1], settings))
     if rows.empty:
         return None
-    rows["cluster"] = _clusters(definition, rows, inputs, settings)
+    rows["cluster"] = cluster_names(definition, rows, inputs, settings)
     clusters = losses_by_cluster(definition, rows)
     weights = [c.rows for c in clusters]
     return {
@@ -142,10 +142,10 @@ def labelled_rows(definition: ModelDefinition, predictions: pd.DataFrame, labels
     return rows.drop(columns=target).assign(target=values)
 
 
-def _clusters(
+def cluster_names(
     definition: ModelDefinition, rows: pd.DataFrame, inputs: Current | None, settings: Settings
 ) -> pd.Series[str]:
-    """The cluster of each row: the definition's column of the inputs, else the UTC day of the event time."""
+    """The cluster of each row: the definition's column of `inputs`, else the UTC day of the event time."""
     column, entity = definition.gate.cluster, definition.feed.entity
     if column is None or inputs is None:
         return pd.to_datetime(rows[definition.feed.event_time], utc=True).dt.strftime("%Y-%m-%d")

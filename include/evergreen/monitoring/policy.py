@@ -1,9 +1,13 @@
 """What to do about what a check saw. Pure: the same call serves the monitor, the replay of policies and the tests.
 
-Harm asks for action, drift of the inputs for a challenger once it persists, age for a challenger in any case. A retrain
-waits for the cool-down and for new labelled rows. One cause makes one retrain: as long as the champion stays (its
-challenger was refused), the same cause asks again only after twice the wait, then four times, so that a refusal
-starts no loop.
+Another version that is there already and is proven to lose less than the champion takes its place: the one before,
+while the promotion is young, or the newest challenger that was refused for want of proof and has been scored beside
+the champion since. Proven harm asks for a new challenger at once. All else only chooses when to look whether a
+challenger would do better, which costs a training and nothing more: `refresh` partitions after the champion was made, a
+little sooner where its inputs have drifted for good. What comes of it says how soon to look again: a champion that was
+replaced was worth replacing, so its successor is looked at as soon; a challenger that was refused triples the wait. So
+a world that moves is followed, and one that stands still costs two trainings a year. Whatever asks waits for the
+cool-down and for new labelled rows, and one cause makes one retrain.
 """
 
 from __future__ import annotations
@@ -15,8 +19,10 @@ from typing import Literal
 from evergreen.definition.model import MonitoringSection
 from evergreen.monitoring import words
 
-Kind = Literal["no_action", "alert", "retrain"]
-Cause = Literal["drift", "harm", "age"]
+Kind = Literal["no_action", "alert", "retrain", "rollback", "promote"]
+Cause = Literal["drift", "harm", "age", "rollback", "promotion"]
+PATIENCE: dict[Cause, int] = {"harm": 2, "drift": 3, "age": 3}
+"""What each refused challenger multiplies the wait by. Proven harm is worth another try sooner, on newer labels."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,18 @@ class Signals:
     judged: bool = True
     """Whether labels of this champion's predictions have landed"""
     harmed: bool = False
+    before: int | None = None
+    """Version that served before, where it can come back"""
+    served: int = 0
+    """Labelled partitions the champion has served"""
+    regretted: bool = False
+    """Whether the version before is proven better on them"""
+    challenger: int | None = None
+    """The newest challenger that was refused for want of proof, and is scored beside the champion since"""
+    surpassed: bool = False
+    """Whether it is proven better by now"""
+    approval: bool = False
+    """Whether the definition leaves promotions to a person"""
 
 
 @dataclass(frozen=True)
@@ -62,6 +80,8 @@ class PolicyDecision:
     cause_key: str | None
     """Names the cause: a second retrain with it is not made"""
     reason: str
+    version: int | None = None
+    """Version that serves from now on, where it is a rollback or a promotion"""
 
 
 def decide(signals: Signals, history: Sequence[PastCheck], policy: MonitoringSection) -> PolicyDecision:
@@ -77,6 +97,9 @@ def decide(signals: Signals, history: Sequence[PastCheck], policy: MonitoringSec
             "no_action", None, None, f"version {signals.serving} has replaced version {signals.version} since"
         )
     own = [check for check in history if check.version == signals.version and check.ago > 0]
+    rival = _rival(signals, own, policy)
+    if rival is not None:
+        return rival
     wishes = _wishes(signals, own, policy)
     held = []
     for cause, why in wishes:
@@ -85,6 +108,28 @@ def decide(signals: Signals, history: Sequence[PastCheck], policy: MonitoringSec
             return PolicyDecision("retrain", cause, _cause_key(cause, signals, own), f"{why}: a challenger is trained")
         held.append(f"{why}; {hold}")
     return _tell(signals, own, held[0] if held else _quiet(signals, policy), held=bool(held))
+
+
+def _rival(signals: Signals, own: Sequence[PastCheck], policy: MonitoringSection) -> PolicyDecision | None:
+    """Another version that is there already and is proven to lose less: the one before, or a challenger."""
+    if signals.regretted and signals.before is not None and signals.served <= policy.rollback_within:
+        why = (
+            f"version {signals.before} would have lost less than version {signals.version}, which replaced it and has "
+            f"served {_partitions(signals.served)}: it comes back"
+        )
+        return PolicyDecision("rollback", "rollback", f"rollback-v{signals.version}", why, signals.before)
+    if not signals.surpassed or signals.challenger is None:
+        return None
+    key = f"promotion-v{signals.challenger}"
+    why = (
+        f"version {signals.challenger}, refused for want of proof, is proven by now to lose less than version "
+        f"{signals.version}"
+    )
+    if not signals.approval:
+        return PolicyDecision("promote", "promotion", key, f"{why}: it takes its place", signals.challenger)
+    if any(check.kind == "alert" and check.cause == "promotion" for check in own):
+        return None
+    return PolicyDecision("alert", "promotion", key, f"{why}; the definition leaves promotions to a person")
 
 
 def _wishes(signals: Signals, own: Sequence[PastCheck], policy: MonitoringSection) -> list[tuple[Cause, str]]:
@@ -96,8 +141,9 @@ def _wishes(signals: Signals, own: Sequence[PastCheck], policy: MonitoringSectio
     if lasting:
         times = f" for {policy.persistence} checks in a row" if policy.persistence > 1 else ""
         wishes.append(("drift", f"{_have_drifted(lasting)}{times}{_besides(signals)}"))
-    if signals.age >= policy.max_age:
-        wishes.append(("age", f"the champion is {_partitions(signals.age)} old, the limit is {policy.max_age}"))
+    due = min(policy.refresh, policy.max_age)
+    if signals.age >= due:
+        wishes.append(("age", f"the champion is {_partitions(signals.age)} old, a challenger is due after {due}"))
     return wishes
 
 
@@ -155,11 +201,23 @@ def _hold(
     last = min((check.ago for check in retrains), default=None)
     if last is not None and last < policy.cool_down:
         return f"the last retrain was {_partitions(last)} ago, {policy.cool_down} must pass"
-    same = [check.ago for check in own if check.kind == "retrain" and check.cause == cause]
-    wait = max(1, policy.max_age if cause == "age" else policy.cool_down) * 2 ** len(same)
-    if same and min(same) < wait:
-        return f"its challenger of {_partitions(min(same))} ago was not promoted, the next one is tried after {wait}"
-    return None
+    return _wait(cause, own, policy)
+
+
+def _wait(cause: Cause, own: Sequence[PastCheck], policy: MonitoringSection) -> str | None:
+    """Why a champion whose challengers were refused is left alone for now, or None.
+
+    Harm counts the refusals of challengers that harm asked for; drift and age count all: that another model is no
+    better has been seen, whoever asked.
+    """
+    asked = [check.ago for check in own if check.kind == "retrain" and (cause != "harm" or check.cause == "harm")]
+    if not asked:
+        return None
+    base = policy.refresh if cause == "age" else policy.cool_down
+    wait = min(max(1, base) * PATIENCE[cause] ** len(asked), policy.max_age)
+    if min(asked) >= wait:
+        return None
+    return f"its challenger of {_partitions(min(asked))} ago was not promoted, the next one is tried after {wait}"
 
 
 def _tell(signals: Signals, own: Sequence[PastCheck], why: str, *, held: bool) -> PolicyDecision:

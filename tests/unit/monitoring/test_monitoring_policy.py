@@ -7,11 +7,11 @@ from evergreen.definition.model import MonitoringSection
 from evergreen.monitoring.policy import PastCheck, Signals, decide
 
 POLICY = MonitoringSection()
-"""The shipped defaults: cool-down 3, persistence 2, 1,000 new rows, 26 partitions of age."""
+"""The shipped defaults: cool-down 3, persistence 2, 1,000 new rows, a look after 4 partitions."""
 
 
 def seen(**changes):
-    return Signals(**{"version": 3, "serving": 3, "age": 5, "new_rows": 30_000, **changes})
+    return Signals(**{"version": 3, "serving": 3, "age": 3, "new_rows": 30_000, **changes})
 
 
 def past(ago, kind="no_action", **changes):
@@ -59,9 +59,40 @@ def test_harm_that_must_wait_is_told_once():
     assert decide(young, [past(1, "alert", harmed=True)], POLICY).kind == "no_action"
 
 
-def test_an_old_champion_is_retrained_once_in_its_age():
-    assert decide(seen(age=26), [], POLICY).cause == "age"
-    assert decide(seen(age=27), [retrain(1, "age")], POLICY).kind == "no_action"
+def test_a_champion_meets_a_challenger_when_it_is_due_though_nothing_is_wrong():
+    assert decide(seen(age=4), [], POLICY).cause == "age"
+    assert decide(seen(age=5), [retrain(1, "age")], POLICY).kind == "no_action"
+
+
+def test_each_refusal_triples_the_wait_so_that_a_still_world_costs_two_trainings_a_year():
+    asked, history = [], []
+    for week in range(1, 52):
+        decision = decide(seen(age=week), [past(week - at, "retrain", cause="age") for at in history], POLICY)
+        if decision.kind == "retrain":
+            history.append(week)
+            asked.append(week)
+    assert asked == [4, 16]
+
+
+def test_a_champion_that_replaced_another_is_looked_at_as_soon_as_the_first():
+    replaced = [PastCheck(5, 2, "retrain", "age"), PastCheck(9, 1, "retrain", "age")]
+    assert decide(seen(age=4), replaced, POLICY).kind == "retrain"
+
+
+def test_a_promotion_proven_a_mistake_is_taken_back_while_it_is_young():
+    decision = decide(seen(before=2, served=3, regretted=True, harmed=True), [], POLICY)
+    assert (decision.kind, decision.cause, decision.version) == ("rollback", "rollback", 2)
+    assert "version 2 would have lost less than version 3" in decision.reason
+    old = seen(before=2, served=POLICY.rollback_within + 1, regretted=True)
+    assert decide(old, [], POLICY).kind == "no_action"
+    assert decide(seen(before=2, served=3), [], POLICY).kind == "no_action"
+
+
+def test_a_refused_challenger_that_is_proven_better_later_is_promoted():
+    decision = decide(seen(challenger=5, surpassed=True), [retrain(2)], POLICY)
+    assert (decision.kind, decision.cause, decision.version) == ("promote", "promotion", 5)
+    assert decision.cause_key == "promotion-v5"
+    assert decide(seen(challenger=5), [retrain(2)], POLICY).kind == "no_action"
 
 
 def test_drift_is_not_held_by_an_age_whose_challenger_was_refused():
@@ -122,11 +153,17 @@ signals = st.builds(
     prediction_drifted=st.booleans(),
     label_drifted=st.booleans(),
     harmed=st.booleans(),
+    before=st.none() | st.integers(1, 4),
+    served=st.integers(0, 12),
+    regretted=st.booleans(),
+    challenger=st.none() | st.integers(5, 6),
+    surpassed=st.booleans(),
 )
 policies = st.builds(
     MonitoringSection,
     cool_down=st.integers(0, 6),
     min_new_rows=st.integers(0, 3000),
+    refresh=st.integers(1, 20),
     max_age=st.integers(1, 40),
     persistence=st.integers(1, 4),
 )

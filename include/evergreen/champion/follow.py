@@ -1,0 +1,75 @@
+"""Carry out what the monitor decided about who serves: the version before comes back, or a challenger takes over."""
+
+from __future__ import annotations
+
+import logging
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from evergreen.champion.decide import Decided, annotate
+from evergreen.champion.serving import reconcile
+from evergreen.champion.succession import serving_instead, succeed
+from evergreen.definition import ModelDefinition
+from evergreen.errors import BadInputError
+from evergreen.ledger import Ledger, models
+from evergreen.ledger.tables import Decision, Deployment, DriftCheck
+from evergreen.settings import Settings
+from evergreen.training.models import load
+
+log = logging.getLogger("evergreen.champion")
+
+
+def follow(definition: ModelDefinition, decision_id: int, *, settings: Settings, run_url: str | None = None) -> Decided:
+    """Have the version serve that the monitor's decision names; once, however often it is asked.
+
+    Args:
+        definition: the model.
+        decision_id: of a decision of the monitor, of kind rollback or promote.
+        settings: where ledger and registry are.
+        run_url: address of the task's log.
+
+    Raises:
+        BadInputError: the decision is of another kind, or the version does not exist.
+        NotReadyError: the champion that it was about has been replaced since.
+        RefusedError: the version's file holds types that the definition does not trust.
+        UnavailableError: ledger or registry do not answer; what was recorded stays, run it again.
+    """
+    name, ledger = definition.name, Ledger.from_settings(settings)
+    with ledger.transaction() as session:
+        decision = _decision(session, name, decision_id)
+        version, done = int(decision.version or 0), _deployed(session, decision)
+    if not done:
+        load(definition, version, settings=settings, anew=True)  # what cannot be loaded cannot serve
+    with ledger.lock("champion", name) as session:
+        done = _deployed(session, decision)
+        if not done:
+            _change(session, definition, decision, settings=settings, run_url=run_url)
+        log.info("%s: %s", "done already" if done else decision.kind, decision.reason)
+    reconcile(definition, settings=settings)
+    annotate(definition, decision, settings)
+    return Decided(decision.id, decision.kind, version, decision.reason, done)
+
+
+def _decision(session: Session, model: str, decision_id: int) -> Decision:
+    found = session.get(Decision, decision_id)
+    if found is None or found.model != model or found.kind not in ("rollback", "promote"):
+        raise BadInputError(f"decision {decision_id} of {model} is not about who serves; `evergreen history {model}`")
+    return found
+
+
+def _deployed(session: Session, decision: Decision) -> bool:
+    return session.scalar(select(Deployment.id).where(Deployment.decision_id == decision.id)) is not None
+
+
+def _change(
+    session: Session, definition: ModelDefinition, decision: Decision, *, settings: Settings, run_url: str | None
+) -> None:
+    serving = serving_instead(session, definition.name, int(decision.evidence["version"]))
+    check = session.get_one(DriftCheck, decision.evidence["drift_check_id"])
+    succeed(
+        session, definition, decision, serving, settings=settings, run_url=run_url, report=check.report_uri
+    )  # fmt: skip
+    run = models.run_of_version(session, definition.name, int(decision.version or 0))
+    if decision.kind == "promote" and run is not None:
+        run.state = "promoted"

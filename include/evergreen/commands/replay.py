@@ -1,0 +1,148 @@
+"""`evergreen replay`: what retraining policies would have cost on the weeks that have landed."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from evergreen.commands.shared import HomeOption, JsonOption, console, print_json
+
+if TYPE_CHECKING:
+    from evergreen.definition import ModelDefinition
+    from evergreen.replay.outcome import Outcome
+
+POLICIES = "never,weekly,evidently,evergreen,oracle"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("replay")(replay)
+
+
+def replay(
+    model: Annotated[str, typer.Argument(help="Name of the model, such as nyc_flights.")],
+    policy: Annotated[
+        list[str] | None,
+        typer.Option("--policy", metavar="NAME", help=f"Policies, by commas; also period-K. Default: {POLICIES}."),
+    ] = None,
+    landing: Annotated[
+        str | None,
+        typer.Option("--landing", metavar="URL", help="Landing zone, a folder or URL. Default: the feed's simulator."),
+    ] = None,
+    plot: Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Draw it (.png, .svg, .pdf).")] = None,
+    jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Processes that train. Default: all cores.")] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Replay retraining policies on what has landed: no ledger, no server.
+
+    Every challenger that could have been made is made once and kept below the home's `replay/`: the first replay of a
+    history takes minutes, the next ones seconds. Exit code 0: done; 1: too little has landed.
+    """
+    from evergreen.definition import load_definition
+    from evergreen.replay.policies import make
+    from evergreen.stack.home import Home
+
+    definition = load_definition(model)
+    names = [name.strip() for part in policy or [POLICIES] for name in part.split(",") if name.strip()]
+    for name in names:
+        if name != "oracle":
+            make(name)  # a misspelt name is told before minutes of training
+    cache = Home.find(home).root / "replay"
+    with tempfile.TemporaryDirectory(prefix="evergreen-replay-") as folder, _bar(quiet=as_json) as bar:
+        where = _landing_url(landing) if landing else _land(definition, Path(folder), bar)
+        outcome = _run(definition, where, names, cache, jobs, bar)
+    if plot:
+        from evergreen.replay.picture import draw
+
+        draw(outcome, plot)
+    if as_json:
+        print_json(outcome.to_json() | ({"plot": str(plot)} if plot else {}))
+        return
+    _show(outcome)
+    if plot:
+        console().print(f"Picture: {plot}", soft_wrap=True)
+
+
+def _run(
+    definition: ModelDefinition, landing_url: str, names: list[str], cache: Path, jobs: int | None, bar: Progress
+) -> Outcome:
+    from evergreen.replay.fits import fit_all
+    from evergreen.replay.history import read_history
+    from evergreen.replay.outcome import replay as run
+
+    reading = bar.add_task("Read, validate, build features", total=None)
+    history = read_history(
+        definition, landing_url, progress=lambda done, of: bar.update(reading, completed=done, total=of)
+    )  # fmt: skip
+    for name, reason in history.left_out.items():
+        bar.console.print(f"left out: {name}: {reason}", markup=False, soft_wrap=True)
+    fitting = bar.add_task("Train the challengers", total=None)
+    fits = fit_all(
+        history, cache=cache, jobs=jobs, progress=lambda done, of: bar.update(fitting, completed=done, total=of)
+    )  # fmt: skip
+    replaying = bar.add_task("Replay", total=len(names))
+
+    def tell(name: str) -> None:
+        bar.update(replaying, description=f"Replay {name}", completed=names.index(name))
+
+    outcome = run(fits, names, progress=tell)
+    bar.update(replaying, description="Replay", completed=len(names))
+    return outcome
+
+
+def _bar(*, quiet: bool) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=Console(stderr=True, highlight=False), transient=True, disable=quiet)
+
+
+def _landing_url(given: str) -> str:
+    return given if "://" in given else f"file://{Path(given).resolve()}"
+
+
+def _land(definition: ModelDefinition, folder: Path, bar: Progress) -> str:
+    """Land all that the feed's simulator has; its url."""
+    from evergreen.errors import BadInputError
+    from evergreen.intake.landing import land
+
+    calendar = definition.partitions
+    if definition.feed.source is None or calendar.end is None:
+        raise BadInputError(
+            f"{definition.name} has no simulator that could land its past; say with --landing where it has landed"
+        )
+    first, last = str(calendar.start), str(calendar.end)
+    keys = calendar.keys(first, calendar.shift(calendar.key_of(calendar.end), definition.feed.label_delay))
+    landing = bar.add_task(f"Land {definition.feed.source}, {first} to {last}", total=2 * len(keys))
+    url = f"file://{folder}"
+    land(definition, keys, landing_url=url, progress=lambda _: bar.advance(landing))
+    bar.update(landing, completed=2 * len(keys))
+    return url
+
+
+def _show(outcome: Outcome) -> None:
+    from evergreen.training.losses import TITLES
+
+    keys = outcome.losses.keys
+    table = Table(title=f"{outcome.model}: {len(keys)} partitions, {keys[0]} to {keys[-1]}", title_justify="left")
+    heads = (
+        TITLES[outcome.loss], "trainings", "promoted", "refused", "taken back", "false alarms", "excess cost"
+    )  # fmt: skip
+    table.add_column("policy")
+    for head in heads:
+        table.add_column(head, justify="right")
+    for row in outcome.rows:
+        counts = (row.trainings, row.promotions, row.refusals, row.rollbacks, row.false_alarms)
+        excess = "-" if row.excess is None else f"{row.excess:.2f}"
+        table.add_row(row.policy, f"{row.mean_loss:.4f}", *map(str, counts), excess)
+    console().print(table)
+    console().print(
+        "excess cost: over the oracle's, every training counted, mean over prices of a training; 1 is the gap between "
+        "never and always training. false alarm: a training whose challenger would have lost no less afterwards.",
+        style="dim",
+    )

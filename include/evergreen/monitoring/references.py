@@ -1,0 +1,68 @@
+"""What a batch is compared with: the champion's own data, the partitions before it, or the same season a year ago.
+
+Each answers another question. `training`: is this still the data the champion was made of? A season that moves on is
+drift, rightly. `rolling`: did something happen lately? A slow change is never seen. `season`: is this like last year?
+What comes every year is not drift; it needs more than a year of partitions.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Literal
+
+from evergreen.definition.calendar import Calendar
+
+ReferenceKind = Literal["training", "rolling", "season"]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Which rows to compare with."""
+
+    kind: ReferenceKind
+    keys: tuple[str, ...]
+    """Partitions whose features to read, oldest first; none for `training`, which the champion's reference holds"""
+    sentence: str
+    """In words, with the reason where it is not the kind that was asked for"""
+
+
+def choose_reference(
+    kind: ReferenceKind, calendar: Calendar, key: str, landed: Collection[str], *, window: int = 8, gap: int = 0
+) -> Reference:
+    """Choose the partitions that `key` is compared with.
+
+    Where fewer than half of the wanted ones have landed (a model in its first year), it is `training`.
+
+    Args:
+        kind: the question.
+        calendar: of the model.
+        key: partition to be checked.
+        landed: keys whose features exist; partitions that are not in it are left out.
+        window: partitions to compare with.
+        gap: partitions between `key` and the newest one of a rolling reference, so that a change over several
+            partitions is not compared with itself.
+    """
+    if kind == "training":
+        return Reference("training", (), "what the champion was made of")
+    if kind == "rolling":
+        wanted = [calendar.shift(key, -n) for n in range(gap + window, gap, -1)]
+    else:
+        centre = _year_before(calendar, key)
+        wanted = [calendar.shift(centre, n) for n in range(-(window // 2), window - window // 2)]
+        # a window of more than a year would otherwise reach the partition itself
+        wanted = [k for k in wanted if k < key]
+    keys = tuple(k for k in wanted if k in landed)
+    if 2 * len(keys) < window:
+        why = f"{len(keys)} of the {window} partitions of a {kind} reference have landed"
+        return Reference("training", (), f"what the champion was made of ({why})")
+    said = "the partitions before it" if kind == "rolling" else "the same season a year before"
+    return Reference(kind, keys, f"{said}: {len(keys)} from {keys[0]} through {keys[-1]}")
+
+
+def _year_before(calendar: Calendar, key: str) -> str:
+    """The partition of the same weekday or month a year before."""
+    if calendar.unit == "month":
+        return calendar.shift(key, -12)
+    return calendar.key_of(calendar.parse(key) - dt.timedelta(days=364))

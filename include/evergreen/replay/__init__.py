@@ -1,0 +1,1 @@
+"""Back-tests of policies: what would have been decided, and at what loss, on data that has landed."""

@@ -1,0 +1,225 @@
+"""Every challenger that could have been made: one for each partition whose labels have landed, kept on disk.
+
+`fit(as_of)` is what the train DAG would have made of labels through `as_of`: its window, its held-out partitions, its
+tuning. What each predicts for every later partition is kept too, so that a policy is replayed in seconds.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+from evergreen import training
+from evergreen.definition import ModelDefinition
+from evergreen.errors import NotReadyError
+from evergreen.replay.history import History, Partition, Progress
+from evergreen.training.assemble import Labelled, choose
+from evergreen.training.examples import concatenate
+from evergreen.training.learn import learn
+from evergreen.training.losses import Floats, best_constant, row_losses
+from evergreen.training.models import Predictor, freeze, thaw
+from evergreen.training.provenance import hash_json, lock_hash
+
+log = logging.getLogger("evergreen.replay")
+
+MODEL_FILE = "model.skops"
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A challenger, and what it predicts.
+
+    Attributes:
+        as_of: newest partition whose labels it was made of.
+        train_keys: partitions it was fitted on, oldest first.
+        holdout_keys: partitions it was judged on.
+        constant: the constant prediction of least loss on its training labels.
+        predictions: of every row of each partition from the first it was fitted on, in the rows' order.
+    """
+
+    as_of: str
+    train_keys: tuple[str, ...]
+    holdout_keys: tuple[str, ...]
+    constant: float
+    predictions: Mapping[str, Floats]
+
+
+@dataclass(frozen=True)
+class Fits:
+    """All challengers of one history, by the partition they are as of."""
+
+    history: History
+    by_as_of: Mapping[str, Fit]
+    _known: dict[tuple[str, str], Floats] = field(default_factory=dict, repr=False, compare=False)
+
+    def losses(self, as_of: str, key: str) -> Floats:
+        """Loss of each labelled row of the partition `key` under the challenger of `as_of`: float64."""
+        if (as_of, key) not in self._known:
+            target, predicted = self.history[key].examples.target, self.labelled_predictions(as_of, key)
+            self._known[as_of, key] = row_losses(self.history.definition.loss, target, predicted)
+        return self._known[as_of, key]
+
+    def labelled_predictions(self, as_of: str, key: str) -> Floats:
+        """Predictions of the labelled rows of the partition `key`."""
+        partition = self.history[key]
+        return self.by_as_of[as_of].predictions[key][labelled_rows(self.history.definition, partition)]
+
+
+def labelled_rows(definition: ModelDefinition, partition: Partition) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
+    """Positions in the partition's features of the rows that have a label."""
+    if len(partition.examples) == len(partition.features):
+        return np.arange(len(partition.features))
+    known = partition.features[definition.feed.entity].isin(set(partition.examples.entity))
+    return np.flatnonzero(known.to_numpy())
+
+
+def fit_all(
+    history: History, *, cache: Path | None = None, jobs: int | None = None, progress: Progress | None = None
+) -> Fits:
+    """Every challenger that the history allows: made now, or taken from the folder `cache`.
+
+    Args:
+        history: the partitions.
+        cache: keeps models and predictions by the hash of what they were made of; None keeps nothing.
+        jobs: processes; all cores by default. A challenger is the same however many there are.
+        progress: told after each challenger.
+    """
+    keys = [p.key for p in history if len(p.examples) and possible(history, p.key)]
+    workers = min(jobs or os.cpu_count() or 1, max(1, len(keys)))
+    found: dict[str, Fit] = {}
+    for done, made in enumerate(_each(history, keys, cache, workers), 1):
+        if made is not None:
+            found[made.as_of] = made
+        if progress:
+            progress(done, len(keys))
+    return Fits(history, found)
+
+
+def possible(history: History, as_of: str) -> bool:
+    """Whether there are labels enough for a challenger as of `as_of`."""
+    try:
+        split(history, as_of)
+    except NotReadyError:
+        return False
+    return True
+
+
+def split(history: History, as_of: str) -> tuple[list[str], list[str]]:
+    """Training and held-out partitions of the challenger of `as_of`, by the train DAG's own rule.
+
+    Raises:
+        NotReadyError: too few partitions or rows.
+    """
+    rows = [_Rows(p.key, len(p.examples)) for p in history if len(p.examples) and p.key <= as_of]
+    train, held_out = choose(history.definition, cast("list[Labelled]", rows), as_of)
+    return [p.key for p in train], [p.key for p in held_out]
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """What `choose` reads of a partition."""
+
+    key: str
+    rows: int
+
+
+def fit(history: History, as_of: str, *, cache: Path | None = None) -> Fit:
+    """The challenger of `as_of` with its predictions.
+
+    Raises:
+        NotReadyError: there are too few labels, or they cannot teach anything.
+    """
+    definition = history.definition
+    train_keys, holdout_keys = split(history, as_of)
+    folder = cache / _name(history, train_keys) if cache else None
+    examples = concatenate([history[key].examples for key in train_keys])
+    predictor: list[Predictor] = []
+
+    def model() -> Predictor:
+        if not predictor:
+            predictor.append(_model(definition, lambda: freeze(learn(definition, examples).model), folder))
+        return predictor[0]
+
+    predictions = {p.key: _predict(p, model, folder) for p in history if p.key >= train_keys[0]}
+    constant = best_constant(definition.loss, examples.target)
+    return Fit(as_of, tuple(train_keys), tuple(holdout_keys), constant, predictions)
+
+
+def _model(definition: ModelDefinition, make: Callable[[], bytes], folder: Path | None) -> Predictor:
+    """The model in `folder`, or a new one that is put there."""
+    file = folder / MODEL_FILE if folder else None
+    data = file.read_bytes() if file and file.is_file() else make()
+    if file and not file.is_file():
+        _write(file, data)
+    return Predictor(thaw(data, definition.training.trusted_types, what=str(file or "a model")), 0)
+
+
+def _predict(partition: Partition, model: Callable[[], Predictor], folder: Path | None) -> Floats:
+    file = folder / f"{partition.features_digest}.f8" if folder else None
+    if file and file.is_file():
+        return np.frombuffer(file.read_bytes(), dtype="<f8").astype(np.float64)
+    found = model().predict(partition.features)
+    if file:
+        _write(file, found.astype("<f8").tobytes())
+    return found
+
+
+def _write(file: Path, data: bytes) -> None:
+    """Whole or not at all: another process may be making the same."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    scratch = file.with_name(f".{file.name}.{os.getpid()}")
+    scratch.write_bytes(data)
+    scratch.replace(file)
+
+
+def _name(history: History, train_keys: Sequence[str]) -> str:
+    """Of what a challenger is made of: its rows, and the code, settings and libraries that make a model of them."""
+    definition, folder = history.definition, Path(next(iter(training.__path__)))
+    recipe = {
+        "sources": {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.py"))},
+        "training": definition.training.model_dump(mode="json"),
+        "features": definition.features.columns,
+        "task": definition.task,
+        "loss": definition.loss,
+        "libraries": lock_hash(),
+        "rows": [history[k].examples_digest for k in train_keys],
+    }
+    return hash_json(recipe)[:32]
+
+
+def _each(history: History, keys: Sequence[str], cache: Path | None, workers: int) -> Iterator[Fit | None]:
+    if workers == 1:
+        yield from (_try(history, key, cache) for key in keys)
+        return
+    # Spawned: a fork would copy the locks of the libraries' thread pools.
+    with ProcessPoolExecutor(workers, get_context("spawn"), _start, (history, cache)) as pool:
+        yield from pool.map(_work, keys)
+
+
+def _try(history: History, key: str, cache: Path | None) -> Fit | None:
+    """The challenger, or None where its rows cannot teach anything (one class only)."""
+    try:
+        return fit(history, key, cache=cache)
+    except NotReadyError as reason:
+        log.warning("no challenger as of %s: %s", key, reason)
+        return None
+
+
+_task: list[tuple[History, Path | None]] = []
+
+
+def _start(history: History, cache: Path | None) -> None:
+    _task[:] = [(history, cache)]
+
+
+def _work(key: str) -> Fit | None:
+    history, cache = _task[0]
+    return _try(history, key, cache)

@@ -1,0 +1,236 @@
+"""The past as the loop would have seen it, from landed files alone: no ledger, no server, no Airflow.
+
+Each table is judged by the code of `evergreen check`; features are built from what was due before their partition
+began, as the features DAG builds them once all labels are there. What would be quarantined is left out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from evergreen.definition import ModelDefinition
+from evergreen.definition.model import TableName
+from evergreen.errors import BadInputError, PartitionKeyError
+from evergreen.features.compute import compute
+from evergreen.features.history import empty_history, join
+from evergreen.features.plan import wanted_keys
+from evergreen.intake.arrival import find_drop
+from evergreen.intake.expectations import load_expectations
+from evergreen.intake.failures import critical, reason
+from evergreen.intake.judge import judge
+from evergreen.intake.suite import run_suite
+from evergreen.training.dataset import cluster_names
+from evergreen.training.examples import Examples
+from evergreen.training.frames import model_frame, target_values
+
+Progress = Callable[[int, int], None]
+"""Told how many partitions are done, and of how many."""
+TABLES: tuple[TableName, ...] = ("inputs", "labels")
+
+
+@dataclass(frozen=True)
+class Partition:
+    """One partition.
+
+    Attributes:
+        key: its key.
+        features: all rows: the feed's entity and event_time, and the features (numeric float64, categorical str).
+        examples: the rows that have a label, in the same order; without rows where no labels have landed.
+    """
+
+    key: str
+    features: pd.DataFrame
+    examples: Examples
+
+    @cached_property
+    def features_digest(self) -> str:
+        """SHA-256, hex, of the features' columns and values."""
+        return _digest(self.features)
+
+    @cached_property
+    def examples_digest(self) -> str:
+        """SHA-256, hex, of what training reads of the labelled rows."""
+        return _digest(self.examples.features.assign(__target__=self.examples.target))
+
+
+def _digest(frame: pd.DataFrame) -> str:
+    digest = hashlib.sha256(repr(list(frame.columns)).encode())
+    digest.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class History:
+    """Partitions of one model, oldest first, and why others are not among them."""
+
+    definition: ModelDefinition
+    partitions: tuple[Partition, ...]
+    left_out: Mapping[str, str]
+    """`<key> <table>` -> the reason for which it would be quarantined"""
+
+    @property
+    def keys(self) -> list[str]:
+        """Keys of the partitions, oldest first."""
+        return [partition.key for partition in self.partitions]
+
+    def __getitem__(self, key: str) -> Partition:
+        return self._by_key[key]
+
+    @cached_property
+    def _by_key(self) -> dict[str, Partition]:
+        return {partition.key: partition for partition in self.partitions}
+
+    def __len__(self) -> int:
+        return len(self.partitions)
+
+    def __iter__(self) -> Iterator[Partition]:
+        return iter(self.partitions)
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Accepted rows by partition key: what features and examples are made of."""
+
+    inputs: Mapping[str, pd.DataFrame]
+    labels: Mapping[str, pd.DataFrame]
+    left_out: Mapping[str, str]
+
+
+def read_history(
+    definition: ModelDefinition,
+    landing_url: str,
+    *,
+    first: str | None = None,
+    last: str | None = None,
+    progress: Progress | None = None,
+) -> History:
+    """The partitions `first` to `last` (both included; by default all that have landed), with features and labels.
+
+    Raises:
+        BadInputError: nothing has landed for these partitions, or `features.py` breaks its contract.
+        PartitionKeyError: `first` or `last` is no partition key.
+        DefinitionError: the model's Python files cannot be loaded.
+        UnavailableError: the landing zone does not answer.
+    """
+    keys = _landed_keys(definition, landing_url)
+    wanted = [k for k in keys if (first is None or k >= first) and (last is None or k <= last)]
+    for key in (first, last):
+        if key is not None:
+            definition.partitions.parse(key)
+    if not wanted:
+        raise BadInputError(
+            f"nothing has landed for {definition.name} below {landing_url}"
+            f"{f' from {first}' if first else ''}{f' through {last}' if last else ''}"
+        )
+    needed = sorted({*wanted, *(k for key in wanted for k in wanted_keys(definition, key) if k in keys)})
+    inputs: dict[str, pd.DataFrame] = {}
+    labels: dict[str, pd.DataFrame] = {}
+    left_out: dict[str, str] = {}
+    for done, key in enumerate(needed, 1):
+        for table, found in zip(TABLES, (inputs, labels), strict=True):
+            _read(definition, landing_url, table, key, found, left_out)
+        if progress:
+            progress(done, len(needed))
+    return build_history(definition, Tables(inputs, labels, left_out), [k for k in wanted if k in inputs])
+
+
+def build_history(definition: ModelDefinition, tables: Tables, keys: list[str]) -> History:
+    """Features and examples of the partitions `keys` from accepted rows; raises BadInputError as `compute` does.
+
+    A partition whose features the model's own suite refuses is left out, and so are its labels from training.
+    """
+    left_out, partitions = dict(tables.left_out), []
+    expectations = load_expectations(definition, "features")
+    for key in keys:
+        features = compute(definition, tables.inputs[key], _look_back(definition, tables, key))
+        failed = critical(run_suite(features, expectations, f"{definition.name}.features").found)
+        if failed:
+            left_out[f"{key} features"] = reason(failed)
+            continue
+        labels = tables.labels.get(key)
+        partitions.append(Partition(key, features, label(definition, key, features, tables.inputs[key], labels)))
+    return History(definition, tuple(partitions), left_out)
+
+
+def label(
+    definition: ModelDefinition, key: str, features: pd.DataFrame, inputs: pd.DataFrame, labels: pd.DataFrame | None
+) -> Examples:
+    """The rows of `features` that have a label, as training reads them; none where `labels` is None."""
+    entity, target = definition.feed.entity, "__target__"  # a name that no column of a feed may have
+    truth = labels[[entity, definition.target]].dropna() if labels is not None else inputs[[entity]].iloc[:0]
+    truth = truth.rename(columns={definition.target: target})
+    if target not in truth:
+        truth = truth.assign(**{target: pd.Series(dtype="float64")})
+    rows = features.merge(truth, on=entity, validate="one_to_one")
+    own = inputs.set_index(entity).loc[rows[entity]].reset_index()
+    strangers = [c for c in definition.gate.slices if c not in definition.features.columns]
+    return Examples(
+        features=model_frame(rows, definition.features.numeric, definition.features.categorical),
+        target=target_values(definition, rows[target].rename(definition.target)),
+        key=np.full(len(rows), key, dtype=object),
+        cluster=cluster_names(definition, own),
+        entity=rows[entity].to_numpy(dtype=object),
+        event_time=rows[definition.feed.event_time],
+        extra=own[strangers],
+    )
+
+
+def _look_back(definition: ModelDefinition, tables: Tables, key: str) -> pd.DataFrame:
+    past = [k for k in wanted_keys(definition, key) if k in tables.inputs and k in tables.labels]
+    parts = [join(tables.inputs[k], tables.labels[k], definition.feed.entity) for k in past]
+    filled = [part for part in parts if len(part)]
+    return pd.concat(filled, ignore_index=True, copy=False) if filled else empty_history(definition)
+
+
+def _landed_keys(definition: ModelDefinition, landing_url: str) -> list[str]:
+    """Keys of the calendar that have a folder in the landing zone, in order."""
+    from fsspec.core import url_to_fs
+
+    from evergreen.errors import UnavailableError
+
+    folder = f"{landing_url.rstrip('/')}/{definition.feed.name}"
+    try:
+        fs, path = url_to_fs(folder)
+        names = [str(name).rstrip("/").rpartition("/")[2] for name in fs.ls(path, detail=False)]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise UnavailableError(f"cannot list {folder}: {error.strerror or error}") from error
+    found = []
+    for name in sorted(names):
+        try:
+            if definition.partitions.contains(name):
+                found.append(name)
+        except PartitionKeyError:
+            continue
+    return found
+
+
+def _read(
+    definition: ModelDefinition,
+    landing_url: str,
+    table: TableName,
+    key: str,
+    found: dict[str, pd.DataFrame],
+    left_out: dict[str, str],
+) -> None:
+    """Judge one landed table; put its rows into `found`, or the reason against them into `left_out`."""
+    from fsspec.core import url_to_fs
+
+    drop = find_drop(landing_url, definition.feed.name, table, key)
+    if drop is None:
+        return
+    fs, path = url_to_fs(drop.uri)
+    judgement = judge(
+        fs.cat_file(path), drop.suffix, definition, table, key, load_expectations(definition, table)
+    )  # fmt: skip
+    if judgement.accepted and judgement.frame is not None:
+        found[key] = judgement.frame
+    else:
+        left_out[f"{key} {table}"] = judgement.reason

@@ -1,0 +1,211 @@
+"""The policies that can be replayed: ours, by the very functions of the DAGs, and what others do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evergreen.champion.reference import REFERENCE_ROWS
+from evergreen.errors import BadInputError
+from evergreen.monitoring import drift, harm, policy, regret
+from evergreen.monitoring.performance import losses_by_cluster
+from evergreen.replay.fits import Fits
+from evergreen.replay.simulate import Now, Policy, Wish
+
+
+@dataclass(frozen=True)
+class Never:
+    """The first champion serves for good."""
+
+    name: str = "never"
+    gated: bool = False
+
+    def decide(self, now: Now) -> Wish:
+        """Nothing."""
+        return Wish()
+
+
+@dataclass(frozen=True)
+class Every:
+    """A new model every `period` partitions, promoted as it is: a cron job."""
+
+    period: int = 1
+    name: str = "weekly"
+    gated: bool = False
+
+    def decide(self, now: Now) -> Wish:
+        """A retrain, when its time has come."""
+        done = len(now.steps) + 1
+        return Wish("retrain", "age", f"{self.period} partitions are over") if done % self.period == 0 else Wish()
+
+
+@dataclass
+class Evidently:
+    """A new model where Evidently's default preset calls dataset drift (half of the columns), promoted as it is."""
+
+    name: str = "evidently"
+    gated: bool = False
+    _seen: dict[tuple[str, str], bool] = field(default_factory=dict)
+
+    def decide(self, now: Now) -> Wish:
+        """A retrain on dataset drift."""
+        pair = (now.champion.as_of, now.key)
+        if pair not in self._seen:
+            self._seen[pair] = _dataset_drift(now.fits, *pair)
+        return Wish("retrain", "drift", "Evidently's preset calls dataset drift") if self._seen[pair] else Wish()
+
+
+def _dataset_drift(fits: Fits, as_of: str, key: str) -> bool:
+    from evidently import DataDefinition, Dataset, Report
+    from evidently.presets import DataDriftPreset
+
+    definition, made = fits.history.definition, fits.by_as_of[as_of]
+    features = definition.features
+    columns = DataDefinition(numerical_columns=list(features.numeric), categorical_columns=list(features.categorical))
+    before = pd.concat([fits.history[k].examples.features for k in made.train_keys], ignore_index=True)
+    frames = (fits.history[key].features[list(features.columns)], before[list(features.columns)])
+    current, reference = (Dataset.from_pandas(f, data_definition=columns) for f in frames)
+    found = Report([DataDriftPreset()]).run(current, reference).dict()["metrics"]
+    share = next(m["value"]["share"] for m in found if m["metric_name"].startswith("DriftedColumnsCount"))
+    return bool(share >= 0.5)
+
+
+@dataclass
+class Evergreen:
+    """What the DAGs do: drift check, harm test, regret test, policy, gate."""
+
+    name: str = "evergreen"
+    gated: bool = True
+    _drift: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+
+    def decide(self, now: Now) -> Wish:
+        """The monitor's decision."""
+        definition = now.fits.history.definition
+        settings, calendar = definition.monitoring, definition.partitions
+        drifted = self._drifted(now)
+        harmed = harm.judge(
+            _clusters(now.fits, now.champion.as_of, now.fits.by_as_of[now.champion.as_of].holdout_keys),
+            [harm.Batch(k, _clusters(now.fits, now.champion.as_of, [k])) for k in now.served],
+            alpha=settings.harm_alpha,
+            margin=settings.harm_margin,
+        )
+        new = calendar.keys(calendar.shift(now.champion.as_of, 1), now.labels_through)
+        signals = policy.Signals(
+            version=now.champion.version,
+            serving=now.champion.version,
+            age=len(new),
+            new_rows=sum(len(p.examples) for p in now.fits.history if p.key in new),
+            drifted=drifted,
+            judged=harmed.partitions > 0,
+            harmed=harmed.proven,
+            **_rivals(now),
+        )
+        decided = policy.decide(signals, _past(now), settings)
+        return Wish(decided.kind, decided.cause or "", decided.reason, drifted, harmed.proven)
+
+    def _drifted(self, now: Now) -> tuple[str, ...]:
+        pair = (now.champion.as_of, now.key)
+        if pair not in self._drift:
+            current = now.fits.history[now.key].features
+            found = drift.check(reference(now.fits, pair[0]), current, now.fits.history.definition)
+            self._drift[pair] = found.drifted_columns
+        return self._drift[pair]
+
+
+def reference(fits: Fits, as_of: str) -> pd.DataFrame:
+    """The reference that the champion's evaluation would have written (see `champion.reference`)."""
+    definition, made, frames = fits.history.definition, fits.by_as_of[as_of], []
+    for part, keys in (("train", made.train_keys), ("holdout", made.holdout_keys)):
+        chosen = [fits.history[k].examples for k in keys]
+        about = {
+            definition.feed.event_time: pd.concat([e.event_time for e in chosen], ignore_index=True),
+            "cluster": np.concatenate([e.cluster for e in chosen]),
+            "target": np.concatenate([e.target for e in chosen]),
+            "prediction": np.concatenate([fits.labelled_predictions(as_of, k) for k in keys]),
+            "part": part,
+        }
+        features = pd.concat([e.features for e in chosen], ignore_index=True)
+        frame = pd.concat([pd.DataFrame(about), features], axis=1)
+        rng = np.random.default_rng(definition.training.seed)
+        most = min(len(frame), REFERENCE_ROWS)
+        frames.append(frame.iloc[np.sort(rng.choice(len(frame), most, replace=False))])
+    return pd.concat(frames, ignore_index=True)
+
+
+def _clusters(fits: Fits, as_of: str, keys: Iterable[str]) -> tuple[harm.Cluster, ...]:
+    parts = [fits.history[k].examples for k in keys]
+    rows = pd.DataFrame(
+        {
+            "cluster": np.concatenate([p.cluster for p in parts]),
+            "target": np.concatenate([p.target for p in parts]),
+            "prediction": np.concatenate([fits.labelled_predictions(as_of, k) for k in keys]),
+        }
+    )
+    return tuple(losses_by_cluster(fits.history.definition, rows))
+
+
+def _rivals(now: Now) -> dict[str, Any]:
+    """What the policy is told of the version before and of the challenger in the shadow."""
+    found: dict[str, Any] = {"served": len(now.served)}
+    if now.before is not None and now.served:
+        said = _regret(now, now.before.as_of, now.served)
+        found |= {"before": now.before.version, "regretted": said.proven}
+    if now.shadow is not None:
+        made = now.fits.by_as_of[now.shadow.as_of]
+        unseen = [k for k in made.holdout_keys if k not in now.fits.by_as_of[now.champion.as_of].train_keys]
+        later = [p.key for p in now.fits.history if made.as_of < p.key <= now.labels_through and len(p.examples)]
+        if later:
+            said = _regret(now, now.shadow.as_of, unseen + later)
+            found |= {"challenger": now.shadow.version, "surpassed": said.proven}
+    return found
+
+
+def _regret(now: Now, rival: str, keys: list[str]) -> regret.RegretResult:
+    settings = now.fits.history.definition.monitoring
+    clusters = paired_clusters(now.fits, now.champion.as_of, rival, keys)
+    return regret.judge(clusters, alpha=settings.rival_alpha, margin=settings.rival_margin)
+
+
+def paired_clusters(fits: Fits, as_of: str, before: str, keys: Iterable[str]) -> list[regret.PairedCluster]:
+    """Both versions' mean losses by cluster on the partitions `keys`, in order."""
+    found = []
+    for key in keys:
+        frame = pd.DataFrame({"loss": fits.losses(as_of, key), "before": fits.losses(before, key)})
+        for name, rows in frame.groupby(fits.history[key].examples.cluster, sort=True):
+            found.append(regret.PairedCluster(str(name), len(rows), *(float(v) for v in rows.mean())))
+    return found
+
+
+def _past(now: Now) -> list[policy.PastCheck]:
+    count = len(now.steps)
+    return [
+        policy.PastCheck(
+            count - place, step.champion.version, step.wish.kind, step.wish.cause, step.wish.drifted, step.wish.harmed
+        )
+        for place, step in enumerate(now.steps)
+    ]
+
+
+PERIOD = re.compile(r"period-([1-9]\d{0,2})")
+NAMES: dict[str, Callable[[], Policy]] = {
+    "never": Never, "weekly": Every, "evidently": Evidently, "evergreen": Evergreen
+}  # fmt: skip
+
+
+def make(name: str) -> Policy:
+    """The policy called `name`: never, weekly (every partition), evidently, evergreen, or period-K.
+
+    Raises:
+        BadInputError: there is none of this name.
+    """
+    if name in NAMES:
+        return NAMES[name]()
+    found = PERIOD.fullmatch(name)
+    if found is None:
+        raise BadInputError(f"there is no policy {name[:40]!r}; choose from {', '.join(NAMES)}, oracle and period-K")
+    return Every(int(found[1]), name)

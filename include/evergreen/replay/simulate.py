@@ -1,0 +1,268 @@
+"""Walk one policy through a history, partition by partition, knowing at each what had landed by then.
+
+At partition P the champion predicts P; the labels of P - label_delay land; the policy looks and may ask for a
+retrain, which is made of the labels that have landed, or for a version that is there already. What changes serves from
+the next partition on. Challengers meet the champion at the gate, as the train DAG has it; a policy that promotes
+without a gate says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
+
+import numpy as np
+import pandas as pd
+
+from evergreen.champion import guards
+from evergreen.champion.comparison import Comparison, compare, nothing
+from evergreen.champion.gate import GateVerdict, decide, mode_for
+from evergreen.champion.guards import Guard
+from evergreen.errors import NotReadyError
+from evergreen.replay.fits import Fits
+from evergreen.training.losses import Floats
+
+Kind = Literal["no_action", "alert", "retrain", "rollback", "promote"]
+Ending = Literal["promoted", "refused"]
+HINDSIGHT = 4
+"""Partitions over which it is judged afterwards whether a training was worth its while"""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a policy asks for."""
+
+    kind: Kind = "no_action"
+    cause: str = ""
+    reason: str = ""
+    drifted: tuple[str, ...] = ()
+    harmed: bool = False
+
+
+@dataclass(frozen=True)
+class Champion:
+    """A model that serves.
+
+    Attributes:
+        as_of: newest partition whose labels it was made of; names the challenger it was.
+        from_key: first partition it served.
+        version: counts trainings, as the registry does; a version that comes back keeps its number.
+    """
+
+    as_of: str
+    from_key: str
+    version: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """One partition of a replay."""
+
+    key: str
+    champion: Champion
+    loss: float
+    """Mean loss of the champion on it"""
+    wish: Wish
+    ending: Ending | None = None
+    """What became of the challenger, where one was trained"""
+    why: str = ""
+    """What the gate said of it"""
+    useless: bool = False
+    """Whether its challenger would have lost no less over the next partitions: known only afterwards"""
+
+
+@dataclass(frozen=True)
+class Now:
+    """What a policy may look at after `key` was predicted."""
+
+    fits: Fits
+    key: str
+    labels_through: str
+    """Newest partition whose labels have landed"""
+    champion: Champion
+    before: Champion | None
+    """Who served before, for as long as it can come back"""
+    shadow: Champion | None
+    """The newest challenger that was refused for want of proof; it goes on being scored beside the champion"""
+    steps: tuple[Step, ...]
+    """What has been, oldest first"""
+
+    @property
+    def served(self) -> list[str]:
+        """Partitions the champion has served whose labels have landed, oldest first."""
+        from_key = self.champion.from_key
+        return [p.key for p in self.fits.history if from_key <= p.key <= self.labels_through and len(p.examples)]
+
+
+class Policy(Protocol):
+    """Decides, after each partition."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        ...
+
+    @property
+    def gated(self) -> bool:
+        """Whether its challengers have to pass the gate."""
+        ...
+
+    def decide(self, now: Now) -> Wish:
+        """What it asks for."""
+        ...
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What came of one policy."""
+
+    policy: str
+    steps: tuple[Step, ...]
+
+    @property
+    def mean_loss(self) -> float:
+        """Mean over the partitions of the champion's mean loss."""
+        return float(np.mean([step.loss for step in self.steps]))
+
+    @property
+    def trainings(self) -> int:
+        """Challengers trained, refused ones too; the first champion does not count."""
+        return sum(step.ending is not None for step in self.steps)
+
+    @property
+    def promotions(self) -> int:
+        """Challengers promoted, at the gate or out of the shadow."""
+        return sum(step.ending == "promoted" or step.wish.kind == "promote" for step in self.steps)
+
+    @property
+    def refusals(self) -> int:
+        """Challengers that the gate refused."""
+        return sum(step.ending == "refused" for step in self.steps)
+
+    @property
+    def rollbacks(self) -> int:
+        """Times the version before came back."""
+        return sum(step.wish.kind == "rollback" for step in self.steps)
+
+    @property
+    def false_alarms(self) -> int:
+        """Trainings whose challenger would have lost no less over the partitions that followed."""
+        return sum(step.useless for step in self.steps)
+
+    def cost(self, price: float) -> float:
+        """Sum of the losses, and `price` for each training."""
+        return sum(step.loss for step in self.steps) + price * self.trainings
+
+
+def served_keys(fits: Fits, start: str | None = None) -> tuple[str, list[str]]:
+    """The first champion's `as_of` and the labelled partitions that are replayed.
+
+    It is the first challenger with a full window, or that of `start`; a shorter history begins with its first.
+
+    Raises:
+        NotReadyError: the history is too short for a champion and a partition to serve.
+    """
+    definition, keys = fits.history.definition, list(fits.by_as_of)
+    full = [k for k in keys if len(fits.by_as_of[k].train_keys) >= definition.training.window]
+    first = start or next(iter(full or keys), None)
+    if first is None or first not in fits.by_as_of:
+        raise NotReadyError(f"{definition.name}: not enough labelled partitions for a first champion: land more weeks")
+    after = definition.partitions.shift(first, definition.feed.label_delay)
+    served = [p.key for p in fits.history if p.key > after and len(p.examples)]
+    if len(served) < 2:
+        raise NotReadyError(f"{definition.name}: {len(served)} partition(s) left to replay after the first champion")
+    return first, served
+
+
+def simulate(fits: Fits, policy: Policy, *, start: str | None = None) -> Replay:
+    """Replay `policy` over all that follows the first champion (see `served_keys`, which raises)."""
+    first, served = served_keys(fits, start)
+    definition = fits.history.definition
+    place, steps, version = Place(Champion(first, served[0], 1)), list[Step](), 1
+    for key in served:
+        through = definition.partitions.shift(key, -definition.feed.label_delay)
+        now = Now(fits, key, through, place.champion, place.before, place.shadow, tuple(steps))
+        wish = policy.decide(now)
+        loss = float(fits.losses(place.champion.as_of, key).mean())
+        step, next_key = Step(key, place.champion, loss, wish), definition.partitions.shift(key, 1)
+        if wish.kind == "retrain" and through in fits.by_as_of and through > place.champion.as_of:
+            version += 1
+            step, place = _train(fits, policy, step, place, Champion(through, next_key, version))
+        elif wish.kind == "rollback" and place.before is not None:
+            place = Place(replace(place.before, from_key=next_key))
+        elif wish.kind == "promote" and place.shadow is not None:
+            place = Place(replace(place.shadow, from_key=next_key), place.champion)
+        steps.append(step)
+    return Replay(policy.name, tuple(steps))
+
+
+@dataclass(frozen=True)
+class Place:
+    """Who serves, who did before, and who is scored beside."""
+
+    champion: Champion
+    before: Champion | None = None
+    shadow: Champion | None = None
+
+
+def _train(fits: Fits, policy: Policy, step: Step, place: Place, challenger: Champion) -> tuple[Step, Place]:
+    """The step with what became of the challenger, and who serves next."""
+    as_of, useless = challenger.as_of, _useless(fits, place.champion.as_of, challenger.as_of, step.key)
+    if not policy.gated:
+        done = replace(step, ending="promoted", why="promoted without a gate", useless=useless)
+        return done, Place(challenger, place.champion)
+    said, found = judge(fits, place.champion, as_of, cause=step.wish.cause, version=challenger.version)
+    if said.outcome == "promote":
+        return replace(step, ending="promoted", why=said.reason, useless=useless), Place(challenger, place.champion)
+    lacks_proof = found.verdict != "worse" and all(guard.state != "failed" for guard in said.guards)
+    refused = replace(step, ending="refused", why=said.reason, useless=useless)
+    return refused, replace(place, shadow=challenger if lacks_proof else None)
+
+
+def judge(fits: Fits, champion: Champion, as_of: str, *, cause: str, version: int) -> tuple[GateVerdict, Comparison]:
+    """What the gate says of the challenger of `as_of`, on held-out partitions the champion was not trained on either.
+
+    Latency, size and signature cannot be replayed and are taken as passed. Where the gate would ask a person, a replay
+    refuses.
+    """
+    definition = fits.history.definition
+    theirs, ours = fits.by_as_of[as_of], fits.by_as_of[champion.as_of]
+    keys = [k for k in theirs.holdout_keys if k not in ours.train_keys]
+    mode, gate = mode_for(cause), definition.gate
+    if keys:
+        losses = [np.concatenate([fits.losses(a, k) for k in keys]) for a in (champion.as_of, as_of)]
+        clusters = np.concatenate([fits.history[k].examples.cluster for k in keys])
+        found = compare(losses[0], losses[1], clusters, alpha=gate.alpha, margin=gate.margin, mode=mode)
+        answers = _guards(fits, champion.as_of, as_of, keys, losses)
+    else:
+        found, answers = nothing(alpha=gate.alpha, margin=gate.margin, mode=mode), {}
+    taken = [
+        answers.get(name, Guard(name, "passed", "not replayed, taken as passed", [])) for name in guards.REQUIRED
+    ]  # fmt: skip
+    said = decide(found, taken, gate, loss=definition.loss, challenger=version, champion=champion.version)
+    return said, found
+
+
+def _guards(fits: Fits, champion: str, challenger: str, keys: list[str], losses: list[Floats]) -> dict[str, Guard]:
+    definition = fits.history.definition
+    parts = [fits.history[k].examples for k in keys]
+    columns = {
+        name: np.concatenate([(p.features if name in p.features else p.extra)[name].to_numpy(object) for p in parts])
+        for name in definition.gate.slices
+    }
+    clusters, target = np.concatenate([p.cluster for p in parts]), np.concatenate([p.target for p in parts])
+    predicted = [np.concatenate([fits.labelled_predictions(a, k) for k in keys]) for a in (champion, challenger)]
+    named = {name: pd.Series(values).infer_objects() for name, values in columns.items()}
+    return {
+        "slices": guards.slices(named, losses[0], losses[1], clusters, definition.gate),
+        "calibration": guards.calibration(definition.task, target, predicted[0], predicted[1], definition.gate),
+    }
+
+
+def _useless(fits: Fits, champion: str, challenger: str, key: str) -> bool:
+    """Whether the challenger loses no less than the champion over the `HINDSIGHT` partitions after `key`."""
+    after = [p.key for p in fits.history if p.key > key and len(p.examples)][:HINDSIGHT]
+    if not after:
+        return False
+    ours, theirs = (np.mean([fits.losses(a, k).mean() for k in after]) for a in (champion, challenger))
+    return bool(theirs >= ours)

@@ -1,0 +1,147 @@
+"""Another version proves better on real servers: the one before comes back, a refused challenger takes over."""
+
+import pytest
+from sqlalchemy import select
+
+from evergreen.champion.decide import conclude
+from evergreen.champion.evaluate import evaluate
+from evergreen.champion.follow import follow
+from evergreen.errors import BadInputError, NotReadyError
+from evergreen.ledger.tables import Alert, Decision, Deployment, ShadowLoss, TrainingRun
+from evergreen.monitoring.check import run as check
+from evergreen.monitoring.shadow import score_in_shadow
+from evergreen.scoring.score import score
+from evergreen.training.assemble import assemble
+from evergreen.training.fit import fit
+from evergreen.training.tracking import Registry
+
+pytestmark = pytest.mark.integration
+
+
+def turned(inputs, labels):
+    """Dear orders no longer come back, cheap ones do."""
+    labels["returned"] = inputs["price"] < 20
+
+
+def rows(shop, table):
+    with shop.ledger.transaction() as session:
+        return list(session.scalars(select(table).order_by(table.created_at if table is Alert else table.id)))
+
+
+def challenge(shop, definition, as_of, cause="drift"):
+    """What the train DAG does; the gate decides."""
+    run = assemble(
+        definition, cause=cause, cause_key=f"{cause}-{as_of}", reason="a test", as_of=shop.key(as_of),
+        settings=shop.settings,
+    ).training_run_id  # fmt: skip
+    fit(definition, run, settings=shop.settings)
+    said = evaluate(definition, run, settings=shop.settings)
+    return conclude(definition, run, said.outcome, approval=None, settings=shop.settings)
+
+
+def look(shop, number, definition=None):
+    return check(definition or shop.definition, shop.key(number), settings=shop.settings)
+
+
+def with_gate(shop, **changes):
+    gate = shop.definition.gate.model_copy(update=changes)
+    return shop.definition.model_copy(update={"gate": gate})
+
+
+def until(shop, kinds, numbers, change=None, definition=None):
+    """Weeks go by until a check decides one of `kinds`."""
+    for number in numbers:
+        shop.live(number, change)
+        found = look(shop, number, definition)
+        if found.kind in kinds:
+            return number, found
+    raise AssertionError(f"no {kinds} in weeks {list(numbers)}")
+
+
+@pytest.fixture
+def mistaken(shop):
+    """The world turned, a challenger learned it and was promoted by the gate, and the world turns back."""
+    for number in range(6, 12):
+        shop.live(number, turned)
+    assert challenge(shop, shop.definition, 11).kind == "promote"
+    return shop
+
+
+def test_a_promotion_that_proves_a_mistake_is_taken_back_once(mistaken):
+    shop = mistaken
+    number, found = until(shop, ("rollback",), range(12, 16))
+    assert number <= 15
+    assert (found.cause, found.cause_key) == ("rollback", "rollback-v2")
+    assert found.reason.startswith("Roll back: version 1 would have lost less than version 2")
+    before = len(rows(shop, Alert))
+    decided = follow(shop.definition, found.decision_id, settings=shop.settings, run_url="http://x/log")
+    assert (decided.kind, decided.version, decided.reused) == ("rollback", 1, False)
+    assert follow(shop.definition, found.decision_id, settings=shop.settings).reused
+    last = rows(shop, Deployment)[-1]
+    assert (last.version, last.decision_id, last.from_key) == (1, found.decision_id, shop.key(number + 1))
+    assert Registry(shop.settings, "orders").alias("champion") == 1
+
+    (mail,) = rows(shop, Alert)[before:]
+    assert (mail.kind, mail.body["links"]["report"]) == ("rollback", found.report_uri)
+    assert mail.body["links"]["log"] == "http://x/log"
+    decision = next(d for d in rows(shop, Decision) if d.id == found.decision_id)
+    assert decision.decided_by == "policy"
+    assert decision.evidence["rivals"]["before"]["proven"]
+
+    shop.accept("inputs", number + 1, shop.week(number + 1)[0])
+    shop.build(number + 1)
+    assert score(shop.definition, shop.key(number + 1), settings=shop.settings).version == 1
+    assert look(shop, number + 1).kind not in ("rollback", "promote")
+
+
+def test_a_champion_that_was_replaced_meanwhile_is_left_alone(mistaken):
+    from evergreen.champion.rollback import roll_back
+
+    shop = mistaken
+    _, found = until(shop, ("rollback",), range(12, 16))
+    roll_back(shop.definition, to=1, why="a person was faster", decided_by="Ada", cause_key="x", settings=shop.settings)
+    with pytest.raises(NotReadyError, match="version 1 serves now"):
+        follow(shop.definition, found.decision_id, settings=shop.settings)
+    assert [d.version for d in rows(shop, Deployment)] == [1, 2, 1]
+    quiet = next(d for d in rows(shop, Decision) if d.kind == "no_action")
+    with pytest.raises(BadInputError, match="is not about who serves"):
+        follow(shop.definition, quiet.id, settings=shop.settings)
+
+
+def test_a_challenger_refused_for_want_of_proof_takes_over_once_it_has_proven_itself(shop):
+    for number in range(6, 12):
+        shop.live(number, turned)
+    assert challenge(shop, with_gate(shop, alpha=1e-300), 11).kind == "refuse"
+
+    asked = with_gate(shop, approval="borderline")
+    shop.live(12, turned)
+    assert look(shop, 12, asked).cause != "promotion"  # no label has landed that it has not been judged on
+
+    number, found = until(shop, ("alert",), (13, 14), turned, asked)
+    assert found.cause == "promotion"
+    assert "leaves promotions to a person" in found.reason
+    assert rows(shop, Alert)[-1].subject.endswith("a challenger that was refused is proven better")
+
+    number, found = until(shop, ("promote",), range(number + 1, number + 3), turned)
+    assert found.reason.startswith("Promote: version 2, refused for want of proof, is proven by now to lose less")
+    decided = follow(shop.definition, found.decision_id, settings=shop.settings)
+    assert (decided.kind, decided.version) == ("promote", 2)
+    assert [d.version for d in rows(shop, Deployment)] == [1, 2]
+    assert Registry(shop.settings, "orders").alias("champion") == 2
+    assert rows(shop, TrainingRun)[-1].state == "promoted"
+    assert rows(shop, Alert)[-1].kind == "promotion"
+
+
+def test_what_was_scored_in_the_shadow_is_kept_and_scored_anew_for_other_labels(shop):
+    shop.live(6)
+    first = score_in_shadow(shop.definition, [1], [shop.key(6)], settings=shop.settings)
+    again = score_in_shadow(shop.definition, [1], [shop.key(6)], settings=shop.settings)
+    assert first == again
+    assert len(rows(shop, ShadowLoss)) == 1
+    inputs, labels = shop.week(6)
+    turned(inputs, labels)
+    shop.accept("labels", 6, labels)
+    other = score_in_shadow(shop.definition, [1], [shop.key(6)], settings=shop.settings)
+    assert other != first
+    assert len(rows(shop, ShadowLoss)) == 2
+    assert score_in_shadow(shop.definition, [1], [shop.key(9)], settings=shop.settings) == {}
