@@ -1,0 +1,300 @@
+"""D1 and D2: challengers that are no better, and challengers that are, before our gate and the usual ones.
+
+python bench/decisions_promotion.py [PAIRS]    about PAIRS equal pairs (default 320), some ten minutes
+
+Equal pairs are refits of one candidate on resampled rows, or resampled days, of one window; which of the two is the
+champion is drawn. Each pair has eight looks of two weeks. A better challenger is a real model beside its own
+predictions made 5 % worse, or a real later model whose gain over all that follows is 5 % or more.
+
+A look is what the loop does with one challenger: the gate on two held-out weeks and, where that refuses it for want of
+proof, the comparison in the shadow as the next weeks' labels land.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from decisions_policy import MODEL, WAYS, Floats, Rng, Rows, flights, served
+from numpy.typing import NDArray
+from scipy import stats
+
+from evergreen.champion.comparison import compare
+from evergreen.monitoring import regret
+from evergreen.replay.fits import Fits
+from evergreen.training.candidates import START, assemble_pipeline, estimator, preprocessing
+from evergreen.training.examples import Examples, concatenate
+from report import write
+
+SEED = 20130108
+LOOKS, HELD_OUT, WITHIN = 8, MODEL.gate.holdout, 4
+GAIN = 0.05
+ALPHAS, RIVAL_ALPHAS = (0.001, 0.005, 0.01, 0.02, 0.05), (0.01, 0.02, 0.05, 0.1)
+Weeks = list[NDArray[np.intp]]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two models on the same rows, week by week; `day` numbers the days."""
+
+    target: Floats
+    champion: Floats
+    challenger: Floats
+    day: NDArray[np.intp]
+    weeks: Weeks
+
+    def rows(self, first: int, count: int) -> NDArray[np.intp]:
+        """Positions of the rows of `count` weeks."""
+        return np.concatenate(self.weeks[first : first + count])
+
+    def losses(self, rows: NDArray[np.intp]) -> tuple[Floats, Floats]:
+        """Brier losses of champion and challenger."""
+        target = self.target[rows]
+        return (self.champion[rows] - target) ** 2, (self.challenger[rows] - target) ** 2
+
+
+# ---- our gate and the usual ones
+
+
+def evidence(pair: Pair, first: int) -> dict[str, Any]:
+    """What our loop sees of one challenger whose held-out weeks begin with `first`."""
+    rows = pair.rows(first, HELD_OUT)
+    ours, theirs = pair.losses(rows)
+    verdicts = {a: compare(ours, theirs, pair.day[rows], alpha=a).verdict for a in ALPHAS}
+    e_value = 0.0
+    for count in range(HELD_OUT + 1, min(WITHIN, len(pair.weeks) - first) + 1):
+        found = _regret(pair, pair.rows(first, count))
+        e_value = max(e_value, found.e_value if found.relative >= MODEL.monitoring.rival_margin else 0.0)
+    return {"verdicts": verdicts, "e_value": e_value}
+
+
+def promoted(seen: dict[str, Any], alpha: float, rival_alpha: float) -> bool:
+    """Whether the gate or the shadow promotes."""
+    verdict = seen["verdicts"][alpha]
+    return bool(verdict == "superior" or (verdict != "worse" and seen["e_value"] >= 1 / rival_alpha))
+
+
+def _regret(pair: Pair, rows: NDArray[np.intp]) -> regret.RegretResult:
+    ours, theirs = pair.losses(rows)
+    clusters = []
+    for day in np.unique(pair.day[rows]):
+        own = pair.day[rows] == day
+        clusters.append(
+            regret.PairedCluster(str(day), int(own.sum()), float(ours[own].mean()), float(theirs[own].mean()))
+        )
+    return regret.judge(clusters, alpha=MODEL.monitoring.rival_alpha, margin=0.0)
+
+
+def lower(pair: Pair, rows: NDArray[np.intp]) -> bool:
+    """The lower mean loss wins."""
+    ours, theirs = pair.losses(rows)
+    return bool(theirs.mean() < ours.mean())
+
+
+def auc(pair: Pair, rows: NDArray[np.intp]) -> bool:
+    """An AUC higher by 0.01."""
+    from sklearn.metrics import roc_auc_score
+
+    target = pair.target[rows]
+    return bool(roc_auc_score(target, pair.challenger[rows]) > roc_auc_score(target, pair.champion[rows]) + 0.01)
+
+
+def row_test(pair: Pair, rows: NDArray[np.intp]) -> bool:
+    """A paired t test that takes rows for independent, 95 %, which is what a bootstrap of rows comes to."""
+    ours, theirs = pair.losses(rows)
+    return _t_test(ours - theirs)
+
+
+def day_test(pair: Pair, rows: NDArray[np.intp]) -> bool:
+    """A paired t test of days, 95 %."""
+    ours, theirs = pair.losses(rows)
+    sums, sizes = np.bincount(pair.day[rows], ours - theirs), np.bincount(pair.day[rows])
+    return _t_test(sums[sizes > 0] / sizes[sizes > 0])
+
+
+def _t_test(values: Floats) -> bool:
+    if not values.any():
+        return False
+    found = stats.ttest_1samp(values, 0.0)
+    return bool(found.statistic > 0 and found.pvalue < 0.05)
+
+
+USUAL: dict[str, Callable[[Pair, NDArray[np.intp]], bool]] = {
+    "lower loss": lower,
+    "AUC + 0.01": auc,
+    "t test of rows, 95 %": row_test,
+    "t test of days, 95 %": day_test,
+}
+
+
+# ---- D1: equal models
+
+
+def equal_pairs(fits: Fits, wanted: int) -> list[Pair]:
+    """Refits of both candidates on resampled rows and days of the windows that leave enough weeks to look at."""
+    keys, rng, pairs = fits.history.keys, np.random.default_rng(SEED), []
+    usable = [a for a in fits.by_as_of if len([k for k in keys if k > a]) >= LOOKS * HELD_OUT]
+    each = max(1, round(wanted / (4 * len(usable))))
+    for n, as_of in enumerate(usable):
+        print(f"windows: {n + 1} of {len(usable)}", file=sys.stderr)
+        train = concatenate([fits.history[k].examples for k in fits.by_as_of[as_of].train_keys])
+        after = [fits.history[k].examples for k in keys if k > as_of][: LOOKS * HELD_OUT]
+        for candidate in ("linear", "boosted"):
+            for by_day in (False, True):
+                for _ in range(each):
+                    pairs.append(_equal(candidate, train, after, by_day, rng))  # noqa: PERF401 - three loops
+    return pairs
+
+
+def _equal(candidate: Any, train: Examples, after: list[Examples], by_day: bool, rng: Rng) -> Pair:
+    rows = concatenate(after)
+    one, other = (_refit(candidate, train, by_day, rng).predict_proba(rows.features)[:, 1] for _ in range(2))
+    return _pair(rows, one, other, [len(part) for part in after])
+
+
+def _refit(candidate: Any, train: Examples, by_day: bool, rng: Rng) -> Any:
+    if by_day:
+        groups = [np.flatnonzero(train.cluster == day) for day in np.unique(train.cluster)]
+        drawn = np.concatenate([groups[i] for i in rng.integers(0, len(groups), len(groups))])
+    else:
+        drawn = rng.integers(0, len(train), len(train))
+    sample = train.take(np.sort(drawn))
+    definition = MODEL.model_copy(
+        update={"training": MODEL.training.model_copy(update={"seed": int(rng.integers(2**31))})}
+    )
+    model = assemble_pipeline(
+        preprocessing(candidate, definition, sample.features), estimator(candidate, definition, START[candidate])
+    )
+    return model.fit(sample.features, sample.target)
+
+
+def _pair(rows: Examples, champion: Floats, challenger: Floats, sizes: list[int]) -> Pair:
+    day = np.unique(rows.cluster.astype(str), return_inverse=True)[1]
+    ends = np.cumsum(sizes)
+    weeks = [np.arange(end - size, end) for end, size in zip(ends, sizes, strict=True)]
+    return Pair(rows.target, champion, challenger, day, weeks)
+
+
+def measure_equal(pairs: list[Pair]) -> dict[str, Any]:
+    """False promotions a look and within all looks."""
+    seen = [[evidence(pair, HELD_OUT * n) for n in range(LOOKS)] for pair in pairs]
+    ours = {
+        f"{alpha} {rival}": _rates([[promoted(s, alpha, rival) for s in looks] for looks in seen])
+        for alpha in ALPHAS
+        for rival in RIVAL_ALPHAS
+    }
+    usual = {
+        name: _rates([[test(p, p.rows(HELD_OUT * n, HELD_OUT)) for n in range(LOOKS)] for p in pairs])
+        for name, test in USUAL.items()
+    }
+    return {"ours": ours, "usual": usual, "pairs": len(pairs)}
+
+
+def _rates(promotions: list[list[bool]]) -> dict[str, float]:
+    found = np.array(promotions)
+    return {"look": float(found.mean()), "within": float(found.any(axis=1).mean())}
+
+
+# ---- D2: better challengers
+
+
+def worse_by_gain(rows: Rows, way: str) -> Floats | None:
+    """Predictions that a challenger of `GAIN` less loss would replace; None where this way cannot."""
+    loss = ((rows.prediction - rows.target) ** 2).mean()
+    goal, low, high = loss / (1 - GAIN), 0.0, 8.0
+
+    def at(size: float) -> Floats:
+        return WAYS[way](rows.prediction, size, np.random.default_rng(SEED))
+
+    if ((at(high) - rows.target) ** 2).mean() < goal:
+        return None
+    for _ in range(30):
+        middle = (low + high) / 2
+        low, high = (middle, high) if ((at(middle) - rows.target) ** 2).mean() < goal else (low, middle)
+    return at(high)
+
+
+def planted(fits: Fits) -> dict[str, list[Pair]]:
+    """By way: a model beside its own worse predictions, over four weeks from each start."""
+    found: dict[str, list[Pair]] = {way: [] for way in WAYS}
+    for as_of in list(fits.by_as_of)[4:20:4]:
+        rows, keys = served(fits, as_of), [k for k in fits.history.keys if k > as_of]
+        parts = [fits.history[k].examples for k in keys]
+        for way in WAYS:
+            worse = worse_by_gain(rows, way)
+            if worse is None:
+                continue
+            whole = _pair(concatenate(parts), worse, rows.prediction, [len(p) for p in parts])
+            found[way] += [_cut(whole, first, WITHIN) for first in range(len(keys) - WITHIN + 1)]
+    return {way: pairs for way, pairs in found.items() if pairs}
+
+
+def real(fits: Fits) -> list[Pair]:
+    """A champion and a later challenger that loses 5 % less over the eight weeks that follow its labels."""
+    found, made = [], list(fits.by_as_of)
+    for place, as_of in enumerate(made):
+        for later in made[place + 4 :: 2]:
+            holdout = fits.by_as_of[later].holdout_keys
+            keys = [k for k in fits.history.keys if k >= holdout[0]][: 2 * WITHIN + HELD_OUT]
+            if len(keys) < 2 * WITHIN:
+                continue
+            parts = [fits.history[k].examples for k in keys]
+            ours, theirs = (np.concatenate([fits.labelled_predictions(a, k) for k in keys]) for a in (as_of, later))
+            pair = _pair(concatenate(parts), ours, theirs, [len(p) for p in parts])
+            champion, challenger = pair.losses(np.arange(len(ours)))
+            if challenger.mean() <= (1 - GAIN) * champion.mean():
+                found.append(_cut(pair, 0, WITHIN))
+    return found
+
+
+def _cut(pair: Pair, first: int, count: int) -> Pair:
+    rows, sizes = pair.rows(first, count), [len(w) for w in pair.weeks[first : first + count]]
+    ends = np.cumsum(sizes)
+    weeks = [np.arange(end - size, end) for end, size in zip(ends, sizes, strict=True)]
+    return Pair(pair.target[rows], pair.champion[rows], pair.challenger[rows], pair.day[rows], weeks)
+
+
+def measure_better(fits: Fits) -> dict[str, Any]:
+    """Promotions within `WITHIN` weeks of labels, by kind of gain."""
+    kinds, found = {**planted(fits), "a real later model": real(fits)}, {}
+    for kind, pairs in kinds.items():
+        seen = [evidence(pair, 0) for pair in pairs]
+        ours = {f"{a} {r}": float(np.mean([promoted(s, a, r) for s in seen])) for a in ALPHAS for r in RIVAL_ALPHAS}
+        usual = {
+            name: float(np.mean([any(test(p, p.rows(0, n)) for n in range(HELD_OUT, WITHIN + 1)) for p in pairs]))
+            for name, test in USUAL.items()
+        }
+        found[kind] = {"ours": ours, "usual": usual, "pairs": len(pairs)}
+        print(f"better challengers: {kind}: {len(pairs)} pairs", file=sys.stderr)
+    return found
+
+
+def main() -> None:
+    """Measure and write the result."""
+    warnings.filterwarnings("ignore")
+    wanted, started = int(sys.argv[1]) if len(sys.argv) > 1 else 320, time.monotonic()
+    fits = flights()
+    equal, better = measure_equal(equal_pairs(fits, wanted)), measure_better(fits)
+    default = f"{MODEL.gate.alpha} {MODEL.monitoring.rival_alpha}"
+    bars: dict[str, Any] = {}
+    for bar, part, limit in (("D1 a look", "look", 0.05), ("D1 within 8 looks", "within", 0.10)):
+        value = equal["ours"][default][part]
+        usual = {name: rates[part] for name, rates in equal["usual"].items()}
+        bars[bar] = {"value": value, "bar": f"<= {limit}", "reached": value <= limit, "usual": usual}
+    for kind, rates in better.items():
+        value = rates["ours"][default]
+        bars[f"D2 {kind}"] = {"value": value, "bar": ">= 0.8", "reached": value >= 0.8, "usual": rates["usual"]}
+    measured = {
+        "equal": equal, "better": better, "trade_off": "ours, by 'alpha rival_alpha'", "seed": SEED,
+        "seconds": round(time.monotonic() - started),
+    }  # fmt: skip
+    write("decisions_promotion", bars=bars, measured=measured)
+
+
+if __name__ == "__main__":
+    main()
