@@ -6,7 +6,7 @@ from airflow.sdk import DAG, PartitionedAssetTimetable, task
 
 from arrival import PartitionSensor
 from evergreen.definition import ModelDefinition
-from wiring import asset, call, dag_arguments, definitions, partition_key
+from wiring import asset, body, call, dag_arguments, definitions, partition_key
 
 DOC = """
 Build the features of one partition as they could have been known when it began, and commit them to the feature
@@ -23,6 +23,8 @@ Rerunning a run finds the snapshot it made unless what it reads has a new versio
 """
 
 
+@task(task_id="build")
+@body
 def _build(model: str) -> str:
     from evergreen.features.build import build
 
@@ -39,7 +41,7 @@ def features(definition: ModelDefinition) -> DAG:
         max_active_runs=16,
     ) as dag:
         wait = PartitionSensor(task_id="wait_for_look_back", subject="look_back", model=name)
-        wait >> task(task_id="build", outlets=[asset(name, "features")])(_build)(name)
+        wait >> _build.override(outlets=[asset(name, "features")])(name)
     return dag
 
 

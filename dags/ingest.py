@@ -7,7 +7,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from arrival import PartitionSensor
 from evergreen.definition import ModelDefinition
-from wiring import arrivals, asset, call, dag_arguments, definitions, partition_key, send_owed_mail, skip
+from wiring import arrivals, asset, body, call, dag_arguments, definitions, partition_key, send_owed_mail, skip
 
 REBUILD = "rebuild"
 
@@ -30,6 +30,8 @@ LABELS_LAST = """
 """
 
 
+@task(task_id="validate")
+@body
 def _validate(model: str, table: str) -> None:
     from evergreen.errors import QuarantinedError
     from evergreen.features.stale import stale_keys
@@ -46,6 +48,8 @@ def _validate(model: str, table: str) -> None:
         skip([REBUILD], "no features were built without these labels")
 
 
+@task(task_id=REBUILD)
+@body
 def _rebuild(model: str) -> None:
     from evergreen.features.stale import stale_keys
 
@@ -67,12 +71,10 @@ def ingest(definition: ModelDefinition, table: str) -> DAG:
         max_active_runs=16,
     ) as dag:
         wait = PartitionSensor(task_id="wait_for_drop", subject=table, model=definition.name)
-        validate = task(task_id="validate", outlets=[asset(definition.name, table)])(_validate)
-        validated = validate(definition.name, table)
+        validated = _validate.override(outlets=[asset(definition.name, table)])(definition.name, table)
         wait >> validated
         if labels:
-            rebuild = task(task_id=REBUILD, outlets=[asset(definition.name, "inputs")])(_rebuild)
-            validated >> rebuild(definition.name)
+            validated >> _rebuild.override(outlets=[asset(definition.name, "inputs")])(definition.name)
     return dag
 
 

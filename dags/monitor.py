@@ -10,7 +10,18 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from arrival import PartitionSensor
 from evergreen.definition import ModelDefinition
-from wiring import TRAINING_POOL, arrivals, asset, call, dag_arguments, definitions, partition_key, send_owed_mail, skip
+from wiring import (
+    TRAINING_POOL,
+    arrivals,
+    asset,
+    body,
+    call,
+    dag_arguments,
+    definitions,
+    partition_key,
+    send_owed_mail,
+    skip,
+)
 
 DOC = """
 Check one partition in production: has the data moved, does the champion still predict as well as when it was promoted?
@@ -37,6 +48,8 @@ ACTS_ON = {
 """The decisions on which each task after the check acts."""
 
 
+@task(task_id="check")
+@body
 def _check(model: str) -> dict[str, Any]:
     from dataclasses import asdict
 
@@ -51,12 +64,14 @@ def _check(model: str) -> dict[str, Any]:
 
 
 @task
+@body
 def alert() -> int:
     """Send what the outbox holds; the number of mails sent."""
     return send_owed_mail()
 
 
 @task(pool=TRAINING_POOL)
+@body
 def change_champion(model: str, checked: dict[str, Any]) -> str:
     """Have the version serve that the check's decision names; returns the reason as recorded."""
     from evergreen.champion.follow import follow
@@ -92,7 +107,7 @@ def monitor(definition: ModelDefinition) -> DAG:
         max_active_runs=1,
     ) as dag:
         wait = PartitionSensor(task_id="wait_for_predictions", subject="predictions", model=name)
-        check = task(task_id="check", outlets=[asset(name, "drift_decision")])(_check)(name)
+        check = _check.override(outlets=[asset(name, "drift_decision")])(name)
         retrain = RetrainOperator(
             task_id="retrain", trigger_dag_id=f"{name}.train", logical_date=None, skip_when_already_exists=True
         )

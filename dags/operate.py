@@ -1,7 +1,4 @@
-"""DAGs for operators: `<model>.rollback`, and `evergreen.housekeeping`, which sees to what must not be forgotten.
-
-Broken definitions show here, as an import error.
-"""
+"""DAGs for operators: `<model>.rollback`, and `evergreen.housekeeping`, which sees to what must not be forgotten."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ import datetime as dt
 from airflow.sdk import DAG, Param, get_current_context, task
 
 from evergreen.definition import ModelDefinition, list_models, load_definition
-from wiring import TRAINING_POOL, call, dag_arguments, default_args, definitions, send_owed_mail
+from wiring import TRAINING_POOL, body, call, dag_arguments, default_args, definitions, send_owed_mail
 
 DOC = """
 Send the mails that are still owed (the mail server was down, a process died before it could send), and set the
@@ -43,6 +40,7 @@ def reconcile_aliases() -> list[str]:
 
 
 @task(pool=TRAINING_POOL)
+@body
 def roll_back(model: str) -> str:
     """Have the version of the form serve; returns the reason as recorded."""
     from evergreen.champion.rollback import roll_back
@@ -98,6 +96,3 @@ with DAG(
 
 for _definition in definitions():
     rollback(_definition)
-
-for _name in list_models():
-    load_definition(_name)  # a broken definition is this file's import error, with file, line and field

@@ -6,7 +6,7 @@ from airflow.sdk import DAG, PartitionedAssetTimetable, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from evergreen.definition import ModelDefinition
-from wiring import asset, call, dag_arguments, definitions, partition_key
+from wiring import asset, body, call, dag_arguments, definitions, partition_key
 
 DOC = """
 Write the champion's predictions of one partition to the store: once, whole, and recorded with the version that made
@@ -17,6 +17,8 @@ waiting. Rerunning a run finds the predictions it wrote; a new feature snapshot 
 """
 
 
+@task(task_id="score")
+@body
 def _score(model: str) -> str:
     from evergreen.errors import NotReadyError
     from evergreen.scoring.score import score
@@ -36,7 +38,7 @@ def scoring(definition: ModelDefinition) -> DAG:
         schedule=PartitionedAssetTimetable(assets=asset(name, "features")),
         max_active_runs=16,
     ) as dag:
-        task(task_id="score", outlets=[asset(name, "predictions")])(_score)(name)
+        _score.override(outlets=[asset(name, "predictions")])(name)
     return dag
 
 

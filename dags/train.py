@@ -9,7 +9,7 @@ from airflow.sdk import DAG, Param, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from evergreen.definition import ModelDefinition
-from wiring import TRAINING_POOL, asset, call, dag_arguments, definitions, send_owed_mail, skip
+from wiring import TRAINING_POOL, asset, body, call, dag_arguments, definitions, send_owed_mail, skip
 
 PROMOTE, REFUSE = "Promote", "Refuse"
 DOC = """
@@ -28,6 +28,7 @@ already has a run is not trained again.
 
 
 @task(pool=TRAINING_POOL)
+@body
 def assemble(model: str) -> int:
     """Fix the dataset; returns the id of the training run."""
     from evergreen.errors import NotReadyError
@@ -50,6 +51,7 @@ def assemble(model: str) -> int:
 
 
 @task(pool=TRAINING_POOL)
+@body
 def fit(model: str, training_run: int) -> int:
     """Tune, fit, log and register; returns the version in the registry."""
     from evergreen.training.fit import fit
@@ -59,6 +61,7 @@ def fit(model: str, training_run: int) -> int:
 
 
 @task(pool=TRAINING_POOL)
+@body
 def compare(model: str, training_run: int, version: int) -> dict[str, Any]:
     """Compare with the champion and ask the gate; returns its outcome (promote, refuse, ask) and reason."""
     from evergreen.champion.evaluate import evaluate
@@ -72,6 +75,7 @@ def compare(model: str, training_run: int, version: int) -> dict[str, Any]:
 
 
 @task(trigger_rule="none_failed_min_one_success", pool=TRAINING_POOL)
+@body
 def conclude(model: str, training_run: int) -> str:
     """Promote or refuse; returns the reason."""
     from evergreen.champion.decide import conclude
@@ -88,6 +92,8 @@ def conclude(model: str, training_run: int) -> str:
     return decided.reason
 
 
+@task(task_id="score_waiting")
+@body
 def _score_waiting(model: str) -> list[str]:
     from evergreen.scoring.waiting import unscored_keys
 
@@ -135,7 +141,7 @@ def train(definition: ModelDefinition) -> DAG:
             defaults=REFUSE,
             response_timeout=definition.gate.approval_timeout,
         )
-        score_waiting = task(task_id="score_waiting", outlets=[asset(name, "features")])(_score_waiting)
+        score_waiting = _score_waiting.override(outlets=[asset(name, "features")])
         gate >> approve >> conclude(name, training_run) >> score_waiting(name)
     return dag
 

@@ -6,11 +6,15 @@ A task body calls one function of the package. Models, keys and ids travel betwe
 from __future__ import annotations
 
 import datetime as dt
+import gc
+import inspect
 import logging
-from collections.abc import Iterator
-from typing import Any, NamedTuple, NoReturn
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any, NamedTuple, NoReturn, TypeVar
 
 from airflow.sdk import Asset, CronPartitionTimetable, get_current_context
+from airflow.sdk.configuration import conf
 from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryAction, RetryRule
 from airflow.sdk.exceptions import DownstreamTasksSkipped
 
@@ -31,6 +35,14 @@ BAD_DATA_FAILS_AT_ONCE = ExceptionRetryPolicy(
     ]
 )
 TRAINING_POOL = "training"
+FROM_CONFIGURATION = {
+    "max_active_tasks": conf.getint("core", "max_active_tasks_per_dag"),
+    "max_consecutive_failed_dag_runs": conf.getint("core", "max_consecutive_failed_dag_runs_per_dag"),
+    "disable_bundle_versioning": conf.getboolean("dag_processor", "disable_bundle_versioning"),
+}
+"""What every DAG would look up for itself, which takes longer than all else about it."""
+
+Body = TypeVar("Body", bound=Callable[..., Any])
 
 
 class Call(NamedTuple):
@@ -41,12 +53,28 @@ class Call(NamedTuple):
 
 
 def definitions() -> Iterator[ModelDefinition]:
-    """The definitions that can be read. A broken one is an import error of operate.py, and no other model's problem."""
-    for name in list_models():
-        try:
-            yield load_definition(name)
-        except DefinitionError as error:
-            log.warning("no DAGs for %s: %s", name, error)
+    """The definitions that can be read. A broken one is an import error of broken_definitions.py, and no other model's.
+
+    The garbage collector rests while DAGs are built from them: they stay, so each of its passes would search all that
+    Airflow has imported and find nothing, and in a forked process copy that memory too.
+    """
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        for name in list_models():
+            try:
+                yield load_definition(name)
+            except DefinitionError as error:
+                log.warning("no DAGs for %s: %s", name, error)
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def body(function: Body) -> Body:
+    """Mark the body of a task: its signature, for which Airflow asks several times a task, is kept with it."""
+    function.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
+    return function
 
 
 def call(model: str) -> Call:
@@ -84,6 +112,7 @@ def skip(task_ids: list[str], why: str, *, result: Any = None) -> NoReturn:
     raise DownstreamTasksSkipped(tasks=task_ids)
 
 
+@cache
 def asset(model: str, name: str) -> Asset:
     """The partitioned asset `name` (inputs, labels, features, predictions, drift_decision, champion) of a model."""
     return Asset(name=f"{model}.{name}", uri=f"evergreen://{model}/{name}", group=model)
@@ -110,6 +139,7 @@ def dag_arguments(definition: ModelDefinition, stage: str, doc: str, *, delay: i
         "end_date": end,
         "catchup": False,
         "default_args": default_args(definition.owner),
+        **FROM_CONFIGURATION,
     }
 
 

@@ -13,11 +13,15 @@ from evergreen.definition.load import models_dir
 
 PROJECT = Path(__file__).parents[2]
 PARSE = """
-import json, sys
+import json, os, sys
 from pathlib import Path
 from airflow.dag_processing.dagbag import DagBag
-bag = DagBag(sys.argv[1])
-print("\\n" + json.dumps([sorted(bag.dags), {Path(f).name: e for f, e in bag.import_errors.items()}]))
+found = {}
+for models in sys.argv[2:]:
+    os.environ["EVERGREEN_MODELS_DIR"] = models
+    bag = DagBag(sys.argv[1])
+    found[models] = sorted(bag.dags), {Path(f).name: e for f, e in bag.import_errors.items()}
+print("\\n" + json.dumps(found))
 """
 
 
@@ -43,21 +47,27 @@ def dagbag(tmp_path_factory):
     return DagBag(str(PROJECT / "dags"))
 
 
-@pytest.fixture
-def models_copy(tmp_path):
-    return Path(shutil.copytree(models_dir(), tmp_path / "models"))
+@pytest.fixture(scope="session")
+def other_models(tmp_path_factory):
+    """Twice the shipped models: with another one, `second`, and with one that cannot be read, `broken`."""
+    shipped = (models_dir() / "nyc_flights" / "model.yaml").read_text()
+    added = {
+        "second": shipped.replace("name: nyc_flights", "name: second", 1),
+        "broken": "name: broken\ntaks: binary\n",
+    }
+    folders = {}
+    for name, text in added.items():
+        folders[name] = Path(shutil.copytree(models_dir(), tmp_path_factory.mktemp(name) / "models"))
+        (folders[name] / name).mkdir()
+        (folders[name] / name / "model.yaml").write_text(text)
+    return folders
 
 
-@pytest.fixture
-def parse_dags(tmp_path):
-    """Parse the DAG files over a folder of models; returns the DAG ids and the import errors by file name."""
-
-    def parse(models: Path) -> tuple[list[str], dict[str, str]]:
-        env = airflow_environment(tmp_path / "airflow") | {"EVERGREEN_MODELS_DIR": str(models)}
-        done = subprocess.run(
-            [sys.executable, "-c", PARSE, str(PROJECT / "dags")], env=env, capture_output=True, text=True, check=True
-        )
-        dag_ids, errors = json.loads(done.stdout.splitlines()[-1])
-        return dag_ids, errors
-
-    return parse
+@pytest.fixture(scope="session")
+def other_dags(other_models, tmp_path_factory):
+    """The DAG ids that Airflow finds over each of `other_models`, and the import errors by file name."""
+    env = airflow_environment(tmp_path_factory.mktemp("other-airflow"))
+    command = [sys.executable, "-c", PARSE, str(PROJECT / "dags"), *map(str, other_models.values())]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout.splitlines()[-1])
+    return {name: found[str(folder)] for name, folder in other_models.items()}

@@ -91,6 +91,41 @@ def test_bad_data_is_not_tried_again_and_a_lost_server_is(dagbag):
     assert policy.evaluate(OSError("x"), 1, 3).action.value == "default"
 
 
+class _Instance:
+    """What an operator sees of its task instance: the decision of the check, and where its own XComs go."""
+
+    def __init__(self, decided):
+        self.decided, self.pushed = decided, {}
+
+    def xcom_pull(self, task_ids):
+        return {"check": self.decided}[task_ids]
+
+    def xcom_push(self, key, value):
+        self.pushed[key] = value
+
+
+def test_a_retrain_is_triggered_once_for_its_cause(dagbag):
+    from airflow.sdk.exceptions import DagRunTriggerException
+
+    conf = {"cause": "drift", "cause_key": "drift-v3-1", "reason": "carrier moved", "as_of": "2013-03-04"}
+    with pytest.raises(DagRunTriggerException) as caught:
+        dagbag.dags["nyc_flights.monitor"].get_task("retrain").execute(
+            {"ti": _Instance({**conf, "kind": "retrain", "decision_id": 7})}
+        )
+    asked = caught.value
+    assert (asked.trigger_dag_id, asked.dag_run_id) == ("nyc_flights.train", "retrain__drift-v3-1")
+    assert asked.conf == conf
+    assert asked.skip_when_already_exists
+
+
+def test_the_triggered_training_shows_in_airflow(dagbag):
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    serialized = DagSerialization.to_dict(dagbag.dags["nyc_flights.monitor"])["dag"]
+    arrows = [d for d in serialized["dag_dependencies"] if d["dependency_type"] == "trigger"]
+    assert [(d["source"], d["target"]) for d in arrows] == [("nyc_flights.monitor", "nyc_flights.train")]
+
+
 def test_training_and_promotion_go_one_at_a_time(dagbag):
     train = dagbag.dags["nyc_flights.train"]
     assert {t.task_id for t in train.tasks if t.pool == "training"} == {"assemble", "fit", "compare", "conclude"}
@@ -109,23 +144,18 @@ def test_a_model_that_ended_schedules_nothing_now(dagbag):
         assert dagbag.dags[f"nyc_flights.{stage}"].end_date < dt.datetime(2014, 2, 1, tzinfo=dt.UTC)
 
 
-def test_a_broken_definition_is_one_import_error_and_no_other_models_problem(parse_dags, models_copy):
-    broken = models_copy / "broken" / "model.yaml"
-    broken.parent.mkdir()
-    broken.write_text("name: broken\ntaks: binary\n")
-    dag_ids, errors = parse_dags(models_copy)
-    assert "nyc_flights.score" in dag_ids
+def test_a_broken_definition_is_one_import_error_and_no_other_models_problem(other_dags, other_models):
+    dag_ids, errors = other_dags["broken"]
+    assert {"nyc_flights.score", "nyc_flights.rollback", "evergreen.housekeeping"} <= set(dag_ids)
     assert not any(i.startswith("broken.") for i in dag_ids)
-    assert list(errors) == ["operate.py"]
-    assert f"{broken}:2: taks: unknown field" in errors["operate.py"]
+    assert list(errors) == ["broken_definitions.py"]
+    assert (
+        f"{other_models['broken'] / 'broken' / 'model.yaml'}:2: taks: unknown field" in errors["broken_definitions.py"]
+    )
 
 
-def test_a_second_model_is_a_second_folder_and_no_other_change(parse_dags, models_copy):
-    second = models_copy / "second" / "model.yaml"
-    second.parent.mkdir()
-    shipped = (models_copy / "nyc_flights" / "model.yaml").read_text()
-    second.write_text(shipped.replace("name: nyc_flights", "name: second", 1))
-    dag_ids, errors = parse_dags(models_copy)
+def test_a_second_model_is_a_second_folder_and_no_other_change(other_dags):
+    dag_ids, errors = other_dags["second"]
     assert errors == {}
     assert {i for i in dag_ids if i.startswith("second.")} == {f"second.{stage}" for stage in TASKS}
 

@@ -187,6 +187,48 @@ def test_a_restated_partition_is_rebuilt_from_there(story, stack, ledger, defini
     assert rows(ledger, Prediction)[-1].snapshot_id == snapshot.id
 
 
+def test_a_retrain_without_enough_labels_says_so_and_leaves_everything_alone(story, stack, ledger):
+    before = counts(ledger)
+    conf = {"cause": "operator", "reason": "a test asks too early", "as_of": KEYS[0]}
+    run_id = stack.airflow.trigger(story.dag("train"), conf, run_id="too-early")
+    assert stack.airflow.wait_for_run(story.dag("train"), run_id)["state"] == "success"
+    states = {t["task_id"]: t["state"] for t in stack.airflow.task_instances(story.dag("train"), run_id)}
+    assert set(states.values()) == {"skipped"}, states
+    assert "labelled partition" in stack.airflow.task_log(story.dag("train"), run_id, "assemble")
+    assert counts(ledger) == before
+
+
+def test_a_person_promotes_a_challenger_and_rolls_back_by_the_form(story, stack, ledger, definition, settings):
+    from evergreen.champion.decide import promote
+    from evergreen.training.tracking import CHAMPION, Registry
+
+    conf = {"cause": "operator", "cause_key": "by-hand", "reason": "a test asks for another model", "as_of": LATE}
+    run_id = stack.airflow.trigger(story.dag("train"), conf, run_id="by-hand")
+    assert stack.airflow.wait_for_run(story.dag("train"), run_id)["state"] == "success"
+    run = rows(ledger, TrainingRun)[-1]
+    assert (run.version, run.cause_key) == (2, "by-hand")
+    if run.state == "refused":
+        promote(definition, run.id, settings=settings, decided_by="Ada", why="to try the way back")
+    registry = Registry(settings, MODEL)
+    assert registry.alias(CHAMPION) == 2
+
+    why = {"why": "Its predictions look absurd"}
+    back = stack.airflow.trigger(story.dag("rollback"), why, run_id="back")
+    assert stack.airflow.wait_for_run(story.dag("rollback"), back)["state"] == "success"
+    assert registry.alias(CHAMPION) == 1
+    assert [d.version for d in rows(ledger, Deployment)] == [1, 2, 1]
+    decision = rows(ledger, Decision)[-1]
+    assert (decision.kind, decision.version, decision.decided_by) == ("rollback", 1, "admin")
+    wait_until(
+        lambda: any("rolled back to version 1" in m.subject for m in mails.read_all(stack.home.mail)), "the mail"
+    )
+
+    before = counts(ledger)
+    stack.airflow.clear(story.dag("rollback"), back)
+    stack.airflow.wait_until_idle([story.dag("rollback")])
+    assert counts(ledger) == before
+
+
 def test_task_logs_read_like_a_report(story, stack):
     """No library chatter, no traceback; the outcome in words."""
     for stage, task in (("ingest_inputs", "validate"), ("features", "build"), ("monitor", "check"), ("train", "fit")):

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from evergreen.champion import guards
 from evergreen.champion.comparison import Comparison, compare, nothing
-from evergreen.champion.gate import GateVerdict, decide, mode_for
+from evergreen.champion.gate import GateVerdict, decide, level, mode_for
 from evergreen.champion.guards import Guard
 from evergreen.champion.reference import write_reference
 from evergreen.definition import ModelDefinition
@@ -85,7 +85,8 @@ def evaluate(
             log.info("version %d was compared already: %s", run.version, found.result["reason"])
             return _describe(found, reused=True)
         champion = _champion_run(session, definition, run)
-        row = _compare(definition, run, champion, settings)
+        looks = models.looks_at(session, name, champion.version) if champion else 0
+        row = _compare(definition, run, champion, level(definition.gate.alpha, looks), settings)
         session.add(row)
         if run.state == "trained":
             run.state = "compared"
@@ -114,7 +115,7 @@ def _champion_run(session: Session, definition: ModelDefinition, run: TrainingRu
 
 
 def _compare(
-    definition: ModelDefinition, run: TrainingRun, champion_run: TrainingRun | None, settings: Settings
+    definition: ModelDefinition, run: TrainingRun, champion_run: TrainingRun | None, alpha: float, settings: Settings
 ) -> tables.Comparison:
     challenger = load(definition, int(run.version or 0), settings=settings)
     train = read_examples(definition, run, list(run.dataset["train_keys"]), settings=settings)
@@ -128,7 +129,7 @@ def _compare(
         ", ".join(keys) or "nothing: the champion was trained on every held-out partition",
     )  # fmt: skip
     scores = _score(definition, challenger, champion, train, held_out.of_keys(keys), settings)
-    found = _judge(definition, scores, run)
+    found = _judge(definition, scores, run, alpha)
     answers = _guards(definition, challenger, scores, held_out)
     said = decide(
         found, answers, definition.gate, loss=definition.loss, challenger=challenger.version, champion=champion
@@ -141,15 +142,15 @@ def _compare(
     return _row(definition, run, champion, keys, found, said, result | {"by_cluster": by_cluster(scores)})
 
 
-def _judge(definition: ModelDefinition, scores: Scores, run: TrainingRun) -> Comparison:
+def _judge(definition: ModelDefinition, scores: Scores, run: TrainingRun, alpha: float) -> Comparison:
     gate, mode = definition.gate, mode_for(run.cause)
     if not len(scores.examples):
-        return nothing(alpha=gate.alpha, margin=gate.margin, mode=mode)
+        return nothing(alpha=alpha, margin=gate.margin, mode=mode)
     return compare(
         scores.champion_losses,
         scores.challenger_losses,
         scores.examples.cluster,
-        alpha=gate.alpha,
+        alpha=alpha,
         margin=gate.margin,
         mode=mode,
         seed=definition.training.seed,

@@ -13,7 +13,11 @@ from evergreen.training.losses import TITLES
 
 Answer = Literal["promote", "refuse", "ask"]
 BORDERLINE = 10
-"""A comparison that would fail at a tenth of the definition's alpha is a close call."""
+"""A comparison that would fail at a tenth of its alpha is a close call."""
+LOOKS = 8
+"""Challengers of one champion over which the definition's alpha is the mean chance."""
+MOST = 0.05
+"""Chance that a single look may take, unless the definition asks for more."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,19 @@ class GateVerdict:
 def mode_for(cause: str) -> Mode:
     """Superiority, unless the champion is proven harmed: then a challenger that is no worse is enough."""
     return "non_inferiority" if cause == "harm" else "superiority"
+
+
+def level(alpha: float, looks: int) -> float:
+    """Alpha of the next look, after `looks` challengers were compared with the same champion: alpha spending.
+
+    A champion has `LOOKS` times `alpha` to spend on all its challengers, however many come (Lan and DeMets 1983). Each
+    look takes half of what is left: the first challengers come when there is most reason for them, and one that came
+    for nothing makes the next one's task harder.
+    """
+    most, left = max(MOST, alpha), LOOKS * alpha
+    for _ in range(looks):
+        left -= min(left / 2, most)
+    return min(left / 2, most)
 
 
 def decide(

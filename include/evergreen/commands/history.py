@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Annotated, Any
 
 import typer
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 from sqlalchemy.orm import Session
@@ -24,6 +25,10 @@ DayOption = Annotated[
     dt.datetime | None,
     typer.Option("--on", metavar="DATE", formats=["%Y-%m-%d"], help="Who served on this day, and why."),
 ]
+
+WHY = "why"
+ROOMY = 120
+"""Columns of a terminal on which a reason fits beside its row."""
 
 
 def register(app: typer.Typer) -> None:
@@ -85,7 +90,7 @@ def _print_life(session: Session, definition: ModelDefinition) -> None:
     )
     _print(
         "Quarantined (newest first)",
-        ["table", "partition", "version", "why"],
+        ["table", "partition", "version", WHY],
         [(v.table, v.key, v.version, v.reason) for v in life.verdicts(session, name, outcome="quarantined")],
     )
     built = life.snapshots(session, name)
@@ -111,7 +116,7 @@ def _print_life(session: Session, definition: ModelDefinition) -> None:
 def _print_models(session: Session, name: str) -> None:
     _print(
         "Training runs",
-        ["run", "cause", "state", "labels through", "version", "candidate", "against the champion", "why"],
+        ["run", "cause", "state", "labels through", "version", "candidate", "against the champion", WHY],
         [
             (t.id, t.cause, t.state, t.as_of, t.version, t.candidate, _compared(t.comparison), t.reason)
             for t in life.trainings(session, name)
@@ -119,7 +124,7 @@ def _print_models(session: Session, name: str) -> None:
     )
     _print(
         "Decisions (those to do nothing left out)",
-        ["when (UTC)", "partition", "decision", "version", "by", "why"],
+        ["when (UTC)", "partition", "decision", "version", "by", WHY],
         [
             (_minute(d.decided_at), d.key, d.kind, d.version, d.decided_by, d.reason)
             for d in life.decisions(session, name, quiet=False)
@@ -127,7 +132,7 @@ def _print_models(session: Session, name: str) -> None:
     )
     _print(
         "Champions",
-        ["version", "for partitions from", "served from (UTC)", "until", "by", "why"],
+        ["version", "for partitions from", "served from (UTC)", "until", "by", WHY],
         [_champion(d) for d in life.deployments(session, name)],
     )
 
@@ -222,14 +227,34 @@ def _minute(moment: dt.datetime) -> str:
 
 
 def _print(title: str, heads: list[str], rows: list[tuple[Any, ...]]) -> None:
-    """A table, or nothing where it has no rows. Cells are text, never markup."""
+    """A table, or nothing where it has no rows. Cells are text, never markup.
+
+    A reason would be a narrow column of single words on a narrow screen: there it gets lines of its own below its row.
+    """
     if not rows:
         return
-    table = Table(*heads, title=Text(title, "bold"), title_justify="left", box=None, pad_edge=False, header_style="dim")
-    for row in rows:
-        table.add_row(*(Text("" if c is None else f"{c:,}" if isinstance(c, int) else str(c)) for c in row))
+    cells = [["" if c is None else f"{c:,}" if isinstance(c, int) else str(c) for c in row] for row in rows]
     console().print()
+    if heads[-1] == WHY and console().width < ROOMY:
+        _print_with_reasons_below(title, heads, cells)
+        return
+    table = Table(*heads, title=Text(title, "bold"), title_justify="left", box=None, pad_edge=False, header_style="dim")
+    for row in cells:
+        table.add_row(*map(Text, row))
     console().print(table)
+
+
+def _print_with_reasons_below(title: str, heads: list[str], cells: list[list[str]]) -> None:
+    widths = [max(len(row[i]) for row in [heads, *cells]) for i in range(len(heads) - 1)]
+
+    def line(row: list[str], style: str) -> Text:
+        return Text("  ".join(c.ljust(width) for c, width in zip(row[:-1], widths, strict=True)).rstrip(), style)
+
+    console().print(Text(title, "bold"))
+    console().print(line(heads, "dim"))
+    for row in cells:
+        console().print(line(row, ""))
+        console().print(Padding(Text(row[-1], "dim"), (0, 0, 0, 4)))
 
 
 def _print_facts(facts: list[tuple[str, Any]]) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import datetime as dt
+import inspect
+import itertools
 import sys
 import types
 import typing
@@ -33,13 +36,13 @@ def document() -> str:
 
 def _sections(model: type[BaseModel], prefix: str) -> list[str]:
     """A table for the fields of `model`, then one for each section below it."""
-    rows, below = [], []
+    rows, below, meanings = [], [], _meanings(model)
     for name, field in model.model_fields.items():
         if field.exclude:
             continue
         section = _section(field)
         if section is None:
-            rows.append(f"| `{name}` | {_type(field.annotation)} | {_default(field)} | {_words(field.description)} |")
+            rows.append(f"| `{name}` | {_type(field.annotation)} | {_default(field)} | {_words(meanings.get(name))} |")
         else:
             many = typing.get_origin(field.annotation) is dict
             below += _sections(section, f"{prefix}{name}{'.<table>' if many else ''}.")
@@ -47,6 +50,20 @@ def _sections(model: type[BaseModel], prefix: str) -> list[str]:
     columns = ["| field | type | default | meaning |", "| --- | --- | --- | --- |"]
     head = ["", f"## {title}", "", _words(model.__doc__), "", *columns]
     return ["\n".join([*head, *rows]) + "\n", *below]
+
+
+def _meanings(model: type[BaseModel]) -> dict[str, str]:
+    """The string below each field in the source of `model`, which Python itself does not keep."""
+    (body,) = (node.body for node in ast.parse(inspect.getsource(model)).body if isinstance(node, ast.ClassDef))
+    return {
+        field.target.id: below.value.value
+        for field, below in itertools.pairwise(body)
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.target, ast.Name)
+        and isinstance(below, ast.Expr)
+        and isinstance(below.value, ast.Constant)
+        and isinstance(below.value.value, str)
+    }
 
 
 def _section(field: FieldInfo) -> type[BaseModel] | None:

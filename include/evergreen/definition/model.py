@@ -26,9 +26,12 @@ LOSSES: dict[Task, tuple[Loss, ...]] = {
 
 
 class Section(BaseModel):
-    """A part of a definition: frozen, and closed to unknown fields."""
+    """A part of a definition: frozen, and closed to unknown fields.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    `document.py` reads what the fields mean from this file; pydantic would do so in every process that imports it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class CalendarSection(Section):
@@ -124,7 +127,7 @@ class FeaturesSection(Section):
 class TrainingSection(Section):
     """How a challenger is made."""
 
-    window: int = Field(default=8, ge=2, le=520)
+    window: int = Field(default=16, ge=2, le=520)
     """Labelled partitions a challenger is fitted on (those of the gate's holdout come on top)."""
     validation: int = Field(default=2, ge=1)
     """The window's newest partitions, on which tuning is judged."""
@@ -159,8 +162,8 @@ class GateSection(Section):
     cluster: str | None = None
     """Inputs column whose values fail together (a date); default: the UTC day of event_time."""
     alpha: float = Field(default=0.01, ge=1e-6, le=0.2)
-    """Chance of promoting a challenger that is no better, at one look."""
-    margin: float = Field(default=0.0, ge=0, lt=0.5)
+    """Chance of promoting a challenger that is no better, mean over a champion's first eight. Earlier ones get more."""
+    margin: float = Field(default=0.02, ge=0, lt=0.5)
     """Relative loss a challenger may be worse by where the champion is proven harmed (non-inferiority)."""
     slices: tuple[str, ...] = ()
     """Feature or inputs columns on whose values a challenger must not be much worse."""

@@ -63,7 +63,7 @@ class Story:
     def open(self) -> None:
         """Wait until Airflow knows the model's DAGs, and let them run."""
         self.say("Airflow is reading the DAGs")
-        ids = [*map(self.dag, STAGES), "evergreen.housekeeping"]
+        ids = [*map(self.dag, (*STAGES, "rollback")), "evergreen.housekeeping"]
         self.airflow.wait_until_dags_parsed(ids)
         self.airflow.unpause(ids)
 
@@ -103,15 +103,17 @@ class Story:
         self.monitor(key)
 
     def monitor(self, key: str) -> None:
-        """Check the partition; where the decision is to retrain, wait until the challenger is promoted or refused."""
+        """Check the partition, and wait until what was decided is done: a challenger judged, the champion changed."""
         self.say(f"{key}: checking drift and realised loss")
         self.wait(lambda: self._missing(Prediction, [key]), "scoring")
         run_id = self.airflow.trigger(self.dag("monitor"), run_id=f"week__{key}", partition_key=key)
         self.wait(lambda: self._missing(DriftCheck, [key]), "checking")
         decided = self._decision(key)
-        if decided is not None and decided.kind == "retrain":
-            self.say(f"{key}: {decided.reason}")
-            self._wait_for_run(self.dag("monitor"), run_id)
+        if decided is None or decided.kind not in ("retrain", "rollback", "promote"):
+            return
+        self.say(f"{key}: {decided.reason}")
+        self._wait_for_run(self.dag("monitor"), run_id)
+        if decided.kind == "retrain":
             self._wait_for_training(self._training_run_id(key))
 
     def land(self, keys: list[str]) -> None:

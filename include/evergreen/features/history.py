@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import pandas as pd
 
@@ -36,9 +36,24 @@ def read_history(definition: ModelDefinition, plan: BuildPlan, read: Read) -> pd
 
 
 def join(inputs: pd.DataFrame, labels: pd.DataFrame, entity: str) -> pd.DataFrame:
-    """The rows of `inputs` that have a label, in their order, with the columns of `labels` that `inputs` lacks."""
-    extra: Iterable[str] = [column for column in labels.columns if column not in inputs.columns]
+    """The rows of `inputs` that have a label, in their order, with the columns of `labels` that `inputs` lacks.
+
+    Raises:
+        pandas.errors.MergeError: an entity stands in `inputs` or in `labels` more than once.
+    """
+    extra = [column for column in labels.columns if column not in inputs.columns]
+    if _side_by_side(inputs[entity], labels[entity]):
+        # As feeds mostly land them: putting columns beside each other costs a tenth of looking partners up.
+        columns = {**dict(inputs.items()), **dict(labels[extra].items())}
+        return pd.DataFrame({name: column.array for name, column in columns.items()}, copy=False)
     return inputs.merge(labels[[entity, *extra]], on=entity, how="inner", validate="one_to_one")
+
+
+def _side_by_side(inputs: pd.Series, labels: pd.Series) -> bool:
+    """Whether both hold the same entities in the same order, each once."""
+    if len(inputs) != len(labels) or inputs.dtype != labels.dtype or inputs.hasnans:
+        return False
+    return bool((inputs.array == labels.array).all()) and inputs.is_unique
 
 
 def empty_history(definition: ModelDefinition) -> pd.DataFrame:

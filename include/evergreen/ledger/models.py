@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from evergreen.errors import BadInputError
@@ -42,6 +42,12 @@ def newest_trained(session: Session, model: str) -> TrainingRun | None:
 def comparison_of(session: Session, training_run_id: int) -> Comparison | None:
     """How the challenger of this run compared with the champion, or None before it was compared."""
     return session.scalar(select(Comparison).where(Comparison.training_run_id == training_run_id))
+
+
+def looks_at(session: Session, model: str, version: int | None) -> int:
+    """How many challengers have been compared with the champion `version`."""
+    query = select(func.count()).where(Comparison.model == model, Comparison.champion_version == version)
+    return int(session.scalar(query) or 0)
 
 
 def current_deployment(session: Session, model: str) -> Deployment | None:

@@ -5,9 +5,9 @@ while the promotion is young, or the newest challenger that was refused for want
 the champion since. Proven harm asks for a new challenger at once. All else only chooses when to look whether a
 challenger would do better, which costs a training and nothing more: `refresh` partitions after the champion was made, a
 little sooner where its inputs have drifted for good. What comes of it says how soon to look again: a champion that was
-replaced was worth replacing, so its successor is looked at as soon; a challenger that was refused triples the wait. So
-a world that moves is followed, and one that stands still costs two trainings a year. Whatever asks waits for the
-cool-down and for new labelled rows, and one cause makes one retrain.
+replaced was worth replacing, so its successor is looked at as soon; a challenger that was refused makes the wait
+longer. So a world that moves is followed, and one that stands still costs two trainings a year. Whatever asks waits for
+the cool-down and for new labelled rows, and one cause makes one retrain.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from evergreen.monitoring import words
 
 Kind = Literal["no_action", "alert", "retrain", "rollback", "promote"]
 Cause = Literal["drift", "harm", "age", "rollback", "promotion"]
-PATIENCE: dict[Cause, int] = {"harm": 2, "drift": 3, "age": 3}
-"""What each refused challenger multiplies the wait by. Proven harm is worth another try sooner, on newer labels."""
+PATIENCE: dict[Cause, int] = {"harm": 2, "drift": 2, "age": 3}
+"""What each refused challenger multiplies the wait by: where something has moved, newer labels may tell more."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ without a gate says so.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 import numpy as np
@@ -16,7 +17,7 @@ import pandas as pd
 
 from evergreen.champion import guards
 from evergreen.champion.comparison import Comparison, compare, nothing
-from evergreen.champion.gate import GateVerdict, decide, mode_for
+from evergreen.champion.gate import GateVerdict, decide, level, mode_for
 from evergreen.champion.guards import Guard
 from evergreen.errors import NotReadyError
 from evergreen.replay.fits import Fits
@@ -189,9 +190,9 @@ def simulate(fits: Fits, policy: Policy, *, start: str | None = None) -> Replay:
             version += 1
             step, place = _train(fits, policy, step, place, Champion(through, next_key, version))
         elif wish.kind == "rollback" and place.before is not None:
-            place = Place(replace(place.before, from_key=next_key))
+            place = Place(replace(place.before, from_key=next_key), looks=place.looks)
         elif wish.kind == "promote" and place.shadow is not None:
-            place = Place(replace(place.shadow, from_key=next_key), place.champion)
+            place = Place(replace(place.shadow, from_key=next_key), place.champion, looks=place.looks)
         steps.append(step)
     return Replay(policy.name, tuple(steps))
 
@@ -203,6 +204,8 @@ class Place:
     champion: Champion
     before: Champion | None = None
     shadow: Champion | None = None
+    looks: Mapping[int, int] = field(default_factory=dict)
+    """Challengers that each version has met as the champion"""
 
 
 def _train(fits: Fits, policy: Policy, step: Step, place: Place, challenger: Champion) -> tuple[Step, Place]:
@@ -211,15 +214,21 @@ def _train(fits: Fits, policy: Policy, step: Step, place: Place, challenger: Cha
     if not policy.gated:
         done = replace(step, ending="promoted", why="promoted without a gate", useless=useless)
         return done, Place(challenger, place.champion)
-    said, found = judge(fits, place.champion, as_of, cause=step.wish.cause, version=challenger.version)
+    champion, met = place.champion.version, place.looks.get(place.champion.version, 0)
+    looks = {**place.looks, champion: met + 1}
+    said, found = judge(fits, place.champion, as_of, cause=step.wish.cause, version=challenger.version, looks=met)
     if said.outcome == "promote":
-        return replace(step, ending="promoted", why=said.reason, useless=useless), Place(challenger, place.champion)
+        return replace(step, ending="promoted", why=said.reason, useless=useless), Place(
+            challenger, place.champion, looks=looks
+        )
     lacks_proof = found.verdict != "worse" and all(guard.state != "failed" for guard in said.guards)
     refused = replace(step, ending="refused", why=said.reason, useless=useless)
-    return refused, replace(place, shadow=challenger if lacks_proof else None)
+    return refused, replace(place, shadow=challenger if lacks_proof else None, looks=looks)
 
 
-def judge(fits: Fits, champion: Champion, as_of: str, *, cause: str, version: int) -> tuple[GateVerdict, Comparison]:
+def judge(
+    fits: Fits, champion: Champion, as_of: str, *, cause: str, version: int, looks: int
+) -> tuple[GateVerdict, Comparison]:
     """What the gate says of the challenger of `as_of`, on held-out partitions the champion was not trained on either.
 
     Latency, size and signature cannot be replayed and are taken as passed. Where the gate would ask a person, a replay
@@ -229,13 +238,14 @@ def judge(fits: Fits, champion: Champion, as_of: str, *, cause: str, version: in
     theirs, ours = fits.by_as_of[as_of], fits.by_as_of[champion.as_of]
     keys = [k for k in theirs.holdout_keys if k not in ours.train_keys]
     mode, gate = mode_for(cause), definition.gate
+    alpha = level(gate.alpha, looks)
     if keys:
         losses = [np.concatenate([fits.losses(a, k) for k in keys]) for a in (champion.as_of, as_of)]
         clusters = np.concatenate([fits.history[k].examples.cluster for k in keys])
-        found = compare(losses[0], losses[1], clusters, alpha=gate.alpha, margin=gate.margin, mode=mode)
+        found = compare(losses[0], losses[1], clusters, alpha=alpha, margin=gate.margin, mode=mode)
         answers = _guards(fits, champion.as_of, as_of, keys, losses)
     else:
-        found, answers = nothing(alpha=gate.alpha, margin=gate.margin, mode=mode), {}
+        found, answers = nothing(alpha=alpha, margin=gate.margin, mode=mode), {}
     taken = [
         answers.get(name, Guard(name, "passed", "not replayed, taken as passed", [])) for name in guards.REQUIRED
     ]  # fmt: skip

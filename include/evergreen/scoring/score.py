@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import select
@@ -21,6 +24,9 @@ from evergreen.store.objects import sha256
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from evergreen.scoring.slices import Predictions
+    from evergreen.training.losses import Floats
 
 log = logging.getLogger("evergreen.scoring")
 
@@ -57,13 +63,13 @@ def score(definition: ModelDefinition, key: str, *, settings: Settings, run_url:
     if found is not None:
         log.info("%s: version %s had predicted this snapshot already: %s", key, found.version, found.uri)
         return _scored(found, reused=True)
-    frame = _predict(definition, champion.version, snapshot, settings)
-    data = _parquet(frame)
+    predictions = _predict(definition, champion.version, snapshot, settings)
     name = layout.prediction(definition.name, key, snapshot.id, champion.version)
-    uri = Store.from_settings(settings).write(name, data)
+    uri = Store.from_settings(settings).write(name, predictions.parquet)
     row = {
         "model": definition.name, "key": key, "snapshot_id": snapshot.id, "version": champion.version, "uri": uri,
-        "content_hash": sha256(data), "rows": len(frame), "mean": _mean(frame), "run_url": run_url,
+        "content_hash": sha256(predictions.parquet), "rows": len(predictions.values),
+        "mean": _mean(predictions.values), "run_url": run_url,
     }  # fmt: skip
     with ledger.transaction() as session:
         session.execute(insert(Prediction).values(row).on_conflict_do_nothing(index_elements=["snapshot_id"]))
@@ -103,34 +109,40 @@ def _written(session: Session, snapshot_id: int) -> Prediction | None:
     return session.scalar(select(Prediction).where(Prediction.snapshot_id == snapshot_id))
 
 
-def _predict(definition: ModelDefinition, version: int, snapshot: Snapshot, settings: Settings) -> pd.DataFrame:
+def _predict(definition: ModelDefinition, version: int, snapshot: Snapshot, settings: Settings) -> Predictions:
     import numpy as np
 
-    from evergreen.features.snapshots import read_frame
+    from evergreen.scoring.slices import predict_file
     from evergreen.training.models import load
 
-    features = read_frame(settings, snapshot.git_commit, snapshot.dvc_path, dvc_hash=snapshot.dvc_hash)
-    predictor = load(definition, version, settings=settings)
-    frame = features[[definition.feed.entity, definition.feed.event_time]].copy()
-    columns = list(definition.features.columns)
-    frame["prediction"] = predictor.predict(features[columns]) if len(features) else np.empty(0)
-    strange = int((~np.isfinite(frame["prediction"])).sum())
+    with _features_file(settings, snapshot) as path:
+        predictions = predict_file(definition, load(definition, version, settings=settings), path)
+    strange = int((~np.isfinite(predictions.values)).sum())
     if strange:
         raise BadInputError(
-            f"version {version} of {definition.name} predicts no finite number for {strange} of {len(frame)} rows of "
-            f"{snapshot.key}; look at its features, and trigger {definition.name}.train for another model"
+            f"version {version} of {definition.name} predicts no finite number for {strange} of "
+            f"{len(predictions.values)} rows of {snapshot.key}; look at its features, and trigger "
+            f"{definition.name}.train for another model"
         )
-    return frame
+    return predictions
 
 
-def _parquet(frame: pd.DataFrame) -> bytes:
-    buffer = io.BytesIO()
-    frame.to_parquet(buffer, index=False, compression="zstd")
-    return buffer.getvalue()
+@contextmanager
+def _features_file(settings: Settings, snapshot: Snapshot) -> Iterator[Path]:
+    """The snapshot's Parquet file, checked against its hash; it is there within the block. Raises as `read_frame`."""
+    from evergreen.features.dvc_remote import scratch
+    from evergreen.features.snapshots import _read_pointers
+
+    path, git_commit = snapshot.dvc_path, snapshot.git_commit
+    pointers = _read_pointers(settings, git_commit, [path], {path: snapshot.dvc_hash})
+    with scratch(settings.features_dvc_url) as remote:
+        yield remote.pull(pointers)[path]
 
 
-def _mean(frame: pd.DataFrame) -> float:
-    return float(frame["prediction"].mean()) if len(frame) else 0.0
+def _mean(values: Floats) -> float:
+    import pandas as pd
+
+    return float(pd.Series(values).mean()) if len(values) else 0.0
 
 
 def _scored(row: Prediction, *, reused: bool) -> Scored:

@@ -15,7 +15,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import HuberRegressor, LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, QuantileTransformer, StandardScaler
 
 from evergreen.definition.model import Loss, Task
 
@@ -32,6 +32,8 @@ MAX_CATEGORIES = 200
 """Categories kept apart in one column; rarer ones share one."""
 RARE = 10
 """Rows below which the linear candidate takes categories together."""
+QUANTILES = 100
+"""Steps of the linear candidate's ranks; between them they are interpolated."""
 
 START: dict[Candidate, Params] = {
     "linear": {"strength": 30.0},
@@ -63,7 +65,7 @@ def preprocessing(candidate: Candidate, definition: ModelDefinition, rows: pd.Da
     numeric = [name for name in definition.features.numeric if rows[name].notna().any()]
     empty = [name for name in definition.features.numeric if name not in numeric]
     constant = SimpleImputer(strategy="constant", fill_value=0.0, keep_empty_features=True)
-    values, names = _boosted_columns() if candidate == "boosted" else _linear_columns()
+    values, names = _boosted_columns() if candidate == "boosted" else _linear_columns(len(rows))
     steps = [("numeric", values, numeric), ("empty", constant, empty), ("categorical", names, categorical)]
     return ColumnTransformer([step for step in steps if step[2]], verbose_feature_names_out=False)
 
@@ -83,9 +85,14 @@ def _boosted_columns() -> tuple[Any, Any]:
     )
 
 
-def _linear_columns() -> tuple[Any, Any]:
-    """Medians for nulls, which get a column of their own, and one scale; rare and unknown categories share a column."""
-    return make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler()), OneHotEncoder(
+def _linear_columns(rows: int) -> tuple[Any, Any]:
+    """Medians for nulls, which get a column of their own, then ranks; rare and unknown categories share a column.
+
+    A rank ends where the training rows end: what lies beyond counts as the largest seen. A line through the values
+    themselves would go on, and on the flights a model of the winter was surest, and most wrong, in the first hot week.
+    """
+    ranks = QuantileTransformer(n_quantiles=min(QUANTILES, rows), subsample=None)
+    return make_pipeline(SimpleImputer(strategy="median", add_indicator=True), ranks, StandardScaler()), OneHotEncoder(
         handle_unknown="infrequent_if_exist",
         max_categories=MAX_CATEGORIES,
         min_frequency=RARE,

@@ -55,17 +55,23 @@ def target_values(definition: ModelDefinition, column: pd.Series) -> Floats:
 
 def _as_float(column: pd.Series) -> Floats:
     try:
-        values = column.to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
+        values: Floats = column.to_numpy(dtype=np.float64, na_value=np.nan)
     except (TypeError, ValueError) as error:
         raise BadInputError(
             f"numeric column {column.name!r} holds something that is no number ({error}); "
             "list it under features.categorical or convert it in features.py"
         ) from None
-    values[np.isinf(values)] = np.nan
-    return values
+    infinite = np.isinf(values)
+    return np.where(infinite, np.nan, values) if infinite.any() else values
 
 
 def _as_text(column: pd.Series) -> pd.Series:
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        names = _as_text(pd.Series(column.cat.categories)).to_numpy(dtype=object)
+        # the code of null is -1: the last
+        return pd.Series(np.append(names, np.nan)[column.cat.codes], index=column.index, name=column.name)
     text = column.astype("object")
     present = text.notna()
-    return text.where(present, np.nan).mask(present, text.astype(str))
+    text = text.where(present, np.nan)
+    # what reading gives is text already: looking costs a fifth of converting
+    return text if pd.api.types.infer_dtype(text, skipna=True) == "string" else text.mask(present, text.astype(str))

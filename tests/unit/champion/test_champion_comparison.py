@@ -16,7 +16,7 @@ def losses(gain, *, seed, days=14, rows=300, day_effect=0.02):
     champion = rng.gamma(2.0, 0.1, days * rows)
     day = np.repeat(np.arange(days), rows)
     challenger = champion * (1 - gain) + rng.normal(0, day_effect, days)[day] + rng.normal(0, 0.05, days * rows)
-    return champion, challenger, np.array([f"2024-01-{d + 1:02}" for d in day], dtype=object)
+    return champion, challenger, np.array([f"2024-01-{d + 1:02}" for d in range(days)], dtype=object)[day]
 
 
 def verdict(gain, seed=0, **options):

@@ -1,14 +1,17 @@
 """The gate and its guards: what passes, what fails, and that no guard can be left out."""
 
 import re
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from evergreen.champion import guards
 from evergreen.champion.comparison import compare
-from evergreen.champion.gate import decide, mode_for
+from evergreen.champion.gate import LOOKS, MOST, decide, level, mode_for
 from evergreen.champion.guards import Guard
 from evergreen.definition.model import GateSection
 
@@ -158,3 +161,16 @@ def test_calibration_latency_and_signature():
     assert guards.signature("regression", ["a"], ["a"], probability + 1, 5000).state == "passed"
     assert guards.signature("regression", ["a"], ["a"], np.array([np.nan]), 1).state == "failed"
     assert guards.signature("regression", ["a"], ["a"], probability, 4999).state == "failed"
+
+
+@given(st.floats(1e-6, 0.2), st.integers(0, 60))
+def test_a_champion_spends_no_more_than_it_has(alpha, looks):
+    spent = [level(alpha, n) for n in range(looks + 1)]
+    assert sum(spent) <= LOOKS * alpha * (1 + 1e-12)
+    assert all(0 < after <= before for before, after in pairwise(spent))
+    assert max(spent) <= max(alpha, MOST)
+
+
+def test_the_first_challenger_has_the_best_chance():
+    assert [round(level(0.01, n), 6) for n in range(4)] == [0.04, 0.02, 0.01, 0.005]
+    assert level(0.05, 0) == 0.05

@@ -62,6 +62,24 @@ def test_features_come_with_entity_and_time_and_with_the_definitions_dtypes(mode
 
 
 @pytest.mark.parametrize(
+    ("made", "expected"),
+    [
+        ("[1, None, 'x']", ["1", None, "x"]),
+        ("['a', None, 'b']", ["a", None, "b"]),
+        ("[1, 2, 3]", ["1", "2", "3"]),
+        ("__import__('pandas').Categorical(['a', None, 'a'])", ["a", None, "a"]),
+        ("[None, None, None]", [None, None, None]),
+    ],
+)
+def test_categorical_features_become_text_or_null(model, made, expected, tmp_path):
+    definition = model(good(f"out['carrier'] = {made}"))
+    built = run(definition)
+    assert [None if pd.isna(value) else value for value in built["carrier"]] == expected
+    write_parquet(definition, built, tmp_path / "f.parquet")
+    assert pq.read_table(tmp_path / "f.parquet")["carrier"].to_pylist() == expected
+
+
+@pytest.mark.parametrize(
     ("extra", "said"),
     [
         ("return 7", "must return a pandas DataFrame"),

@@ -1,8 +1,12 @@
 """Small streams whose challengers are trained once for all tests of the replay."""
 
+from functools import cache
+
 import pytest
 
 from evergreen.replay.fits import fit_all
+from evergreen.replay.policies import make
+from evergreen.replay.simulate import simulate
 from evergreen.replay.streams import stream, stream_definition
 
 
@@ -13,10 +17,22 @@ def definition():
 
 @pytest.fixture(scope="session")
 def abrupt(definition):
-    """Twenty weeks; the concept changes after the tenth."""
-    return fit_all(stream("abrupt", 1, partitions=20, rows=600, definition=definition), jobs=1)
+    """Sixteen weeks; the concept changes after the eighth."""
+    return fit_all(stream("abrupt", 1, partitions=16, rows=600, definition=definition), jobs=1)
 
 
 @pytest.fixture(scope="session")
 def still(definition):
-    return fit_all(stream("stationary", 1, partitions=16, rows=600, definition=definition), jobs=1)
+    return fit_all(stream("stationary", 1, partitions=12, rows=600, definition=definition), jobs=1)
+
+
+@pytest.fixture(scope="session")
+def walk(abrupt, still):
+    """What a policy of this name does on the stream `abrupt` or `still`, walked once for all tests."""
+    streams = {"abrupt": abrupt, "still": still}
+
+    @cache
+    def walk(stream, policy):
+        return simulate(streams[stream], make(policy))
+
+    return walk

@@ -10,7 +10,7 @@ from evergreen.replay.fits import fit, fit_all, split
 from evergreen.replay.oracle import PRICES, Losses, excess, oracle
 from evergreen.replay.outcome import replay
 from evergreen.replay.policies import make
-from evergreen.replay.simulate import served_keys, simulate
+from evergreen.replay.simulate import served_keys
 from evergreen.replay.streams import stream
 
 
@@ -22,7 +22,7 @@ def test_a_challenger_sees_no_label_after_its_time(abrupt):
 
 def test_a_challenger_does_not_depend_on_what_comes_later(abrupt, definition):
     as_of = list(abrupt.by_as_of)[3]
-    shorter = stream("abrupt", 1, partitions=20, rows=600, definition=definition)
+    shorter = stream("abrupt", 1, partitions=16, rows=600, definition=definition)
     cut = type(shorter)(shorter.definition, tuple(p for p in shorter if p.key <= as_of), {})
     again = fit(cut, as_of)
     for key, predicted in again.predictions.items():
@@ -42,35 +42,35 @@ def test_kept_fits_are_those_that_were_made(abrupt, tmp_path):
         np.testing.assert_array_equal(made.predictions[key], abrupt.by_as_of[as_of].predictions[key])
 
 
-def test_a_champion_serves_what_it_has_not_seen(abrupt):
+def test_a_champion_serves_what_it_has_not_seen(abrupt, walk):
     first, keys = served_keys(abrupt)
     assert keys[0] > first
-    walked = simulate(abrupt, make("weekly"))
+    walked = walk("abrupt", "weekly")
     for step in walked.steps:
         assert step.champion.as_of < step.key
         assert step.champion.from_key <= step.key
 
 
-def test_never_trains_never_and_weekly_each_week(abrupt):
-    assert simulate(abrupt, make("never")).trainings == 0
-    weekly = simulate(abrupt, make("weekly"))
+def test_never_trains_never_and_weekly_each_week(walk):
+    assert walk("abrupt", "never").trainings == 0
+    weekly = walk("abrupt", "weekly")
     assert weekly.trainings == weekly.promotions == len(weekly.steps)
-    assert simulate(abrupt, make("period-4")).trainings == len(weekly.steps) // 4
+    assert walk("abrupt", "period-4").trainings == len(weekly.steps) // 4
 
 
-def test_a_changed_world_is_followed_and_a_still_one_left_alone(abrupt, still):
-    follows, leaves = simulate(abrupt, make("evergreen")), simulate(abrupt, make("never"))
+def test_a_changed_world_is_followed_and_a_still_one_left_alone(walk):
+    follows, leaves = walk("abrupt", "evergreen"), walk("abrupt", "never")
     assert follows.promotions >= 1
     assert follows.mean_loss < 0.97 * leaves.mean_loss
-    quiet = simulate(still, make("evergreen"))
+    quiet = walk("still", "evergreen")
     assert quiet.trainings <= 2
-    assert quiet.mean_loss <= 1.005 * simulate(still, make("never")).mean_loss
+    assert quiet.mean_loss <= 1.005 * walk("still", "never").mean_loss
 
 
-def test_nobody_costs_less_than_the_oracle(abrupt):
+def test_nobody_costs_less_than_the_oracle(abrupt, walk):
     losses = Losses.of(abrupt)
     for name in ("never", "weekly", "period-3", "evergreen"):
-        walked = simulate(abrupt, make(name))
+        walked = walk("abrupt", name)
         for price in PRICES:
             cost = price * losses.unit
             assert oracle(losses, cost).cost(cost) <= walked.cost(cost) + 1e-12

@@ -8,15 +8,42 @@ from pathlib import Path
 
 import pytest
 
+from evergreen.cli import main
+
 EVERGREEN = str(Path(sys.executable).parent / "evergreen")
 
 
 @pytest.fixture
-def evergreen(tmp_path):
+def environment(tmp_path):
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("EVERGREEN_")}
+    return {**kept, "EVERGREEN_HOME": str(tmp_path / "var"), "COLUMNS": "200"}
+
+
+@pytest.fixture
+def installed(environment):
+    """The command as it is installed, in a process of its own, which costs a second each time."""
+
+    def installed(*arguments):
+        return subprocess.run([EVERGREEN, *arguments], env=environment, capture_output=True, text=True, check=False)
+
+    return installed
+
+
+@pytest.fixture
+def evergreen(environment, monkeypatch, capsys):
+    """The same in this process."""
+
     def evergreen(*arguments, **variables):
-        kept = {k: v for k, v in os.environ.items() if not k.startswith("EVERGREEN_")}
-        env = {**kept, "EVERGREEN_HOME": str(tmp_path / "var"), "COLUMNS": "200", **variables}
-        return subprocess.run([EVERGREEN, *arguments], env=env, capture_output=True, text=True, check=False)
+        for name in os.environ.keys() - environment.keys():
+            monkeypatch.delenv(name)
+        for name, value in (environment | variables).items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(sys, "argv", [EVERGREEN, *arguments])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        return subprocess.CompletedProcess(arguments, ended.value.code or 0, said.out, said.err)
 
     return evergreen
 
@@ -36,9 +63,9 @@ def test_a_stack_that_never_ran(evergreen, tmp_path):
     assert not (tmp_path / "var").exists()
 
 
-def test_wrong_usage_is_2_and_failure_is_1_with_the_fix(evergreen):
-    assert evergreen("up", "--no-such-option").returncode == 2
-    failed = evergreen("airflow", "dags", "list")
+def test_wrong_usage_is_2_and_failure_is_1_with_the_fix(installed):
+    assert installed("up", "--no-such-option").returncode == 2
+    failed = installed("airflow", "dags", "list")
     assert failed.returncode == 1
     assert "run `evergreen up`" in failed.stderr
     assert "Traceback" not in failed.stderr

@@ -58,6 +58,22 @@ def test_frames_become_floats_and_text():
         model_frame(frame, ["c"], [])
 
 
+@pytest.mark.parametrize("values", [["x", None, "y", "x"], [3, 1, 3, 2], [1.5, np.nan, 2.0, 1.5], [None, None], []])
+def test_codes_of_categories_become_the_text_that_values_become(values):
+    plain = pd.DataFrame({"c": pd.Series(values, dtype="object")}, index=range(5, 5 + len(values)))
+    found = model_frame(plain.astype("category"), [], ["c"])
+    pd.testing.assert_frame_equal(found, model_frame(plain, [], ["c"]), check_exact=True)
+    assert all(isinstance(v, str) or np.isnan(v) for v in found["c"])
+
+
+def test_converting_leaves_the_frame_as_it_was():
+    frame = pd.DataFrame({"f": [np.inf, 2.0], "c": ["x", None], "g": [1.0, 2.0]})
+    before = frame.copy(deep=True)
+    found = model_frame(frame, ["f", "g"], ["c"])
+    found.loc[0, ["f", "g"]] = 7.0
+    pd.testing.assert_frame_equal(frame, before)
+
+
 def test_a_binary_target_is_true_or_false():
     assert target_values(definition(), pd.Series([True, False])).tolist() == [1.0, 0.0]
     with pytest.raises(BadInputError, match=r"target 'y' of a binary task holds 2\.0"):
