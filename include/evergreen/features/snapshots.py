@@ -10,7 +10,8 @@ import logging
 import random
 import shutil
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -124,29 +125,36 @@ def read_frames(
     *,
     expected: Mapping[str, str] | None = None,
 ) -> dict[str, pd.DataFrame]:
-    """Features by path, as `git_commit` holds them, read from the remotes only; each file's hash is checked.
+    """Features by path, as `git_commit` holds them; `columns` are read, all where None. Takes and raises as `pull`.
 
     Numeric features are float64, categorical ones and text str or None, event times datetime64[us, UTC].
+    """
+    import pyarrow.parquet as pq
+
+    wanted = None if columns is None else list(columns)
+    with pull(settings, git_commit, paths, expected=expected) as files:
+        return {path: pq.read_table(file, columns=wanted).to_pandas() for path, file in files.items()}
+
+
+@contextmanager
+def pull(
+    settings: Settings, git_commit: str, paths: Collection[str], *, expected: Mapping[str, str] | None = None
+) -> Iterator[dict[str, Path]]:
+    """Parquet files by path, as `git_commit` holds them, from the remotes only; they are there within the block.
 
     Args:
         settings: names the two remotes.
         git_commit: full hash of a commit of the feature repository.
         paths: as `dvc_path` makes them.
-        columns: what to read; all columns where None.
         expected: DVC hashes that the commit must name for paths (the second half of a snapshot id).
 
     Raises:
         BadInputError: there is no such commit or file, or its DVC hash is not the expected one.
         UnavailableError: a remote does not answer, or the bytes it has are not those of the hash.
     """
-    import pyarrow.parquet as pq
-
     pointers = _read_pointers(settings, git_commit, paths, expected or {})
-    frames = {}
     with scratch(settings.features_dvc_url) as remote:
-        for path, file in remote.pull(pointers).items():
-            frames[path] = pq.read_table(file, columns=None if columns is None else list(columns)).to_pandas()
-    return frames
+        yield remote.pull(pointers)
 
 
 def _read_pointers(

@@ -72,7 +72,7 @@ def run(definition: ModelDefinition, key: str, *, settings: Settings, run_url: s
 def examine(definition: ModelDefinition, known: Evidence, frames: Frames, rivals: Rivals) -> Findings:
     """Compare, judge and decide. No I/O: the same evidence gives the same findings."""
     settings = definition.monitoring
-    moved = drift.check(frames.reference, frames.current, definition)
+    moved = drift.check(frames.reference, frames.current, definition, current_rows=frames.current_rows)
     label = None
     if frames.labelled is not None and len(frames.labelled):
         label = drift.check_target(frames.reference, frames.labelled, definition)

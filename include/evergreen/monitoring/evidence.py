@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from evergreen.definition import ModelDefinition
 from evergreen.errors import NotReadyError, UnavailableError
-from evergreen.features.snapshots import read_frame
+from evergreen.features.snapshots import pull
 from evergreen.intake.read import read_clean
 from evergreen.ledger import decisions, models, partitions
 from evergreen.ledger.partitions import Current
@@ -20,7 +20,8 @@ from evergreen.monitoring import drift
 from evergreen.monitoring.harm import Cluster
 from evergreen.monitoring.performance import labelled_rows, losses_by_cluster
 from evergreen.monitoring.policy import PastCheck
-from evergreen.scoring.score import read_predictions
+from evergreen.monitoring.sample import count_rows, read_sample
+from evergreen.scoring.score import read_bytes, read_predictions
 from evergreen.settings import Settings
 from evergreen.store import Store, layout
 from evergreen.store.objects import sha256
@@ -77,6 +78,9 @@ class Frames:
 
     reference: pd.DataFrame
     current: pd.DataFrame
+    """At most `drift.MAX_ROWS` rows of the partition, with their predictions"""
+    current_rows: int
+    """Rows of the whole partition"""
     labelled: pd.DataFrame | None
     """Of the newest partition that this champion served and that has labels"""
 
@@ -135,19 +139,27 @@ def past_checks(definition: ModelDefinition, evidence: Evidence) -> list[PastChe
 def read(definition: ModelDefinition, evidence: Evidence, settings: Settings) -> Frames:
     """Read the frames: the champion's reference, the partition's features with predictions, labelled rows.
 
+    Of a large partition a sample is read, and never the whole into memory.
+
     Raises:
         UnavailableError: the store has no reference of the champion.
     """
-    snapshot, labelled = evidence.snapshot, evidence.labelled
-    features = read_frame(settings, snapshot.git_commit, snapshot.dvc_path, dvc_hash=snapshot.dvc_hash)
-    predictions = read_predictions(evidence.prediction, settings)[[definition.feed.entity, drift.PREDICTION]]
+    snapshot, labelled, feed = evidence.snapshot, evidence.labelled, definition.feed
+    path = snapshot.dvc_path
+    columns = dict.fromkeys((feed.entity, feed.event_time, *definition.features.columns))
+    with pull(settings, snapshot.git_commit, [path], expected={path: snapshot.dvc_hash}) as files:
+        features, rows_in_all = read_sample(files[path], list(columns), drift.MAX_ROWS), count_rows(files[path])
+    # Predictions stand in the order of their features, so the same seed draws the same rows of both.
+    data = io.BytesIO(read_bytes(evidence.prediction, settings))
+    predictions = read_sample(data, [feed.entity, drift.PREDICTION], drift.MAX_ROWS)
     rows = None
     if labelled is not None:
         truth = read_clean(evidence.labels[labelled.key][1], settings)
         rows = labelled_rows(definition, read_predictions(labelled, settings), truth)
     return Frames(
         reference=read_reference(definition, evidence.version, settings),
-        current=features.merge(predictions, on=definition.feed.entity, how="left", validate="one_to_one"),
+        current=features.merge(predictions, on=feed.entity, how="left", validate="one_to_one"),
+        current_rows=rows_in_all,
         labelled=rows,
     )
 

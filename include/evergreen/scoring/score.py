@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import select
@@ -85,8 +82,13 @@ def read_predictions(prediction: Prediction, settings: Settings) -> pd.DataFrame
     """The predictions that a ledger row names: entity, event_time, prediction."""
     import pandas as pd
 
+    return pd.read_parquet(io.BytesIO(read_bytes(prediction, settings)))
+
+
+def read_bytes(prediction: Prediction, settings: Settings) -> bytes:
+    """The Parquet file of the predictions that a ledger row names; its rows stand in the order of their features."""
     store = Store.from_settings(settings)
-    return pd.read_parquet(io.BytesIO(store.read(store.name(prediction.uri))))
+    return store.read(store.name(prediction.uri))
 
 
 def _needed(session: Session, model: str, key: str) -> tuple[Deployment, Snapshot]:
@@ -112,11 +114,13 @@ def _written(session: Session, snapshot_id: int) -> Prediction | None:
 def _predict(definition: ModelDefinition, version: int, snapshot: Snapshot, settings: Settings) -> Predictions:
     import numpy as np
 
+    from evergreen.features.snapshots import pull
     from evergreen.scoring.slices import predict_file
     from evergreen.training.models import load
 
-    with _features_file(settings, snapshot) as path:
-        predictions = predict_file(definition, load(definition, version, settings=settings), path)
+    path = snapshot.dvc_path
+    with pull(settings, snapshot.git_commit, [path], expected={path: snapshot.dvc_hash}) as files:
+        predictions = predict_file(definition, load(definition, version, settings=settings), files[path])
     strange = int((~np.isfinite(predictions.values)).sum())
     if strange:
         raise BadInputError(
@@ -125,18 +129,6 @@ def _predict(definition: ModelDefinition, version: int, snapshot: Snapshot, sett
             f"{definition.name}.train for another model"
         )
     return predictions
-
-
-@contextmanager
-def _features_file(settings: Settings, snapshot: Snapshot) -> Iterator[Path]:
-    """The snapshot's Parquet file, checked against its hash; it is there within the block. Raises as `read_frame`."""
-    from evergreen.features.dvc_remote import scratch
-    from evergreen.features.snapshots import _read_pointers
-
-    path, git_commit = snapshot.dvc_path, snapshot.git_commit
-    pointers = _read_pointers(settings, git_commit, [path], {path: snapshot.dvc_hash})
-    with scratch(settings.features_dvc_url) as remote:
-        yield remote.pull(pointers)[path]
 
 
 def _mean(values: Floats) -> float:

@@ -122,3 +122,17 @@ def test_a_backfilled_check_does_not_know_later_labels_and_restated_ones_are_che
 def test_a_partition_without_predictions_is_not_checked(shop):
     with pytest.raises(NotReadyError, match="no predictions to monitor"):
         check(shop, 6)
+
+
+def test_of_a_large_partition_a_sample_is_read_with_its_own_predictions(shop, monkeypatch):
+    from evergreen.monitoring import drift, evidence
+    from evergreen.scoring.score import read_predictions
+
+    monkeypatch.setattr(drift, "MAX_ROWS", 300)
+    shop.live(6)
+    with shop.ledger.transaction() as session:
+        known = evidence.gather(session, shop.definition, shop.key(6))
+    frames = evidence.read(shop.definition, known, shop.settings)
+    assert (len(frames.current), frames.current_rows) == (300, 700)
+    whole = read_predictions(known.prediction, shop.settings).set_index("order_id")["prediction"]
+    assert frames.current["prediction"].tolist() == whole[frames.current["order_id"]].tolist()
