@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from airflow.sdk import DAG, get_current_context, task
-from airflow.sdk.exceptions import AirflowSkipException
 
 from arrival import PartitionSensor
 from evergreen.definition import ModelDefinition
-from wiring import arrivals, asset, body, call, dag_arguments, definitions, partition_key, send_owed_mail, skip
+from wiring import (
+    arrivals,
+    asset,
+    body,
+    call,
+    dag_arguments,
+    definitions,
+    end_skipped,
+    partition_key,
+    send_owed_mail,
+    skip,
+)
 
 REBUILD = "rebuild"
 
@@ -56,7 +66,7 @@ def _rebuild(model: str) -> None:
     definition, common = call(model)
     stale = stale_keys(definition, settings=common["settings"])
     if not stale:
-        raise AirflowSkipException("the features have been built anew meanwhile")
+        end_skipped("the features have been built anew meanwhile")
     get_current_context()["outlet_events"][asset(model, "inputs")].add_partitions(stale)
 
 

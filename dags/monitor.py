@@ -6,18 +6,17 @@ from typing import Any
 
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import DAG, Context, task
-from airflow.sdk.exceptions import AirflowSkipException
 
 from arrival import PartitionSensor
 from evergreen.definition import ModelDefinition
 from wiring import (
-    TRAINING_POOL,
     arrivals,
     asset,
     body,
     call,
     dag_arguments,
     definitions,
+    end_skipped,
     partition_key,
     send_owed_mail,
     skip,
@@ -70,7 +69,7 @@ def alert() -> int:
     return send_owed_mail()
 
 
-@task(pool=TRAINING_POOL)
+@task
 @body
 def change_champion(model: str, checked: dict[str, Any]) -> str:
     """Have the version serve that the check's decision names; returns the reason as recorded."""
@@ -81,7 +80,7 @@ def change_champion(model: str, checked: dict[str, Any]) -> str:
     try:
         reason = follow(definition, checked["decision_id"], **common).reason
     except NotReadyError as changed:
-        raise AirflowSkipException(str(changed)) from None
+        end_skipped(str(changed))
     send_owed_mail(quietly=True)
     return reason
 

@@ -7,7 +7,7 @@ import datetime as dt
 from airflow.sdk import DAG, Param, get_current_context, task
 
 from evergreen.definition import ModelDefinition, list_models, load_definition
-from wiring import TRAINING_POOL, body, call, dag_arguments, default_args, definitions, send_owed_mail
+from wiring import body, call, dag_arguments, default_args, definitions, send_owed_mail
 
 DOC = """
 Send the mails that are still owed (the mail server was down, a process died before it could send), and set the
@@ -17,7 +17,8 @@ ROLLBACK_DOC = """
 Have a version serve again that has served before, from the next partition on.
 
 1. **roll_back** makes sure that the version still loads, and records decision, deployment and mail in one transaction;
-   then it sets the registry's alias. What the replaced version predicted is kept.
+   then it sets the registry's alias. What the replaced version predicted is kept. It waits for no training: one that
+   ends later finds another champion than it was compared with, and is refused.
 
 Triggered by a person, here or as `evergreen rollback {name} --why REASON`. Rerunning a run changes nothing.
 """
@@ -39,7 +40,7 @@ def reconcile_aliases() -> list[str]:
     return [name for name in list_models() if reconcile(load_definition(name), settings=settings)]
 
 
-@task(pool=TRAINING_POOL)
+@task
 @body
 def roll_back(model: str) -> str:
     """Have the version of the form serve; returns the reason as recorded."""

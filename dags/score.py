@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from airflow.sdk import DAG, PartitionedAssetTimetable, task
-from airflow.sdk.exceptions import AirflowSkipException
 
 from evergreen.definition import ModelDefinition
-from wiring import asset, body, call, dag_arguments, definitions, partition_key
+from wiring import asset, body, call, dag_arguments, definitions, end_skipped, partition_key
 
 DOC = """
 Write the champion's predictions of one partition to the store: once, whole, and recorded with the version that made
@@ -27,7 +26,7 @@ def _score(model: str) -> str:
     try:
         return score(definition, partition_key(), **common).uri
     except NotReadyError as reason:
-        raise AirflowSkipException(str(reason)) from None
+        end_skipped(str(reason))
 
 
 def scoring(definition: ModelDefinition) -> DAG:

@@ -6,10 +6,9 @@ from typing import Any
 
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import DAG, Param, get_current_context, task
-from airflow.sdk.exceptions import AirflowSkipException
 
 from evergreen.definition import ModelDefinition
-from wiring import TRAINING_POOL, asset, body, call, dag_arguments, definitions, send_owed_mail, skip
+from wiring import TRAINING_POOL, asset, body, call, dag_arguments, definitions, end_skipped, send_owed_mail, skip
 
 PROMOTE, REFUSE = "Promote", "Refuse"
 DOC = """
@@ -47,7 +46,7 @@ def assemble(model: str) -> int:
             **common,
         ).training_run_id
     except NotReadyError as reason:
-        raise AirflowSkipException(str(reason)) from None
+        end_skipped(str(reason))
 
 
 @task(pool=TRAINING_POOL)
@@ -100,7 +99,7 @@ def _score_waiting(model: str) -> list[str]:
     definition, common = call(model)
     keys = unscored_keys(definition, settings=common["settings"])
     if not keys:
-        raise AirflowSkipException("the partitions have been scored meanwhile")
+        end_skipped("the partitions have been scored meanwhile")
     get_current_context()["outlet_events"][asset(model, "features")].add_partitions(keys)
     return keys
 

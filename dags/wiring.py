@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, NoReturn, TypeVar
 from airflow.sdk import Asset, CronPartitionTimetable, get_current_context
 from airflow.sdk.configuration import conf
 from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryAction, RetryRule
-from airflow.sdk.exceptions import DownstreamTasksSkipped
+from airflow.sdk.exceptions import AirflowSkipException, DownstreamTasksSkipped
 
 from arrival import NO_PARTITION
 from evergreen.definition import ModelDefinition, list_models, load_definition
@@ -110,6 +110,12 @@ def skip(task_ids: list[str], why: str, *, result: Any = None) -> NoReturn:
         get_current_context()["ti"].xcom_push(key="return_value", value=result)
     log.info("Nothing to do for %s: %s", " and ".join(task_ids), why)
     raise DownstreamTasksSkipped(tasks=task_ids)
+
+
+def end_skipped(why: str) -> NoReturn:
+    """End this task as skipped. Airflow's own log of it says that, and not why."""
+    log.info("Skipped: %s", why)
+    raise AirflowSkipException(why) from None
 
 
 @cache
