@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from airflow.sdk import DAG, PartitionedAssetTimetable, task
+from airflow.sdk import DAG, PartitionedAssetTimetable
 
-from arrival import PartitionSensor
+from arrival import PartitionOperator
 from evergreen.definition import ModelDefinition
-from wiring import asset, body, call, dag_arguments, definitions, partition_key
+from wiring import asset, call, dag_arguments, definitions, partition_key
 
 DOC = """
 Build the features of one partition as they could have been known when it began, and commit them to the feature
 repository.
 
-1. **wait_for_look_back** waits (deferred) while labels that the features look back on have not landed, for the
-   definition's grace period; then it goes on without them.
-2. **build** reads the partition's accepted inputs and the labels that were due before its period began, builds, runs
-   the Great Expectations suite of the features, adds the result to DVC (data pushed first, Git last) and records the
-   snapshot id: the Git commit and the DVC hash.
+**build** waits (deferred, without a worker) while labels that the features look back on have not landed, for the
+definition's grace period; then it goes on without them. It reads the partition's accepted inputs and the labels that
+were due before its period began, builds, runs the Great Expectations suite of the features, adds the result to DVC
+(data pushed first, Git last) and records the snapshot id: the Git commit and the DVC hash.
 
 Runs when `{name}.inputs` has a new partition; also when labels came late (from `{name}.ingest_labels`).
 Rerunning a run finds the snapshot it made unless what it reads has a new version.
 """
 
 
-@task(task_id="build")
-@body
 def _build(model: str) -> str:
     from evergreen.features.build import build
 
@@ -40,8 +37,9 @@ def features(definition: ModelDefinition) -> DAG:
         schedule=PartitionedAssetTimetable(assets=asset(name, "inputs")),
         max_active_runs=16,
     ) as dag:
-        wait = PartitionSensor(task_id="wait_for_look_back", subject="look_back", model=name)
-        wait >> _build.override(outlets=[asset(name, "features")])(name)
+        PartitionOperator(
+            task_id="build", subject="look_back", model=name, work=_build, outlets=[asset(name, "features")]
+        )
     return dag
 
 

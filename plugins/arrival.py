@@ -1,8 +1,9 @@
-"""The sensor that waits for a partition, and its trigger.
+"""The sensor that waits for a partition, the operator that waits only where it must, and their trigger.
 
 The sensor begins and ends in the triggerer: waiting takes no worker, not even for the first look, and a backfill over
 a year starts a worker process for the work only. A worker is asked where waiting went wrong: there the task fails as
-any other, with its message, its mail and its retries.
+any other, with its message, its mail and its retries. The way through the triggerer takes some three seconds, though:
+where what is waited for is there nearly always, the operator looks first, works, and waits there only if it is not.
 
 Airflow imports this file in every process (it is a plugin), so it imports nothing heavy; what answers the trigger's
 question is imported when it is asked. It asks in a thread of its own, so that a slow store or database holds up none of
@@ -14,15 +15,16 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import importlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from airflow.sdk import BaseSensorOperator, Context
+from airflow.sdk import BaseOperator, BaseSensorOperator, Context
+from airflow.sdk.exceptions import AirflowSkipException
 from airflow.triggers.base import BaseTrigger, StartTriggerArgs, TaskSkippedEvent, TaskSuccessEvent, TriggerEvent
 
 from evergreen.definition import load_definition
 from evergreen.definition.waiting import Wait
-from evergreen.errors import BadInputError, PartitionKeyError
+from evergreen.errors import BadInputError, EvergreenError, PartitionKeyError
 from evergreen.settings import Settings
 
 # Module of the package whose `look` answers for each subject; imported when first asked.
@@ -53,14 +55,18 @@ def look(subject: str, model: str, key: str) -> Wait:
 
 
 class PartitionTrigger(BaseTrigger):
-    """Ends its task when what a partition waits for is there (success) or will never come (skipped)."""
+    """Ends its task when what a partition waits for is there (success) or will never come (skipped).
 
-    def __init__(self, subject: str, model: str, key: str, poll_seconds: float) -> None:
+    With `resumes`, the task goes on in a worker when it is there.
+    """
+
+    def __init__(self, subject: str, model: str, key: str, poll_seconds: float, *, resumes: bool = False) -> None:
         super().__init__()
         self.subject = subject
         self.model = model
         self.key = key
         self.poll_seconds = poll_seconds
+        self.resumes = resumes
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Where the triggerer finds this class, and its arguments."""
@@ -69,6 +75,7 @@ class PartitionTrigger(BaseTrigger):
             "model": self.model,
             "key": self.key,
             "poll_seconds": self.poll_seconds,
+            "resumes": self.resumes,
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -86,7 +93,8 @@ class PartitionTrigger(BaseTrigger):
                 self.log.info("%s", wait.reason)
                 said = wait.reason
             if wait.state != "waiting":
-                yield TaskSuccessEvent() if wait.state == "ready" else TaskSkippedEvent()
+                ready = TriggerEvent("") if self.resumes else TaskSuccessEvent()
+                yield ready if wait.state == "ready" else TaskSkippedEvent()
                 return
             await asyncio.sleep(self.poll_seconds)
 
@@ -135,3 +143,59 @@ class PartitionSensor(BaseSensorOperator):
     def resume(self, context: Context, event: str) -> None:
         """Fail with what the trigger found wrong; where nothing is, no worker is asked."""
         raise BadInputError(event)
+
+
+class PartitionOperator(BaseOperator):
+    """Do the work of this run's partition, at once where its `subject` is there, else as soon as it is.
+
+    Args:
+        subject: as PartitionSensor has it.
+        model: name of the model.
+        work: called with the model's name in a worker; what it returns is the task's result.
+        poll_seconds: pause between two looks.
+    """
+
+    template_fields = ("key",)
+
+    def __init__(
+        self,
+        *,
+        subject: str,
+        model: str,
+        work: Callable[[str], Any],
+        key: str = THIS_PARTITION,
+        poll_seconds: float = POLL_SECONDS,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.subject = subject
+        self.model = model
+        self.work = work
+        self.key = key
+        self.poll_seconds = poll_seconds
+
+    def execute(self, context: Context) -> Any:
+        """Look once, and work or wait; where looking fails for want of a server, the trigger looks again.
+
+        Raises:
+            BadInputError: waiting would be in vain, as the run has no partition or one that does not exist.
+        """
+        try:
+            wait = look(self.subject, self.model, self.key)
+        except BadInputError:
+            raise
+        except EvergreenError as error:
+            wait = Wait("waiting", f"could not look: {error}")
+        if wait.state == "ready":
+            return self.work(self.model)
+        self.log.info("%s", wait.reason)
+        if wait.state == "never":
+            raise AirflowSkipException(wait.reason)
+        trigger = PartitionTrigger(self.subject, self.model, self.key, self.poll_seconds, resumes=True)
+        return self.defer(trigger=trigger, method_name="resume", timeout=LONGEST_WAIT)
+
+    def resume(self, context: Context, event: str) -> Any:
+        """Work, or fail with what the trigger found wrong."""
+        if event:
+            raise BadInputError(event)
+        return self.work(self.model)
