@@ -206,9 +206,9 @@ WAYS: dict[str, Callable[[Floats, float, Rng], Floats]] = {
 """Ways in which a model can be made worse; the size is sought so that the Brier score rises by `WORSE`."""
 
 
-def worsened(rows: Rows, way: str) -> Floats | None:
-    """Predictions that lose `WORSE` more over all rows; None where this way cannot."""
-    goal, low, high = (1 + WORSE) * _loss(rows).mean(), 0.0, 8.0
+def worsened(rows: Rows, way: str, factor: float = 1 + WORSE) -> Floats | None:
+    """Predictions that lose `factor` times as much over all rows; None where this way cannot."""
+    goal, low, high = factor * _loss(rows).mean(), 0.0, 8.0
 
     def at(size: float) -> Floats:
         return WAYS[way](rows.prediction, size, np.random.default_rng(SEED))

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from decisions_policy import MODEL, WAYS, Floats, Rng, Rows, flights, served
+from decisions_policy import MODEL, WAYS, Floats, Rng, flights, served, worsened
 from numpy.typing import NDArray
 from scipy import stats
 
@@ -203,22 +203,6 @@ def _rates(promotions: list[list[bool]]) -> dict[str, float]:
 # ---- D2: better challengers
 
 
-def worse_by_gain(rows: Rows, way: str) -> Floats | None:
-    """Predictions that a challenger of `GAIN` less loss would replace; None where this way cannot."""
-    loss = ((rows.prediction - rows.target) ** 2).mean()
-    goal, low, high = loss / (1 - GAIN), 0.0, 8.0
-
-    def at(size: float) -> Floats:
-        return WAYS[way](rows.prediction, size, np.random.default_rng(SEED))
-
-    if ((at(high) - rows.target) ** 2).mean() < goal:
-        return None
-    for _ in range(30):
-        middle = (low + high) / 2
-        low, high = (middle, high) if ((at(middle) - rows.target) ** 2).mean() < goal else (low, middle)
-    return at(high)
-
-
 def planted(fits: Fits) -> dict[str, list[Pair]]:
     """By way: a model beside its own worse predictions, over four weeks from each start."""
     found: dict[str, list[Pair]] = {way: [] for way in WAYS}
@@ -226,7 +210,7 @@ def planted(fits: Fits) -> dict[str, list[Pair]]:
         rows, keys = served(fits, as_of), [k for k in fits.history.keys if k > as_of]
         parts = [fits.history[k].examples for k in keys]
         for way in WAYS:
-            worse = worse_by_gain(rows, way)
+            worse = worsened(rows, way, 1 / (1 - GAIN))
             if worse is None:
                 continue
             whole = _pair(concatenate(parts), worse, rows.prediction, [len(p) for p in parts])

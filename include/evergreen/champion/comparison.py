@@ -14,6 +14,10 @@ than it is, because the bad days may not have come. The t statistic is corrected
 1992, "On the removal of skewness by transformation") wherever that lowers the evidence, never where it would raise
 it.
 
+**Level**: one that is no better is taken for superior in at most alpha / 2 of the looks where days are independent and
+no more skewed one way than the other. With 5 to 28 days it is about alpha at alpha 0.05, and up to 1.5 alpha at alpha
+0.02, where neighbouring days correlate by 0.4 or the days have exponential tails on the bad side.
+
 **Looks**: alpha holds for one look at data chosen beforehand. Where a champion meets several challengers, or a
 challenger is judged again as labels land, each look gets an equal share (`looks`): by Bonferroni's inequality the
 chance over all of them together is then at most `looks` times that of one, however the looks depend on each other.
@@ -96,11 +100,9 @@ def compare(
     """Compare two models by their losses on the same rows.
 
     The challenger is `superior` where the whole interval of level 1 - alpha lies above 0, and `worse` where it lies
-    below. One that is no better is taken for superior in at most alpha / 2 of the looks where days are independent and
-    no more skewed one way than the other. With 5 to 28 days it is about alpha at alpha 0.05, and up to 1.5 alpha at
-    alpha 0.02, where neighbouring days correlate by 0.4 or the days have exponential tails on the bad side. In mode
-    `non_inferiority`, one that is neither counts as `non_inferior` where its loss is certain (same level) to be at most
-    1 + margin times the champion's. All else is `inconclusive`: so are equal losses, and a single cluster.
+    below. In mode `non_inferiority`, one that is neither counts as `non_inferior` where its loss is certain (same
+    level) to be at most 1 + margin times the champion's. All else is `inconclusive`: so are equal losses, and a single
+    cluster.
 
     Args:
         champion_losses: float64, one a row; smaller is better.

@@ -158,20 +158,29 @@ def log_risen(t: float, freedom: int, shrunk: float) -> float:
 
 
 def _excess(clusters: Sequence[Cluster], enough: float) -> Floats:
-    """Mean excess of each cluster: of neighbours together where one alone has fewer rows than `enough`.
+    """Mean excess of each cluster, small ones joined."""
+    return join_small([(c.rows, c.excess) for c in clusters], enough)[0]
+
+
+def join_small(means: Sequence[tuple[int, float]], enough: float) -> tuple[Floats, Floats]:
+    """Means and rows of clusters: of neighbours together where one alone has fewer rows than `enough`.
 
     Clusters of a like size have a like variance, which the t statistic takes for granted.
+
+    Args:
+        means: rows and mean of each cluster, in the order of time.
+        enough: rows that each cluster is to have.
     """
     joined: list[tuple[int, float]] = []
-    for cluster in clusters:
-        rows, total = cluster.rows, cluster.rows * cluster.excess
+    for count, mean in means:
+        rows, total = count, count * mean
         if joined and joined[-1][0] < enough:
             rows, total = rows + joined[-1][0], total + joined.pop()[1]
         joined.append((rows, total))
     if len(joined) > 1 and joined[-1][0] < enough:
         rows, total = joined.pop()
         joined[-1] = (joined[-1][0] + rows, joined[-1][1] + total)
-    return np.array([total / rows for rows, total in joined])
+    return np.array([total / rows for rows, total in joined]), np.array([float(rows) for rows, _ in joined])
 
 
 def _sentence(proven: bool, since: str, relative: float, e_value: float, needed: float, margin: float) -> str:

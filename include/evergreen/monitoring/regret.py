@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evergreen.monitoring import words
-from evergreen.monitoring.harm import SMALLEST_CLUSTER, Floats, log_risen
+from evergreen.monitoring.harm import SMALLEST_CLUSTER, Floats, join_small, log_risen
 
 PRIOR_VARIANCES = (1 / 4, 1.0, 4.0)
 """Of the mean difference in standard deviations of a day, in equal parts"""
@@ -110,16 +110,7 @@ def _means(clusters: Sequence[PairedCluster]) -> tuple[Floats, Floats]:
     if not clusters:
         return np.empty(0), np.empty(0)
     enough = SMALLEST_CLUSTER * float(np.median([c.rows for c in clusters]))
-    joined: list[tuple[int, float]] = []
-    for cluster in clusters:
-        rows, total = cluster.rows, cluster.rows * cluster.regret
-        if joined and joined[-1][0] < enough:
-            rows, total = rows + joined[-1][0], total + joined.pop()[1]
-        joined.append((rows, total))
-    if len(joined) > 1 and joined[-1][0] < enough:
-        rows, total = joined.pop()
-        joined[-1] = (joined[-1][0] + rows, joined[-1][1] + total)
-    return np.array([t / r for r, t in joined]), np.array([float(r) for r, _ in joined])
+    return join_small([(c.rows, c.regret) for c in clusters], enough)
 
 
 def _sentence(proven: bool, relative: float, e_value: float, alpha: float, clusters: int) -> str:
