@@ -84,6 +84,7 @@ def promote(
 
     Raises:
         NotReadyError: the challenger was not compared yet.
+        BadInputError: it is the champion already, by another decision.
         UnavailableError: ledger or registry do not answer; what was recorded stays, run it again.
     """
     wish = _Wish("promote", decided_by, None, why)
@@ -205,6 +206,8 @@ def _settle(session: Session, definition: ModelDefinition, comparison: Compariso
         )
     if wish.decided_by == POLICY:
         return wish.kind, said
+    if wish.kind == "promote" and wish.outcome is None and serving == comparison.challenger_version:
+        raise BadInputError(f"version {serving} of {definition.name} is the champion already; nothing was changed")
     verb = "promoted" if wish.kind == "promote" else "refused"
     gate = comparison.result["outcome"]
     forced = ", against the gate" if wish.outcome is None and wish.kind == "promote" and gate == "refuse" else ""

@@ -6,6 +6,7 @@ that the gate refused for want of proof. Both go on being scored in the shadow; 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from evergreen.definition import ModelDefinition
+from evergreen.errors import BadInputError, RefusedError
 from evergreen.ledger import decisions, models
 from evergreen.ledger.tables import Comparison, Decision, Deployment, TrainingRun
 from evergreen.monitoring import regret
@@ -21,6 +23,8 @@ from evergreen.monitoring.harm import Cluster
 from evergreen.monitoring.regret import PairedCluster, RegretResult
 from evergreen.monitoring.shadow import Shadow, score_in_shadow
 from evergreen.settings import Settings
+
+log = logging.getLogger("evergreen.monitoring")
 
 POLICY = "policy"
 
@@ -67,16 +71,25 @@ def compare_with_rivals(
 ) -> Rivals:
     """Find the rivals of the champion, score what was not scored yet, and judge.
 
+    A rival that the registry has lost, or whose file is not trusted any more, is none: it is logged, and what else the
+    check sees does not depend on it.
+
     Raises:
         UnavailableError: the ledger, the registry, the store or the feature remotes do not answer.
     """
     who = candidates(session, definition, known)
-    found = [c for c in (who.before, who.challenger) if c is not None]
-    if not found:
-        return Rivals()
-    keys = sorted({key for candidate in found for key in candidate.keys})
-    shadow = score_in_shadow(definition, [known.version, *(c.version for c in found)], keys, settings=settings)
-    return Rivals(*(judge(definition, known.version, c, shadow) for c in (who.before, who.challenger)))
+    return Rivals(*(_compare(definition, known.version, rival, settings) for rival in (who.before, who.challenger)))
+
+
+def _compare(definition: ModelDefinition, champion: int, rival: Candidate | None, settings: Settings) -> Rival | None:
+    if rival is None:
+        return None
+    try:
+        shadow = score_in_shadow(definition, [champion, rival.version], rival.keys, settings=settings)
+    except (BadInputError, RefusedError) as error:
+        log.warning("version %d cannot be compared with the champion: %s", rival.version, error)
+        return None
+    return judge(definition, champion, rival, shadow)
 
 
 def candidates(session: Session, definition: ModelDefinition, known: Evidence) -> Candidates:

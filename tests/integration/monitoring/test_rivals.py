@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import select
 
-from evergreen.champion.decide import conclude
+from evergreen.champion.decide import conclude, promote
 from evergreen.champion.evaluate import evaluate
 from evergreen.champion.follow import follow
 from evergreen.errors import BadInputError, NotReadyError
@@ -130,6 +130,24 @@ def test_a_challenger_refused_for_want_of_proof_takes_over_once_it_has_proven_it
     assert Registry(shop.settings, "orders").alias("champion") == 2
     assert rows(shop, TrainingRun)[-1].state == "promoted"
     assert rows(shop, Alert)[-1].kind == "promotion"
+    with pytest.raises(BadInputError, match="version 2 of orders is the champion already"):
+        promote(shop.definition, rows(shop, TrainingRun)[-1].id, settings=shop.settings, decided_by="Ada")
+    assert [d.version for d in rows(shop, Deployment)] == [1, 2]
+
+
+def test_a_rival_that_is_gone_stops_no_check(shop, caplog):
+    from evergreen.training import models
+
+    for number in range(6, 12):
+        shop.live(number, turned)
+    assert challenge(shop, with_gate(shop, alpha=1e-300), 11).kind == "refuse"
+    Registry(shop.settings, "orders").client.delete_model_version("orders", "2")
+    models._cache.clear()
+    for number in (12, 13):
+        shop.live(number, turned)
+        found = look(shop, number)
+    assert found.cause != "promotion"
+    assert "version 2 cannot be compared with the champion" in caplog.text
 
 
 def test_what_was_scored_in_the_shadow_is_kept_and_scored_anew_for_other_labels(shop):
