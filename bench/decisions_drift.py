@@ -15,7 +15,7 @@ import pandas as pd
 
 from evergreen.definition import load_definition
 from evergreen.features.compute import compute
-from evergreen.features.history import join
+from evergreen.features.history import history_of
 from evergreen.intake.sources import rows
 from evergreen.monitoring import drift
 from report import write
@@ -32,11 +32,11 @@ def flights() -> pd.DataFrame:
     calendar = MODEL.partitions
     keys = calendar.keys(str(MODEL.calendar.start), str(MODEL.calendar.end))
     inputs = {key: rows(MODEL, "inputs", key) for key in keys}
-    joined = {key: join(inputs[key], rows(MODEL, "labels", key), MODEL.feed.entity) for key in keys}
+    labels = {key: rows(MODEL, "labels", key) for key in keys}
     built = []
     for key in keys[MODEL.features.look_back + 1 :]:
         past = calendar.look_back(key, MODEL.features.look_back, MODEL.feed.label_delay)
-        built.append(compute(MODEL, inputs[key], pd.concat([joined[k] for k in past], ignore_index=True)))
+        built.append(compute(MODEL, inputs[key], history_of(MODEL, ((inputs[k], labels[k]) for k in past))))
     return pd.concat(built, ignore_index=True)
 
 

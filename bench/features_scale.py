@@ -39,7 +39,7 @@ from evergreen.features.history import read_history
 from evergreen.features.plan import BuildPlan, Current, make_plan
 from evergreen.intake import flights
 from evergreen.intake.frames import to_parquet
-from evergreen.intake.read import read_clean
+from evergreen.intake.read import read_clean, read_clean_table
 from evergreen.ledger.tables import PartitionVersion, Verdict
 from evergreen.settings import Settings
 from report import write
@@ -121,7 +121,7 @@ def plans(world: World, look_back: int = MODEL.features.look_back) -> list[Build
 
 def build(world: World, plan: BuildPlan) -> int:
     """Build one partition as the task does; its rows."""
-    history = read_history(MODEL, plan, lambda verdict: read_clean(verdict, world.settings))
+    history = read_history(MODEL, plan, lambda verdict, columns: read_clean_table(verdict, world.settings, columns))
     frame = compute(MODEL, read_clean(plan.inputs[1], world.settings), history)
     write_parquet(MODEL, frame, world.features(plan.key))
     return len(frame)

@@ -35,7 +35,7 @@ import pyarrow.parquet as pq
 
 from evergreen.definition import load_definition
 from evergreen.features.compute import compute, write_parquet
-from evergreen.features.history import join
+from evergreen.features.history import history_of
 from evergreen.intake import flights
 from evergreen.scoring.slices import predict_file
 from evergreen.store import Store
@@ -58,7 +58,7 @@ WAYS = ("score", "slices", "whole")
 def make(folder: Path, rows: int) -> None:
     """A features file of `rows` rows, one of a tenth, and each candidate fitted on flights, below `folder`."""
     inputs, labels = flights.inputs()[list(MODEL.feed.tables["inputs"].columns)], flights.labels()
-    past = join(inputs.head(FIT_ROWS), labels.head(FIT_ROWS), MODEL.feed.entity)
+    past = history_of(MODEL, [(inputs.head(FIT_ROWS), labels.head(FIT_ROWS))])
     frame = compute(MODEL, inputs, past)
     write_parquet(MODEL, frame, folder / "year.parquet")
     year = pq.read_table(folder / "year.parquet")

@@ -108,6 +108,8 @@ class FeaturesSection(Section):
     """Columns of text that `features.py` returns; values unseen in training are allowed."""
     look_back: int = Field(default=4, ge=0, le=53)
     """Label partitions that the features of a partition look back on."""
+    history: tuple[str, ...] | None = None
+    """Columns of the inputs and labels looked back on that `features.py` reads; all by default. Fewer are faster."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -274,4 +276,8 @@ class ModelDefinition(Section):
         strangers = [s for s in self.gate.slices if s not in known]
         if strangers:
             raise ValueError(f"gate.slices names unknown columns: {', '.join(strangers)}")
+        landed = {column for table in self.feed.tables.values() for column in table.columns}
+        unknown = [c for c in self.features.history or () if c not in landed]
+        if unknown:
+            raise ValueError(f"features.history names columns that no table of the feed has: {', '.join(unknown)}")
         return self

@@ -1,64 +1,100 @@
-"""What `features.py` may see: the inputs of a partition, and the labelled rows of the partitions looked back on."""
+"""What `features.py` may see: the inputs of a partition, and the labelled rows of the partitions looked back on.
+
+In Arrow until the end: looking partners up and stacking partitions costs a third of what it costs in pandas.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from evergreen.definition import ModelDefinition
-from evergreen.definition.model import ColumnType
+from evergreen.definition.model import TableName
+from evergreen.errors import BadInputError
 from evergreen.features.plan import BuildPlan
+from evergreen.intake.frames import ARROW_TYPES, to_frame, to_table
 from evergreen.ledger.tables import Verdict
 
-Read = Callable[[Verdict], pd.DataFrame]
-DTYPES: dict[ColumnType, str] = {
-    "string": "object",
-    "integer": "Int64",
-    "float": "float64",
-    "boolean": "bool",
-    "timestamp": "datetime64[us, UTC]",
-}
+Read = Callable[[Verdict, Sequence[str]], pa.Table]
 
 
 def read_history(definition: ModelDefinition, plan: BuildPlan, read: Read) -> pd.DataFrame:
     """Labelled rows of the plan's look-back partitions, oldest partition first.
 
-    Columns: those of the inputs table, then those of the labels table that it lacks. All are there when no partition
-    is looked back on; the frame then has no rows.
+    Columns: those of `features.history`, by default all, as `history_columns` orders them. They are there when no
+    partition is looked back on as well; the frame then has no rows. `read` returns the named columns.
     """
-    parts = [
-        join(read(past.inputs[1]), read(past.labels[1]), definition.feed.entity)
-        for past in plan.history
-    ]  # fmt: skip
-    filled = [part for part in parts if len(part)]
-    return pd.concat(filled, ignore_index=True, copy=False) if filled else empty_history(definition)
+    inputs, labels = (read_columns(definition, table) for table in ("inputs", "labels"))
+    return stack(
+        definition,
+        (
+            join(read(past.inputs[1], inputs), read(past.labels[1], labels), definition.feed.entity)
+            for past in plan.history
+        ),
+    )
 
 
-def join(inputs: pd.DataFrame, labels: pd.DataFrame, entity: str) -> pd.DataFrame:
+def history_of(definition: ModelDefinition, partitions: Iterable[tuple[pd.DataFrame, pd.DataFrame]]) -> pd.DataFrame:
+    """The history that the inputs and labels of `partitions`, oldest first, make: what `read_history` reads."""
+    tables = definition.feed.tables
+    return stack(
+        definition,
+        (
+            join(
+                to_table(inputs, tables["inputs"].columns),
+                to_table(labels, tables["labels"].columns),
+                definition.feed.entity,
+            )
+            for inputs, labels in partitions
+        ),
+    )
+
+
+def history_columns(definition: ModelDefinition) -> list[str]:
+    """Columns of the history: those of the inputs table, then those of the labels table that it lacks."""
+    tables = definition.feed.tables
+    known = dict.fromkeys([*tables["inputs"].columns, *tables["labels"].columns])
+    wanted = definition.features.history
+    return [column for column in known if wanted is None or column in wanted]
+
+
+def read_columns(definition: ModelDefinition, table: TableName) -> list[str]:
+    """What must be read of `table` for a history: its columns of the history, and the entity."""
+    wanted = {*history_columns(definition), definition.feed.entity}
+    return [column for column in definition.feed.tables[table].columns if column in wanted]
+
+
+def stack(definition: ModelDefinition, parts: Iterable[pa.Table]) -> pd.DataFrame:
+    """The rows of `parts`, as `join` returns them, below each other; without parts, no rows but all columns."""
+    tables = definition.feed.tables
+    types = {**tables["labels"].columns, **tables["inputs"].columns}
+    schema = pa.schema([(name, ARROW_TYPES[types[name]]) for name in history_columns(definition)])
+    chosen = [part.select(schema.names).cast(schema) for part in parts]
+    return to_frame(pa.concat_tables([schema.empty_table(), *chosen]))
+
+
+def join(inputs: pa.Table, labels: pa.Table, entity: str) -> pa.Table:
     """The rows of `inputs` that have a label, in their order, with the columns of `labels` that `inputs` lacks.
 
     Raises:
-        pandas.errors.MergeError: an entity stands in `inputs` or in `labels` more than once.
+        BadInputError: an entity stands in `inputs` or in `labels` more than once.
     """
-    extra = [column for column in labels.columns if column not in inputs.columns]
-    if _side_by_side(inputs[entity], labels[entity]):
-        # As feeds mostly land them: putting columns beside each other costs a tenth of looking partners up.
-        columns = {**dict(inputs.items()), **dict(labels[extra].items())}
-        return pd.DataFrame({name: column.array for name, column in columns.items()}, copy=False)
-    return inputs.merge(labels[[entity, *extra]], on=entity, how="inner", validate="one_to_one")
+    left, right = (table.column(entity).combine_chunks() for table in (inputs, labels))
+    _require_unique("labels", entity, right)
+    if not left.equals(right):
+        # Feeds mostly land both in the same order; only then is there nobody to look up.
+        _require_unique("inputs", entity, left)
+        places = pc.index_in(left, value_set=right)
+        inputs, labels = inputs.filter(pc.is_valid(places)), labels.take(places.drop_null())
+    for column in labels.column_names:
+        if column not in inputs.column_names:
+            inputs = inputs.append_column(column, labels.column(column))
+    return inputs
 
 
-def _side_by_side(inputs: pd.Series, labels: pd.Series) -> bool:
-    """Whether both hold the same entities in the same order, each once."""
-    if len(inputs) != len(labels) or inputs.dtype != labels.dtype or inputs.hasnans:
-        return False
-    return bool((inputs.array == labels.array).all()) and inputs.is_unique
-
-
-def empty_history(definition: ModelDefinition) -> pd.DataFrame:
-    """A history without rows: all columns, with their dtypes."""
-    tables = definition.feed.tables
-    types = {**tables["labels"].columns, **tables["inputs"].columns}
-    names = dict.fromkeys([*tables["inputs"].columns, *tables["labels"].columns])
-    return pd.DataFrame({name: pd.Series(dtype=DTYPES[types[name]]) for name in names})
+def _require_unique(table: TableName, entity: str, column: pa.Array) -> None:
+    if pc.count_distinct(column).as_py() != len(column):
+        raise BadInputError(f"{table}: {entity} is not unique; every row must be one {entity}")

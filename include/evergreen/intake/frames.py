@@ -1,4 +1,4 @@
-"""Data frames as Parquet bytes: the same rows are the same bytes, on any host with the same pyarrow."""
+"""Data frames as Parquet bytes and back: the same rows are the same bytes, on any host with the same pyarrow."""
 
 from __future__ import annotations
 
@@ -22,10 +22,23 @@ ARROW_TYPES: dict[ColumnType, pa.DataType] = {
 
 def to_parquet(frame: pd.DataFrame, columns: Mapping[str, ColumnType]) -> bytes:
     """The definition's `columns` of `frame`, in their order, as one Parquet file with checksums on its pages."""
+    buffer = io.BytesIO()
+    pq.write_table(to_table(frame, columns), buffer, compression="zstd", compression_level=3, write_page_checksum=True)
+    return buffer.getvalue()
+
+
+def to_table(frame: pd.DataFrame, columns: Mapping[str, ColumnType]) -> pa.Table:
+    """The definition's `columns` of `frame`, in their order, with nothing said about pandas."""
     schema = pa.schema([(name, ARROW_TYPES[kind]) for name, kind in columns.items()])
     table = pa.Table.from_pandas(frame[list(columns)], schema=schema, preserve_index=False)
-    buffer = io.BytesIO()
-    pq.write_table(
-        table.replace_schema_metadata(None), buffer, compression="zstd", compression_level=3, write_page_checksum=True
-    )
-    return buffer.getvalue()
+    return table.replace_schema_metadata(None)
+
+
+def to_frame(table: pa.Table) -> pd.DataFrame:
+    """The rows of `table`, of the types of `ARROW_TYPES`, under a fresh index.
+
+    Dtypes: string -> object (missing: None), integer -> Int64, float -> float64 (missing: NaN), boolean -> bool,
+    timestamp -> datetime64[us, UTC].
+    """
+    frame: pd.DataFrame = table.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
+    return frame

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from evergreen.errors import NotReadyError
@@ -11,25 +12,28 @@ from evergreen.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 
 def read_clean(verdict: Verdict, settings: Settings) -> pd.DataFrame:
-    """The rows that `verdict` accepted, in landed order, with the definition's columns.
-
-    Dtypes: string -> object (missing: None), integer -> Int64, float -> float64 (missing: NaN), boolean -> bool,
-    timestamp -> datetime64[us, UTC].
+    """The rows that `verdict` accepted, in landed order, with the definition's columns; dtypes as `to_frame` says.
 
     Raises:
         NotReadyError: the verdict is `quarantined`: there are no accepted rows.
         FileNotFoundError: the store no longer has them.
     """
-    import pandas as pd
+    from evergreen.intake.frames import to_frame
+
+    return to_frame(read_clean_table(verdict, settings))
+
+
+def read_clean_table(verdict: Verdict, settings: Settings, columns: Sequence[str] | None = None) -> pa.Table:
+    """The same rows as an Arrow table, with `columns` only where they are given; raises as `read_clean` does."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     if verdict.clean_uri is None:
         raise NotReadyError(f"partition version {verdict.partition_version_id} is quarantined: {verdict.reason}")
     store = Store.from_settings(settings)
-    table = pq.read_table(pa.BufferReader(store.read(store.name(verdict.clean_uri))))
-    frame: pd.DataFrame = table.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
-    return frame
+    source = pa.BufferReader(store.read(store.name(verdict.clean_uri)))
+    return pq.ParquetFile(source).read(None if columns is None else list(columns))

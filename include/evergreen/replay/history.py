@@ -18,7 +18,7 @@ from evergreen.definition import ModelDefinition
 from evergreen.definition.model import TableName
 from evergreen.errors import BadInputError, PartitionKeyError
 from evergreen.features.compute import compute
-from evergreen.features.history import empty_history, join
+from evergreen.features.history import history_of
 from evergreen.features.plan import wanted_keys
 from evergreen.intake.arrival import find_drop
 from evergreen.intake.expectations import load_expectations
@@ -183,9 +183,7 @@ def label(
 
 def _look_back(definition: ModelDefinition, tables: Tables, key: str) -> pd.DataFrame:
     past = [k for k in wanted_keys(definition, key) if k in tables.inputs and k in tables.labels]
-    parts = [join(tables.inputs[k], tables.labels[k], definition.feed.entity) for k in past]
-    filled = [part for part in parts if len(part)]
-    return pd.concat(filled, ignore_index=True, copy=False) if filled else empty_history(definition)
+    return history_of(definition, ((tables.inputs[k], tables.labels[k]) for k in past))
 
 
 def _landed_keys(definition: ModelDefinition, landing_url: str) -> list[str]:

@@ -42,6 +42,12 @@ def test_a_definition_cannot_be_changed():
         ("start: 2013-01-07", "start: 2013-01-08", "calendar:", "not the first day of a week; try 2013-01-07"),
         ("look_back: 4", "look_back: -1", "look_back:", "features.look_back: Input should be greater than or equal"),
         ("slices: [origin, carrier]", "slices: [orign]", "name:", "gate.slices names unknown columns: orign"),
+        (
+            "history: [carrier, origin",
+            "history: [carier, origin",
+            "name:",
+            "features.history names columns that no table of the feed has: carier",
+        ),
         ("flight-oncall@example.com", "flight-oncall", "to:", "'flight-oncall' is not an e-mail address"),
         ("owner: flight-operations", "", "name:", "owner: required field is missing"),
         ("distance: integer", "distance: int", "distance: int", "feed.tables.inputs.columns.distance: Input should be"),

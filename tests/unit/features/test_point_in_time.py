@@ -5,14 +5,16 @@ from functools import cache
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evergreen.definition import load_definition
+from evergreen.definition import ModelDefinition, load_definition
 from evergreen.features.compute import compute
-from evergreen.features.history import empty_history, join, read_history
+from evergreen.features.history import history_of, read_history
 from evergreen.features.plan import Current, make_plan, wanted_keys
+from evergreen.intake.frames import to_table
 from evergreen.ledger.tables import PartitionVersion, Verdict
 
 FLIGHTS = load_definition("nyc_flights")
@@ -65,8 +67,13 @@ def features(world: World, key: str = KEY) -> pd.DataFrame:
         }
 
     plan = make_plan(FLIGHTS, key, current("inputs"), current("labels"))
-    read = lambda verdict: world[ids[verdict.partition_version_id]]  # noqa: E731
-    return compute(FLIGHTS, read(plan.inputs[1]), read_history(FLIGHTS, plan, read))
+
+    def read(verdict: Verdict, columns: list[str]) -> pa.Table:
+        table, key = ids[verdict.partition_version_id]
+        return to_table(world[table, key], FLIGHTS.feed.tables[table].columns).select(columns)
+
+    inputs = world[ids[plan.inputs[1].partition_version_id]]
+    return compute(FLIGHTS, inputs, read_history(FLIGHTS, plan, read))
 
 
 @cache
@@ -132,16 +139,30 @@ def test_features_keep_the_order_of_the_inputs():
     assert features(world)["flight_id"].tolist() == world["inputs", KEY]["flight_id"].tolist()
 
 
-def test_history_holds_labelled_flights_with_all_columns():
+def with_history(columns: tuple[str, ...] | None) -> ModelDefinition:
+    return FLIGHTS.model_copy(update={"features": FLIGHTS.features.model_copy(update={"history": columns})})
+
+
+def test_history_holds_labelled_flights_with_all_columns_where_none_are_named():
     world = make_world(3)
     inputs, labels = world["inputs", KEY], world["labels", KEY].iloc[1:].sample(frac=1, random_state=1)
-    joined = join(inputs, labels, "flight_id")
+    joined = history_of(with_history(None), [(inputs, labels)])
     assert joined["flight_id"].tolist() == inputs["flight_id"].tolist()[1:]
-    assert joined.columns.tolist() == empty_history(FLIGHTS).columns.tolist()
+    assert joined.columns.tolist() == [*inputs.columns, "late", "cancelled", "arrival_delay"]
     assert (joined.set_index("flight_id")["late"] == labels.set_index("flight_id")["late"][joined["flight_id"]]).all()
+
+
+def test_history_holds_the_named_columns_and_no_others():
+    world = make_world(3)
+    inputs, labels = world["inputs", KEY], world["labels", KEY]
+    whole = history_of(with_history(None), [(inputs, labels)])
+    named = history_of(with_history(("late", "origin")), [(inputs, labels)])
+    pd.testing.assert_frame_equal(named, whole[["origin", "late"]])
 
 
 def test_an_empty_history_has_the_dtypes_of_a_filled_one():
     world = make_world(4)
-    filled = join(world["inputs", KEY], world["labels", KEY], "flight_id")
-    assert empty_history(FLIGHTS).dtypes.to_dict() == filled.dtypes.to_dict()
+    for definition in (FLIGHTS, with_history(None)):
+        filled = history_of(definition, [(world["inputs", KEY], world["labels", KEY])])
+        assert len(filled)
+        assert history_of(definition, []).dtypes.to_dict() == filled.dtypes.to_dict()

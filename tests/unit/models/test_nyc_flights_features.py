@@ -39,7 +39,7 @@ def history(late: int, on_time: int) -> pd.DataFrame:
 
 def test_a_group_seen_as_often_as_the_prior_weighs_lies_half_way_to_the_overall_rate():
     past = pd.concat([history(50, 0), flights([("AA", "JFK", "SFO", "2013-02-11", 9)] * 50).assign(late=False)])
-    rate = shipped.late_rate(flights(MONDAY), past, ["carrier"])
+    rate = shipped.late_rates(flights(MONDAY), past)["late_rate_carrier"]
     assert rate.tolist() == [0.75, 0.25, 0.75]
 
 
@@ -56,7 +56,7 @@ def test_without_history_late_rates_are_unknown():
 
 def test_a_rare_group_stays_near_the_overall_rate():
     past = pd.concat([history(0, 500), flights([("AA", "JFK", "SFO", "2013-02-11", 9)]).assign(late=True)])
-    rate = shipped.late_rate(flights(MONDAY), past, ["carrier"])[1]
+    rate = shipped.late_rates(flights(MONDAY), past)["late_rate_carrier"][1]
     assert rate == pytest.approx((1 + 50 * 1 / 501) / 51)
 
 
