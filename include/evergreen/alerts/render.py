@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import textwrap
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import zip_longest
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -16,6 +18,8 @@ log = logging.getLogger("evergreen.alerts")
 
 CHART_CID = "chart"
 MAX_ROWS = 40
+CELL = 36
+"""Characters of a line of a cell in the text mail"""
 TONES = {
     "quarantine": ("Quarantine", "#b45309"),
     "drift": ("Input drift", "#b45309"),
@@ -111,13 +115,17 @@ def _wrapped(text: str, indent: str = "", hang: str | None = None) -> str:
 
 
 def _columns(table: Table) -> str:
-    """The table as aligned text; wide cells are cut."""
+    """The table as aligned text; wide cells go on in the next line."""
     rows = [[_cell(cell) for cell in row] for row in [table.columns, *table.rows]]
-    widths = [max(len(row[n]) for row in rows if n < len(row)) for n in range(len(table.columns))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip() for row in rows]
-    return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
+    widths = [max(len(line) for row in rows if n < len(row) for line in row[n]) for n in range(len(table.columns))]
+    head, *rest = ["\n".join(_lines(row, widths)) for row in rows]
+    return "\n".join([head, "  ".join("-" * width for width in widths), *rest])
 
 
-def _cell(text: str, length: int = 60) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= length else line[: length - 3] + "..."
+def _cell(text: str) -> list[str]:
+    return textwrap.wrap(" ".join(text.split()), CELL) or [""]
+
+
+def _lines(row: list[list[str]], widths: list[int]) -> Iterator[str]:
+    for cells in zip_longest(*row, fillvalue=""):
+        yield "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=False)).rstrip()

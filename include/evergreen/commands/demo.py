@@ -142,9 +142,10 @@ def show(summary: Summary, plot: Path) -> None:
         screen.print(f"  {mail['subject']}", markup=False)
     if summary.champion_loss is not None and summary.first_model_loss is not None:
         gain = 1 - summary.champion_loss / summary.first_model_loss
+        compared = f"{-gain:+.1%}" if len(summary.promotions) > 1 else "it still serves: no challenger proved better"
         screen.print(
             f"\n[bold]Realised loss[/] champion {summary.champion_loss:.4f}, first model never retrained "
-            f"{summary.first_model_loss:.4f} ({-gain:+.1%})"
+            f"{summary.first_model_loss:.4f} ({compared})"
         )
     screen.print(f"[bold]Plot[/] {plot}", soft_wrap=True)
     screen.print(f"[bold]Took[/] {summary.wall_seconds:.0f} s")

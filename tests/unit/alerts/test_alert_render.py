@@ -91,6 +91,14 @@ def test_the_mail_suits_phones_and_dark_mode():
     assert re.search(r"https?://(?!airflow/)", html) is None, "nothing is loaded from elsewhere"
 
 
+def test_the_text_mail_loses_nothing_of_a_wide_cell():
+    moved = "rose: median 37.4 → 60.08, middle half 30.92 to 42.98 → 51.1 to 68"
+    text = rendered(table={"columns": ["Column", "What moved", "p"], "rows": [["wind", moved, "0.01"]]}).text
+    lines = [line for line in text.splitlines() if "→" in line or "51.1" in line]
+    assert len(lines) > 1
+    assert " ".join(" ".join(lines).replace("wind", "").replace("0.01", "").split()) == moved
+
+
 def test_a_long_table_is_cut_and_says_so():
     mail = rendered(table={"columns": ["n"], "rows": [[f"row {n}"] for n in range(100)]})
     for part in (mail.html, mail.text):
