@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused (a verdict or a gate said
 
 from __future__ import annotations
 
+import errno
 import sys
 
 import typer
@@ -50,11 +51,17 @@ def main() -> None:
     except EvergreenError as err:
         _complain("error", err)
         sys.exit(FAILED)
+    except OSError as err:
+        if err.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        where = f" for {err.filename}" if err.filename else ""
+        _complain("error", f"no space is left{where}. Free some, then run the command again; what is written is whole")
+        sys.exit(FAILED)
     except KeyboardInterrupt:
         sys.exit(130)
 
 
-def _complain(word: str, err: EvergreenError) -> None:
+def _complain(word: str, err: object) -> None:
     console = Console(stderr=True, highlight=False)
     console.print(f"[bold red]{word}:[/] ", end="")
     console.print(str(err), markup=False, soft_wrap=True)

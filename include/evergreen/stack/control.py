@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -20,6 +21,8 @@ from evergreen.stack.ports import HOST
 from evergreen.stack.processes import ProcessRef
 from evergreen.stack.state import StackState
 from evergreen.stack.supervisor import BUSY, RELEASE
+
+log = logging.getLogger("evergreen.stack")
 
 Progress = Callable[[StackState], None]
 """Called again and again during a start with what is known."""
@@ -91,7 +94,10 @@ class Stack:
         state = states.read(self.home.state)
         if state.phase not in ("stopped", "failed"):
             state.phase, state.supervisor, state.watchdog, state.services = "stopped", None, None, {}
-            states.write(self.home.state, state)
+            try:
+                states.write(self.home.state, state)
+            except OSError as err:  # what ran has ended all the same, and the next start sees that
+                log.warning("could not write %s: %s", self.home.state, err)
         return ran
 
     def status(self) -> StackState:

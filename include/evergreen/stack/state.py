@@ -68,8 +68,12 @@ def read(path: Path) -> StackState:
 def write(path: Path, state: StackState) -> None:
     """Replace a stack's state, whole or not at all."""
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(asdict(state), indent=1))
-    temporary.replace(path)
+    try:
+        temporary.write_text(json.dumps(asdict(state), indent=1))
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def try_lock(path: Path) -> IO[str] | None:

@@ -53,6 +53,7 @@ class Supervisor:
         self._units: dict[str, Unit] = {}
         self._stop = threading.Event()
         self._watchdog: subprocess.Popen[bytes] | None = None
+        self._unsaved = False
         self._pipe = os.pipe()
 
     def stop(self) -> None:
@@ -162,7 +163,13 @@ class Supervisor:
         try:
             states.write(self._home.state, self._state)
         except OSError as err:  # a full disk must not end what runs
-            log.warning("could not write %s: %s", self._home.state, err)
+            if not self._unsaved:
+                log.warning("could not write %s: %s; free space on its disk", self._home.state, err)
+            self._unsaved = True
+        else:
+            if self._unsaved:
+                log.info("%s is written again", self._home.state)
+            self._unsaved = False
 
 
 def main(home: Home, owner: int | None, only: Collection[str]) -> int:

@@ -91,3 +91,11 @@ def test_doctor_names_the_fix_where_nothing_runs(evergreen):
     assert findings["python"]["ok"]
     assert not findings["environment"]["ok"]
     assert "evergreen up" in findings["environment"]["fix"]
+
+
+def test_a_full_disk_is_said_without_a_stack_trace(environment):
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([EVERGREEN, "status"], env=environment, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1
+    assert "no space is left" in done.stderr
+    assert "Traceback" not in done.stderr

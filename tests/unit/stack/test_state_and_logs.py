@@ -38,6 +38,13 @@ def test_a_damaged_state_says_what_to_do(tmp_path, text):
         states.read(path)
 
 
+def test_a_state_that_cannot_be_written_leaves_nothing_beside_it(tmp_path):
+    (tmp_path / "stack.json").mkdir()
+    with pytest.raises(IsADirectoryError):
+        states.write(tmp_path / "stack.json", StackState())
+    assert [path.name for path in tmp_path.iterdir()] == ["stack.json"]
+
+
 def test_one_at_a_time_holds_the_lock(tmp_path):
     first = states.try_lock(tmp_path / "stack.lock")
     assert states.try_lock(tmp_path / "stack.lock") is None
