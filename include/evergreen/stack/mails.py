@@ -69,7 +69,7 @@ def _read(number: int, path: Path) -> Mail:
         caught=f"{stamp[:4]}-{stamp[4:6]}-{stamp[6:8]} {stamp[9:11]}:{stamp[11:13]}:{stamp[13:15]}",
         sender=str(message["From"] or ""),
         to=str(message["To"] or message["X-Envelope-To"] or ""),
-        subject=str(message["Subject"] or ""),
+        subject=str(message["Subject"] or "").strip(),
         message_id=str(message["Message-ID"] or ""),
         text=_body(message, "plain"),
         html=_body(message, "html"),
