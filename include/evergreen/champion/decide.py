@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from evergreen.champion.serving import reconcile
 from evergreen.definition import ModelDefinition
-from evergreen.errors import BadInputError, NotReadyError
+from evergreen.errors import BadInputError, NotReadyError, RefusedError
 from evergreen.ledger import Ledger, decisions, models
 from evergreen.ledger.outbox import owe
 from evergreen.ledger.tables import Comparison, Decision, Deployment, TrainingRun
@@ -85,6 +85,7 @@ def promote(
     Raises:
         NotReadyError: the challenger was not compared yet.
         BadInputError: it is the champion already, by another decision.
+        RefusedError: it gives no usable predictions.
         UnavailableError: ledger or registry do not answer; what was recorded stays, run it again.
     """
     wish = _Wish("promote", decided_by, None, why)
@@ -208,6 +209,12 @@ def _settle(session: Session, definition: ModelDefinition, comparison: Compariso
         return wish.kind, said
     if wish.kind == "promote" and wish.outcome is None and serving == comparison.challenger_version:
         raise BadInputError(f"version {serving} of {definition.name} is the champion already; nothing was changed")
+    unusable = [g for g in comparison.guards if g["name"] == "signature" and g["state"] == "failed"]
+    if wish.kind == "promote" and unusable:
+        raise RefusedError(
+            f"version {comparison.challenger_version} of {definition.name} cannot serve, whoever asks for it: "
+            f"{unusable[0]['sentence']}. Train another one"
+        )
     verb = "promoted" if wish.kind == "promote" else "refused"
     gate = comparison.result["outcome"]
     forced = ", against the gate" if wish.outcome is None and wish.kind == "promote" and gate == "refuse" else ""

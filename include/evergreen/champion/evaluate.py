@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from evergreen.champion import guards
 from evergreen.champion.comparison import Comparison, compare, nothing
+from evergreen.champion.fairness import fairness
 from evergreen.champion.gate import GateVerdict, decide, level, mode_for
 from evergreen.champion.guards import Guard
 from evergreen.champion.reference import write_reference
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("evergreen.champion")
 
 LATENCY_ROWS, LATENCY_REPEATS = 1_000, 7
+SEEN = "the champion was trained on every held-out partition"
 
 
 @dataclass(frozen=True)
@@ -118,27 +119,37 @@ def _compare(
     definition: ModelDefinition, run: TrainingRun, champion_run: TrainingRun | None, alpha: float, settings: Settings
 ) -> tables.Comparison:
     challenger = load(definition, int(run.version or 0), settings=settings)
+    champion = champion_run.version if champion_run else None
     train = read_examples(definition, run, list(run.dataset["train_keys"]), settings=settings)
     held_out = read_examples(definition, run, list(run.dataset["holdout_keys"]), settings=settings)
-    write_reference(definition, challenger, train, held_out, settings=settings)
-    keys = unseen_keys(run, champion_run)
-    champion = champion_run.version if champion_run else None
+    usable, predicted = guards.signature(
+        definition.task, definition.features.columns, challenger.columns, lambda: challenger.predict(held_out.features),
+        len(held_out),
+    )  # fmt: skip
+    keys = unseen_keys(run, champion_run) if predicted is not None else []
     log.info(
         "challenger %d is compared with %s on %s", challenger.version,
         f"champion {champion}" if champion else "the base rate of its training labels, for want of a champion,",
-        ", ".join(keys) or "nothing: the champion was trained on every held-out partition",
+        ", ".join(keys) or "nothing: " + (usable.sentence if predicted is None else SEEN),
     )  # fmt: skip
-    scores = _score(definition, challenger, champion, train, held_out.of_keys(keys), settings)
-    found = _judge(definition, scores, run, alpha)
-    answers = _guards(definition, challenger, scores, held_out)
-    said = decide(
-        found, answers, definition.gate, loss=definition.loss, challenger=challenger.version, champion=champion
-    )
+    chosen = np.flatnonzero(np.isin(held_out.key, keys))
+    rows, theirs = held_out.take(chosen), np.empty(0, dtype=np.float64)
+    if predicted is not None:
+        write_reference(definition, challenger, train, held_out, settings=settings)
+        theirs = predicted[chosen]
+    scores = _score(definition, rows, _champion_predicts(definition, champion, train, rows, settings), theirs)
+    timed = _latency(challenger, held_out.features) if predicted is not None else None
+    gate, found = definition.gate, _judge(definition, scores, run, alpha)
+    answers = (
+        *judge_guards(definition, scores), guards.latency(timed, gate), guards.size(challenger.file_bytes, gate), usable
+    )  # fmt: skip
+    said = decide(found, answers, gate, loss=definition.loss, challenger=challenger.version, champion=champion)
     for guard in answers:
         log.info("guard on %s: %s: %s", guard.name, guard.state.replace("_", " "), guard.sentence)
     figures = _figures(definition, scores)
     _tell_mlflow(run, figures, settings)
     result = {**asdict(found), "loss": definition.loss, "outcome": said.outcome, "reason": said.reason, **figures}
+    result |= {"gate": gate.model_dump(mode="json"), "loosened": list(gate.loosened)}
     return _row(definition, run, champion, keys, found, said, result | {"by_cluster": by_cluster(scores)})
 
 
@@ -163,36 +174,36 @@ def unseen_keys(run: TrainingRun, champion_run: TrainingRun | None) -> list[str]
     return [key for key in run.dataset["holdout_keys"] if key not in seen]
 
 
-def _score(
-    definition: ModelDefinition,
-    challenger: Predictor,
-    champion: int | None,
-    train: Examples,
-    rows: Examples,
-    settings: Settings,
-) -> Scores:
+def _champion_predicts(
+    definition: ModelDefinition, champion: int | None, train: Examples, rows: Examples, settings: Settings
+) -> Floats:
     if champion is None:
-        ours = np.full(len(rows), best_constant(definition.loss, train.target), dtype=np.float64)
-    else:
-        ours = load(definition, champion, settings=settings).predict(rows.features)
-    theirs = challenger.predict(rows.features)
+        return np.full(len(rows), best_constant(definition.loss, train.target), dtype=np.float64)
+    return load(definition, champion, settings=settings).predict(rows.features)
+
+
+def _score(definition: ModelDefinition, rows: Examples, champion: Floats, challenger: Floats) -> Scores:
+    loss = definition.loss
     return Scores(
         examples=rows,
-        champion=ours,
-        challenger=theirs,
-        champion_losses=row_losses(definition.loss, rows.target, ours),
-        challenger_losses=row_losses(definition.loss, rows.target, theirs),
+        champion=champion,
+        challenger=challenger,
+        champion_losses=row_losses(loss, rows.target, champion),
+        challenger_losses=row_losses(loss, rows.target, challenger),
     )
 
 
-def _guards(definition: ModelDefinition, challenger: Predictor, scores: Scores, held_out: Examples) -> Sequence[Guard]:
-    gate, rows, task = definition.gate, scores.examples, definition.task
-    columns = {name: (rows.features if name in rows.features else rows.extra)[name] for name in gate.slices}
+def judge_guards(definition: ModelDefinition, scores: Scores) -> tuple[Guard, Guard, Guard]:
+    """The guards that judge predictions on held-out rows: slices, calibration, fairness. Pure."""
+    gate, rows = definition.gate, scores.examples
+    columns = {name: (rows.features if name in rows.features else rows.extra)[name] for name in gate.columns}
+    sliced = {name: columns[name] for name in gate.slices}
+    grouped = {name: columns[name] for name in (gate.fairness.by if gate.fairness else ())}
+    champion, challenger = scores.champion, scores.challenger
     return (
-        guards.slices(columns, scores.champion_losses, scores.challenger_losses, rows.cluster, gate),
-        guards.calibration(task, rows.target, scores.champion, scores.challenger, gate),
-        guards.latency(_latency(challenger, held_out.features), gate),
-        guards.signature(task, definition.features.columns, challenger.columns, scores.challenger, len(rows)),
+        guards.slices(sliced, scores.champion_losses, scores.challenger_losses, rows.cluster, gate),
+        guards.calibration(definition.task, rows.target, champion, challenger, gate),
+        fairness(gate.fairness, definition.disparity, grouped, rows.target, champion, challenger, rows.cluster),
     )
 
 

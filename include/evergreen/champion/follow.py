@@ -7,12 +7,12 @@ import logging
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from evergreen.champion.decide import Decided, annotate
+from evergreen.champion.decide import POLICY, Decided, annotate
 from evergreen.champion.serving import reconcile
 from evergreen.champion.succession import serving_instead, succeed
 from evergreen.definition import ModelDefinition
-from evergreen.errors import BadInputError
-from evergreen.ledger import Ledger, models
+from evergreen.errors import BadInputError, NotReadyError
+from evergreen.ledger import Ledger, decisions, models
 from evergreen.ledger.tables import Decision, Deployment, DriftCheck
 from evergreen.settings import Settings
 from evergreen.training.models import load
@@ -22,6 +22,9 @@ log = logging.getLogger("evergreen.champion")
 
 def follow(definition: ModelDefinition, decision_id: int, *, settings: Settings, run_url: str | None = None) -> Decided:
     """Have the version serve that the monitor's decision names; once, however often it is asked.
+
+    Where the champion has been replaced meanwhile, the decision stays as it was made, and a decision `no_action` after
+    it says that it was not carried out, and why.
 
     Args:
         definition: the model.
@@ -43,9 +46,13 @@ def follow(definition: ModelDefinition, decision_id: int, *, settings: Settings,
         load(definition, version, settings=settings, anew=True)  # what cannot be loaded cannot serve
     with ledger.lock("champion", name) as session:
         done = _deployed(session, decision)
-        if not done:
+        void = None if done else _void(session, decision, run_url)
+        if not done and void is None:
             _change(session, definition, decision, settings=settings, run_url=run_url)
-        log.info("%s: %s", "done already" if done else decision.kind, decision.reason)
+        if void is None:
+            log.info("%s: %s", "done already" if done else decision.kind, decision.reason)
+    if void is not None:
+        raise NotReadyError(void)
     reconcile(definition, settings=settings)
     annotate(definition, decision, settings)
     return Decided(decision.id, decision.kind, version, decision.reason, done)
@@ -60,6 +67,27 @@ def _decision(session: Session, model: str, decision_id: int) -> Decision:
 
 def _deployed(session: Session, decision: Decision) -> bool:
     return session.scalar(select(Deployment.id).where(Deployment.decision_id == decision.id)) is not None
+
+
+def _void(session: Session, decision: Decision, run_url: str | None) -> str | None:
+    """Why the decision cannot be carried out any more, recorded under its own; None where it can."""
+    try:
+        serving_instead(session, decision.model, int(decision.evidence["version"]))
+    except NotReadyError as changed:
+        recorded = decisions.record(
+            session,
+            model=decision.model,
+            kind="no_action",
+            key=decision.key,
+            dedup_key=f"{decisions.FOLLOW}{decision.id}",
+            reason=f"decision {decision.id} ({decision.kind}) was not carried out: {changed}",
+            evidence={"decision": decision.id, "version": decision.version},
+            version=None,
+            decided_by=POLICY,
+            run_url=run_url,
+        )
+        return recorded.reason
+    return None
 
 
 def _change(

@@ -13,7 +13,7 @@ from evergreen.training.losses import TITLES
 
 Answer = Literal["promote", "refuse", "ask"]
 BORDERLINE = 10
-"""A comparison that would fail at a tenth of its alpha is a close call."""
+"""A comparison that would fail at a tenth of its alpha, or pass at ten times it, is a close call."""
 LOOKS = 8
 """Challengers of one champion over which the definition's alpha is the mean chance."""
 MOST = 0.05
@@ -77,21 +77,54 @@ def decide(
         raise ValueError(f"the gate needs one answer of each guard ({', '.join(REQUIRED)}), got {names or 'none'}")
     if challenger == champion:
         raise ValueError(f"version {challenger} would be compared with itself")
-    shown = _shown(comparison, first=champion is None)
     failed = [guard for guard in guards if guard.state == "failed"]
+    unusable = next((guard for guard in failed if guard.name == "signature"), None)
+    if unusable and comparison.rows == 0:
+        reason = f"challenger {challenger} cannot serve, so it was not compared: {unusable.sentence}: refused"
+        return GateVerdict("refuse", reason, tuple(guards))
+    shown = _shown(comparison, first=champion is None)
     story = describe(comparison, loss, challenger=challenger, champion=champion)
     if champion is None and shown and comparison.verdict != "superior":
         story += ", which is no proof; none is asked of a first model, which replaces nothing. It is better so far"
-    if not shown:
+    close = borderline(comparison, guards, shown=shown) if gate.approval == "borderline" else None
+    if not shown and close is None:
         also = f"; besides, {_told(failed)}" if failed else ""
         return GateVerdict("refuse", f"{story}: {_shortfall(comparison)}, refused{also}", tuple(guards))
     if failed:
         return GateVerdict("refuse", f"{story}, but {_told(failed)}: refused", tuple(guards))
+    story += " and passes all guards"
+    if gate.loosened:
+        story += f"; gate loosened by model.yaml: {', '.join(gate.loosened)}"
     if gate.approval == "always":
-        return GateVerdict("ask", f"{story} and passes all guards; a person decides", tuple(guards))
-    if gate.approval == "borderline" and comparison.p_value > comparison.alpha / BORDERLINE:
-        return GateVerdict("ask", f"{story} and passes all guards, but it is close; a person decides", tuple(guards))
-    return GateVerdict("promote", f"{story} and passes all guards: promoted", tuple(guards))
+        return GateVerdict("ask", f"{story}; a person decides", tuple(guards))
+    if close is not None:
+        return GateVerdict("ask", f"{story}, but it is close: {close}; a person decides", tuple(guards))
+    return GateVerdict("promote", f"{story}: promoted", tuple(guards))
+
+
+def borderline(comparison: Comparison, guards: Sequence[Guard], *, shown: bool) -> str | None:
+    """Why the result is a close call, or None where it is not: what other days might have turned. Pure.
+
+    Close is a proof that would fail at a tenth of its alpha, or the want of one that there would be at ten times it,
+    and a guard that passed narrowly. A failed guard is no close call (docs/decisions/011).
+
+    Args:
+        comparison: challenger against champion.
+        guards: one answer of each guard.
+        shown: whether the comparison shows what is asked for.
+    """
+    if any(guard.state == "failed" for guard in guards):
+        return None
+    level = f"{100 * comparison.alpha:.3g} %"
+    if not shown:
+        lucky = comparison.verdict == "inconclusive" and comparison.relative > 0 and comparison.low is not None
+        if lucky and comparison.p_value <= BORDERLINE * comparison.alpha:
+            return f"chance alone would do as much with p = {comparison.p_value:.2g}, which is no proof at {level}"
+        return None
+    if comparison.p_value > comparison.alpha / BORDERLINE:
+        return f"p = {comparison.p_value:.2g} at a level of {level}"
+    narrow = [guard for guard in guards if guard.close]
+    return "; ".join(f"the guard on {guard.name} passed narrowly ({guard.sentence})" for guard in narrow) or None
 
 
 def _shown(comparison: Comparison, *, first: bool) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,8 +16,8 @@ from evergreen.training.diagnostics import calibration_error
 from evergreen.training.losses import Floats
 
 State = Literal["passed", "failed", "not_applicable"]
-Name = Literal["slices", "calibration", "latency", "signature"]
-REQUIRED: tuple[Name, ...] = ("slices", "calibration", "latency", "signature")
+Name = Literal["slices", "calibration", "fairness", "latency", "size", "signature"]
+REQUIRED: tuple[Name, ...] = ("slices", "calibration", "fairness", "latency", "size", "signature")
 """The gate promotes nothing unless each of these has answered."""
 
 SLICE_ALPHA = 0.1
@@ -26,6 +26,12 @@ SLICE_BINS = 4
 MANY_VALUES = 20
 """A numeric column with more distinct values is sliced at its quartiles."""
 MISSING = "(missing)"
+NEAR = 3
+"""A guard that would fail at this many times its level has passed closely."""
+NEARLY = 0.9
+"""So has one that uses up this part of what is allowed, where chance has no part in it."""
+LARGEST = 1e150
+"""Beyond it the square of a prediction is no number any more."""
 
 
 def percent(part: float, digits: int = 1) -> str:
@@ -41,6 +47,8 @@ class Guard:
     state: State
     sentence: str
     detail: list[dict[str, Any]]
+    close: bool = False
+    """It has passed, but so narrowly that other rows, or another machine, might have said no"""
 
 
 def slices(
@@ -64,13 +72,16 @@ def slices(
     """
     if not columns:
         return Guard("slices", "not_applicable", "the definition names no slices", [])
-    named = [(name, value, rows) for name, column in columns.items() for value, rows in _values(column)]
+    named = [(name, value, rows) for name, column in columns.items() for value, rows in groups(column)]
     tested = [item for item in named if item[2].size >= gate.slice_min_rows]
     small = len(named) - len(tested)
-    detail = []
+    detail, close = [], False
     for column, value, rows in tested:
-        found = compare(champion_losses[rows], challenger_losses[rows], clusters[rows], alpha=SLICE_ALPHA / len(tested))
-        worse = found.verdict == "worse" and -found.relative > gate.slice_margin
+        alpha = SLICE_ALPHA / len(tested)
+        found = compare(champion_losses[rows], challenger_losses[rows], clusters[rows], alpha=alpha)
+        beyond = -found.relative > gate.slice_margin
+        worse = beyond and found.verdict == "worse"
+        close = close or (beyond and not worse and found.p_value < NEAR * alpha)
         detail.append(
             {
                 "column": column,
@@ -83,7 +94,7 @@ def slices(
                 "failed": worse,
             }
         )
-    return Guard("slices", *_slices_sentence(detail, small, gate), detail)
+    return Guard("slices", *_slices_sentence(detail, small, gate), detail, close)
 
 
 def _slices_sentence(detail: list[dict[str, Any]], small: int, gate: GateSection) -> tuple[State, str]:
@@ -106,7 +117,7 @@ def _slices_sentence(detail: list[dict[str, Any]], small: int, gate: GateSection
     )
 
 
-def _values(column: pd.Series) -> list[tuple[str, NDArray[np.intp]]]:
+def groups(column: pd.Series) -> list[tuple[str, NDArray[np.intp]]]:
     """Named values of a column with the positions of their rows; nulls are a value too."""
     named = column.reset_index(drop=True)
     if pd.api.types.is_numeric_dtype(named) and not pd.api.types.is_bool_dtype(named):
@@ -124,32 +135,82 @@ def calibration(task: Task, target: Floats, champion: Floats, challenger: Floats
     if not len(target):
         return Guard("calibration", "not_applicable", "there are no rows to judge it on", [])
     ours, theirs = calibration_error(target, champion), calibration_error(target, challenger)
-    failed = theirs > ours + gate.calibration_margin
     sentence = f"calibration error {theirs:.3f} against {ours:.3f}, {gate.calibration_margin:.3f} more allowed"
-    return Guard("calibration", "failed" if failed else "passed", sentence, [{"champion": ours, "challenger": theirs}])
+    detail = [{"champion": ours, "challenger": theirs}]
+    return _limited("calibration", theirs - ours, gate.calibration_margin, sentence, detail)
 
 
-def latency(milliseconds: float, gate: GateSection) -> Guard:
-    """1,000 rows must be predicted within `max_latency_ms`; the fastest of several tries counts."""
-    failed = not milliseconds <= gate.max_latency_ms
-    sentence = f"1,000 rows are predicted in {milliseconds:.1f} ms, {gate.max_latency_ms:.0f} ms allowed"
-    return Guard("latency", "failed" if failed else "passed", sentence, [{"milliseconds": milliseconds}])
+def latency(milliseconds: float | None, gate: GateSection) -> Guard:
+    """1,000 rows must be predicted within `max_latency_ms`; the fastest of several tries counts; None: not tried."""
+    if milliseconds is None:
+        return Guard("latency", "not_applicable", "a model that cannot predict was not timed", [])
+    sentence = f"1,000 rows are predicted in {milliseconds:.1f} ms, {gate.max_latency_ms:,.4g} ms allowed"
+    return _limited("latency", milliseconds, gate.max_latency_ms, sentence, [{"milliseconds": milliseconds}])
 
 
-def signature(task: Task, expected: Sequence[str], reads: Sequence[str], prediction: Floats, rows: int) -> Guard:
-    """The model reads exactly the definition's features, and gives every row a finite number (a probability)."""
+def size(file_bytes: int | None, gate: GateSection) -> Guard:
+    """The registered model file must not be larger than `max_model_mb`; one whose size nobody knows fails."""
+    if file_bytes is None:
+        return Guard("size", "failed", "the size of the model file is not known: it did not come from the registry", [])
+    megabytes = file_bytes / 1e6
+    sentence = f"the model file has {megabytes:.3g} MB, {gate.max_model_mb:,.4g} MB allowed"
+    return _limited("size", megabytes, gate.max_model_mb, sentence, [{"bytes": file_bytes}])
+
+
+def _limited(name: Name, value: float, limit: float, sentence: str, detail: list[dict[str, Any]]) -> Guard:
+    """Passed up to `limit`, closely from `NEARLY` of it on; a value that is no number fails."""
+    failed = not value <= limit
+    return Guard(name, "failed" if failed else "passed", sentence, detail, close=not failed and value > NEARLY * limit)
+
+
+def signature(
+    task: Task, expected: Sequence[str], reads: Sequence[str], predict: Callable[[], Any], rows: int
+) -> tuple[Guard, Floats | None]:
+    """The model reads exactly the definition's features, and gives every row a usable number (a probability).
+
+    Args:
+        task: the definition's.
+        expected: feature columns of the definition.
+        reads: feature columns of the model.
+        predict: predicts `rows` rows; asked only where the columns are right. What it raises is the model's fault.
+        rows: how many predictions there must be.
+
+    Returns:
+        The guard's answer and, where it passes, the predictions.
+    """
     faults = []
-    missing, strange = set(reads) - set(expected), set(expected) - set(reads)
-    if missing:
-        faults.append(f"it reads {', '.join(sorted(missing))}, which the definition does not name")
+    strange, missing = set(reads) - set(expected), set(expected) - set(reads)
     if strange:
-        faults.append(f"it does not read {', '.join(sorted(strange))}")
+        faults.append(f"it reads {', '.join(sorted(strange))}, which the definition does not name")
+    if missing:
+        faults.append(f"it does not read {', '.join(sorted(missing))}")
+    found = None
+    if not faults:
+        try:
+            found = np.asarray(predict())
+        except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
+            faults.append(f"it cannot predict ({type(error).__name__}: {str(error)[:200]})")
+        else:
+            faults += _unfit(task, found, rows)
+    if faults or found is None:
+        return Guard("signature", "failed", "; ".join(faults), []), None
+    sentence = f"it reads the {len(expected)} features of the definition and predicts every row"
+    return Guard("signature", "passed", sentence, []), found.astype(np.float64)
+
+
+def _unfit(task: Task, prediction: NDArray[Any], rows: int) -> list[str]:
+    """What is wrong with the predictions of `rows` rows."""
+    if prediction.dtype.kind not in "fiub":
+        return [f"its predictions are of type {prediction.dtype}, not numbers"]
+    if prediction.ndim != 1:
+        return [f"it gave predictions of shape {prediction.shape} for {rows:,} rows, not one a row"]
+    faults = []
     if len(prediction) != rows:
         faults.append(f"it gave {len(prediction):,} predictions for {rows:,} rows")
-    unfit = int((~np.isfinite(prediction)).sum())
-    if unfit:
-        faults.append(f"{unfit:,} predictions are no finite numbers")
-    if task == "binary" and (outside := int(((prediction < 0) | (prediction > 1)).sum())):
-        faults.append(f"{outside:,} predictions are no probabilities")
-    sentence = "; ".join(faults) or f"it reads the {len(expected)} features of the definition and predicts every row"
-    return Guard("signature", "failed" if faults else "passed", sentence, [])
+    values = prediction.astype(np.float64)
+    usable = np.abs(values) <= LARGEST  # false for NaN
+    if unusable := int((~usable).sum()):
+        faults.append(f"{unusable:,} of {len(values):,} predictions are no usable numbers (NaN, infinite or huge)")
+    if task == "binary" and (outside := int(((values < 0) | (values > 1))[usable].sum())):
+        faults.append(f"{outside:,} of {len(values):,} predictions are no probabilities: outside 0 to 1")
+    return faults

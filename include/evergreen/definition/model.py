@@ -23,6 +23,16 @@ LOSSES: dict[Task, tuple[Loss, ...]] = {
     "binary": ("brier", "log_loss"),
     "regression": ("squared_error", "absolute_error"),
 }
+Disparity = Literal[
+    "equalized_odds_difference",
+    "equal_opportunity_difference",
+    "demographic_parity_difference",
+    "mean_absolute_error_difference",
+]
+DISPARITIES: dict[Task, tuple[Disparity, ...]] = {
+    "binary": ("equalized_odds_difference", "equal_opportunity_difference", "demographic_parity_difference"),
+    "regression": ("mean_absolute_error_difference",),
+}
 
 
 class Section(BaseModel):
@@ -154,8 +164,26 @@ class TrainingSection(Section):
         return self
 
 
+class FairnessSection(Section):
+    """Groups of rows, such as people of one sex, between which a challenger must not differ much; left out, none."""
+
+    by: tuple[str, ...] = Field(min_length=1)
+    """Feature or inputs columns whose values are the groups; a column of numbers is cut at its quartiles."""
+    metric: Disparity | None = None
+    """What must not differ; default: equalized_odds_difference for binary, else mean_absolute_error_difference."""
+    threshold: float = Field(default=0.5, gt=0, lt=1)
+    """Probability from which on a row counts as predicted true (binary only)."""
+    max_difference: float = Field(default=0.1, ge=0, le=0.5)
+    """Difference allowed: of rates or, for regression, in parts of the champion's mean absolute error."""
+    min_rows: int = Field(default=200, ge=30, le=1_000)
+    """Holdout rows of a group that a rate is taken of, below which it is not judged."""
+
+
 class GateSection(Section):
-    """What a challenger must show before it is promoted."""
+    """What a challenger must show before it is promoted. No value in range switches the gate off.
+
+    What is looser than the default is said in the reason of each promotion.
+    """
 
     loss: Loss | None = None
     """Default: brier for binary, squared_error for regression."""
@@ -165,22 +193,58 @@ class GateSection(Section):
     """Inputs column whose values fail together (a date); default: the UTC day of event_time."""
     alpha: float = Field(default=0.01, ge=1e-6, le=0.2)
     """Chance of promoting a challenger that is no better, mean over a champion's first eight. Earlier ones get more."""
-    margin: float = Field(default=0.02, ge=0, lt=0.5)
+    margin: float = Field(default=0.02, ge=0, le=0.1)
     """Relative loss a challenger may be worse by where the champion is proven harmed (non-inferiority)."""
     slices: tuple[str, ...] = ()
     """Feature or inputs columns on whose values a challenger must not be much worse."""
-    slice_margin: float = Field(default=0.05, ge=0, lt=1)
+    slice_margin: float = Field(default=0.05, ge=0, le=0.25)
     """Relative loss a slice may be worse by."""
-    slice_min_rows: int = Field(default=200, ge=30)
+    slice_min_rows: int = Field(default=200, ge=30, le=1_000)
     """Holdout rows below which a slice is not judged."""
-    calibration_margin: float = Field(default=0.02, ge=0, lt=1)
+    calibration_margin: float = Field(default=0.02, ge=0, le=0.1)
     """Expected calibration error a challenger may be worse by (binary only)."""
-    max_latency_ms: float = Field(default=50.0, gt=0)
+    max_latency_ms: float = Field(default=50.0, gt=0, le=5_000)
     """Milliseconds for a prediction of 1,000 rows."""
+    max_model_mb: float = Field(default=100.0, gt=0, le=5_000)
+    """Megabytes (of 1,000,000 bytes) of the registered model file: each process that scores loads it."""
+    fairness: FairnessSection | None = None
+    """Left out: groups are not compared."""
     approval: Literal["never", "borderline", "always"] = "never"
     """When a person is asked before a promotion."""
-    approval_timeout: dt.timedelta = dt.timedelta(hours=24)
+    approval_timeout: dt.timedelta = Field(default=dt.timedelta(hours=24), gt=dt.timedelta(0), le=dt.timedelta(days=90))
     """How long the person has; no answer refuses."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns by whose values guards divide the rows, each once."""
+        return tuple(dict.fromkeys(self.slices + (self.fairness.by if self.fairness else ())))
+
+    @property
+    def loosened(self) -> tuple[str, ...]:
+        """What these settings allow beyond the defaults, one text each: "alpha 0.2 (default 0.01)"."""
+        pairs: list[tuple[str, Section, Section]] = [("", self, GateSection())]
+        if self.fairness:
+            pairs.append(("fairness.", self.fairness, FairnessSection(by=self.fairness.by)))
+        return tuple(
+            f"{prefix}{name} {getattr(ours, name):g} (default {getattr(usual, name):g})"
+            for prefix, ours, usual in pairs
+            for name in ALLOWANCES
+            if hasattr(usual, name) and getattr(ours, name) > getattr(usual, name)
+        )
+
+
+ALLOWANCES = (
+    "alpha",
+    "margin",
+    "slice_margin",
+    "slice_min_rows",
+    "calibration_margin",
+    "max_latency_ms",
+    "max_model_mb",
+    "max_difference",
+    "min_rows",
+)
+"""Settings of the gate of which more allows more."""
 
 
 class MonitoringSection(Section):
@@ -260,6 +324,12 @@ class ModelDefinition(Section):
         return self.gate.loss or LOSSES[self.task][0]
 
     @property
+    def disparity(self) -> Disparity:
+        """What `gate.fairness` compares between groups."""
+        named = self.gate.fairness.metric if self.gate.fairness else None
+        return named or DISPARITIES[self.task][0]
+
+    @property
     def partitions(self) -> Calendar:
         """The model's calendar."""
         return self.calendar.build()
@@ -270,14 +340,32 @@ class ModelDefinition(Section):
             raise ValueError(f"target {self.target!r} is not a column of feed.tables.labels")
         if self.loss not in LOSSES[self.task]:
             raise ValueError(f"gate.loss {self.loss!r} does not fit task {self.task!r}; use one of {LOSSES[self.task]}")
-        if self.gate.cluster and self.gate.cluster not in self.feed.tables["inputs"].columns:
-            raise ValueError(f"gate.cluster {self.gate.cluster!r} is not a column of feed.tables.inputs")
-        known = {*self.features.columns, *self.feed.tables["inputs"].columns}
-        strangers = [s for s in self.gate.slices if s not in known]
-        if strangers:
-            raise ValueError(f"gate.slices names unknown columns: {', '.join(strangers)}")
         landed = {column for table in self.feed.tables.values() for column in table.columns}
         unknown = [c for c in self.features.history or () if c not in landed]
         if unknown:
             raise ValueError(f"features.history names columns that no table of the feed has: {', '.join(unknown)}")
+        self._check_gate()
         return self
+
+    def _check_gate(self) -> None:
+        inputs, fairness = self.feed.tables["inputs"].columns, self.gate.fairness
+        known = {*self.features.columns, *inputs}
+        for field, names in (("slices", self.gate.slices), ("fairness.by", fairness.by if fairness else ())):
+            strangers = [name for name in names if name not in known]
+            if strangers:
+                raise ValueError(f"gate.{field} names unknown columns: {', '.join(strangers)}")
+        if fairness and fairness.metric and fairness.metric not in DISPARITIES[self.task]:
+            raise ValueError(
+                f"gate.fairness.metric {fairness.metric!r} does not fit task {self.task!r}; "
+                f"use one of {DISPARITIES[self.task]}"
+            )
+        cluster = self.gate.cluster
+        if cluster is None:
+            return
+        if cluster not in inputs:
+            raise ValueError(f"gate.cluster {cluster!r} is not a column of feed.tables.inputs")
+        if cluster in (self.feed.entity, self.feed.event_time) or inputs[cluster] == "float":
+            raise ValueError(
+                f"gate.cluster {cluster!r} differs from row to row, so that rows of one day would count as independent "
+                "and chance as proof; name a column of dates, or leave it out for the UTC day of event_time"
+            )

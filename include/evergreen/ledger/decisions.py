@@ -14,6 +14,8 @@ MONITOR = "monitor:"
 """How the dedup keys of the monitor's decisions begin"""
 GATE, FORCED = "gate:", "forced:"
 """How the dedup keys of decisions on a challenger begin"""
+FOLLOW = "follow:"
+"""How the dedup keys begin that say why a decision of the monitor was not carried out"""
 
 
 def record(session: Session, **row: Any) -> Decision:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
+from evergreen.ledger.decisions import FOLLOW
 from evergreen.ledger.lines import (
     AlertLine,
     CheckLine,
@@ -169,10 +170,10 @@ def _training_line(run: TrainingRun, comparison: ComparisonLine | None) -> Train
 
 
 def decisions(session: Session, model: str, *, quiet: bool = True, limit: int = 500) -> list[DecisionLine]:
-    """The newest decisions, in order; `quiet=False` leaves out those to do nothing."""
+    """The newest decisions, in order; `quiet=False` leaves out those to do nothing, unless they undo another one."""
     query = select(Decision).where(Decision.model == model)
     if not quiet:
-        query = query.where(Decision.kind != "no_action")
+        query = query.where((Decision.kind != "no_action") | Decision.dedup_key.startswith(FOLLOW, autoescape=True))
     rows = session.scalars(query.order_by(Decision.id.desc()).limit(limit)).all()
     return [_decision_line(row) for row in reversed(rows)]
 

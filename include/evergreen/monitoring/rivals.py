@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from evergreen.champion.decide import NOBODY, POLICY
 from evergreen.definition import ModelDefinition
 from evergreen.errors import BadInputError, RefusedError
 from evergreen.ledger import decisions, models
@@ -25,8 +26,6 @@ from evergreen.monitoring.shadow import Shadow, score_in_shadow
 from evergreen.settings import Settings
 
 log = logging.getLogger("evergreen.monitoring")
-
-POLICY = "policy"
 
 
 @dataclass(frozen=True)
@@ -149,7 +148,7 @@ def _challenger(session: Session, definition: ModelDefinition, known: Evidence) 
     run, comparison = found
     decision = decisions.of_gate(session, definition.name, run.id)
     lacks_proof = comparison.verdict != "worse" and all(guard["state"] != "failed" for guard in comparison.guards)
-    if decision is None or decision.kind != "refuse" or decision.decided_by != POLICY or not lacks_proof:
+    if decision is None or decision.kind != "refuse" or decision.decided_by not in (POLICY, NOBODY) or not lacks_proof:
         return None
     champion = models.run_of_version(session, definition.name, known.version)
     seen = set(champion.dataset["train_keys"]) if champion else set()

@@ -169,7 +169,7 @@ def label(
         truth = truth.assign(**{target: pd.Series(dtype="float64")})
     rows = features.merge(truth, on=entity, validate="one_to_one")
     own = inputs.set_index(entity).loc[rows[entity]].reset_index()
-    strangers = [c for c in definition.gate.slices if c not in definition.features.columns]
+    strangers = [c for c in definition.gate.columns if c not in definition.features.columns]
     return Examples(
         features=model_frame(rows, definition.features.numeric, definition.features.categorical),
         target=target_values(definition, rows[target].rename(definition.target)),

@@ -13,14 +13,15 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 import numpy as np
-import pandas as pd
 
 from evergreen.champion import guards
 from evergreen.champion.comparison import Comparison, compare, nothing
+from evergreen.champion.evaluate import Scores, judge_guards
 from evergreen.champion.gate import GateVerdict, decide, level, mode_for
 from evergreen.champion.guards import Guard
 from evergreen.errors import NotReadyError
 from evergreen.replay.fits import Fits
+from evergreen.training.examples import concatenate
 from evergreen.training.losses import Floats
 
 Kind = Literal["no_action", "alert", "retrain", "rollback", "promote"]
@@ -254,19 +255,9 @@ def judge(
 
 
 def _guards(fits: Fits, champion: str, challenger: str, keys: list[str], losses: list[Floats]) -> dict[str, Guard]:
-    definition = fits.history.definition
-    parts = [fits.history[k].examples for k in keys]
-    columns = {
-        name: np.concatenate([(p.features if name in p.features else p.extra)[name].to_numpy(object) for p in parts])
-        for name in definition.gate.slices
-    }
-    clusters, target = np.concatenate([p.cluster for p in parts]), np.concatenate([p.target for p in parts])
+    rows = concatenate([fits.history[k].examples for k in keys])
     predicted = [np.concatenate([fits.labelled_predictions(a, k) for k in keys]) for a in (champion, challenger)]
-    named = {name: pd.Series(values).infer_objects() for name, values in columns.items()}
-    return {
-        "slices": guards.slices(named, losses[0], losses[1], clusters, definition.gate),
-        "calibration": guards.calibration(definition.task, target, predicted[0], predicted[1], definition.gate),
-    }
+    return {guard.name: guard for guard in judge_guards(fits.history.definition, Scores(rows, *predicted, *losses))}
 
 
 def _useless(fits: Fits, champion: str, challenger: str, key: str) -> bool:

@@ -80,7 +80,7 @@ def _examples(definition: ModelDefinition, sources: _Sources, features: pd.DataF
     target = "__target__"  # no column of a feed may begin so: the labels' name can also be a feature's
     rows = features.merge(truth.rename(columns={definition.target: target}), on=entity, validate="one_to_one")
     inputs = read_clean(sources.inputs, settings).set_index(entity).loc[rows[entity]].reset_index()
-    strangers = [c for c in definition.gate.slices if c not in definition.features.columns]
+    strangers = [c for c in definition.gate.columns if c not in definition.features.columns]
     return Examples(
         features=model_frame(rows, definition.features.numeric, definition.features.categorical),
         target=target_values(definition, rows[target].rename(definition.target)),

@@ -24,7 +24,7 @@ class Examples:
         cluster: name of what fails together with the row (a day).
         entity: the feed's entity id.
         event_time: datetime64[us, UTC].
-        extra: inputs columns that the gate's slices name and that are no features.
+        extra: inputs columns that the gate's slices and groups are made of and that are no features.
     """
 
     features: pd.DataFrame

@@ -41,8 +41,10 @@ _CACHED = 4
 class Predictor:
     """A loaded model version."""
 
-    def __init__(self, pipeline: Pipeline, version: int) -> None:
+    def __init__(self, pipeline: Pipeline, version: int, file_bytes: int | None = None) -> None:
         self.version = version
+        self.file_bytes = file_bytes
+        """Size of the registered file; None where the model did not come from one"""
         self.pipeline = pipeline
         columns = {name: tuple(names) for name, _, names in pipeline.named_steps["features"].transformers}
         self.numeric: tuple[str, ...] = columns.get("numeric", ()) + columns.get("empty", ())
@@ -87,7 +89,8 @@ def load(definition: ModelDefinition, version: int, *, settings: Settings, anew:
             data = Registry(settings, definition.name).download(version, MODEL_FILE, Path(folder)).read_bytes()
         while len(_cache) >= _CACHED:
             _cache.pop(next(iter(_cache)))
-        _cache[name] = Predictor(thaw(data, trusted, what=f"{definition.name} version {version}"), version)
+        pipeline = thaw(data, trusted, what=f"{definition.name} version {version}")
+        _cache[name] = Predictor(pipeline, version, len(data))
     return _cache[name]
 
 

@@ -1,7 +1,8 @@
 """The gate and its guards: what passes, what fails, and that no guard can be left out."""
 
 import re
-from itertools import pairwise
+from dataclasses import replace
+from itertools import groupby, pairwise
 
 import numpy as np
 import pandas as pd
@@ -10,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evergreen.champion import guards
-from evergreen.champion.comparison import compare
+from evergreen.champion.comparison import compare, nothing
 from evergreen.champion.gate import LOOKS, MOST, decide, level, mode_for
 from evergreen.champion.guards import Guard
-from evergreen.definition.model import GateSection
+from evergreen.definition.model import ALLOWANCES, FairnessSection, GateSection
+from evergreen.errors import BadInputError
 
 GATE = GateSection()
 PASSED = [Guard(name, "passed", "fine", []) for name in guards.REQUIRED]
@@ -123,7 +125,8 @@ def test_a_slice_that_loses_much_fails_and_chance_does_not():
     assert broken.state == "failed"
     assert "origin = JFK by 25" in broken.sentence
     assert slices(0.08).state == "passed"  # 3 % worse: within the margin
-    assert slices(0.3, GateSection(slice_min_rows=10_000)).state == "not_applicable"
+    few = slices(0.3, column=pd.Series([f"{n // 100}" for n in range(len(DAYS))]))
+    assert (few.state, few.sentence) == ("not_applicable", "no slice has 200 rows or more")
     rng = np.random.default_rng(0)
     many = pd.Series(rng.choice([f"carrier {n}" for n in range(20)], len(DAYS)))
     seen = []
@@ -143,7 +146,7 @@ def test_numbers_and_nulls_make_slices_too():
     assert guards.MISSING in names
 
 
-def test_calibration_latency_and_signature():
+def test_calibration_latency_and_size():
     rng = np.random.default_rng(0)
     probability = rng.uniform(0, 0.8, 5000)
     target = (rng.random(5000) < probability).astype(float)
@@ -154,13 +157,152 @@ def test_calibration_latency_and_signature():
     assert guards.latency(49.9, GATE).state == "passed"
     assert guards.latency(50.1, GATE).state == "failed"
     assert guards.latency(float("nan"), GATE).state == "failed"
-    assert guards.signature("binary", ["a", "b"], ["b", "a"], probability, 5000).state == "passed"
-    assert "does not read b" in guards.signature("binary", ["a", "b"], ["a"], probability, 5000).sentence
-    assert "reads c, which the definition" in guards.signature("binary", ["a"], ["a", "c"], probability, 5000).sentence
-    assert guards.signature("binary", ["a"], ["a"], probability + 1, 5000).state == "failed"
-    assert guards.signature("regression", ["a"], ["a"], probability + 1, 5000).state == "passed"
-    assert guards.signature("regression", ["a"], ["a"], np.array([np.nan]), 1).state == "failed"
-    assert guards.signature("regression", ["a"], ["a"], probability, 4999).state == "failed"
+    assert guards.latency(None, GATE).state == "not_applicable"
+    assert guards.size(100_000_000, GATE).state == "passed"
+    too_big = guards.size(100_000_001, GATE)
+    assert (too_big.state, too_big.sentence) == ("failed", "the model file has 100 MB, 100 MB allowed")
+    assert guards.size(None, GATE).state == "failed"
+
+
+def test_a_guard_that_uses_up_nearly_all_that_is_allowed_has_passed_closely():
+    assert [guards.latency(ms, GATE).close for ms in (44.0, 46.0, 51.0)] == [False, True, False]
+    assert [guards.size(mb * 10**6, GATE).close for mb in (89, 91, 101)] == [False, True, False]
+    half = np.full(1000, 0.5)
+    target = np.resize([0.0, 1.0], 1000)
+    off = [guards.calibration("binary", target, half, half + by, GATE) for by in (0.0, 0.019, 0.021)]
+    assert [(guard.state, guard.close) for guard in off] == [("passed", False), ("passed", True), ("failed", False)]
+
+    champion, noise = losses(0.0)[0], np.repeat(np.random.default_rng(1).normal(0, 0.04, 14), 933)
+    one = {"origin": pd.Series(["JFK"] * len(DAYS))}
+    rises = [guards.slices(one, champion, champion * (1 + n / 100) + noise, DAYS, GATE) for n in range(0, 41, 2)]
+    states = [(guard.state, guard.close) for guard in rises]
+    assert [k for k, _ in groupby(states)] == [("passed", False), ("passed", True), ("failed", False)]
+
+
+def usable(given, task="binary", expected=("a",), reads=("a",), rows=3):
+    return guards.signature(task, expected, reads, lambda: given, rows)
+
+
+def test_predictions_that_can_be_used_come_with_the_answer():
+    guard, found = usable([0.0, 0.5, 1.0])
+    assert (guard.state, found.dtype, found.tolist()) == ("passed", np.float64, [0.0, 0.5, 1.0])
+    assert usable(np.array([-5, 0, 9]), task="regression")[0].state == "passed"
+    assert usable([0.1, 0.2, 0.3], expected=["a", "b"], reads=["b", "a"])[0].state == "passed"
+
+
+@pytest.mark.parametrize(
+    ("given_", "options", "says"),
+    [
+        ([0.1, np.nan, np.inf], {}, "2 of 3 predictions are no usable numbers"),
+        ([0.1, 1.2, -0.1], {}, "2 of 3 predictions are no probabilities: outside 0 to 1"),
+        ([0.1, 1.2, np.nan], {}, "1 of 3 predictions are no usable .*; 1 of 3 predictions are no probabilities"),
+        ([1.0, 1e200, 1.0], {"task": "regression"}, "1 of 3 predictions are no usable"),
+        ([0.1, 0.2], {}, "it gave 2 predictions for 3 rows"),
+        ([[0.1, 0.9]] * 3, {}, r"predictions of shape \(3, 2\) for 3 rows, not one a row"),
+        (["late", "late", "on time"], {}, "of type <U7, not numbers"),
+        (np.array([0.1, None, 0.2], dtype=object), {}, "of type object, not numbers"),
+        ([1j, 0, 0], {"task": "regression"}, "of type complex128, not numbers"),
+        ([0.1] * 3, {"expected": ["a", "b"]}, "it does not read b"),
+        ([0.1] * 3, {"reads": ["a", "c"]}, "it reads c, which the definition does not name"),
+    ],
+)
+def test_what_is_no_prediction_fails_with_a_sentence(given_, options, says):
+    guard, found = usable(given_, **options)
+    assert (guard.state, found) == ("failed", None)
+    assert re.search(says, guard.sentence)
+
+
+def test_a_model_that_breaks_while_it_predicts_fails_and_a_fault_of_the_data_is_told():
+    def broken():
+        raise ValueError("could not convert string to float: 'x'")
+
+    def lacking():
+        raise BadInputError("the frame lacks a feature")
+
+    guard, found = guards.signature("binary", ["a"], ["a"], broken, 3)
+    assert (guard.state, found) == ("failed", None)
+    assert guard.sentence == "it cannot predict (ValueError: could not convert string to float: 'x')"
+    with pytest.raises(BadInputError, match="lacks a feature"):
+        guards.signature("binary", ["a"], ["a"], lacking, 3)
+
+
+def test_a_challenger_that_cannot_serve_is_refused_for_that():
+    guard, _ = usable([np.nan] * 3)
+    answers = [guard if passed.name == "signature" else passed for passed in PASSED]
+    said = ask(nothing(alpha=0.01, margin=0.02, mode="superiority"), answers)
+    assert said.outcome == "refuse"
+    assert said.reason == (
+        "challenger 3 cannot serve, so it was not compared: 3 of 3 predictions are no usable numbers (NaN, infinite or "
+        "huge): refused"
+    )
+
+
+def test_what_is_close_is_said_and_asks_only_where_the_definition_says_so():
+    close = GateSection(approval="borderline")
+    nearly = next(c for c in (comparison(g / 1000) for g in range(1, 60)) if 0.01 < c.p_value < 0.1 and c.delta > 0)
+    said = ask(nearly, gate=close)
+    assert said.outcome == "ask"
+    assert re.search(
+        r"it is close: chance alone would do as much with p = 0\.0\d+, which is no proof at 1 %", said.reason
+    )
+    assert ask(nearly).outcome == "refuse"
+    assert ask(comparison(0.0), gate=close).outcome == "refuse"
+    assert ask(comparison(-0.1), gate=close).outcome == "refuse"
+    narrow = [replace(guard, close=guard.name == "latency", sentence="49 ms") for guard in PASSED]
+    said = ask(comparison(0.3), narrow, close)
+    assert (said.outcome, "the guard on latency passed narrowly (49 ms)" in said.reason) == ("ask", True)
+    assert ask(comparison(0.3), narrow).outcome == "promote"
+    broken = [replace(guard, state="failed") if guard.name == "size" else guard for guard in narrow]
+    assert ask(nearly, broken, close).outcome == "refuse"
+
+
+def test_what_the_definition_loosens_is_said_with_the_promotion():
+    assert ask(comparison(0.3), gate=GateSection(slices=("origin",), alpha=0.001)).reason.endswith("guards: promoted")
+    loose = GateSection(alpha=0.2, max_latency_ms=80, fairness={"by": ["sex"], "max_difference": 0.3})
+    said = ask(comparison(0.3), gate=loose)
+    assert said.reason.endswith(
+        "passes all guards; gate loosened by model.yaml: alpha 0.2 (default 0.01), max_latency_ms 80 (default 50), "
+        "fairness.max_difference 0.3 (default 0.1): promoted"
+    )
+    assert "loosened" in ask(comparison(0.3), gate=loose.model_copy(update={"approval": "always"})).reason
+
+
+def most(field):
+    return next(m.le for m in field.metadata if hasattr(m, "le"))
+
+
+FIELDS = {**GateSection.model_fields, **FairnessSection.model_fields}
+
+
+def test_every_allowance_has_an_upper_bound_and_is_listed_when_used():
+    """A setting of which more allows more can neither be set beyond reason nor pass unseen."""
+    not_allowances = {"holdout", "threshold", "approval_timeout"}
+    numbers = {name for name, field in FIELDS.items() if any(hasattr(m, "le") for m in field.metadata)}
+    unbounded = {n for n, f in FIELDS.items() if f.annotation in (int, float) and n not in numbers | {"threshold"}}
+    assert unbounded == set()
+    assert numbers - not_allowances == set(ALLOWANCES)
+    values = {name: most(FIELDS[name]) for name in ALLOWANCES}
+    gate = GateSection(
+        **{k: v for k, v in values.items() if k in GateSection.model_fields},
+        fairness={"by": ["x"]} | {k: v for k, v in values.items() if k in FairnessSection.model_fields},
+    )
+    assert {text.split()[0].removeprefix("fairness.") for text in gate.loosened} == set(ALLOWANCES)
+
+
+@pytest.fixture(scope="module")
+def loosest():
+    return GateSection(**{name: most(FIELDS[name]) for name in ALLOWANCES if name in GateSection.model_fields})
+
+
+@pytest.mark.parametrize("mode", ["superiority", "non_inferiority"])
+@pytest.mark.parametrize("looks", [0, 1, 5])
+def test_the_loosest_gate_that_can_be_written_refuses_a_worse_challenger(loosest, mode, looks):
+    promoted = 0
+    for seed in range(40):
+        found = compare(*losses(-0.15, seed), DAYS, alpha=level(loosest.alpha, looks), margin=loosest.margin, mode=mode)
+        promoted += ask(found, gate=loosest).outcome != "refuse"
+    assert promoted == 0
+    assert slices(0.6, loosest).state == "failed"
 
 
 @given(st.floats(1e-6, 0.2), st.integers(0, 60))

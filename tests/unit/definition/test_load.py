@@ -1,5 +1,6 @@
 """Reading model.yaml: the shipped definition is right, and a wrong one says where and what."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ SHIPPED = (models_dir() / "nyc_flights" / "model.yaml").read_text()
 
 def write(tmp_path: Path, text: str, folder: str = "nyc_flights") -> Path:
     path = tmp_path / folder / "model.yaml"
-    path.parent.mkdir()
+    path.parent.mkdir(parents=True)
     path.write_text(text)
     return path
 
@@ -96,6 +97,72 @@ def test_a_field_given_twice_is_refused(tmp_path):
     text = SHIPPED + "\ngate:\n  alpha: 0.2\n"
     with pytest.raises(DefinitionError, match=r"gate: given twice, first in line \d+"):
         read_definition(write(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ("alpha: 1.0", "gate.alpha: Input should be less than or equal to 0.2"),
+        ("alpha: .nan", "gate.alpha: Input should be "),
+        ("margin: 10", "gate.margin: Input should be less than or equal to 0.1"),
+        ("slice_margin: 5", "gate.slice_margin: Input should be less than or equal to 0.25"),
+        ("slice_min_rows: 1000000", "gate.slice_min_rows: Input should be less than or equal to 1000"),
+        ("calibration_margin: 1", "gate.calibration_margin: Input should be less than or equal to 0.1"),
+        ("max_latency_ms: .inf", "gate.max_latency_ms: Input should be less than or equal to 5000"),
+        ("max_model_mb: .inf", "gate.max_model_mb: Input should be less than or equal to 5000"),
+        ("holdout: 0", "gate.holdout: Input should be greater than or equal to 1"),
+        ("approval: skip", "gate.approval: Input should be 'never', 'borderline' or 'always'"),
+        ("approval_timeout: P400D", "gate.approval_timeout: Input should be less than or equal to 90 days"),
+        ("approval_timeout: PT0S", "gate.approval_timeout: Input should be greater than 0 seconds"),
+        ("enabled: false", "gate.enabled: unknown field"),
+        ("guards: []", "gate.guards: unknown field"),
+        ("fairness: {by: []}", "gate.fairness.by: Tuple should have at least 1 item"),
+        ("fairness: {by: [origin], max_difference: 1}", "gate.fairness.max_difference: Input should be less than"),
+        ("fairness: {by: [origin], min_rows: 9999999}", "gate.fairness.min_rows: Input should be less than"),
+        ("fairness: {by: [origin], ignore: true}", "gate.fairness.ignore: unknown field"),
+    ],
+)
+def test_the_gate_cannot_be_switched_off(tmp_path, setting, says):
+    text = SHIPPED.replace("  cluster: flight_date", f"  cluster: flight_date\n  {setting}")
+    path = write(tmp_path, text)
+    with pytest.raises(DefinitionError) as caught:
+        read_definition(path)
+    assert str(caught.value).startswith(f"{path}:{line_of(text, setting.split(':')[0] + ':')}: {says}")
+
+
+@pytest.mark.parametrize(
+    ("gate", "says"),
+    [
+        ("gate:", "gate: Input should be a valid dictionary"),
+        ("gate: off", "gate: Input should be a valid dictionary"),
+        ("gate: {cluster: flight_id}", "gate.cluster 'flight_id' differs from row to row"),
+        ("gate: {cluster: scheduled_departure}", "gate.cluster 'scheduled_departure' differs from row to row"),
+        ("gate: {cluster: temperature}", "gate.cluster 'temperature' differs from row to row"),
+        ("gate: {cluster: day}", "gate.cluster 'day' is not a column of feed.tables.inputs"),
+        ("gate: {fairness: {by: [sex]}}", "gate.fairness.by names unknown columns: sex"),
+        (
+            "gate: {fairness: {by: [origin], metric: mean_absolute_error_difference}}",
+            "gate.fairness.metric 'mean_absolute_error_difference' does not fit task 'binary'; use one of",
+        ),
+    ],
+)
+def test_a_gate_that_would_not_judge_is_refused(tmp_path, gate, says):
+    start, end = SHIPPED.index("gate:"), SHIPPED.index("alerts:")
+    path = write(tmp_path, f"{SHIPPED[:start]}{gate}\n{SHIPPED[end:]}")
+    with pytest.raises(DefinitionError, match=re.escape(says)):
+        read_definition(path)
+
+
+def test_groups_are_compared_by_a_metric_that_fits_the_task(tmp_path):
+    text = SHIPPED.replace("  cluster: flight_date", "  cluster: flight_date\n  fairness: {by: [destination, origin]}")
+    definition = read_definition(write(tmp_path, text))
+    assert definition.disparity == "equalized_odds_difference"
+    assert definition.gate.columns == ("origin", "carrier", "destination")
+    assert load_definition("nyc_flights").gate.columns == ("origin", "carrier")
+    assert load_definition("nyc_flights").gate.loosened == ()
+    text = text.replace("task: binary", "task: regression").replace("late: boolean", "late: float")
+    definition = read_definition(write(tmp_path / "other", text))
+    assert definition.disparity == "mean_absolute_error_difference"
 
 
 def test_a_missing_file_says_so(tmp_path):
