@@ -8,7 +8,18 @@ from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import DAG, Param, get_current_context, task
 
 from evergreen.definition import ModelDefinition
-from wiring import TRAINING_POOL, asset, body, call, dag_arguments, definitions, end_skipped, send_owed_mail, skip
+from wiring import (
+    TRAINING_POOL,
+    asset,
+    body,
+    call,
+    dag_arguments,
+    definitions,
+    end_skipped,
+    send_owed_mail,
+    skip,
+    task_url,
+)
 
 PROMOTE, REFUSE = "Promote", "Refuse"
 DOC = """
@@ -17,7 +28,8 @@ Make a challenger and let it replace the champion if the evidence says so.
 1. **assemble** fixes the dataset: feature snapshots and label versions by id, newest labelled partitions held out.
 2. **fit** tunes the candidates (Optuna, time-ordered split), fits the best, logs all of it to MLflow and registers it.
 3. **compare** scores challenger and champion on labelled partitions that neither was trained on, and asks the gate.
-4. **approve** waits for a person where the definition or a borderline result asks for one; no answer means refuse.
+4. **approve** waits for a person where the definition or a borderline result asks for one: the evidence stands in its
+   form, a mail links to it, and no answer means refuse.
 5. **conclude** promotes or refuses: decision, deployment and mail in one transaction, then the registry's alias.
 6. **score_waiting** has the champion score the partitions that have features and no predictions, where there are any.
 
@@ -62,14 +74,16 @@ def fit(model: str, training_run: int) -> int:
 @task(pool=TRAINING_POOL)
 @body
 def compare(model: str, training_run: int, version: int) -> dict[str, Any]:
-    """Compare with the champion and ask the gate; returns its outcome (promote, refuse, ask) and reason."""
+    """Compare with the champion and ask the gate; returns its outcome (promote, refuse, ask), reason and form."""
     from evergreen.champion.evaluate import evaluate
 
     definition, common = call(model)
-    evaluated = evaluate(definition, training_run, **common)
-    gate = {"outcome": evaluated.outcome, "reason": evaluated.reason, "version": version}
+    form_url = task_url(common["settings"], "approve", "required_actions")
+    evaluated = evaluate(definition, training_run, form_url=form_url, **common)
+    gate = {"outcome": evaluated.outcome, "reason": evaluated.reason, "version": version, "form": evaluated.form}
     if evaluated.outcome != "ask":
         skip(["approve"], f"the gate decided by itself: {evaluated.outcome}", result=gate)
+    send_owed_mail(quietly=True)
     return gate
 
 
@@ -135,7 +149,7 @@ def train(definition: ModelDefinition) -> DAG:
         approve = HITLOperator(
             task_id="approve",
             subject=f"Promote the challenger of {name}?",
-            body="{{ ti.xcom_pull(task_ids='compare')['reason'] }}",
+            body="{{ ti.xcom_pull(task_ids='compare')['form'] }}",
             options=[PROMOTE, REFUSE],
             defaults=REFUSE,
             response_timeout=definition.gate.approval_timeout,

@@ -11,7 +11,8 @@ import inspect
 import logging
 from collections.abc import Callable, Iterator
 from functools import cache
-from typing import Any, NamedTuple, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
+from urllib.parse import quote
 
 from airflow.sdk import Asset, CronPartitionTimetable, get_current_context
 from airflow.sdk.configuration import conf
@@ -22,6 +23,9 @@ from arrival import NO_PARTITION
 from evergreen.definition import ModelDefinition, list_models, load_definition
 from evergreen.definition.calendar import KEY_FORMAT
 from evergreen.errors import DefinitionError, PartitionKeyError
+
+if TYPE_CHECKING:
+    from evergreen.settings import Settings
 
 log = logging.getLogger("evergreen.dags")
 
@@ -83,6 +87,13 @@ def call(model: str) -> Call:
 
     run_url = get_current_context()["ti"].log_url
     return Call(load_definition(model), {"settings": Settings.from_env(), "run_url": run_url})
+
+
+def task_url(settings: Settings, task_id: str, page: str) -> str:
+    """Address of a page of another task of this run in Airflow's UI, such as its form (`required_actions`)."""
+    run = get_current_context()["dag_run"]
+    path = f"dags/{run.dag_id}/runs/{quote(run.run_id, safe='')}/tasks/{task_id}/{page}"
+    return f"{settings.airflow_url.rstrip('/')}/{path}"
 
 
 def partition_key() -> str:

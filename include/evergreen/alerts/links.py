@@ -21,6 +21,7 @@ def complete(links: Links, *, kind: str, model: str, settings: Settings) -> Link
     """
     root = page_root(settings)
     return Links(
+        form=openable(links.form),
         log=openable(links.log),
         report=report(links.report, settings),
         model=openable(links.model),

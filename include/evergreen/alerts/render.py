@@ -25,6 +25,7 @@ TONES = {
     "drift": ("Input drift", "#b45309"),
     "harm": ("Harm", "#b91c1c"),
     "age": ("Age", "#475569"),
+    "approval": ("Approval", "#1d4ed8"),
     "promotion": ("Promotion", "#15803d"),
     "refusal": ("Refusal", "#475569"),
     "rollback": ("Rollback", "#b45309"),
@@ -84,6 +85,7 @@ def _labelled(body: AlertBody) -> list[tuple[str, str]]:
     """Links in the order in which they help, with the words to show."""
     links = body.links
     named = [
+        ("Form: promote or refuse", links.form),
         ("Runbook: what to do", links.runbook),
         ("Log of the task", links.log),
         ("Report", links.report),

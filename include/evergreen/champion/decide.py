@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from evergreen.champion.approval import chart, guard_table, rival
 from evergreen.champion.serving import reconcile
 from evergreen.definition import ModelDefinition
 from evergreen.errors import BadInputError, NotReadyError, RefusedError
@@ -16,7 +17,6 @@ from evergreen.ledger import Ledger, decisions, models
 from evergreen.ledger.outbox import owe
 from evergreen.ledger.tables import Comparison, Decision, Deployment, TrainingRun
 from evergreen.settings import Settings
-from evergreen.training.losses import TITLES
 from evergreen.training.tracking import TAG, Registry, answering
 
 log = logging.getLogger("evergreen.champion")
@@ -200,10 +200,9 @@ def _settle(session: Session, definition: ModelDefinition, comparison: Compariso
     serving = deployment.version if deployment else None
     said = str(comparison.result["reason"])
     if wish.kind == "promote" and wish.outcome is not None and serving != comparison.champion_version:
-        rival = f"version {comparison.champion_version}" if comparison.champion_version else "the base rate"
         return "refuse", (
             f"the champion changed to version {serving} after version {comparison.challenger_version} was compared "
-            f"with {rival}, so that says nothing: refused; train again"
+            f"with {rival(comparison)}, so that says nothing: refused; train again"
         )
     if wish.decided_by == POLICY:
         return wish.kind, said
@@ -240,7 +239,6 @@ def _owe(
 ) -> None:
     promoted = decision.kind == "promote"
     words = f"version {run.version} {'promoted' if promoted else 'refused'}"
-    before = f"version {comparison.champion_version}" if comparison.champion_version else "the base rate"
     owe(
         session,
         definition,
@@ -253,39 +251,18 @@ def _owe(
             "summary": f"{decision.reason}. Cause: {run.reason}",
             "facts": [
                 ("Decided by", decision.decided_by),
-                ("Compared with", before),
+                ("Compared with", rival(comparison)),
                 ("Judged on", ", ".join(comparison.keys) or "nothing"),
                 ("Trained on", f"{run.dataset['train_keys'][0]} to {run.dataset['train_keys'][-1]}"),
                 ("Candidate", run.candidate),
                 ("Dataset", run.dataset_hash[:12]),
             ],
-            "table": {
-                "columns": ["guard", "answer", "what it saw"],
-                "rows": [[g["name"], g["state"].replace("_", " "), g["sentence"]] for g in comparison.guards],
-            },
-            "chart": _chart(definition, run, comparison, before),
+            "table": guard_table(comparison),
+            "chart": chart(definition, run, comparison),
             "next_steps": _next_steps(definition, promoted),
             "links": {"log": decision.run_url, "model": Registry(settings, definition.name).url(int(run.version or 0))},
         },
     )
-
-
-def _chart(definition: ModelDefinition, run: TrainingRun, comparison: Comparison, before: str) -> dict[str, Any] | None:
-    days = comparison.result.get("by_cluster") or []
-    if not days:
-        return None
-    title = TITLES[definition.loss]
-    return {
-        "title": f"{title} by day on the held-out partitions",
-        "kind": "line",
-        "x": [day[0] for day in days],
-        "series": [
-            {"name": before, "values": [day[2] for day in days]},
-            {"name": f"version {run.version}", "values": [day[3] for day in days]},
-        ],
-        "y_label": title,
-        "marks": [],
-    }
 
 
 def _next_steps(definition: ModelDefinition, promoted: bool) -> list[str]:

@@ -12,6 +12,7 @@ import pandas as pd
 from sqlalchemy.orm import Session
 
 from evergreen.champion import guards
+from evergreen.champion.approval import form, owe_mail
 from evergreen.champion.comparison import Comparison, compare, nothing
 from evergreen.champion.fairness import fairness
 from evergreen.champion.gate import GateVerdict, decide, level, mode_for
@@ -51,6 +52,8 @@ class Evaluated:
     comparison_id: int
     reused: bool
     """Whether an earlier attempt had compared them"""
+    form: str
+    """What a person is shown who is asked: Markdown"""
 
 
 @dataclass(frozen=True)
@@ -65,11 +68,24 @@ class Scores:
 
 
 def evaluate(
-    definition: ModelDefinition, training_run_id: int, *, settings: Settings, run_url: str | None = None
+    definition: ModelDefinition,
+    training_run_id: int,
+    *,
+    settings: Settings,
+    run_url: str | None = None,
+    form_url: str | None = None,
 ) -> Evaluated:
     """Compare the challenger of a training run with the champion: now, or as an earlier attempt found.
 
-    Without a champion the base rate of the challenger's training labels stands in for it.
+    Without a champion the base rate of the challenger's training labels stands in for it. Where a person has to decide,
+    the mail that asks them is owed in the same transaction.
+
+    Args:
+        definition: the model.
+        training_run_id: whose challenger it is.
+        settings: where ledger, store, feature remotes and MLflow are.
+        run_url: address of the task's log.
+        form_url: address at which a person answers.
 
     Raises:
         NotReadyError: the training run has no challenger yet.
@@ -84,7 +100,7 @@ def evaluate(
         found = models.comparison_of(session, run.id)
         if found is not None:
             log.info("version %d was compared already: %s", run.version, found.result["reason"])
-            return _describe(found, reused=True)
+            return _describe(definition, run, found, reused=True)
         champion = _champion_run(session, definition, run)
         looks = models.looks_at(session, name, champion.version) if champion else 0
         row = _compare(definition, run, champion, level(definition.gate.alpha, looks), settings)
@@ -93,7 +109,9 @@ def evaluate(
             run.state = "compared"
         session.flush()
         log.info("gate: %s", row.result["reason"])
-        return _describe(row, reused=False)
+        if row.result["outcome"] == "ask":
+            owe_mail(session, definition, run, row, settings=settings, form_url=form_url, run_url=run_url)
+        return _describe(definition, run, row, reused=False)
 
 
 def _champion_run(session: Session, definition: ModelDefinition, run: TrainingRun) -> TrainingRun | None:
@@ -271,7 +289,7 @@ def _row(
     )
 
 
-def _describe(row: tables.Comparison, *, reused: bool) -> Evaluated:
+def _describe(definition: ModelDefinition, run: TrainingRun, row: tables.Comparison, *, reused: bool) -> Evaluated:
     return Evaluated(
         outcome=str(row.result["outcome"]),
         reason=str(row.result["reason"]),
@@ -280,4 +298,5 @@ def _describe(row: tables.Comparison, *, reused: bool) -> Evaluated:
         champion=row.champion_version,
         comparison_id=row.id,
         reused=reused,
+        form=form(definition, run, row),
     )

@@ -30,6 +30,8 @@ from evergreen.training.losses import Floats
 
 ALPHA = 0.1
 """Two-sided, over all pairs together: a challenger that differs by what is allowed fails in at most half of this."""
+FEWEST_DAYS = 5
+"""Clusters that a group must have rows in to be judged"""
 TOLD, KEPT = 3, 20
 """Pairs of groups in the guard's sentence, and in its detail."""
 
@@ -60,7 +62,7 @@ class _Pair:
     rows: tuple[int, int]
     difference: float
     at_least: float | None
-    """Lower end of its interval; None where all rows lie within one day"""
+    """Lower end of its interval"""
     champion: float
     """The champion's difference between them, without sign"""
     state: PairState
@@ -92,7 +94,8 @@ def fairness(
     found = list(_judge(section, columns, rates, clusters))
     if not found:
         named = " or ".join(section.by)
-        return Guard("fairness", "not_applicable", f"no two groups of {named} have {section.min_rows} rows or more", [])
+        few = f"no two groups of {named} have {section.min_rows} rows or more, on {FEWEST_DAYS} days or more"
+        return Guard("fairness", "not_applicable", few, [])
     found.sort(key=lambda pair: (pair.state != "failed", -pair.difference))
     state, sentence = _sentence(found, section, metric)
     detail = [{**pair.__dict__, "groups": list(pair.groups)} for pair in found[:KEPT]]
@@ -119,7 +122,7 @@ def _judge(
     section: FairnessSection, columns: Mapping[str, pd.Series], rates: list[_Rate], clusters: NDArray[Any]
 ) -> Iterator[_Pair]:
     parts = [
-        (name, rate, values, _large(values, section.min_rows))
+        (name, rate, values, _large(values, clusters[rate.rows], section.min_rows))
         for name, column in columns.items()
         for rate in rates
         for values in [_labels(column)[rate.rows]]
@@ -134,7 +137,7 @@ def _judge(
             rows = np.flatnonzero((values == high) | (values == low))
             codes, _ = pd.factorize(clusters[rate.rows][rows], sort=True)
             first = values[rows] == high
-            own, other = _terms(rate.challenger[rows], first), _terms(rate.champion[rows], first)
+            own, other = (_terms(taken[rows], first, codes) for taken in (rate.challenger, rate.champion))
             turned = other if other.mean() >= 0 else -other  # how far the champion's are apart, whichever is higher
             seen = estimate(own, codes, alpha=ALPHA / pairs)
             more = estimate(own - turned, codes, alpha=ALPHA / pairs)
@@ -160,9 +163,11 @@ def _labels(column: pd.Series) -> NDArray[np.object_]:
     return named
 
 
-def _large(values: NDArray[np.object_], min_rows: int) -> list[str]:
-    names, sizes = np.unique(values.astype(str), return_counts=True)
-    return [str(name) for name, size in zip(names, sizes, strict=True) if size >= min_rows]
+def _large(values: NDArray[np.object_], clusters: NDArray[Any], min_rows: int) -> list[str]:
+    """Groups with enough rows, on enough days: a group of two days differs by those two days."""
+    found = pd.DataFrame({"group": values, "day": clusters}).groupby("group")["day"].agg(["size", "nunique"])
+    return [str(name) for name, (rows, days) in zip(found.index, found.to_numpy(), strict=True)
+            if rows >= min_rows and days >= FEWEST_DAYS]  # fmt: skip
 
 
 def _by_group(taken: Floats, values: NDArray[np.object_], large: list[str]) -> pd.DataFrame:
@@ -179,12 +184,21 @@ def _by_group(taken: Floats, values: NDArray[np.object_], large: list[str]) -> p
     return pd.DataFrame(frame.by_group)
 
 
-def _terms(values: Floats, first: NDArray[np.bool_]) -> Floats:
-    """One value a row, whose mean is the difference of the two groups' means and whose spread is that of its error."""
-    size, ours, theirs = len(values), values[first], values[~first]
-    difference = ours.mean() - theirs.mean()
-    own, other = (values - ours.mean()) * size / len(ours), (values - theirs.mean()) * size / len(theirs)
-    return np.asarray(difference + np.where(first, own, -other), dtype=np.float64)
+def _terms(values: Floats, first: NDArray[np.bool_], codes: NDArray[np.intp]) -> Floats:
+    """One value a row, whose mean is the difference of the two groups' means.
+
+    What leaving out a day would change is scaled to the day's share of its group, so that `estimate`, which knows its
+    share of all rows, comes to the jackknife error of the difference: a day that is most of a group tells little.
+    """
+    shares = np.bincount(codes) / len(values)
+    terms = np.empty_like(values)
+    for chosen, sign in ((first, 1.0), (~first, -1.0)):
+        own, days = values[chosen], codes[chosen]
+        held = np.bincount(days, minlength=len(shares)) / len(own)
+        weight = (1 - shares[days]) / (1 - held[days])
+        terms[chosen] = sign * (own - own.mean()) * len(values) / len(own) * weight
+    difference = values[first].mean() - values[~first].mean()
+    return np.asarray(difference + terms - terms.mean(), dtype=np.float64)
 
 
 def _state(allowed: float, seen: Estimate, more: Estimate, near: list[Estimate]) -> PairState:

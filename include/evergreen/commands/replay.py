@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -43,7 +44,7 @@ def replay(
     """Replay retraining policies on what has landed: no ledger, no server.
 
     Every challenger that could have been made is made once and kept below the home's `replay/`: the first replay of a
-    history takes minutes, the next ones seconds. Exit code 0: done; 1: too little has landed.
+    history takes minutes, the next ones train nothing. Exit code 0: done; 1: too little has landed.
     """
     from evergreen.definition import load_definition
     from evergreen.replay.policies import make
@@ -129,18 +130,24 @@ def _show(outcome: Outcome) -> None:
     from evergreen.training.losses import TITLES
 
     keys = outcome.losses.keys
-    table = Table(title=f"{outcome.model}: {len(keys)} partitions, {keys[0]} to {keys[-1]}", title_justify="left")
+    title = f"{outcome.model}: {len(keys)} partitions, {keys[0]} to {keys[-1]}"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     heads = (
-        TITLES[outcome.loss], "trainings", "promoted", "refused", "taken back", "false alarms", "excess cost"
+        TITLES[outcome.loss], "trainings", "promoted", "refused", "rolled back", "false alarms", "excess cost"
     )  # fmt: skip
-    table.add_column("policy")
+    table.add_column("policy", no_wrap=True)
     for head in heads:
-        table.add_column(head, justify="right")
+        table.add_column(head, justify="right", min_width=max(map(len, head.split())))
     for row in outcome.rows:
         counts = (row.trainings, row.promotions, row.refusals, row.rollbacks, row.false_alarms)
         excess = "-" if row.excess is None else f"{row.excess:.2f}"
         table.add_row(row.policy, f"{row.mean_loss:.4f}", *map(str, counts), excess)
     console().print(table)
+    console().print(
+        f"All begin with the champion made of labels through {outcome.losses.first}, the first with a whole training "
+        "window and holdout: earlier partitions made it, and are not replayed.",
+        style="dim",
+    )
     console().print(
         "excess cost: over the oracle's, every training counted, mean over prices of a training; 1 is the gap between "
         "never and always training. false alarm: a training whose challenger would have lost no less afterwards.",

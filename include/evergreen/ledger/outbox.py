@@ -21,7 +21,9 @@ from sqlalchemy.orm import Session
 from evergreen.definition import ModelDefinition
 from evergreen.ledger.tables import Alert
 
-Kind = Literal["quarantine", "drift", "harm", "age", "promotion", "refusal", "rollback", "late_feed", "task_failure"]
+Kind = Literal[
+    "quarantine", "drift", "harm", "age", "approval", "promotion", "refusal", "rollback", "late_feed", "task_failure"
+]
 """Why a mail is sent; also the name of its page in docs/runbooks."""
 KINDS: tuple[str, ...] = get_args(Kind)
 MAX_TEXT = 2000
@@ -96,6 +98,7 @@ class Links(_Part):
     `report` may be an object's URI in the store: the mail then links to the page that serves it.
     """
 
+    form: str | None = None
     log: str | None = None
     report: str | None = None
     model: str | None = None

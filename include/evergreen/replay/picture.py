@@ -29,8 +29,9 @@ def draw(outcome: Outcome, path: Path) -> None:
     figure = Figure(figsize=(11, 6.4 + 0.26 * count), layout="constrained", facecolor="white")
     top, middle, strip = figure.subplots(3, 1, sharex=True, height_ratios=(3, 2.2, 0.34 * count))
     title = TITLES[outcome.loss]
+    keys = outcome.losses.keys
     figure.suptitle(
-        f"{outcome.model}: replay of {len(outcome.losses.keys)} partitions", x=0.01, ha="left", fontsize=13,
+        f"{outcome.model}: replay of {len(keys)} partitions, {keys[0]} to {keys[-1]}", x=0.01, ha="left", fontsize=13,
         fontweight="bold", color=INK,
     )  # fmt: skip
     _losses(top, outcome, title)
@@ -38,15 +39,16 @@ def draw(outcome: Outcome, path: Path) -> None:
     _trainings(strip, outcome)
     for axes in (top, middle, strip):
         _quiet(axes)
-    places = np.unique(np.linspace(0, len(outcome.losses.keys) - 1, 14).astype(int))
-    strip.set_xticks(places, [outcome.losses.keys[p] for p in places], rotation=30, ha="right", fontsize=8)
+    places = np.unique(np.linspace(0, len(keys) - 1, 14).astype(int))
+    strip.set_xticks(places, [keys[p] for p in places], rotation=30, ha="right", fontsize=8)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=140)
 
 
 def _line(place: int, replay: Replay) -> dict[str, Any]:
+    """Our own line is wide and lies below the others: one that runs along it can still be seen."""
     ours = replay.policy == OURS
-    return {"color": COLOURS[place % len(COLOURS)], "linewidth": 2.4 if ours else 1.3, "zorder": 3 if ours else 2}
+    return {"color": COLOURS[place % len(COLOURS)], "linewidth": 3.2 if ours else 1.3, "zorder": 2 if ours else 3}
 
 
 def _losses(axes: Axes, outcome: Outcome, title: str) -> None:
@@ -56,7 +58,8 @@ def _losses(axes: Axes, outcome: Outcome, title: str) -> None:
         axes.plot(values, color=COLOURS[place % len(COLOURS)], alpha=0.25, linewidth=0.8)
         smooth = np.array([values[max(0, n - SMOOTH + 1) : n + 1].mean() for n in range(len(values))])
         axes.plot(smooth, label=f"{replay.policy} ({values.mean():.4f})", **_line(place, replay))
-    axes.set_title(f"{title}, mean of {SMOOTH} partitions (lower is better)", loc="left", fontsize=10, color=INK)
+    words = f"{title}, mean of the last {SMOOTH} partitions; pale: of each (lower is better)"
+    axes.set_title(words, loc="left", fontsize=10, color=INK)
     axes.legend(frameon=False, fontsize=9, ncols=min(5, len(outcome.replays)), labelcolor=INK, loc="upper left")
 
 

@@ -1,7 +1,9 @@
 """From comparison to promotion or refusal on real servers: ledger, registry and mail agree, whatever is run twice."""
 
 import io
+import re
 
+import numpy as np
 import pandas as pd
 import pytest
 from sqlalchemy import select
@@ -15,6 +17,7 @@ from evergreen.ledger.tables import Alert, Decision, Deployment
 from evergreen.store import Store, layout
 from evergreen.training.assemble import assemble
 from evergreen.training.fit import fit
+from evergreen.training.models import load
 from evergreen.training.tracking import Registry
 
 pytestmark = pytest.mark.integration
@@ -52,7 +55,13 @@ def test_the_first_challenger_is_judged_against_the_base_rate(shop):
     assert comparison.result["outcome"] == "promote"
     assert comparison.keys == [shop.key(4), shop.key(5)]
     assert "lowers the Brier score of the base rate by" in comparison.result["reason"]
-    assert [guard["name"] for guard in comparison.guards] == ["slices", "calibration", "latency", "signature"]
+    assert [guard["name"] for guard in comparison.guards] == [
+        "slices", "calibration", "fairness", "latency", "size", "signature",
+    ]  # fmt: skip
+    (size,) = (guard["detail"][0]["bytes"] for guard in comparison.guards if guard["name"] == "size")
+    assert size == load(shop.definition, 1, settings=shop.settings).file_bytes > 1000
+    assert comparison.result["loosened"] == []
+    assert comparison.result["gate"]["alpha"] == 0.01
     assert sum(day[1] for day in comparison.result["by_cluster"]) == comparison.result["rows"] == 1400
 
     (deployment,) = rows(shop, Deployment)
@@ -159,8 +168,18 @@ def test_a_person_is_asked_and_silence_refuses(shop):
     run = challenger(shop, as_of=11)
     with pytest.raises(NotReadyError, match="was not compared yet"):
         conclude(asking, run, "ask", approval=None, settings=shop.settings)
-    said = evaluate(asking, run, settings=shop.settings)
-    assert said.outcome == "ask"
+    form_url = "http://airflow.test/dags/orders.train/runs/a/tasks/approve/required_actions"
+    said = evaluate(asking, run, settings=shop.settings, form_url=form_url)
+    again = evaluate(asking, run, settings=shop.settings, form_url=form_url)
+    assert (said.outcome, again.reused, again.form) == ("ask", True, said.form)
+    assert "gate loosened by model.yaml: alpha 0.2 (default 0.01); a person decides" in said.reason
+    assert "**Gate loosened by model.yaml:** alpha 0.2 \\(default 0.01\\)" in said.form
+    assert "**Judged on:** 2024-03-11, 2024-03-18" in said.form.replace("\\-", "-")
+    assert "- **calibration** passed: calibration error 0." in said.form
+    assert said.form.endswith("No answer within 24 hours refuses; the champion serves meanwhile.")
+    (mail,) = [alert for alert in rows(shop, Alert) if alert.kind == "approval"]
+    assert mail.body["links"]["form"] == form_url
+    assert [row[0] for row in mail.body["table"]["rows"]][2] == "fairness"
     with pytest.raises(BadInputError, match="the gate's outcome was 'ask'"):
         conclude(asking, run, "promote", approval=None, settings=shop.settings)
     decided = conclude(asking, run, "ask", approval=None, settings=shop.settings)
@@ -168,3 +187,52 @@ def test_a_person_is_asked_and_silence_refuses(shop):
     assert decided.reason.startswith("refused by nobody in time; the gate said ask")
     overruled = conclude(asking, run, "ask", approval=(True, "Ada"), settings=shop.settings)
     assert overruled.reused
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda model: model.coef_.fill(np.nan), "1,400 of 1,400 predictions are no usable numbers"),
+        (lambda model: setattr(model, "coef_", model.coef_[:, :-1]), "it cannot predict (ValueError: "),
+        (lambda model: setattr(model, "classes_", model.classes_[:1]), "it cannot predict (IndexError: "),
+    ],
+)
+def test_a_challenger_that_gives_no_predictions_is_refused_and_cannot_be_forced(shop, spoil, says):
+    run = challenger(shop)
+    broken = load(shop.definition, 2, settings=shop.settings)
+    last = broken.pipeline.steps[-1][1]
+    if says.endswith("IndexError: "):
+        last.predict_proba = lambda frame: np.ones((len(frame), 1))
+    else:
+        spoil(last)
+    said = evaluate(shop.definition, run, settings=shop.settings)
+    assert (said.outcome, said.verdict) == ("refuse", "inconclusive")
+    assert said.reason.startswith(f"challenger 2 cannot serve, so it was not compared: {says}")
+    decided = conclude(shop.definition, run, "refuse", approval=None, settings=shop.settings)
+    assert decided.kind == "refuse"
+    with pytest.raises(RefusedError, match="version 2 of orders cannot serve, whoever asks for it"):
+        promote(shop.definition, run, settings=shop.settings, decided_by="Ada", why="I know better")
+    assert Registry(shop.settings, "orders").alias("champion") == 1
+
+
+def test_a_challenger_that_is_better_for_some_groups_only_is_refused(shop):
+    from evergreen.definition.model import FairnessSection
+
+    section = FairnessSection(by=("day", "country"), min_rows=30)  # the day is no feature
+    gate = shop.definition.gate.model_copy(update={"fairness": section})
+    fair = shop.definition.model_copy(update={"gate": gate})
+
+    def turned(inputs, labels):
+        cheap, coin = inputs["price"] < 20, inputs["order_id"].str[-1] < "5"
+        labels["returned"] = np.where(inputs["country"] == "NO", coin, cheap)
+
+    for number in range(6, 12):
+        land(shop, number, turned)
+    run = challenger(shop, as_of=11, definition=fair)
+    said = evaluate(fair, run, settings=shop.settings)
+    assert (said.outcome, said.verdict) == ("refuse", "superior")
+    assert re.search(r"but the guard on fairness failed \(the .* rate is .* for country = NO \(", said.reason)
+    with shop.ledger.transaction() as session:
+        (guard,) = [g for g in models.comparison_of(session, run).guards if g["name"] == "fairness"]
+    assert {pair["column"] for pair in guard["detail"]} == {"country"}  # of one day nothing can be said
+    assert any(pair["state"] == "failed" for pair in guard["detail"])

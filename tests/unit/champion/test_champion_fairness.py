@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from fairlearn import metrics as fairlearn
 
-from evergreen.champion.fairness import fairness
+from evergreen.champion.fairness import _terms, fairness
 from evergreen.champion.guards import MISSING
 from evergreen.definition.model import FairnessSection
 
@@ -118,10 +118,13 @@ def test_small_groups_are_not_judged_and_nulls_are_a_group():
     few = FairnessSection(by=("sex",), min_rows=1000)
     rare = pd.Series(np.where(np.arange(len(target)) < 900, "F", "M"))
     said = judge(rare, target, equal, model(rare, target, 0.6), few)
-    assert (said.state, said.sentence) == ("not_applicable", "no two groups of sex have 1000 rows or more")
+    assert (said.state, said.sentence) == (
+        "not_applicable",
+        "no two groups of sex have 1000 rows or more, on 5 days or more",
+    )
     unknown = sex.where(sex == "M", None)
     assert MISSING in judge(unknown, target, equal, model(sex, target, 0.3)).sentence
-    age = pd.Series(np.linspace(18, 80, len(target)))
+    age = pd.Series(np.random.default_rng(0).uniform(18, 80, len(target)))
     assert len(judge(age, target, equal, equal, metric="demographic_parity_difference").detail) == 6
     none = target[:0]
     assert fairness(SEXES, "equalized_odds_difference", {"sex": sex[:0]}, none, none, none, CLUSTER[:0]).state == (
@@ -130,16 +133,34 @@ def test_small_groups_are_not_judged_and_nulls_are_a_group():
     assert judge(sex, target, equal, equal, None).sentence == "the definition names no groups"
 
 
-def test_one_day_of_labels_proves_no_gap():
+def test_a_group_of_few_days_is_not_judged():
     sex, target = people()
-    rows = np.arange(len(target)) < ROWS
-    champion, challenger = np.full(ROWS, 0.5), model(sex, target, 0.6)[rows]
+    champion, challenger = np.full(len(target), 0.5), model(sex, target, 0.6)
+    rows = np.arange(len(target)) < 4 * ROWS
     section = FairnessSection(by=("sex",), min_rows=30)
     said = fairness(
-        section, "equalized_odds_difference", {"sex": sex[rows]}, target[rows], champion, challenger, CLUSTER[rows]
-    )
-    assert said.state == "passed"
-    assert said.detail[0]["at_least"] is None
+        section, "equalized_odds_difference", {"sex": sex[rows]}, target[rows], champion[rows], challenger[rows],
+        CLUSTER[rows],
+    )  # fmt: skip
+    assert said.sentence == "no two groups of sex have 30 rows or more, on 5 days or more"
+    assert judge(pd.Series(CLUSTER), target, champion, challenger).state == "not_applicable"  # each group is a day
+
+
+def test_the_interval_is_the_jackknife_of_the_difference():
+    """Groups that lie on different days: leaving out a day changes one of them only."""
+    rng = np.random.default_rng(3)
+    sex = pd.Series(np.where(rng.random(len(CLUSTER)) < np.repeat(np.linspace(0.05, 0.95, DAYS), ROWS), "F", "M"))
+    values = np.repeat(rng.normal(0.5, 0.1, DAYS), ROWS) + rng.normal(0, 0.1, len(CLUSTER))
+    codes, first = pd.factorize(CLUSTER)[0], (sex == "F").to_numpy()
+    terms = _terms(values, first, codes)
+    assert terms.mean() == pytest.approx(values[first].mean() - values[~first].mean())
+    shares = np.bincount(codes) / len(codes)
+    ours = np.bincount(codes, weights=terms - terms.mean()) / len(codes) / (1 - shares)
+    left_out = [
+        terms.mean() - (values[first & (codes != day)].mean() - values[~first & (codes != day)].mean())
+        for day in range(DAYS)
+    ]
+    assert np.square(ours).sum() == pytest.approx(np.square(left_out).sum(), rel=0.05)
 
 
 def test_a_regression_is_judged_by_its_errors():

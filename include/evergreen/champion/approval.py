@@ -1,0 +1,119 @@
+"""What a person is shown who decides on a challenger: the evidence for the form, and the mail that links to it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from evergreen.definition import ModelDefinition
+from evergreen.ledger.outbox import owe
+from evergreen.ledger.tables import Comparison, TrainingRun
+from evergreen.settings import Settings
+from evergreen.training.losses import TITLES
+from evergreen.training.tracking import Registry
+
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+!|~&])")
+
+
+def form(definition: ModelDefinition, run: TrainingRun, comparison: Comparison) -> str:
+    """The evidence as Markdown. Values of the data are escaped: they may come from a hostile file. Pure."""
+    rows = [f"**{_plain(label)}:** {_plain(value)}" for label, value in facts(definition, run, comparison)]
+    answers = [
+        f"- **{guard['name']}** {guard['state'].replace('_', ' ')}: {_plain(guard['sentence'])}"
+        for guard in comparison.guards
+    ]
+    said = _plain(str(comparison.result["reason"]))
+    return "\n\n".join([f"{said}.", "  \n".join(rows), "Guards:\n\n" + "\n".join(answers), _silence(definition)])
+
+
+def facts(definition: ModelDefinition, run: TrainingRun, comparison: Comparison) -> list[tuple[str, str]]:
+    """What was compared with what, and on which partitions."""
+    found = comparison.result
+    trained = run.dataset["train_keys"]
+    facts = [
+        ("Challenger", f"version {comparison.challenger_version}, {run.candidate}"),
+        ("Compared with", rival(comparison)),
+        ("Judged on", ", ".join(comparison.keys) or "nothing"),
+        ("Trained on", f"{trained[0]} to {trained[-1]}"),
+        ("Trained because of", f"{run.cause}: {run.reason}"),
+        (TITLES[definition.loss], f"{found['challenger_loss']:.4g}, before {found['champion_loss']:.4g}"),
+    ]
+    return facts + [("Gate loosened by model.yaml", ", ".join(found["loosened"]))] * bool(found.get("loosened"))
+
+
+def rival(comparison: Comparison) -> str:
+    """Name of what the challenger was compared with."""
+    return f"version {comparison.champion_version}" if comparison.champion_version else "the base rate"
+
+
+def owe_mail(
+    session: Session,
+    definition: ModelDefinition,
+    run: TrainingRun,
+    comparison: Comparison,
+    *,
+    settings: Settings,
+    form_url: str | None,
+    run_url: str | None,
+) -> None:
+    """Owe the mail that asks for the answer, in the transaction that records the gate's question."""
+    version = comparison.challenger_version
+    owe(
+        session,
+        definition,
+        kind="approval",
+        key=run.as_of,
+        dedup_key=f"approval:{run.id}",
+        subject=f"version {version} waits for your answer",
+        body={
+            "headline": f"Challenger version {version} waits for a person to promote or refuse it.",
+            "summary": f"{comparison.result['reason']}.",
+            "facts": facts(definition, run, comparison),
+            "table": guard_table(comparison),
+            "chart": chart(definition, run, comparison),
+            "next_steps": [
+                f"Answer in the form (linked below), or in Airflow: {definition.name}.train, task approve.",
+                _silence(definition),
+            ],
+            "links": {"form": form_url, "log": run_url, "model": Registry(settings, definition.name).url(version)},
+        },
+    )
+
+
+def guard_table(comparison: Comparison) -> dict[str, Any]:
+    """The guards' answers, for a mail."""
+    return {
+        "columns": ["guard", "answer", "what it saw"],
+        "rows": [[g["name"], g["state"].replace("_", " "), g["sentence"]] for g in comparison.guards],
+    }
+
+
+def chart(definition: ModelDefinition, run: TrainingRun, comparison: Comparison) -> dict[str, Any] | None:
+    """Loss of both by day, for a mail."""
+    days = comparison.result.get("by_cluster") or []
+    if not days:
+        return None
+    title = TITLES[definition.loss]
+    return {
+        "title": f"{title} by day on the held-out partitions",
+        "kind": "line",
+        "x": [day[0] for day in days],
+        "series": [
+            {"name": rival(comparison), "values": [day[2] for day in days]},
+            {"name": f"version {run.version}", "values": [day[3] for day in days]},
+        ],
+        "y_label": title,
+        "marks": [],
+    }
+
+
+def _silence(definition: ModelDefinition) -> str:
+    hours = definition.gate.approval_timeout.total_seconds() / 3600
+    return f"No answer within {hours:,.4g} hours refuses; the champion serves meanwhile."
+
+
+def _plain(text: str) -> str:
+    """`text` that Markdown shows as it is."""
+    return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
