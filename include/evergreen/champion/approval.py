@@ -30,7 +30,7 @@ def form(definition: ModelDefinition, run: TrainingRun, comparison: Comparison) 
 
 def facts(definition: ModelDefinition, run: TrainingRun, comparison: Comparison) -> list[tuple[str, str]]:
     """What was compared with what, and on which partitions."""
-    found = comparison.result
+    found, loosened = comparison.result, comparison.result.get("loosened")
     trained = run.dataset["train_keys"]
     facts = [
         ("Challenger", f"version {comparison.challenger_version}, {run.candidate}"),
@@ -40,7 +40,7 @@ def facts(definition: ModelDefinition, run: TrainingRun, comparison: Comparison)
         ("Trained because of", f"{run.cause}: {run.reason}"),
         (TITLES[definition.loss], f"{found['challenger_loss']:.4g}, before {found['champion_loss']:.4g}"),
     ]
-    return facts + [("Gate loosened by model.yaml", ", ".join(found["loosened"]))] * bool(found.get("loosened"))
+    return [*facts, ("Gate loosened by model.yaml", ", ".join(loosened))] if loosened else facts
 
 
 def rival(comparison: Comparison) -> str:

@@ -26,15 +26,20 @@ def test_runbook_and_page_are_filled_in():
 
 def test_what_is_given_stays():
     given = Links(
-        log="http://a/log", report="http://a/r", model="https://m/1", runbook="https://wiki/r", page="http://p"
+        form="http://a/form",
+        log="http://a/log",
+        report="http://a/r",
+        model="https://m/1",
+        runbook="https://wiki/r",
+        page="http://p",
     )
     assert complete(given, kind="drift", model="nyc_flights", settings=SETTINGS) == given
 
 
 @pytest.mark.parametrize("url", ["javascript:alert(1)", "file:///etc/passwd", "data:text/html,x", "//host/x", ""])
 def test_what_a_browser_should_not_open_is_left_out(url):
-    links = completed(log=url, report=url, model=url)
-    assert (links.log, links.report, links.model) == (None, None, None)
+    links = completed(form=url, log=url, report=url, model=url)
+    assert (links.form, links.log, links.report, links.model) == (None, None, None, None)
 
 
 def test_a_report_in_the_store_is_addressed_by_its_page():

@@ -99,6 +99,12 @@ def test_the_text_mail_loses_nothing_of_a_wide_cell():
     assert " ".join(" ".join(lines).replace("wind", "").replace("0.01", "").split()) == moved
 
 
+def test_the_form_that_waits_for_an_answer_is_the_first_link():
+    mail = rendered(links=Links(form="http://a/form", log="http://a/log"))
+    assert mail.html.index("http://a/form") < mail.html.index("http://a/log")
+    assert "Form: promote or refuse" in mail.text
+
+
 def test_a_long_table_is_cut_and_says_so():
     mail = rendered(table={"columns": ["n"], "rows": [[f"row {n}"] for n in range(100)]})
     for part in (mail.html, mail.text):
