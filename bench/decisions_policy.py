@@ -221,15 +221,15 @@ def worsened(rows: Rows, way: str, factor: float = 1 + WORSE) -> Floats | None:
     return at(high)
 
 
-def mistaken(new: Floats, before: Floats, rows: Rows) -> bool:
-    """Our test on both versions' losses."""
+def mistaken(new: Floats, before: Floats, rows: Rows, look: int) -> bool:
+    """Our test on both versions' losses, at the `look`-th look."""
     settings, clusters = MODEL.monitoring, []
     for day in np.unique(rows.day):
         own = rows.day == day
         clusters.append(
             regret.PairedCluster(str(day), int(own.sum()), float(new[own].mean()), float(before[own].mean()))
         )
-    return regret.judge(clusters, alpha=settings.rival_alpha, margin=settings.rival_margin).proven
+    return regret.judge(clusters, alpha=settings.rival_alpha, margin=settings.rival_margin, look=look).proven
 
 
 def _weeks(rows: Rows, rng: Rng, count: int, size: int | None) -> list[NDArray[np.intp]]:
@@ -270,7 +270,7 @@ def measure_regret(fits: Fits, runs: int) -> dict[str, Any]:
 
 def _look(pairs: list[tuple[Floats, Floats]], parts: list[NDArray[np.intp]], rows: Rows, n: int) -> bool:
     new, before = (np.concatenate([pair[side] for pair in pairs[:n]]) for side in (0, 1))
-    return mistaken(new, before, rows.take(np.concatenate(parts[:n])))
+    return mistaken(new, before, rows.take(np.concatenate(parts[:n])), n)
 
 
 # ---- D6: policies

@@ -214,13 +214,25 @@ def estimate(values: Floats, codes: NDArray[np.integer[Any]], *, alpha: float) -
     mean = float(values.mean()) if values.size else 0.0
     if sizes.size < FEWEST_CLUSTERS:
         return Estimate(mean, None, None, 1.0)
-    shares = sizes / sizes.sum()
-    residuals = np.bincount(codes, weights=values - mean) / sizes.sum()
+    return _interval(mean, np.bincount(codes, weights=values - mean) / sizes.sum(), sizes / sizes.sum(), alpha)
+
+
+def estimate_by_cluster(means: Floats, rows: Floats, *, alpha: float) -> Estimate:
+    """The same where only the mean of each cluster and its number of rows are known, in the order of time."""
+    shares = rows / rows.sum() if rows.size else rows
+    mean = float((means * shares).sum())
+    if means.size < FEWEST_CLUSTERS:
+        return Estimate(mean, None, None, 1.0)
+    return _interval(mean, shares * (means - mean), shares, alpha)
+
+
+def _interval(mean: float, residuals: Floats, shares: Floats, alpha: float) -> Estimate:
+    """Of a mean of clusters with these shares of the rows, and these parts of the deviation from it."""
     error = _standard_error(residuals, shares)
     if error <= NO_SPREAD * abs(mean) or error == 0.0:
         return Estimate(mean, mean, mean, 0.0 if mean else 1.0)
     degrees = max(1.0, 1 / float((shares**2).sum()) - 1)
-    bend = _skewness(residuals) / math.sqrt(sizes.size)
+    bend = _skewness(residuals) / math.sqrt(shares.size)
     needed = float(stats.t.isf(alpha / 2, degrees))
     return Estimate(
         mean,

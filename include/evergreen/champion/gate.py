@@ -14,10 +14,8 @@ from evergreen.training.losses import TITLES
 Answer = Literal["promote", "refuse", "ask"]
 BORDERLINE = 10
 """A comparison that would fail at a tenth of its alpha, or pass at ten times it, is a close call."""
-LOOKS = 8
-"""Challengers of one champion over which the definition's alpha is the mean chance."""
-MOST = 0.05
-"""Chance that a single look may take, unless the definition asks for more."""
+LEAST = 1e-6
+"""Level below which an interval has no ends that a ledger could keep."""
 
 
 @dataclass(frozen=True)
@@ -34,17 +32,14 @@ def mode_for(cause: str) -> Mode:
     return "non_inferiority" if cause == "harm" else "superiority"
 
 
-def level(alpha: float, looks: int) -> float:
-    """Alpha of the next look, after `looks` challengers were compared with the same champion: alpha spending.
+def level(alpha: float, earlier: int) -> float:
+    """Alpha of a challenger whose champion has met `earlier` others: half of what the one before it got.
 
-    A champion has `LOOKS` times `alpha` to spend on all its challengers, however many come (Lan and DeMets 1983). Each
-    look takes half of what is left: the first challengers come when there is most reason for them, and one that came
-    for nothing makes the next one's task harder.
+    So a champion's challengers, however many come, spend twice `alpha` together (alpha spending, Lan and DeMets 1983,
+    "Discrete sequential boundaries for clinical trials"). The first comes when there is most reason for it, and one
+    that came for nothing makes the next one's task harder.
     """
-    most, left = max(MOST, alpha), LOOKS * alpha
-    for _ in range(looks):
-        left -= min(left / 2, most)
-    return min(left / 2, most)
+    return max(alpha * 0.5**earlier, LEAST)
 
 
 def decide(

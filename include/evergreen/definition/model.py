@@ -192,7 +192,7 @@ class GateSection(Section):
     cluster: str | None = None
     """Inputs column whose values fail together (a date); default: the UTC day of event_time."""
     alpha: float = Field(default=0.01, ge=1e-6, le=0.2)
-    """Chance of promoting a challenger that is no better, mean over a champion's first eight. Earlier ones get more."""
+    """Chance of promoting a champion's first challenger though it is no better; each later one gets half of it."""
     margin: float = Field(default=0.02, ge=0, le=0.1)
     """Relative loss a challenger may be worse by where the champion is proven harmed (non-inferiority)."""
     slices: tuple[str, ...] = ()
@@ -268,8 +268,8 @@ class MonitoringSection(Section):
     """Partitions after which a champion meets a challenger whatever was refused before."""
     persistence: int = Field(default=2, ge=1)
     """Checks in a row that must see input drift before it alone asks for a retrain."""
-    rival_alpha: float = Field(default=0.05, gt=0, le=0.2)
-    """Chance of ever giving way to the version before, or to a challenger in the shadow, that is no better."""
+    rival_alpha: float = Field(default=0.1, gt=0, le=0.2)
+    """Chance of ever giving way to the version before, or to a first challenger in the shadow, that is no better."""
     rival_margin: float = Field(default=0.02, ge=0, lt=1)
     """Relative loss that a champion must cost over such a rival before it gives way."""
     rollback_within: int = Field(default=8, ge=0, le=53)

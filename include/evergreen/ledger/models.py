@@ -44,9 +44,11 @@ def comparison_of(session: Session, training_run_id: int) -> Comparison | None:
     return session.scalar(select(Comparison).where(Comparison.training_run_id == training_run_id))
 
 
-def looks_at(session: Session, model: str, version: int | None) -> int:
-    """How many challengers have been compared with the champion `version`."""
+def looks_at(session: Session, model: str, version: int | None, *, before: int | None = None) -> int:
+    """How many challengers have been compared with the champion `version`; before the comparison of this id, if any."""
     query = select(func.count()).where(Comparison.model == model, Comparison.champion_version == version)
+    if before is not None:
+        query = query.where(Comparison.id < before)
     return int(session.scalar(query) or 0)
 
 

@@ -92,5 +92,4 @@ class Findings:
 
 
 def _brief(rival: Rival) -> dict[str, Any]:
-    found = asdict(rival.found)
-    return {"version": rival.version, **found, "e_value": min(rival.found.e_value, 1e12)}
+    return {"version": rival.version, **asdict(rival.found)}

@@ -140,11 +140,11 @@ def log_e_value(before: Floats, since: Floats) -> float:
     if variance <= 1e-300:
         return 0.0
     t = float(since.mean() - before.mean()) / math.sqrt(variance)
-    terms = [log_risen(t, freedom, 1 + size * prior) for prior in PRIOR_VARIANCES]
+    terms = [_log_risen(t, freedom, 1 + size * prior) for prior in PRIOR_VARIANCES]
     return float(np.logaddexp.reduce(terms)) - math.log(len(terms))
 
 
-def log_risen(t: float, freedom: int, shrunk: float) -> float:
+def _log_risen(t: float, freedom: int, shrunk: float) -> float:
     """Log Bayes factor of "above 0" against "0" for a t statistic (half-normal prior, right Haar prior on the scale).
 
     `shrunk` is 1 + the prior's variance times the number of clusters that the statistic is worth. The posterior of the

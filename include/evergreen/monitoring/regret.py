@@ -1,30 +1,33 @@
-"""Was the last promotion a mistake? The new champion against the one it replaced, on the rows both can be scored on.
+"""Would another version lose less than the champion? Both losses of the same rows, looked at again as labels land.
 
-The version that served before can still predict: once labels land, both losses of each row are known, and what makes a
-week hard for one model makes it hard for the other. The paired difference takes all of that out, so a bad promotion is
-seen in days where the course of the loss alone would need weeks.
+The version that served before can still predict, and so can a challenger that was refused for want of proof: once
+labels land, both losses of each row are known, and what makes a week hard for one model makes it hard for the other.
+The paired difference takes all of that out, so a bad promotion is seen in days where the course of the loss alone
+would need weeks.
 
-Rows of one day fail together, so the unit is the day's mean difference. Its t statistic becomes a Bayes factor for
-"the mean is above 0" against "it is 0" with normal priors on the standardised mean and the right Haar prior on the
-variance: an e-process (Pérez-Ortiz et al. 2024, "E-statistics, group invariance and anytime valid testing"), so the
-chance that it ever reaches 1 / alpha is at most alpha however often one looks. Where neighbouring days resemble each
-other, the statistic is shrunk by as much as its variance grows: then that holds approximately. It starts with the
-promotion and is not restarted: what goes wrong later is for `monitoring.harm`.
+**One look** is the gate's comparison (`champion.comparison`) of everything since the comparison began: rows of one day
+fail together, so days are what is counted, neighbouring days that move together count for less, and a few bad days
+that may not have come yet are allowed for.
+
+**Many looks**: each partition that is labelled is a look, and each spends a part of alpha (Lan and DeMets 1983,
+"Discrete sequential boundaries for clinical trials"): `SHARE` of what is left, so that most of it goes to the first
+weeks, where a bad promotion is to be found. By Bonferroni's inequality the chance that any look, however many there
+are, takes a version that is no better for better is at most alpha.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from evergreen.champion.comparison import estimate_by_cluster
 from evergreen.monitoring import words
-from evergreen.monitoring.harm import SMALLEST_CLUSTER, Floats, join_small, log_risen
+from evergreen.monitoring.harm import SMALLEST_CLUSTER, Floats, join_small
 
-PRIOR_VARIANCES = (1 / 4, 1.0, 4.0)
-"""Of the mean difference in standard deviations of a day, in equal parts"""
+SHARE = 0.3
+"""Part of the alpha that is left which a look spends"""
 FEWEST_DAYS = 3
 
 
@@ -50,9 +53,10 @@ class RegretResult:
     """Whether the version that served before is proven better, and by how much."""
 
     proven: bool
-    e_value: float
-    """Evidence against "the new version is no worse"; proven at 1 / alpha"""
+    p_value: float
+    """Two-sided, against no difference"""
     needed: float
+    """Below which it is proven: what this look may spend of alpha"""
     relative: float
     """Mean regret, in parts of the mean loss of the version before"""
     clusters: int
@@ -60,49 +64,33 @@ class RegretResult:
     """About the version before, without its subject"""
 
 
-def judge(clusters: Sequence[PairedCluster], *, alpha: float, margin: float) -> RegretResult:
-    """Test what has been served since a promotion, oldest first.
+def level(alpha: float, look: int) -> float:
+    """Alpha of the `look`-th look, from 1: all of them together come to `alpha`."""
+    return float(alpha * SHARE * (1 - SHARE) ** (look - 1))
+
+
+def judge(clusters: Sequence[PairedCluster], *, alpha: float, margin: float, look: int) -> RegretResult:
+    """Test what both versions have been scored on since the comparison began, oldest first.
 
     Args:
-        clusters: of the partitions that the new version has served, as far as labels have landed.
-        alpha: chance of ever calling a promotion a mistake that was none.
-        margin: rise of the loss over that of the version before, relative to it, below which nothing is called.
+        clusters: of the partitions that both were scored on, as far as labels have landed.
+        alpha: chance of ever taking a version that is no better for better, over all looks.
+        margin: rise of the champion's loss over the other version's, relative to it, below which nothing is called.
+        look: how many labelled partitions there have been to look at, from 1.
     """
     values, rows = _means(clusters)
-    days = len(values)
+    needed, days = level(alpha, look), len(values)
     if days < FEWEST_DAYS:
-        return RegretResult(False, 1.0, 1 / alpha, 0.0, days, "too few labelled days to compare it with the champion.")
-    e_value = math.exp(min(log_e_value(values), 600.0))
-    level = float(np.average([c.before for c in clusters], weights=[c.rows for c in clusters]))
-    relative = float(np.average(values, weights=rows)) / abs(level) if level else 0.0
-    proven = e_value >= 1 / alpha and relative >= margin
-    said = _sentence(proven, relative, e_value, alpha, days)
-    return RegretResult(proven, e_value, 1 / alpha, relative, days, said)
-
-
-def log_e_value(values: Floats) -> float:
-    """Log of the Bayes factor for a mean above 0 against a mean of 0, of normal values of unknown variance.
-
-    It is the mean over `PRIOR_VARIANCES` of half-normal priors (the two-sided factor of Rouder et al. 2009, times twice
-    the posterior chance that the mean is positive); a mean of 0 has expectation 1, one below it less.
-    """
-    n = len(values)
-    squares = float(((values - values.mean()) ** 2).sum())
-    if n < 2 or squares <= 1e-300:
-        return 0.0
-    t = float(values.mean()) / math.sqrt(squares / (n - 1) / n * _inflation(values, squares))
-    terms = [log_risen(t, n - 1, 1 + n * prior) for prior in PRIOR_VARIANCES]
-    return float(np.logaddexp.reduce(terms)) - math.log(len(terms))
-
-
-def _inflation(values: Floats, squares: float) -> float:
-    """How many times larger the variance of the mean is because neighbouring days resemble each other; >= 1.
-
-    The correlation of neighbours is biased by some -1 / n (Kendall 1954), which is put back; below 0 none counts.
-    """
-    residuals = values - values.mean()
-    neighbours = float((residuals[1:] * residuals[:-1]).sum()) / squares + 1 / len(values)
-    return 1 + 2 * max(0.0, neighbours)
+        said = "too few labelled days to compare it with the champion."
+        return RegretResult(False, 1.0, needed, 0.0, days, said)
+    # Two-sided like the gate's: alpha / 2 for each side, which makes up for days that resemble each other.
+    found = estimate_by_cluster(values, rows, alpha=needed)
+    base = float(np.average([c.before for c in clusters], weights=[c.rows for c in clusters]))
+    relative = found.mean / abs(base) if base else 0.0
+    proven = found.p_value < needed and found.mean > 0 and relative >= margin
+    return RegretResult(
+        proven, found.p_value, needed, relative, days, _sentence(proven, relative, found.p_value, needed, days)
+    )
 
 
 def _means(clusters: Sequence[PairedCluster]) -> tuple[Floats, Floats]:
@@ -113,9 +101,9 @@ def _means(clusters: Sequence[PairedCluster]) -> tuple[Floats, Floats]:
     return join_small([(c.rows, c.regret) for c in clusters], enough)
 
 
-def _sentence(proven: bool, relative: float, e_value: float, alpha: float, clusters: int) -> str:
+def _sentence(proven: bool, relative: float, p_value: float, needed: float, clusters: int) -> str:
     change = "less" if relative >= 0 else "more"
-    evidence = f"evidence {words.number(min(e_value, 1e6))} to 1, {1 / alpha:.0f} to 1 needed"
+    evidence = f"{words.p_value(p_value)}, {needed:.2g} needed"
     return (
         f"on the same {clusters} days it would have lost {words.percent(abs(relative))} {change} than the champion "
         f"({evidence}: {'proven' if proven else 'no proof'})."

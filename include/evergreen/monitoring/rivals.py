@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from evergreen.champion import gate
 from evergreen.champion.decide import NOBODY, POLICY
 from evergreen.definition import ModelDefinition
 from evergreen.errors import BadInputError, RefusedError
@@ -34,6 +35,10 @@ class Candidate:
 
     version: int
     keys: tuple[str, ...]
+    look: int
+    """How many partitions have been labelled since the comparison began"""
+    earlier: int = 0
+    """Challengers that the champion has met before this one"""
 
 
 @dataclass(frozen=True)
@@ -106,7 +111,8 @@ def judge(definition: ModelDefinition, champion: int, rival: Candidate | None, s
     for key in rival.keys:
         if (champion, key) in shadow and (rival.version, key) in shadow:
             pairs.extend(paired(shadow[champion, key], shadow[rival.version, key]))
-    found = regret.judge(pairs, alpha=settings.rival_alpha, margin=settings.rival_margin)
+    alpha = gate.level(settings.rival_alpha, rival.earlier)
+    found = regret.judge(pairs, alpha=alpha, margin=settings.rival_margin, look=rival.look)
     return Rival(rival.version, found) if pairs else None
 
 
@@ -126,7 +132,9 @@ def _before(session: Session, definition: ModelDefinition, known: Evidence) -> C
         return None
     query = select(Deployment).where(Deployment.model == definition.name, Deployment.id < known.serving.id)
     earlier = session.scalar(query.order_by(Deployment.id.desc()).limit(1))
-    return None if earlier is None or earlier.version == known.version else Candidate(earlier.version, served)
+    if earlier is None or earlier.version == known.version:
+        return None
+    return Candidate(earlier.version, served, look=len(served))
 
 
 def _challenger(session: Session, definition: ModelDefinition, known: Evidence) -> Candidate | None:
@@ -154,4 +162,7 @@ def _challenger(session: Session, definition: ModelDefinition, known: Evidence) 
     seen = set(champion.dataset["train_keys"]) if champion else set()
     unseen = [key for key in run.dataset["holdout_keys"] if key not in seen]
     later = [key for key in known.labels if key > run.as_of]
-    return Candidate(comparison.challenger_version, (*unseen, *later)) if later else None
+    if not later:
+        return None
+    earlier = models.looks_at(session, definition.name, known.version, before=comparison.id)
+    return Candidate(comparison.challenger_version, (*unseen, *later), look=len(later), earlier=earlier)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from evergreen.champion import gate
 from evergreen.champion.reference import REFERENCE_ROWS
 from evergreen.errors import BadInputError
 from evergreen.monitoring import drift, harm, policy, regret
@@ -153,22 +154,23 @@ def _rivals(now: Now) -> dict[str, Any]:
     """What the policy is told of the version before and of the challenger in the shadow."""
     found: dict[str, Any] = {"served": len(now.served)}
     if now.before is not None and now.served:
-        said = _regret(now, now.before.as_of, now.served)
+        said = _regret(now, now.before.as_of, now.served, look=len(now.served), earlier=0)
         found |= {"before": now.before.version, "regretted": said.proven}
     if now.shadow is not None:
         made = now.fits.by_as_of[now.shadow.as_of]
         unseen = [k for k in made.holdout_keys if k not in now.fits.by_as_of[now.champion.as_of].train_keys]
         later = [p.key for p in now.fits.history if made.as_of < p.key <= now.labels_through and len(p.examples)]
         if later:
-            said = _regret(now, now.shadow.as_of, unseen + later)
+            said = _regret(now, now.shadow.as_of, unseen + later, look=len(later), earlier=now.met - 1)
             found |= {"challenger": now.shadow.version, "surpassed": said.proven}
     return found
 
 
-def _regret(now: Now, rival: str, keys: list[str]) -> regret.RegretResult:
+def _regret(now: Now, rival: str, keys: list[str], *, look: int, earlier: int) -> regret.RegretResult:
     settings = now.fits.history.definition.monitoring
     clusters = paired_clusters(now.fits, now.champion.as_of, rival, keys)
-    return regret.judge(clusters, alpha=settings.rival_alpha, margin=settings.rival_margin)
+    alpha = gate.level(settings.rival_alpha, earlier)
+    return regret.judge(clusters, alpha=alpha, margin=settings.rival_margin, look=look)
 
 
 def paired_clusters(fits: Fits, as_of: str, before: str, keys: Iterable[str]) -> list[regret.PairedCluster]:

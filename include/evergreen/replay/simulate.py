@@ -88,6 +88,8 @@ class Now:
     """The newest challenger that was refused for want of proof; it goes on being scored beside the champion"""
     steps: tuple[Step, ...]
     """What has been, oldest first"""
+    met: int = 0
+    """Challengers that the champion has met"""
 
     @property
     def served(self) -> list[str]:
@@ -183,7 +185,8 @@ def simulate(fits: Fits, policy: Policy, *, start: str | None = None) -> Replay:
     place, steps, version = Place(Champion(first, served[0], 1)), list[Step](), 1
     for key in served:
         through = definition.partitions.shift(key, -definition.feed.label_delay)
-        now = Now(fits, key, through, place.champion, place.before, place.shadow, tuple(steps))
+        met = place.looks.get(place.champion.version, 0)
+        now = Now(fits, key, through, place.champion, place.before, place.shadow, tuple(steps), met)
         wish = policy.decide(now)
         loss = float(fits.losses(place.champion.as_of, key).mean())
         step, next_key = Step(key, place.champion, loss, wish), definition.partitions.shift(key, 1)

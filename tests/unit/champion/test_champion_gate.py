@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from evergreen.champion import guards
 from evergreen.champion.comparison import compare, nothing
-from evergreen.champion.gate import LOOKS, MOST, decide, level, mode_for
+from evergreen.champion.gate import LEAST, decide, level, mode_for
 from evergreen.champion.guards import Guard
 from evergreen.definition.model import ALLOWANCES, FairnessSection, GateSection
 from evergreen.errors import BadInputError
@@ -308,11 +308,14 @@ def test_the_loosest_gate_that_can_be_written_refuses_a_worse_challenger(loosest
 @given(st.floats(1e-6, 0.2), st.integers(0, 60))
 def test_a_champion_spends_no_more_than_it_has(alpha, looks):
     spent = [level(alpha, n) for n in range(looks + 1)]
-    assert sum(spent) <= LOOKS * alpha * (1 + 1e-12)
+    assert sum(spent) <= 2 * alpha + len(spent) * LEAST
     assert all(0 < after <= before for before, after in pairwise(spent))
-    assert max(spent) <= max(alpha, MOST)
+    assert max(spent) == alpha
 
 
 def test_the_first_challenger_has_the_best_chance():
-    assert [round(level(0.01, n), 6) for n in range(4)] == [0.04, 0.02, 0.01, 0.005]
-    assert level(0.05, 0) == 0.05
+    assert [level(0.01, n) for n in range(4)] == [0.01, 0.005, 0.0025, 0.00125]
+
+
+def test_no_challenger_is_asked_for_a_proof_without_end():
+    assert level(0.01, 10_000) == LEAST

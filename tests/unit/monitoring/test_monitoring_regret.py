@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evergreen.monitoring.harm import Cluster
-from evergreen.monitoring.regret import PairedCluster, judge, log_e_value
+from evergreen.monitoring.regret import PairedCluster, judge, level
 from evergreen.monitoring.rivals import Candidate, paired
 from evergreen.monitoring.rivals import judge as judge_rival
 
@@ -21,7 +21,7 @@ def days(rng, count, *, gain=0.0, spread=0.01, rows=800):
 
 
 def proven_within(clusters, weeks):
-    return any(judge(clusters[: 7 * n], alpha=ALPHA, margin=MARGIN).proven for n in range(1, weeks + 1))
+    return any(judge(clusters[: 7 * n], alpha=ALPHA, margin=MARGIN, look=n).proven for n in range(1, weeks + 1))
 
 
 def test_equal_models_are_left_alone_over_twenty_looks():
@@ -36,44 +36,45 @@ def test_a_costly_promotion_is_found_within_three_weeks():
 
 
 def test_a_better_champion_is_never_taken_back():
-    result = judge(days(np.random.default_rng(3), 28, gain=-0.02), alpha=ALPHA, margin=MARGIN)
+    result = judge(days(np.random.default_rng(3), 28, gain=-0.02), alpha=ALPHA, margin=MARGIN, look=4)
     assert not result.proven
-    assert result.e_value < 0.1
     assert "would have lost" in result.sentence
     assert "more than the champion" in result.sentence
 
 
 def test_a_certain_but_tiny_difference_is_below_the_margin():
-    result = judge(days(np.random.default_rng(4), 56, gain=0.001, spread=0.0005), alpha=ALPHA, margin=MARGIN)
-    assert result.e_value > result.needed
+    result = judge(days(np.random.default_rng(4), 56, gain=0.001, spread=0.0005), alpha=ALPHA, margin=MARGIN, look=4)
+    assert result.p_value < result.needed
     assert not result.proven
 
 
 def test_fewer_than_three_days_say_nothing():
-    result = judge(days(np.random.default_rng(5), 2, gain=0.1), alpha=ALPHA, margin=MARGIN)
+    result = judge(days(np.random.default_rng(5), 2, gain=0.1), alpha=ALPHA, margin=MARGIN, look=4)
     assert (result.proven, result.clusters) == (False, 2)
-    assert judge([], alpha=ALPHA, margin=MARGIN).proven is False
+    assert judge([], alpha=ALPHA, margin=MARGIN, look=4).proven is False
 
 
 def test_neighbouring_days_that_move_together_count_for_less():
-    rng = np.random.default_rng(6)
-    noise = rng.normal(0, 0.01, 28)
-    dealt, runs = 0.008 + noise, 0.008 + np.sort(noise)
-    assert log_e_value(runs) < log_e_value(dealt)
+    noise = np.random.default_rng(6).normal(0, 0.01, 28)
+
+    def p_value(regrets):
+        clusters = [PairedCluster(f"{n:02d}", 800, 0.2, 0.2 - r) for n, r in enumerate(regrets)]
+        return judge(clusters, alpha=ALPHA, margin=MARGIN, look=4).p_value
+
+    assert p_value(0.008 + np.sort(noise)) > 2 * p_value(0.008 + noise)
 
 
-@given(st.lists(st.floats(-1, 1), min_size=3, max_size=40), st.floats(0.001, 1000))
-def test_the_unit_of_the_loss_does_not_matter(values, scale):
-    values = np.array(values)
-    if np.ptp(values) < 1e-3:
-        return
-    assert log_e_value(values * scale) == pytest.approx(log_e_value(values), rel=1e-6, abs=1e-6)
+@given(st.floats(1e-6, 0.2), st.integers(1, 60))
+def test_all_looks_together_spend_alpha_and_later_ones_less(alpha, looks):
+    levels = [level(alpha, look) for look in range(1, looks + 1)]
+    assert sum(levels) <= alpha * (1 + 1e-9)
+    assert levels == sorted(levels, reverse=True)
 
 
 def test_a_small_rest_of_a_day_is_joined_with_its_neighbour():
     clusters = days(np.random.default_rng(7), 8, gain=0.02)
     crumb = PairedCluster("008", 3, 0.9, 0.1)
-    assert judge([*clusters, crumb], alpha=ALPHA, margin=MARGIN).clusters == 8
+    assert judge([*clusters, crumb], alpha=ALPHA, margin=MARGIN, look=4).clusters == 8
 
 
 def test_rivals_are_paired_by_the_day_that_both_have(flights):
@@ -81,8 +82,8 @@ def test_rivals_are_paired_by_the_day_that_both_have(flights):
     rival = (Cluster("tue", 20, 0.1, 0.2), Cluster("sun", 5, 0.9, 0.2))
     assert paired(champion, rival) == [PairedCluster("tue", 20, 0.3, 0.1)]
     shadow = {(1, "a"): champion, (2, "a"): rival, (1, "b"): champion}
-    assert judge_rival(flights, 1, Candidate(2, ("a", "b")), shadow).found.clusters == 1
-    assert judge_rival(flights, 1, Candidate(2, ("b",)), shadow) is None
+    assert judge_rival(flights, 1, Candidate(2, ("a", "b"), 2), shadow).found.clusters == 1
+    assert judge_rival(flights, 1, Candidate(2, ("b",), 1), shadow) is None
     assert judge_rival(flights, 1, None, shadow) is None
 
 
