@@ -5,12 +5,12 @@ import datetime as dt
 import sys
 
 import pytest
-from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
-from airflow.triggers.base import TaskSuccessEvent
 
 from evergreen.definition import list_models, load_definition
 from evergreen.definition.waiting import Wait
 from evergreen.errors import BadInputError, UnavailableError
+
+pytestmark = pytest.mark.xdist_group("airflow")  # one worker imports Airflow and parses the DAGs, not each
 
 TASKS = {
     "ingest_inputs": {"wait_for_drop": {"validate"}, "validate": set()},
@@ -206,6 +206,8 @@ def test_work_begins_at_once_where_nothing_is_missing(build):
 
 @pytest.mark.parametrize("answer", [Wait("waiting", "labels are late"), UnavailableError("the ledger does not answer")])
 def test_work_waits_in_the_triggerer_where_something_is(build, answer):
+    from airflow.sdk.exceptions import TaskDeferred
+
     with pytest.raises(TaskDeferred) as deferred:
         build(answer).execute({})
     name, arguments = deferred.value.trigger.serialize()
@@ -214,6 +216,8 @@ def test_work_waits_in_the_triggerer_where_something_is(build, answer):
 
 
 def test_work_goes_on_after_waiting_or_fails_with_what_was_found_wrong(build):
+    from airflow.sdk.exceptions import AirflowSkipException
+
     operator = build(Wait("ready", ""))
     assert operator.resume({}, event="") == "built nyc_flights"
     with pytest.raises(BadInputError, match="no such partition"):
@@ -225,6 +229,8 @@ def test_work_goes_on_after_waiting_or_fails_with_what_was_found_wrong(build):
 
 
 def test_the_trigger_resumes_or_ends_its_task(dagbag, monkeypatch):
+    from airflow.triggers.base import TaskSuccessEvent
+
     sensor = dagbag.dags["nyc_flights.monitor"].get_task("wait_for_predictions")
     module = sys.modules[type(sensor).__module__]
     monkeypatch.setattr(module, "look", lambda subject, model, key: Wait("ready", "there"))

@@ -12,16 +12,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import great_expectations as gx
 import pandas as pd
-from great_expectations.data_context.types.base import ProgressBarsConfig
 
 from evergreen.errors import DefinitionError
 from evergreen.intake import sentences
 from evergreen.intake.failures import SAMPLE, Failure, Severity, critical, reason
-
-# Great Expectations sets one of its loggers to INFO itself: let it follow the others.
-logging.getLogger(ProgressBarsConfig.__module__).setLevel(logging.NOTSET)
 
 # BASIC costs a third less than SUMMARY, which adds the positions of bad rows: asked only of what failed.
 _COUNTS = {"result_format": "BASIC", "partial_unexpected_count": SAMPLE}
@@ -93,6 +88,8 @@ def _failed(expectations: Iterable[Any], results: Iterable[Any]) -> list[Any]:
 
 
 def _validate(batch: Any, expectations: Sequence[Any], name: str, result_format: dict[str, Any]) -> Any:
+    import great_expectations as gx
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about how Great Expectations itself calls pandas
         return batch.validate(gx.ExpectationSuite(name, expectations=list(expectations)), result_format=result_format)
@@ -101,6 +98,11 @@ def _validate(batch: Any, expectations: Sequence[Any], name: str, result_format:
 @cache
 def _batch_definition() -> Any:
     """One ephemeral context serves the process and what it forks; frames pass through it and are not kept."""
+    import great_expectations as gx
+    from great_expectations.data_context.types.base import ProgressBarsConfig
+
+    # Great Expectations sets one of its loggers to INFO itself: let it follow the others.
+    logging.getLogger(ProgressBarsConfig.__module__).setLevel(logging.NOTSET)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
     asset = context.data_sources.add_pandas("frames").add_dataframe_asset("frame")

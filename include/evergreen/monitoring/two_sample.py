@@ -2,8 +2,7 @@
 
 Evidently's own test is used where it is right: `ks` for numbers counts both samples. Its `chisquare` takes the
 reference for the truth and a new category for p = 0, its `fisher_exact` refuses samples of unequal size, and nulls are
-dropped before any test: categories and missing values get tests of their own, registered through Evidently's API as
-`evergreen_categories` and `evergreen_missing`.
+dropped before any test: categories and missing values get tests of their own. `stattests` is where Evidently is called.
 
 Rows of one day share their weather, so a week is worth fewer rows than it has. Each test is therefore made on the rows
 and its log p-value divided by the design effect (Rao and Scott 1981 do so for chi-square; the others follow, since
@@ -18,14 +17,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from evidently.legacy.calculations.stattests.registry import StatTest, get_registered_stattest, register_stattest
-from evidently.legacy.core import ColumnType
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.stats import chi2_contingency, hypergeom, norm, rankdata
 
-CATEGORIES = "evergreen_categories"
-MISSING = "evergreen_missing"
 SMALLEST_EXPECTED = 5.0
 """Expected count below which a category is pooled with the other rare ones before chi-square (Cochran 1954)."""
 LARGEST_EFFECT = 5.0
@@ -53,8 +48,10 @@ class Outcome:
 
 def compare_numbers(reference: pd.Series[float], current: pd.Series[float], design: float) -> Outcome:
     """Evidently's Kolmogorov-Smirnov test of two samples of float64 without nulls, neither of them empty."""
+    from evergreen.monitoring.stattests import kolmogorov_smirnov
+
     distance = _ks_distance(np.asarray(reference, np.float64), np.asarray(current, np.float64))
-    p = _evidently("ks", ColumnType.Numerical, reference, current)
+    p = kolmogorov_smirnov(reference, current)
     rows = len(reference) * len(current) / (len(reference) + len(current))
     log_p = math.log(p) if p > 0 else math.log(2) - 2 * rows * distance**2
     effect = min(2 * float(norm.ppf((1 + distance) / 2)), LARGEST_EFFECT)
@@ -63,7 +60,7 @@ def compare_numbers(reference: pd.Series[float], current: pd.Series[float], desi
 
 def compare_categories(reference: pd.Series[Any], current: pd.Series[Any], design: float) -> Outcome:
     """The three tests of `category_log_p` on two samples of labels without nulls, neither of them empty."""
-    table = _counts(reference, current)
+    table = count_table(reference, current)
     p = math.exp(min(category_log_p(table) / design, 0.0))
     return Outcome("category shares", share_distance(table), p, share_distance(table), design)
 
@@ -241,7 +238,8 @@ def _all_categories(table: Counts) -> float:
     return math.log(p) if p > 0 else -float(found.statistic) / 2
 
 
-def _counts(reference: pd.Series[Any], current: pd.Series[Any]) -> Counts:
+def count_table(reference: pd.Series[Any], current: pd.Series[Any]) -> Counts:
+    """How often each label occurs in two samples without nulls: int64, 2 x k, in the order of first occurrence."""
     codes, categories = pd.factorize(np.concatenate([reference.to_numpy(object), current.to_numpy(object)]))
     n, k = len(reference), len(categories)
     return np.stack([np.bincount(codes[:n], minlength=k), np.bincount(codes[n:], minlength=k)])
@@ -253,33 +251,3 @@ def _ks_distance(reference: Floats, current: Floats) -> float:
     points = np.concatenate([reference, current])
     below = np.searchsorted(reference, points, side="right") / len(reference)
     return float(np.abs(below - np.searchsorted(current, points, side="right") / len(current)).max())
-
-
-def _evidently(name: str, kind: ColumnType, reference: pd.Series[Any], current: pd.Series[Any]) -> float:
-    """P-value of one of Evidently's registered tests."""
-    return float(get_registered_stattest(name, kind)(reference, current, kind, None).drift_score)
-
-
-def _categories_stattest(
-    reference: pd.Series[Any], current: pd.Series[Any], _kind: ColumnType, threshold: float
-) -> tuple[float, bool]:
-    p = math.exp(category_log_p(_counts(reference, current)))
-    return p, p <= threshold
-
-
-def _missing_stattest(
-    reference: pd.Series[Any], current: pd.Series[Any], _kind: ColumnType, threshold: float
-) -> tuple[float, bool]:
-    """Of two series that say where values are missing: Evidently drops the nulls themselves before a test sees them."""
-    p = math.exp(missing_log_p(reference.to_numpy(bool), current.to_numpy(bool)))
-    return p, p <= threshold
-
-
-register_stattest(
-    StatTest(name=CATEGORIES, display_name="category shares p_value", allowed_feature_types=[ColumnType.Categorical]),
-    default_impl=_categories_stattest,
-)
-register_stattest(
-    StatTest(name=MISSING, display_name="missing values p_value", allowed_feature_types=[ColumnType.Categorical]),
-    default_impl=_missing_stattest,
-)

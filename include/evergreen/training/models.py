@@ -13,17 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import skops.io as sio
-from sklearn.pipeline import Pipeline
 
 from evergreen.errors import BadInputError, RefusedError
 from evergreen.settings import Settings
 from evergreen.training.frames import model_frame
 from evergreen.training.losses import Floats
-from evergreen.training.tracking import Registry
 
 if TYPE_CHECKING:
     import pandas as pd
+    from sklearn.pipeline import Pipeline
 
     from evergreen.definition import ModelDefinition
 
@@ -82,6 +80,8 @@ def load(definition: ModelDefinition, version: int, *, settings: Settings, anew:
         RefusedError: the file holds a type that neither skops nor the definition trusts.
         UnavailableError: the registry does not answer.
     """
+    from evergreen.training.tracking import Registry
+
     trusted = definition.training.trusted_types
     name = (settings.mlflow_url, definition.name, version, trusted)
     if anew or name not in _cache:
@@ -100,6 +100,8 @@ def freeze(pipeline: Pipeline) -> bytes:
     skops names objects by their address in memory and files at random; here they are numbered in the order in which
     they occur, and the archive's dates are fixed.
     """
+    import skops.io as sio
+
     renamed = _Renaming()
     with zipfile.ZipFile(io.BytesIO(sio.dumps(pipeline))) as source:
         schema = renamed.apply(json.loads(source.read(_SCHEMA)))
@@ -148,6 +150,8 @@ def thaw(data: bytes, trusted: tuple[str, ...], *, what: str) -> Pipeline:
         RefusedError: it holds types beyond skops' own list and `trusted`; they are named.
         BadInputError: these bytes are no skops file.
     """
+    import skops.io as sio
+
     try:
         strangers = [t for t in sio.get_untrusted_types(data=data) if t not in trusted]
     except (zipfile.BadZipFile, KeyError, ValueError) as error:

@@ -14,6 +14,8 @@ from evergreen.intake.arrival import find_drop
 from evergreen.intake.landing import land, land_table
 from evergreen.intake.sources import rows
 
+pytestmark = pytest.mark.xdist_group("flights")  # one worker reads the year of flights, not each
+
 KEY = "2013-01-07"
 WEEKS = ["--from", KEY, "--through", "2013-01-14"]
 

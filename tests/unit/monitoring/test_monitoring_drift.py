@@ -9,6 +9,8 @@ from scipy.stats import binomtest
 from evergreen.errors import BadInputError
 from evergreen.monitoring import drift
 
+pytestmark = pytest.mark.xdist_group("evidently")  # one worker imports Evidently, not each
+
 
 def check(current, reference=None, seed=0):
     return drift.check(batch(np.random.default_rng(seed), 5000) if reference is None else reference, current, SMALL)

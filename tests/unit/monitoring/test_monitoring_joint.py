@@ -11,6 +11,8 @@ from scipy.stats import binomtest, spearmanr
 from evergreen.monitoring import dependence, drift, joint
 from evergreen.monitoring.scores import Column, scores
 
+pytestmark = pytest.mark.xdist_group("evidently")  # one worker imports Evidently, not each
+
 
 def related(rng, rows):
     """Temperature drives distance, U-shaped delay_rate and the carrier; the origin stands alone."""

@@ -4,13 +4,17 @@ import numpy as np
 import pytest
 from frames import SMALL, batch
 
-from evergreen.monitoring import drift, report, words
+from evergreen.monitoring import drift, words
+
+pytestmark = pytest.mark.xdist_group("evidently")  # one worker imports Evidently, not each
 
 HOSTILE = "</script><script>alert(1)</script>"
 
 
 @pytest.fixture(scope="module")
 def page():
+    from evergreen.monitoring import report
+
     rng = np.random.default_rng(0)
     reference, current = batch(rng, 2000), batch(rng, 1000)
     reference = reference.assign(prediction=rng.random(2000), part="holdout")

@@ -5,8 +5,6 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from evidently.legacy.calculations.stattests.registry import get_registered_stattest
-from evidently.legacy.core import ColumnType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest, fisher_exact
@@ -78,8 +76,11 @@ def test_a_new_category_is_judged_by_its_share():
     assert two_sample.category_log_p(five_per_cent) < math.log(1e-20)
 
 
-@pytest.mark.parametrize("name", [two_sample.CATEGORIES, two_sample.MISSING])
+@pytest.mark.xdist_group("evidently")
+@pytest.mark.parametrize("name", ["evergreen_categories", "evergreen_missing"])
 def test_the_tests_are_registered_with_evidently(name):
+    from evergreen.monitoring.stattests import ColumnType, get_registered_stattest
+
     same = pd.Series([0, 1] * 100)
     result = get_registered_stattest(name, ColumnType.Categorical)(same, same, ColumnType.Categorical, 0.05)
     assert result.drift_score == pytest.approx(1.0)

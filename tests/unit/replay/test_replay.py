@@ -13,6 +13,8 @@ from evergreen.replay.policies import make
 from evergreen.replay.simulate import served_keys
 from evergreen.replay.streams import stream
 
+pytestmark = pytest.mark.xdist_group("evidently")  # one worker imports Evidently and fits the streams, not each
+
 
 def test_a_challenger_sees_no_label_after_its_time(abrupt):
     for as_of, made in abrupt.by_as_of.items():

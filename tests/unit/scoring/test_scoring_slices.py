@@ -17,6 +17,8 @@ from evergreen.training.learn import fit_pipeline
 from evergreen.training.models import CHUNK_ROWS, Predictor
 from evergreen.training.tune import Trial
 
+pytestmark = pytest.mark.xdist_group("slices")  # one worker fits the models, not each
+
 DEFINITION = stream_definition()
 COLUMNS = list(DEFINITION.features.columns)
 
@@ -32,7 +34,7 @@ def predictor(request, weeks):
     return Predictor(fit_pipeline(DEFINITION, trial, concatenate([w.examples for w in weeks])), 1)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def frame(weeks):
     """A partition's features with nulls and a category that training never saw."""
     rows = weeks[0].examples
@@ -59,14 +61,21 @@ def test_a_partition_of_one_slice_gives_the_same_bytes(frame, predictor, tmp_pat
     assert found.parquet == data
 
 
-@pytest.mark.parametrize("group", [70_001, CHUNK_ROWS, 2**20])
-def test_neither_slices_nor_row_groups_change_a_prediction(frame, predictor, group, tmp_path):
+@pytest.fixture(scope="module")
+def whole(frame, predictor, tmp_path_factory):
+    """A file of more rows than two slices have, and its predictions, made at once."""
     many = frame.iloc[np.arange(2 * CHUNK_ROWS + 33) % len(frame)].reset_index(drop=True)
-    write_parquet(DEFINITION, many, tmp_path / "whole.parquet")
+    path = tmp_path_factory.mktemp("whole") / "whole.parquet"
+    write_parquet(DEFINITION, many, path)
+    return path, at_once(many, predictor)[0]
+
+
+@pytest.mark.parametrize("group", [70_001, CHUNK_ROWS, 2**20])
+def test_neither_slices_nor_row_groups_change_a_prediction(whole, predictor, group, tmp_path):
+    source, expected = whole
     path = tmp_path / "grouped.parquet"
-    pq.write_table(pq.read_table(tmp_path / "whole.parquet"), path, row_group_size=group)
+    pq.write_table(pq.read_table(source), path, row_group_size=group)
     found = predict_file(DEFINITION, predictor, path)
-    expected, _ = at_once(many, predictor)
     assert found.values.tobytes() == expected["prediction"].to_numpy().tobytes()
     pd.testing.assert_frame_equal(pd.read_parquet(io.BytesIO(found.parquet)), expected, check_exact=True)
 

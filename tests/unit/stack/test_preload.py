@@ -23,6 +23,7 @@ def forks_tasks():
     return forks_tasks
 
 
+@pytest.mark.xdist_group("airflow")
 @pytest.mark.parametrize(
     ("argv", "executor", "expected"),
     [
