@@ -167,7 +167,7 @@ def test_a_restated_partition_is_rebuilt_from_there(story, stack, ledger, defini
 
     from evergreen.intake.arrival import SUCCESS, find_drop
     from evergreen.intake.frames import to_parquet
-    from evergreen.intake.landing import publish
+    from evergreen.store.objects import publish
 
     drop = find_drop(settings.landing_url, definition.feed.name, "inputs", BROKEN)
     with open_uri(drop.uri, "rb") as file:

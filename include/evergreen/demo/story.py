@@ -147,7 +147,8 @@ class Story:
         from fsspec import open as open_uri
 
         from evergreen.intake.arrival import SUCCESS
-        from evergreen.intake.landing import land_table, publish
+        from evergreen.intake.landing import land_table
+        from evergreen.store.objects import publish
 
         self.say(f"{key}: a truncated file lands")
         landed = land_table(self.definition, "inputs", key, landing_url=self.settings.landing_url)

@@ -6,7 +6,6 @@ One tick lands the inputs of a partition and the labels that become known with i
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from evergreen.definition.model import TableName
 from evergreen.errors import BadInputError, PartitionKeyError
 from evergreen.intake import sources
 from evergreen.intake.arrival import SUCCESS, find_drop, folder_uri
+from evergreen.store.objects import publish
 
 
 @dataclass(frozen=True)
@@ -87,37 +87,6 @@ def land_table(definition: ModelDefinition, table: TableName, key: str, *, landi
         publish(uri, data)
         publish(f"{uri.rpartition('/')[0]}/{SUCCESS}", b"")
     return Landed(table, key, uri, len(frame), len(data), new)
-
-
-def publish(uri: str, data: bytes) -> None:
-    """Write `data` to `uri` so that it appears whole, in place of what was there.
-
-    Local files are written beside their name and renamed; an object store publishes an object when it is complete.
-    """
-    from fsspec.core import url_to_fs
-
-    fs, path = url_to_fs(uri)
-    if "file" not in (fs.protocol if isinstance(fs.protocol, tuple) else (fs.protocol,)):
-        fs.pipe_file(path, data)
-        return
-    _publish_local(path, data)
-
-
-def _publish_local(path: str, data: bytes) -> None:
-    import os
-    from pathlib import Path
-
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
-    try:
-        with scratch.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        scratch.replace(target)
-    finally:
-        scratch.unlink(missing_ok=True)
 
 
 def _lies_there(

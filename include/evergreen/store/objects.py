@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 if TYPE_CHECKING:
@@ -26,7 +28,6 @@ class Store:
         fs, root = url_to_fs(self.url)
         self.fs: AbstractFileSystem = fs
         self._root: str = str(root).rstrip("/")
-        self._local = "file" in (fs.protocol if isinstance(fs.protocol, tuple) else (fs.protocol,))
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Store:
@@ -68,27 +69,36 @@ class Store:
         """Publish `data` as `name` and return its URI; an object that already exists is left as it is."""
         if self.exists(name):
             return self.uri(name)
-        if self._local:
-            self._write_local(name, data)
-        else:
-            self.fs.pipe_file(self.path(name), data)
+        _publish(self.fs, self.path(name), data)
         return self.uri(name)
 
-    def _write_local(self, name: str, data: bytes) -> None:
-        import os
-        from pathlib import Path
 
-        target = Path(self.path(name))
-        target.parent.mkdir(parents=True, exist_ok=True)
-        scratch = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
-        try:
-            with scratch.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            scratch.replace(target)
-        finally:
-            scratch.unlink(missing_ok=True)
+def publish(uri: str, data: bytes) -> None:
+    """Write `data` to `uri` so that it appears whole, in place of what was there.
+
+    Local files are written beside their name and renamed; an object store publishes an object when it is complete.
+    """
+    from fsspec.core import url_to_fs
+
+    fs, path = url_to_fs(uri)
+    _publish(fs, path, data)
+
+
+def _publish(fs: AbstractFileSystem, path: str, data: bytes) -> None:
+    if "file" not in (fs.protocol if isinstance(fs.protocol, tuple) else (fs.protocol,)):
+        fs.pipe_file(path, data)
+        return
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+    try:
+        with scratch.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.replace(target)
+    finally:
+        scratch.unlink(missing_ok=True)
 
 
 def sha256(data: bytes) -> str:

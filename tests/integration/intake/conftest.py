@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from evergreen.definition.load import read_definition
-from evergreen.intake.landing import publish
 from evergreen.intake.receive import receive
 from evergreen.intake.validate import validate
 from evergreen.ledger import Ledger
+from evergreen.store.objects import publish
 
 DEFINITION = """
 name: shop
