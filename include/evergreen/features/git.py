@@ -21,6 +21,16 @@ from evergreen.errors import BadInputError, UnavailableError
 
 BRANCH = "refs/heads/main"
 TIMEOUT_SECONDS = 300
+SKELETON = {
+    ".dvc/config": "[core]\n    analytics = false\n    autostage = false\n    check_update = false\n",
+    ".dvc/.gitignore": "/config.local\n/tmp\n/cache\n",
+    ".dvcignore": "",
+    ".gitignore": "*.parquet\n",
+    "README.md": "Snapshots of features, one folder for each model. Written by Evergreen only.\n\n"
+    "To look at one: `dvc remote add --local --default store <DVC remote's URL>`, then `dvc pull <file>`.\n",
+}
+"""What a person needs to clone the repository and use DVC in it. The DVC remote's URL is not in it: it is given at use,
+and another host may reach it under another one."""
 _COMMIT = re.compile(r"^[0-9a-f]{40}([0-9a-f]{24})?$")
 _ASK = "!f() { echo username=$EVERGREEN_GIT_USERNAME; echo password=$EVERGREEN_GIT_PASSWORD; }; f"
 """Credential helper: a line of shell that Git runs; it reads the environment that only this process's user can read."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from evergreen.errors import BadInputError, UnavailableError
 from evergreen.features.dvc_remote import SUFFIX, Pointer, read_md5, scratch
-from evergreen.features.git import GitRemote, open_remote
+from evergreen.features.git import SKELETON, GitRemote, open_remote
 from evergreen.settings import Settings
 from evergreen.store import layout
 
@@ -29,15 +29,6 @@ log = logging.getLogger("evergreen.features")
 
 ATTEMPTS = 12
 MAX_PAUSE_SECONDS = 2.0
-# What a person needs to clone the repository and use DVC in it. The DVC remote's URL is not in it: it is given at use.
-SKELETON = {
-    ".dvc/config": "[core]\n    analytics = false\n    autostage = false\n    check_update = false\n",
-    ".dvc/.gitignore": "/config.local\n/tmp\n/cache\n",
-    ".dvcignore": "",
-    ".gitignore": "*.parquet\n",
-    "README.md": "Snapshots of features, one folder for each model. Written by Evergreen only.\n\n"
-    "To look at one: `dvc remote add --local --default store <DVC remote's URL>`, then `dvc pull <file>`.\n",
-}
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,9 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from evergreen.features.git import SKELETON
+
 BRANCH = "main"
-_FILES = {
-    # The DVC remote's URL is given at use time by the settings: another host may reach it under another one.
-    ".dvc/config": "[core]\n    analytics = false\n    autostage = false\n    check_update = false\n",
-    ".dvc/.gitignore": "/config.local\n/tmp\n/cache\n",
-    ".dvcignore": "",
-    "README.md": "Snapshots of features, one folder for each model. Written by Evergreen only.\n",
-}
 IDENTITY = "[user]\n\tname = Evergreen\n\temail = evergreen@localhost\n[init]\n\tdefaultBranch = main\n" \
     "[gc]\n\tauto = 0\n[advice]\n\tdetachedHead = false\n[safe]\n\tdirectory = *\n"  # fmt: skip
 """Git configuration of everything that runs in a stack: no one's personal one decides what a commit looks like."""
@@ -43,7 +38,7 @@ def create_features_remote(bare: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch)
         git("init", "--quiet", f"--initial-branch={BRANCH}", cwd=work)
-        for name, text in _FILES.items():
+        for name, text in SKELETON.items():
             (work / name).parent.mkdir(exist_ok=True)
             (work / name).write_text(text)
         git("add", "--all", cwd=work)

@@ -19,7 +19,8 @@ from pydantic import SecretStr
 
 from evergreen.errors import BadInputError, UnavailableError
 from evergreen.features import git
-from evergreen.features.snapshots import SKELETON, dvc_path, publish, read_frame, read_frames
+from evergreen.features.git import SKELETON
+from evergreen.features.snapshots import dvc_path, publish, read_frame, read_frames
 from evergreen.settings import Settings
 
 pytestmark = pytest.mark.integration
