@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 import time
 from pathlib import Path
@@ -17,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from evergreen.commands.shared import HomeOption, console
-from evergreen.commands.stack import start
+from evergreen.commands.stack import show_pages, start
 from evergreen.definition import load_definition
 from evergreen.stack.control import Stack
 from evergreen.stack.home import Home
@@ -66,7 +65,8 @@ def demo(
             stack.stop()
         else:
             stack.release()
-            _show_doors(stack)
+            console().print("\nThe stack stays up; `make down` ends it.")
+            show_pages(stack, model=MODEL)
     except BaseException:
         if started:
             Console(stderr=True).print("[dim]ending the stack[/]")
@@ -177,14 +177,3 @@ def _list(screen: Console, title: str, rows: list[dict[str, Any]]) -> None:
     for row in rows:
         what = row.get("key") or row.get("as_of") or ""
         screen.print(f"  {what} {row['reason']}", markup=False)
-
-
-def _show_doors(stack: Stack) -> None:
-    screen = console()
-    screen.print("\nThe stack stays up; `make down` ends it.")
-    shown = sys.stdout.isatty()
-    for name, (user, password) in {"airflow": stack.airflow_login, "mlflow": stack.mlflow_login}.items():
-        secret = password if shown else "(evergreen status --logins)"
-        screen.print(f"{name:8} {stack.urls[name]}  user {user}  password {secret}", soft_wrap=True)
-    screen.print(f"{'model':8} {stack.urls['airflow']}/evergreen/models/{MODEL}", soft_wrap=True)
-    screen.print(f"{'mails':8} evergreen mail")

@@ -142,16 +142,19 @@ def _show(answer: dict[str, Any], stack: Stack, logins: bool = False) -> None:
     if table.row_count:
         screen.print(table)
     if answer["phase"] == "ready":
-        _show_pages(stack, logins)
+        show_pages(stack, logins)
 
 
-def _show_pages(stack: Stack, logins: bool) -> None:
+def show_pages(stack: Stack, logins: bool = False, *, model: str | None = None) -> None:
+    """Print where the servers, mails and logs are, and the page of `model`; passwords to a terminal only."""
     screen = console()
     # A terminal is the owner's; a pipe may end in a log.
     shown = logins or sys.stdout.isatty()
     for name, (user, password) in {"airflow": stack.airflow_login, "mlflow": stack.mlflow_login}.items():
         secret = password if shown else "(evergreen status --logins)"
         screen.print(f"{name:8} {stack.urls[name]}  user {user}  password {secret}", soft_wrap=True)
+    if model is not None:
+        screen.print(f"{'model':8} {stack.urls['airflow']}/evergreen/models/{model}", soft_wrap=True)
     screen.print(f"{'mails':8} evergreen mail")
     screen.print(f"{'logs':8} {stack.home.logs}", soft_wrap=True)
 
