@@ -5,24 +5,19 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from evergreen.definition import ModelDefinition
-from evergreen.ledger import Ledger
-from evergreen.ledger.tables import (
-    Alert,
-    Comparison,
-    Decision,
-    Deployment,
-    DriftCheck,
-    PartitionVersion,
-    Performance,
-    Prediction,
-    TrainingRun,
-    Verdict,
-)
+from evergreen.ledger import Ledger, history
+from evergreen.ledger.decisions import current_predictions
+from evergreen.ledger.lines import DecisionLine
+from evergreen.ledger.partitions import QUARANTINED
 from evergreen.settings import Settings
+
+MONITORED = ("no_action", "alert", "retrain", "rollback")
+"""Decisions that a check of a partition can come to."""
+ALL = 10_000
+"""More lines than a demo makes."""
 
 
 @dataclass(frozen=True)
@@ -66,20 +61,22 @@ class Summary:
 
 def collect(definition: ModelDefinition, settings: Settings, wall_seconds: float, urls: dict[str, str]) -> Summary:
     """Read the summary from the ledger; the never-retrained model's loss is computed from what is stored."""
+    name = definition.name
     with Ledger.from_settings(settings).transaction() as session:
-        weeks = _weeks(session, definition)
+        decided = history.decisions(session, name, limit=ALL)
+        weeks = walked(session, name, decided)
         shadow = _first_model_losses(definition, settings, session, weeks)
         rows = {w.key: (w.rows or 0) for w in weeks}
         losses = {w.key: w.loss for w in weeks if w.loss is not None and w.key in shadow}
         return Summary(
-            model=definition.name,
+            model=name,
             weeks=[Week(**{**asdict(w), "first_model_loss": shadow.get(w.key)}) for w in weeks],
-            quarantined=_quarantined(session, definition.name),
-            drift_checks=_drift_checks(session, definition.name),
-            retrains=_retrains(session, definition.name),
-            promotions=_decided(session, definition.name, "promote"),
-            refusals=_decided(session, definition.name, "refuse"),
-            mails=_mails(session, definition.name),
+            quarantined=_quarantined(session, name),
+            drift_checks=_drift_checks(session, name),
+            retrains=_retrains(session, name),
+            promotions=_decided(decided, "promote"),
+            refusals=_decided(decided, "refuse"),
+            mails=_mails(session, name),
             champion_loss=_weighted(losses, rows),
             first_model_loss=_weighted({k: shadow[k] for k in losses}, rows),
             wall_seconds=round(wall_seconds, 1),
@@ -87,39 +84,29 @@ def collect(definition: ModelDefinition, settings: Settings, wall_seconds: float
         )
 
 
-def _weeks(session: Session, definition: ModelDefinition) -> list[Week]:
-    name = definition.name
-    states: dict[tuple[str, str], tuple[str, int]] = {}
-    for part, verdict in session.execute(
-        select(PartitionVersion, Verdict).join(Verdict).where(PartitionVersion.model == name).order_by(Verdict.id)
-    ):
-        states[part.table, part.key] = (verdict.outcome, verdict.rows_accepted)
-    versions = dict(_latest(session, Prediction.key, Prediction.version, Prediction.model == name, Prediction.id))
-    checks = dict(_latest(session, DriftCheck.key, DriftCheck.drifted, DriftCheck.model == name, DriftCheck.id))
-    losses = dict(_latest(session, Performance.key, Performance.loss, Performance.model == name, Performance.id))
-    monitored = ("no_action", "alert", "retrain", "rollback")
-    decisions = dict(
-        _latest(
-            session, Decision.key, Decision.kind, (Decision.model == name) & Decision.kind.in_(monitored), Decision.id
+def walked(session: Session, model: str, decided: list[DecisionLine]) -> list[Week]:
+    """Each partition's way through the loop, by key, without what the first model would have lost."""
+    verdicts = {(v.table, v.key): v for v in history.newest_verdicts(session, model)}
+    predictions = current_predictions(session, model)
+    drifted = {check.key: check.drifted for check in history.checks(session, model)}
+    losses = {line.key: line.loss for line in history.losses(session, model)}
+    decisions = {d.key: d.kind for d in decided if d.kind in MONITORED}
+    weeks = []
+    for key in sorted({key for _, key in verdicts}):
+        inputs, labels = verdicts.get(("inputs", key)), verdicts.get(("labels", key))
+        weeks.append(
+            Week(
+                key=key,
+                rows=inputs.rows_accepted if inputs else None,
+                inputs=inputs.outcome if inputs else None,
+                labels=labels.outcome if labels else None,
+                version=predictions[key].version if key in predictions else None,
+                drifted=drifted.get(key),
+                decision=decisions.get(key),
+                loss=losses.get(key),
+            )
         )
-    )
-    return [
-        Week(
-            key=key,
-            rows=states.get(("inputs", key), (None, None))[1],
-            inputs=states.get(("inputs", key), (None, None))[0],
-            labels=states.get(("labels", key), (None, None))[0],
-            version=versions.get(key),
-            drifted=checks.get(key),
-            decision=decisions.get(key),
-            loss=losses.get(key),
-        )
-        for key in sorted({k for _, k in states})
-    ]
-
-
-def _latest(session: Session, key: Any, value: Any, where: Any, order: Any) -> list[tuple[Any, Any]]:
-    return [(k, v) for k, v in session.execute(select(key, value).where(where).order_by(order))]
+    return weeks
 
 
 def _first_model_losses(
@@ -127,53 +114,41 @@ def _first_model_losses(
 ) -> dict[str, float]:
     from evergreen.monitoring.shadow import losses_of_version
 
-    first = session.scalar(select(Deployment).where(Deployment.model == definition.name).order_by(Deployment.id))
-    if first is None:
+    served = history.deployments(session, definition.name)
+    if not served:
         return {}
     keys = [week.key for week in weeks if week.loss is not None]
-    return losses_of_version(definition, first.version, keys, settings=settings)
+    return losses_of_version(definition, served[0].version, keys, settings=settings)
 
 
 def _quarantined(session: Session, model: str) -> list[dict[str, Any]]:
-    found = session.execute(
-        select(PartitionVersion, Verdict)
-        .join(Verdict)
-        .where(PartitionVersion.model == model, Verdict.outcome == "quarantined")
-        .order_by(Verdict.id)
-    )
-    return [{"table": p.table, "key": p.key, "version": p.version, "reason": v.reason} for p, v in found]
+    found = reversed(history.verdicts(session, model, outcome=QUARANTINED, limit=ALL))
+    return [{"table": v.table, "key": v.key, "version": v.version, "reason": v.reason} for v in found]
 
 
 def _drift_checks(session: Session, model: str) -> list[dict[str, Any]]:
-    found = session.scalars(select(DriftCheck).where(DriftCheck.model == model).order_by(DriftCheck.id))
+    found = history.checks(session, model)
     return [{"key": c.key, "version": c.version, "drifted": c.drifted, "report": c.report_uri} for c in found]
 
 
 def _retrains(session: Session, model: str) -> list[dict[str, Any]]:
-    found = session.execute(
-        select(TrainingRun, Comparison)
-        .outerjoin(Comparison)
-        .where(TrainingRun.model == model, TrainingRun.cause != "first")
-        .order_by(TrainingRun.id)
-    )
     return [
         {
             "cause": run.cause, "as_of": run.as_of, "reason": run.reason, "state": run.state, "version": run.version,
-            "comparison": comparison.verdict if comparison else None,
+            "comparison": run.comparison.verdict if run.comparison else None,
         }
-        for run, comparison in found
+        for run in history.trainings(session, model)
+        if run.cause != "first"
     ]  # fmt: skip
 
 
-def _decided(session: Session, model: str, kind: str) -> list[dict[str, Any]]:
-    found = session.scalars(
-        select(Decision).where(Decision.model == model, Decision.kind == kind).order_by(Decision.id)
-    )
+def _decided(decided: list[DecisionLine], kind: str) -> list[dict[str, Any]]:
+    found = [d for d in decided if d.kind == kind]
     return [{"version": d.version, "key": d.key, "reason": d.reason, "by": d.decided_by} for d in found]
 
 
 def _mails(session: Session, model: str) -> list[dict[str, Any]]:
-    found = session.scalars(select(Alert).where(Alert.model == model).order_by(Alert.created_at))
+    found = reversed(history.alerts(session, model, limit=ALL))
     return [{"kind": a.kind, "key": a.key, "subject": a.subject, "sent": a.sent_at is not None} for a in found]
 
 

@@ -80,6 +80,13 @@ def verdicts(session: Session, model: str, *, outcome: str | None = None, limit:
     return [_verdict_line(part, said) for part, said in session.execute(query).tuples()]
 
 
+def newest_verdicts(session: Session, model: str) -> list[VerdictLine]:
+    """The newest verdict on each partition of each table, by name of the table and key."""
+    query = _judged(model).distinct(PartitionVersion.table, PartitionVersion.key)
+    query = query.order_by(PartitionVersion.table, PartitionVersion.key, Verdict.id.desc())
+    return [_verdict_line(part, said) for part, said in session.execute(query).tuples()]
+
+
 def last_verdicts(session: Session, model: str) -> list[VerdictLine]:
     """The verdict on the newest partition of each table, by name of the table."""
     query = _judged(model).distinct(PartitionVersion.table)
@@ -94,7 +101,15 @@ def _judged(model: str) -> Select[PartitionVersion, Verdict]:
 
 def _verdict_line(part: PartitionVersion, said: Verdict) -> VerdictLine:
     return VerdictLine(
-        part.table, part.key, part.version, said.outcome, said.reason, said.decided_at, said.results_uri, said.run_url
+        table=part.table,
+        key=part.key,
+        version=part.version,
+        outcome=said.outcome,
+        reason=said.reason,
+        rows_accepted=said.rows_accepted,
+        decided_at=said.decided_at,
+        results_uri=said.results_uri,
+        run_url=said.run_url,
     )
 
 

@@ -91,3 +91,29 @@ def test_the_verdict_on_the_newest_partition_of_each_table(lived):
         ("inputs", "2013-03-25", "quarantined"),
         ("labels", "2013-03-18", "accepted"),
     ]
+
+
+def test_the_newest_verdict_on_each_partition(lived):
+    with lived.transaction() as session:
+        found = history.newest_verdicts(session, "nyc_flights")
+    assert [(v.key, v.outcome) for v in found if v.table == "inputs"] == [
+        *((key, "accepted") for key in KEYS),
+        ("2013-03-25", "quarantined"),
+    ]
+    labels = {v.key: (v.version, v.rows_accepted) for v in found if v.table == "labels"}
+    assert set(labels) == set(KEYS)
+    assert labels[KEYS[0]] == (2, 10)
+
+
+def test_the_demo_walks_through_the_same_life(lived):
+    from evergreen.demo.summary import walked
+
+    with lived.transaction() as session:
+        weeks = walked(session, "nyc_flights", history.decisions(session, "nyc_flights"))
+    assert [week.key for week in weeks] == [*KEYS, "2013-03-25"]
+    assert [(week.version, week.drifted, week.decision) for week in weeks] == [
+        (1, False, None), (1, False, "no_action"), (2, False, None), (2, True, "retrain"), (None, None, None),
+    ]  # fmt: skip
+    assert weeks[3].loss == 0.18
+    assert (weeks[0].inputs, weeks[0].labels, weeks[0].rows) == ("accepted", "accepted", 10)
+    assert (weeks[-1].inputs, weeks[-1].labels) == ("quarantined", None)
