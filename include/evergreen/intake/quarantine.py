@@ -44,9 +44,23 @@ def _values(judgement: Judgement, row: int) -> dict[str, Any]:
 
 
 def alert_body(
-    definition: ModelDefinition, partition: PartitionVersion, judgement: Judgement, sample_uri: str, run_url: str | None
+    definition: ModelDefinition,
+    partition: PartitionVersion,
+    judgement: Judgement,
+    sample_uri: str,
+    results_uri: str | None,
+    run_url: str | None,
 ) -> AlertBody:
-    """The mail about a quarantined partition version; `sample_uri` is where some of its bad rows are kept."""
+    """The mail about a quarantined partition version.
+
+    Args:
+        definition: of the model.
+        partition: what landed.
+        judgement: why it is quarantined.
+        sample_uri: where some of its bad rows are kept.
+        results_uri: where Great Expectations' full result is kept; None where the file never came to it.
+        run_url: address of the task's log.
+    """
     worst = critical(judgement.failures)
     what = f"{partition.table} of {partition.key}"
     rows = f"{judgement.rows:,}" if judgement.rows is not None else "could not be read"
@@ -61,6 +75,7 @@ def alert_body(
             ("Landed at", f"{partition.landed_at:%Y-%m-%d %H:%M:%S} UTC"),
             ("Kept as", partition.raw_uri),
             ("Bad rows, some", sample_uri),
+            ("Validation result", results_uri or "none: the file was refused before any expectation was tried"),
             ("SHA-256", partition.content_hash),
         ],
         table=Table(
@@ -72,5 +87,5 @@ def alert_body(
             "_SUCCESS last. It becomes the next version and flows on by itself.",
             f"If the rule is wrong: correct include/models/{definition.name}/expectations.py and validate it again.",
         ],
-        links=Links(log=run_url),
+        links=Links(log=run_url, report=results_uri),
     )

@@ -80,7 +80,7 @@ def validate(
     mail = None
     if not judgement.accepted:
         sample_uri = store.uri(quarantine.sample_name(partition, suite_hash))
-        mail = quarantine.alert_body(definition, partition, judgement, sample_uri, run_url)
+        mail = quarantine.alert_body(definition, partition, judgement, sample_uri, verdict.results_uri, run_url)
     partition.rows = judgement.rows
     given = _record(definition, partition, verdict, mail, settings)
     _tell(partition, given)
