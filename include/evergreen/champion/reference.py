@@ -55,4 +55,5 @@ def _part(definition: ModelDefinition, challenger: Predictor, rows: Examples, pa
         "prediction": challenger.predict(rows.features),
         "part": part,
     }
-    return pd.concat([pd.DataFrame(about), rows.features], axis=1)
+    beside = {name: values for name, values in about.items() if name not in rows.features}  # an entity may be a feature
+    return pd.concat([pd.DataFrame(beside), rows.features], axis=1)

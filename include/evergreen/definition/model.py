@@ -10,7 +10,7 @@ import datetime as dt
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from evergreen.definition.calendar import Calendar, Unit
 
@@ -33,6 +33,18 @@ DISPARITIES: dict[Task, tuple[Disparity, ...]] = {
     "binary": ("equalized_odds_difference", "equal_opportunity_difference", "demographic_parity_difference"),
     "regression": ("mean_absolute_error_difference",),
 }
+RESERVED = ("cluster", "part", "prediction", "target")
+"""Columns that Evergreen puts beside features and the feed's own: in predictions, references and labelled rows."""
+
+
+def _unreserved(name: str) -> str:
+    if name in RESERVED:
+        others = ", ".join(other for other in RESERVED if other != name)
+        raise ValueError(f"{name!r} is a column that Evergreen puts beside it (as are {others}); give it another name")
+    return name
+
+
+Column = Annotated[str, AfterValidator(_unreserved)]
 
 
 class Section(BaseModel):
@@ -82,9 +94,9 @@ class FeedSection(Section):
 
     name: Name
     """Folder below the landing zone: landing/<feed>/<partition key>/<table>.parquet."""
-    entity: str
+    entity: Column
     """Column that identifies a row; in both tables, unique within a partition."""
-    event_time: str
+    event_time: Column
     """Timestamp column, in both tables, that lies within the partition's period."""
     label_delay: int = Field(default=1, ge=0, le=366)
     """Periods between the end of a partition and the landing of its labels."""
@@ -110,11 +122,11 @@ class FeedSection(Section):
 
 
 class FeaturesSection(Section):
-    """What `features.py` builds."""
+    """What `features.py` builds. No column may be called `cluster`, `part`, `prediction` or `target`."""
 
-    numeric: tuple[str, ...] = ()
+    numeric: tuple[Column, ...] = ()
     """Columns of numbers that `features.py` returns; nulls are allowed."""
-    categorical: tuple[str, ...] = ()
+    categorical: tuple[Column, ...] = ()
     """Columns of text that `features.py` returns; values unseen in training are allowed."""
     look_back: int = Field(default=4, ge=0, le=53)
     """Label partitions that the features of a partition look back on."""
@@ -333,6 +345,12 @@ class ModelDefinition(Section):
     def partitions(self) -> Calendar:
         """The model's calendar."""
         return self.calendar.build()
+
+    @field_validator("target")
+    @classmethod
+    def _not_the_prediction(cls, value: str) -> str:
+        # The one reserved name that labels may not have: both stand in one frame when the loss is measured.
+        return _unreserved(value) if value == "prediction" else value
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -51,6 +51,10 @@ def test_a_definition_cannot_be_changed():
         ),
         ("flight-oncall@example.com", "flight-oncall", "to:", "'flight-oncall' is not an e-mail address"),
         ("owner: flight-operations", "", "name:", "owner: required field is missing"),
+        ("    - distance\n", "    - part\n", "- part", "'part' is a column that Evergreen puts beside it"),
+        ("    - carrier\n", "    - cluster\n", "- cluster", "features.categorical.0: 'cluster' is a column"),
+        ("target: late", "target: prediction", "target:", "target: 'prediction' is a column that Evergreen puts"),
+        ("entity: flight_id", "entity: prediction", "entity:", "feed.entity: 'prediction' is a column"),
         ("distance: integer", "distance: int", "distance: int", "feed.tables.inputs.columns.distance: Input should be"),
     ],
 )
