@@ -16,6 +16,7 @@ from wiring import (
     dag_arguments,
     definitions,
     end_skipped,
+    report_failure,
     send_owed_mail,
     skip,
     task_url,
@@ -52,7 +53,7 @@ def assemble(model: str) -> int:
         return assemble(
             definition,
             cause=asked["cause"],
-            cause_key=asked["cause_key"] or f"{asked['cause']}:{context['run_id']}",
+            cause_key=_cause_key(context),
             reason=asked["reason"],
             as_of=asked["as_of"] or None,
             **common,
@@ -118,6 +119,21 @@ def _score_waiting(model: str) -> list[str]:
     return keys
 
 
+def record_failure(context: Any) -> None:
+    """Say in the ledger that a task of this training failed for good."""
+    from evergreen.settings import Settings
+    from evergreen.training.failure import record_failure
+
+    model = context["ti"].dag_id.partition(".")[0]
+    record_failure(model, _cause_key(context), settings=Settings.from_env())
+
+
+def _cause_key(context: Any) -> str:
+    """What the training is for; one cause has one training run. Without a key it is this DAG run."""
+    asked = context["params"]
+    return asked["cause_key"] or f"{asked['cause']}:{context['run_id']}"
+
+
 def _approval(answer: Any) -> tuple[bool, str] | None:
     """Whether a person said yes, and who; None where nobody was asked."""
     if not answer:
@@ -129,8 +145,10 @@ def _approval(answer: Any) -> tuple[bool, str] | None:
 def train(definition: ModelDefinition) -> DAG:
     """The DAG that makes challengers of a model."""
     name = definition.name
+    arguments = dag_arguments(definition, "train", DOC.format(name=name))
+    arguments["default_args"]["on_failure_callback"] = [record_failure, report_failure]
     with DAG(
-        **{**dag_arguments(definition, "train", DOC.format(name=name)), "end_date": None},
+        **{**arguments, "end_date": None},
         schedule=None,
         max_active_runs=4,
         params={

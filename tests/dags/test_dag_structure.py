@@ -82,10 +82,27 @@ def test_every_task_reports_its_failure_and_has_an_owner(dagbag):
     tasks = [task for dag in dagbag.dags.values() for task in dag.tasks]
     assert len(tasks) > 12
     for task in tasks:
-        assert [c.__name__ for c in task.on_failure_callback] == ["report_failure"], task
+        also = ["record_failure"] if task.dag_id.endswith(".train") else []
+        assert [c.__name__ for c in task.on_failure_callback] == [*also, "report_failure"], task
         assert task.owner not in ("", "airflow"), task
         waits = task.start_trigger_args and task.start_trigger_args.timeout
         assert (waits or task.execution_timeout) <= dt.timedelta(days=14 if waits else 0, hours=2), task
+
+
+@pytest.mark.parametrize(("given", "expected"), [("harm:v2", "harm:v2"), ("", "operator:manual-1")])
+def test_a_failed_training_is_named_by_its_cause(dagbag, monkeypatch, given, expected):
+    from evergreen.training import failure
+
+    told = []
+    monkeypatch.setattr(failure, "record_failure", lambda model, cause_key, settings: told.append((model, cause_key)))
+    fit = dagbag.dags["nyc_flights.train"].get_task("fit")
+    record = next(c for c in fit.on_failure_callback if c.__name__ == "record_failure")
+    for name in ("LEDGER_URL", "STORE_URL", "LANDING_URL", "FEATURES_GIT_URL", "FEATURES_DVC_URL", "AIRFLOW_URL"):
+        monkeypatch.setenv(f"EVERGREEN_{name}", "http://nowhere")
+    monkeypatch.setenv("EVERGREEN_MODELS_DIR", "nowhere")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://nowhere")
+    record({"ti": fit, "params": {"cause": "operator", "cause_key": given}, "run_id": "manual-1"})
+    assert told == [("nyc_flights", expected)]
 
 
 def test_bad_data_is_not_tried_again_and_a_lost_server_is(dagbag):

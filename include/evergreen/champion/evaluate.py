@@ -100,12 +100,14 @@ def evaluate(
         found = models.comparison_of(session, run.id)
         if found is not None:
             log.info("version %d was compared already: %s", run.version, found.result["reason"])
+            if run.state == "failed":
+                run.state = "compared"
             return _describe(definition, run, found, reused=True)
         champion = _champion_run(session, definition, run)
         looks = models.looks_at(session, name, champion.version) if champion else 0
         row = _compare(definition, run, champion, level(definition.gate.alpha, looks), settings)
         session.add(row)
-        if run.state == "trained":
+        if run.state in ("trained", "failed"):
             run.state = "compared"
         session.flush()
         log.info("gate: %s", row.result["reason"])

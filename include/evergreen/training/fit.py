@@ -53,6 +53,8 @@ def fit(definition: ModelDefinition, training_run_id: int, *, settings: Settings
         run = models.training_run(session, definition.name, training_run_id)
         if run.version is not None:
             log.info("training run %d has made version %d already", run.id, run.version)
+            if run.state == "failed":
+                run.state = "trained"
             return _describe(run, reused=True)
         with answering(settings, "take the challenger"):
             registry = Registry(settings, definition.name)

@@ -70,6 +70,37 @@ def test_the_registered_model_is_a_plain_mlflow_model_with_signature_and_pinned_
     assert not list(tmp_path.glob("*.pkl"))
 
 
+def test_a_run_that_failed_says_so_until_it_is_carried_on(shop):
+    from evergreen.ledger import history
+    from evergreen.training.failure import record_failure
+
+    def state():
+        with shop.ledger.transaction() as session:
+            return [(line.state, line.finished_at is not None) for line in history.trainings(session, "orders")]
+
+    run = ask(shop, "doomed").training_run_id
+    nowhere = shop.settings.model_copy(update={"mlflow_url": "http://127.0.0.1:9"})
+    with pytest.raises(UnavailableError):
+        fit(shop.definition, run, settings=nowhere)
+    assert state() == [("promoted", True), ("assembled", False)]
+    assert record_failure("orders", "doomed", settings=shop.settings)
+    assert state()[1] == ("failed", True)
+    fit(shop.definition, run, settings=shop.settings)
+    assert state()[1] == ("trained", True)
+    assert record_failure("orders", "doomed", settings=shop.settings)
+    assert fit(shop.definition, run, settings=shop.settings).reused
+    assert state()[1] == ("trained", True)
+    assert not record_failure("orders", "no such cause", settings=shop.settings)
+
+
+def test_what_was_decided_did_not_fail(shop):
+    from evergreen.training.failure import record_failure
+
+    with shop.ledger.transaction() as session:
+        cause_key = session.scalars(select(TrainingRun)).one().cause_key
+    assert not record_failure("orders", cause_key, settings=shop.settings)
+
+
 def test_one_cause_makes_one_run_and_one_version(shop, caplog):
     caplog.set_level("INFO", "evergreen.training")
     first = ask(shop, "by-hand")
