@@ -11,10 +11,11 @@ from sqlalchemy.orm import Session
 
 from evergreen.champion.approval import chart, guard_table, rival
 from evergreen.champion.serving import reconcile
+from evergreen.champion.succession import next_key
 from evergreen.definition import ModelDefinition
 from evergreen.errors import BadInputError, NotReadyError, RefusedError
 from evergreen.ledger import Ledger, decisions, models
-from evergreen.ledger.outbox import owe
+from evergreen.ledger.outbox import owe, sentence
 from evergreen.ledger.tables import Comparison, Decision, Deployment, TrainingRun
 from evergreen.settings import Settings
 from evergreen.training.tracking import TAG, Registry, answering
@@ -186,7 +187,9 @@ def _record(
     session.add(decision)
     session.flush()
     if kind == "promote":
-        from_key = first_served(definition, run.as_of)
+        # The partition that was just checked has the predictions of the champion before.
+        first = first_served(definition, run.as_of)
+        from_key = max(first, next_key(session, definition, first))
         session.add(Deployment(model=definition.name, version=run.version, decision_id=decision.id, from_key=from_key))
     run.state = "promoted" if kind == "promote" else "refused"
     run.finished_at = func.now()
@@ -222,7 +225,7 @@ def _settle(session: Session, definition: ModelDefinition, comparison: Compariso
 
 
 def first_served(definition: ModelDefinition, as_of: str) -> str:
-    """The first partition that a champion decided on labels through `as_of` can serve. Pure.
+    """The first partition that a champion decided on labels through `as_of` can serve, where none did before. Pure.
 
     Labels of `as_of` land with the inputs of the partition `label_delay` later, which waits for its predictions.
     """
@@ -248,7 +251,7 @@ def _owe(
         subject=words,
         body={
             "headline": f"Challenger {words} (trained because of {run.cause}).",
-            "summary": f"{decision.reason}. Cause: {run.reason}",
+            "summary": f"{sentence(decision.reason)} Cause: {run.reason}",
             "facts": [
                 ("Decided by", decision.decided_by),
                 ("Compared with", rival(comparison)),

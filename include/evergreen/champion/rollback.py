@@ -107,7 +107,7 @@ def _record(
     name = definition.name
     history, serving = served(session, name), serving_instead(session, name, None)
     version, champion = target(history, to, name), history[-1]
-    key = next_key(session, definition, serving)
+    key = next_key(session, definition, str(serving.from_key))
     decision = Decision(
         model=name,
         kind="rollback",

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from evergreen.definition import ModelDefinition
 from evergreen.errors import NotReadyError
 from evergreen.ledger import models
-from evergreen.ledger.outbox import owe
+from evergreen.ledger.outbox import owe, sentence
 from evergreen.ledger.tables import Decision, Deployment, Prediction
 from evergreen.settings import Settings
 from evergreen.training.tracking import Registry
@@ -30,10 +30,10 @@ def serving_instead(session: Session, model: str, champion: int | None) -> Deplo
     return found
 
 
-def next_key(session: Session, definition: ModelDefinition, serving: Deployment) -> str:
-    """The first partition without predictions, which a new champion will serve."""
+def next_key(session: Session, definition: ModelDefinition, first: str) -> str:
+    """The partition after the newest one with predictions, which a new champion will serve; `first` where none has."""
     newest = session.scalar(select(func.max(Prediction.key)).where(Prediction.model == definition.name))
-    return definition.partitions.shift(newest, 1) if newest is not None else str(serving.from_key)
+    return definition.partitions.shift(newest, 1) if newest is not None else first
 
 
 def succeed(
@@ -57,7 +57,8 @@ def succeed(
         run_url: address of the task's log.
         report: URI in the store of the report that the decision rests on.
     """
-    key, version, champion = next_key(session, definition, serving), int(decision.version or 0), serving.version
+    key = next_key(session, definition, str(serving.from_key))
+    version, champion = int(decision.version or 0), serving.version
     session.add(Deployment(model=definition.name, version=version, decision_id=decision.id, from_key=key))
     back = decision.kind == "rollback"
     owe(
@@ -69,7 +70,7 @@ def succeed(
         subject=f"rolled back to version {version}" if back else f"version {version} promoted",
         body={
             "headline": f"Version {version} {'serves again' if back else 'serves'} in place of version {champion}.",
-            "summary": decision.reason,
+            "summary": sentence(decision.reason),
             "facts": [
                 ("Decided by", decision.decided_by),
                 ("Serves from", key),

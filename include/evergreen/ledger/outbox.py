@@ -120,6 +120,11 @@ class AlertBody(_Part):
     links: Links = Links()
 
 
+def sentence(reason: str) -> str:
+    """A decision's reason, which others quote within theirs, as a sentence of its own."""
+    return f"{reason[:1].upper()}{reason[1:].rstrip('.')}."
+
+
 def owe(
     session: Session,
     definition: ModelDefinition,

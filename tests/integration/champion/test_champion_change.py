@@ -14,6 +14,7 @@ from evergreen.champion.evaluate import evaluate
 from evergreen.errors import BadInputError, NotReadyError, RefusedError
 from evergreen.ledger import models
 from evergreen.ledger.tables import Alert, Decision, Deployment
+from evergreen.scoring.score import score
 from evergreen.store import Store, layout
 from evergreen.training.assemble import assemble
 from evergreen.training.fit import fit
@@ -97,6 +98,17 @@ def test_a_challenger_that_is_the_same_model_is_refused_once_and_can_be_forced(s
     assert Registry(shop.settings, "orders").alias("champion") == 2
     assert [d.version for d in rows(shop, Deployment)] == [1, 2]
     assert rows(shop, Alert)[-1].kind == "promotion"
+
+
+def test_a_new_champion_serves_from_the_first_partition_without_predictions_on(shop):
+    shop.accept("inputs", 6, shop.week(6)[0])
+    shop.build(6)
+    score(shop.definition, shop.key(6), settings=shop.settings)
+    run = challenger(shop)  # on labels through 5, which land when 6 is checked
+    evaluate(shop.definition, run, settings=shop.settings)
+    promote(shop.definition, run, settings=shop.settings, decided_by="Ada")
+    assert [(d.version, d.from_key) for d in rows(shop, Deployment)] == [(1, shop.key(6)), (2, shop.key(7))]
+    assert rows(shop, Alert)[-1].body["summary"].startswith("Promoted by Ada, against the gate")
 
 
 def test_a_better_challenger_is_promoted_with_its_reason(shop):

@@ -53,6 +53,8 @@ def test_the_version_before_serves_again_from_the_next_partition_on(shop, second
     assert Registry(shop.settings, "orders").alias("champion") == 1
     mail = rows(shop, Alert)[-1]
     assert (mail.kind, mail.key) == ("rollback", shop.key(7))
+    assert mail.body["summary"].startswith("Version 2 was replaced by version 1")
+    assert mail.body["summary"].endswith("it predicts nonsense.")
     assert rows(shop, Decision)[-1].decided_by == "Ada"
 
     assert [p.version for p in rows(shop, Prediction) if p.key == shop.key(6)] == [2]
