@@ -70,7 +70,7 @@ def test_the_registered_model_is_a_plain_mlflow_model_with_signature_and_pinned_
     assert not list(tmp_path.glob("*.pkl"))
 
 
-def test_a_run_that_failed_says_so_until_it_is_carried_on(shop):
+def test_a_run_that_failed_says_so_until_it_is_carried_on(shop, monkeypatch):
     from evergreen.ledger import history
     from evergreen.training.failure import record_failure
 
@@ -80,8 +80,10 @@ def test_a_run_that_failed_says_so_until_it_is_carried_on(shop):
 
     run = ask(shop, "doomed").training_run_id
     nowhere = shop.settings.model_copy(update={"mlflow_url": "http://127.0.0.1:9"})
-    with pytest.raises(UnavailableError):
-        fit(shop.definition, run, settings=nowhere)
+    with monkeypatch.context() as patch:
+        patch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+        with pytest.raises(UnavailableError):
+            fit(shop.definition, run, settings=nowhere)
     assert state() == [("promoted", True), ("assembled", False)]
     assert record_failure("orders", "doomed", settings=shop.settings)
     assert state()[1] == ("failed", True)
