@@ -22,6 +22,7 @@ from evergreen.commands import (
     mail,
     promote,
     replay,
+    replay_quarantine,
     rollback,
     stack,
 )
@@ -37,7 +38,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-for group in (stack, demo, doctor, mail, feed, check, history, promote, rollback, replay, bench, airflow):
+for group in (
+    stack,
+    demo,
+    doctor,
+    mail,
+    feed,
+    check,
+    history,
+    promote,
+    rollback,
+    replay_quarantine,
+    replay,
+    bench,
+    airflow,
+):
     group.register(app)
 
 

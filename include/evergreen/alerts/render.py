@@ -87,6 +87,7 @@ def _labelled(body: AlertBody) -> list[tuple[str, str]]:
     named = [
         ("Form: promote or refuse", links.form),
         ("Runbook: what to do", links.runbook),
+        ("Form: do it in Airflow", links.form),
         ("Log of the task", links.log),
         ("Report", links.report),
         ("Model in the registry", links.model),

@@ -10,7 +10,9 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from evergreen.errors import SettingsError
 from evergreen.stack import state as states
+from evergreen.stack.airflow_api import AirflowApi
 from evergreen.stack.home import Home
 
 HomeOption = Annotated[
@@ -41,3 +43,25 @@ def join_stack(home: Path | None = None) -> None:
     stack = Stack(Home.find(home))
     if "EVERGREEN_LEDGER_URL" not in os.environ and states.read(stack.home.state).ports:
         os.environ.update(stack.environment())
+
+
+def airflow(home: Path | None = None) -> AirflowApi:
+    """A client of the Airflow whose environment `join_stack` took over, or that the shell names.
+
+    Elsewhere than in an embedded stack the login comes from EVERGREEN_AIRFLOW_USER and EVERGREEN_AIRFLOW_PASSWORD.
+
+    Raises:
+        SettingsError: there is no address or no login.
+    """
+    from evergreen.stack.control import Stack
+
+    url, user, password = (os.environ.get(f"EVERGREEN_AIRFLOW_{name}") for name in ("URL", "USER", "PASSWORD"))
+    if url and user and password:
+        return AirflowApi(url, user, password)
+    stack = Stack(Home.find(home))
+    if "airflow" in stack.urls and url in (None, stack.urls["airflow"]):
+        return stack.airflow
+    raise SettingsError(
+        "no login to Airflow: set EVERGREEN_AIRFLOW_URL, EVERGREEN_AIRFLOW_USER and EVERGREEN_AIRFLOW_PASSWORD, or use "
+        "the form of the DAG in Airflow"
+    )

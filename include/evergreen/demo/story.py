@@ -63,7 +63,7 @@ class Story:
     def open(self) -> None:
         """Wait until Airflow knows the model's DAGs, and let them run."""
         self.say("Airflow is reading the DAGs")
-        ids = [*map(self.dag, (*STAGES, "rollback")), "evergreen.housekeeping"]
+        ids = [*map(self.dag, (*STAGES, "rollback", "replay_quarantine")), "evergreen.housekeeping"]
         self.airflow.wait_until_dags_parsed(ids)
         self.airflow.unpause(ids)
 

@@ -48,7 +48,9 @@ def alert_body(
     partition: PartitionVersion,
     judgement: Judgement,
     sample_uri: str,
+    *,
     results_uri: str | None,
+    airflow_url: str,
     run_url: str | None,
 ) -> AlertBody:
     """The mail about a quarantined partition version.
@@ -59,9 +61,11 @@ def alert_body(
         judgement: why it is quarantined.
         sample_uri: where some of its bad rows are kept.
         results_uri: where Great Expectations' full result is kept; None where the file never came to it.
+        airflow_url: address of Airflow, whose form takes partitions out of quarantine.
         run_url: address of the task's log.
     """
-    worst = critical(judgement.failures)
+    worst, replay = critical(judgement.failures), f"{definition.name}.replay_quarantine"
+    command = f"evergreen replay-quarantine {definition.name} --partition {partition.key}"
     what = f"{partition.table} of {partition.key}"
     rows = f"{judgement.rows:,}" if judgement.rows is not None else "could not be read"
     return AlertBody(
@@ -84,8 +88,10 @@ def alert_body(
         ),
         next_steps=[
             f"If the file is wrong: ask {definition.owner} to land {partition.table} of {partition.key} again, with "
-            "_SUCCESS last. It becomes the next version and flows on by itself.",
-            f"If the rule is wrong: correct include/models/{definition.name}/expectations.py and validate it again.",
+            "_SUCCESS last. It becomes the next version.",
+            f"If the rule is wrong: correct include/models/{definition.name}/expectations.py.",
+            f"Then have it validated again: trigger the DAG {replay} (its form is linked), or run `{command}`. What "
+            "passes flows on as if it had just arrived.",
         ],
-        links=Links(log=run_url, report=results_uri),
+        links=Links(log=run_url, report=results_uri, form=f"{airflow_url.rstrip('/')}/dags/{replay}"),
     )

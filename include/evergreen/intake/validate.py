@@ -48,12 +48,26 @@ class Validated:
 
 
 def validate(
-    definition: ModelDefinition, partition_version_id: int, *, settings: Settings, run_url: str | None = None
+    definition: ModelDefinition,
+    partition_version_id: int,
+    *,
+    settings: Settings,
+    run_url: str | None = None,
+    asked_by: str | None = None,
+    why: str | None = None,
 ) -> Validated:
     """Validate a received partition version against the definition and the model's expectations.
 
     Whatever is wrong with the data ends as a verdict, with its mail owed in the same transaction; it is for the caller
     to stop on `outcome`. Asked again with the same rules and expectations, the first verdict is returned.
+
+    Args:
+        definition: the model.
+        partition_version_id: as `receive` returned it.
+        settings: where ledger and store are.
+        run_url: address of the task's log.
+        asked_by: who had it taken out of quarantine; None where it is judged as it came.
+        why: the reason that person gave.
 
     Raises:
         BadInputError: there is no such version of this model.
@@ -76,11 +90,14 @@ def validate(
     store = Store.from_settings(settings)
     judgement = _judge(definition, partition, expectations, store)
     verdict = _keep(definition, partition, judgement, suite_hash, store)
-    verdict.run_url = run_url
+    verdict.run_url, verdict.asked_by, verdict.why = run_url, asked_by, why
     mail = None
     if not judgement.accepted:
         sample_uri = store.uri(quarantine.sample_name(partition, suite_hash))
-        mail = quarantine.alert_body(definition, partition, judgement, sample_uri, verdict.results_uri, run_url)
+        mail = quarantine.alert_body(
+            definition, partition, judgement, sample_uri,
+            results_uri=verdict.results_uri, airflow_url=settings.airflow_url, run_url=run_url,
+        )  # fmt: skip
     partition.rows = judgement.rows
     given = _record(definition, partition, verdict, mail, settings)
     _tell(partition, given)

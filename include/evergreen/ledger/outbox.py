@@ -100,6 +100,8 @@ class Links(_Part):
 
     form: str | None = None
     log: str | None = None
+    form: str | None = None
+    """The DAG by whose form a person puts it right"""
     report: str | None = None
     model: str | None = None
     runbook: str | None = None

@@ -46,6 +46,18 @@ def latest_verdict(session: Session, partition_version_id: int) -> Verdict | Non
     return session.scalars(query.order_by(Verdict.id.desc()).limit(1)).one_or_none()
 
 
+def newest_map(session: Session, model: str, table: str) -> dict[str, tuple[PartitionVersion, Verdict | None]]:
+    """The version of each key that landed last and its latest verdict, None before its first; in order of keys."""
+    query = (
+        select(PartitionVersion, Verdict)
+        .outerjoin(Verdict, Verdict.partition_version_id == PartitionVersion.id)
+        .where(PartitionVersion.model == model, PartitionVersion.table == table)
+        .distinct(PartitionVersion.key)
+        .order_by(PartitionVersion.key, PartitionVersion.version.desc(), Verdict.id.desc().nulls_last())
+    )
+    return {partition.key: (partition, verdict) for partition, verdict in session.execute(query).tuples()}
+
+
 def _accepted(model: str, table: str) -> Select[PartitionVersion, Verdict]:
     """The newest accepted version of each key of one table, ordered by key."""
     latest = (

@@ -23,3 +23,8 @@ def current_map(session: Session, model: str, keys: Collection[str] | None = Non
         query = query.where(Snapshot.key.in_(keys))
     found = session.scalars(query.order_by(Snapshot.key, Snapshot.version.desc()))
     return {snapshot.key: snapshot for snapshot in found}
+
+
+def built_from(session: Session, model: str) -> set[int]:
+    """Ids of the versions of inputs from which features have been built."""
+    return set(session.scalars(select(Snapshot.inputs_version_id).where(Snapshot.model == model).distinct()))

@@ -91,8 +91,14 @@ class Verdict(Base):
     """Full Great Expectations result in the store"""
     clean_uri: Mapped[str | None]
     """The accepted rows with the definition's columns and dtypes, as Parquet; None where quarantined"""
+    rejected_uri: Mapped[str | None]
+    """The rows that were kept out of an accepted partition, each with its reason, as Parquet; None where all or none"""
     rows_accepted: Mapped[int]
     rows_rejected: Mapped[int]
+    asked_by: Mapped[str | None]
+    """Who had the partition taken out of quarantine and validated again; None where it was judged as it came"""
+    why: Mapped[str | None]
+    """The reason that person gave"""
     decided_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
     run_url: Mapped[str | None]
     partition: Mapped[PartitionVersion] = relationship(back_populates="verdicts")

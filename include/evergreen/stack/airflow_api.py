@@ -116,6 +116,11 @@ class AirflowApi:
         """All DAGs that were parsed."""
         return self._pages("/dags", "dags", {})
 
+    def dag(self, dag_id: str) -> dict[str, Any]:
+        """One DAG."""
+        found: dict[str, Any] = self.request("GET", f"/dags/{quote(dag_id)}")
+        return found
+
     def import_errors(self) -> list[dict[str, Any]]:
         """DAG files that do not import, each with `filename` and `stack_trace`."""
         return self._pages("/importErrors", "import_errors", {})
@@ -266,11 +271,17 @@ class AirflowApi:
             body["task_ids"] = list(task_ids)
         self.request("POST", f"/dags/{quote(dag_id)}/clearTaskInstances", body=body)
 
-    def task_log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1) -> str:
-        """Log of a task's try, a line for each event."""
+    def xcom(self, dag_id: str, run_id: str, task_id: str) -> Any:
+        """What a task of a run returned."""
+        run = f"/dags/{quote(dag_id)}/dagRuns/{quote(run_id, safe='')}"
+        path = f"{run}/taskInstances/{quote(task_id)}/xcomEntries/return_value"
+        return self.request("GET", path, query={"deserialize": "false", "stringify": "false"})["value"]
+
+    def task_log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1, map_index: int = -1) -> str:
+        """Log of a task's try, a line for each event; `map_index` says which of a mapped task's instances."""
         run = f"/dags/{quote(dag_id)}/dagRuns/{quote(run_id, safe='')}"
         path = f"{run}/taskInstances/{quote(task_id)}/logs/{try_number}"
-        content = self.request("GET", path, query={"full_content": "true"})["content"]
+        content = self.request("GET", path, query={"full_content": "true", "map_index": map_index})["content"]
         return "\n".join(_words(line) if isinstance(line, dict) else str(line) for line in content)
 
     def run_url(self, dag_id: str, run_id: str, task_id: str | None = None) -> str:
