@@ -30,6 +30,7 @@ pytestmark = pytest.mark.e2e
 MODEL = "nyc_flights"
 KEYS = ["2013-01-07", "2013-01-14", "2013-01-21", "2013-01-28", "2013-02-04", "2013-02-11"]
 LATE, BROKEN = "2013-02-18", "2013-02-25"
+HELD, STILL_HELD = "2013-03-04", "2013-03-11"
 
 
 def rows(ledger, table, *where):
@@ -226,6 +227,45 @@ def test_a_person_promotes_a_challenger_and_rolls_back_by_the_form(story, stack,
     before = counts(ledger)
     stack.airflow.clear(story.dag("rollback"), back)
     stack.airflow.wait_until_idle([story.dag("rollback")])
+    assert counts(ledger) == before
+
+
+def test_what_is_in_quarantine_is_validated_again_and_flows_on(story, stack, ledger):
+    airflow, dag = stack.airflow, story.dag("replay_quarantine")
+    for key in (HELD, STILL_HELD):
+        story._land_broken(key)
+    monitored = airflow.trigger(story.dag("monitor"), run_id=f"week__{HELD}", partition_key=HELD)
+    story.land([HELD])
+    airflow.trigger(story.dag("ingest_labels"), run_id=f"week__{BROKEN}", partition_key=BROKEN)
+
+    form = {"table": "inputs", "partitions": [HELD, STILL_HELD], "why": "The producer landed it again"}
+    run_id = airflow.trigger(dag, form, run_id="out-of-quarantine")
+    assert airflow.wait_for_run(dag, run_id)["state"] == "failed", "one of the two is still in quarantine"
+    tasks = {t["rendered_map_index"] or t["task_id"]: t for t in airflow.task_instances(dag, run_id)}
+    assert {name: task["state"] for name, task in tasks.items()} == {
+        "find": "success",
+        f"inputs {HELD}": "success",
+        f"inputs {STILL_HELD}": "failed",
+        "release_inputs": "success",
+        "release_labels": "skipped",
+        "all_released": "upstream_failed",
+    }
+    failed = tasks[f"inputs {STILL_HELD}"]
+    assert "cut off" in airflow.task_log(dag, run_id, "validate", failed["try_number"], failed["map_index"])
+
+    wait_until(lambda: rows(ledger, Prediction, Prediction.key == HELD), "its predictions")
+    assert airflow.wait_for_run(story.dag("monitor"), monitored)["state"] == "success"
+    assert rows(ledger, DriftCheck, DriftCheck.key == HELD)
+    assert not rows(ledger, Snapshot, Snapshot.key == STILL_HELD)
+    with ledger.transaction() as session:
+        part, verdict = partitions.current(session, MODEL, "inputs", HELD)
+    assert (part.version, verdict.asked_by, verdict.why) == (2, "admin", form["why"])
+
+    chain = [story.dag(s) for s in ("features", "score", "monitor", "train", "replay_quarantine")]
+    airflow.wait_until_idle(chain)
+    before = counts(ledger)
+    airflow.clear(dag, run_id)
+    airflow.wait_until_idle(chain)
     assert counts(ledger) == before
 
 

@@ -61,7 +61,7 @@ def history(
 def _whole_life(session: Session, model: str) -> dict[str, Any]:
     lines: dict[str, Iterable[Any]] = {
         "tables": life.tables(session, model),
-        "quarantines": life.verdicts(session, model, outcome="quarantined"),
+        "quarantines": life.quarantines(session, model),
         "snapshots": life.snapshots(session, model),
         "trainings": life.trainings(session, model),
         "decisions": life.decisions(session, model),
@@ -82,16 +82,22 @@ def _print_life(session: Session, definition: ModelDefinition) -> None:
         return
     _print(
         "Landed",
-        ["table", "partitions", "accepted", "quarantined", "versions", "rows", "from", "through"],
+        ["table", "partitions", "accepted", "quarantined", "versions", "rows", "rows kept out", "from", "through"],
         [
-            (t.table, t.partitions, t.accepted, t.quarantined, t.versions, t.rows, t.first_key, t.last_key)
+            (
+                *(t.table, t.partitions, t.accepted, t.quarantined, t.versions),
+                *(t.rows, t.rows_rejected, t.first_key, t.last_key),
+            )
             for t in tables
         ],
     )
     _print(
         "Quarantined (newest first)",
-        ["table", "partition", "version", WHY],
-        [(v.table, v.key, v.version, v.reason) for v in life.verdicts(session, name, outcome="quarantined")],
+        ["table", "partition", "version", "rows", WHY],
+        [
+            (v.table, v.key, v.version, "all" if v.outcome == "quarantined" else v.rows_rejected, v.reason)
+            for v in life.quarantines(session, name)
+        ],
     )
     built = life.snapshots(session, name)
     _print(

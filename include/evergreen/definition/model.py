@@ -87,6 +87,16 @@ class TableSection(Section):
 
     columns: dict[str, ColumnType] = Field(min_length=1)
     """Type of each column; a landed table must have all of them and may have more, which are not read."""
+    max_bad_rows: float = Field(default=0.0, ge=0, le=0.5)
+    """Share of rows that may break a rule about rows: they alone go to quarantine. 0: one quarantines the partition."""
+
+    @field_validator("columns")
+    @classmethod
+    def _own_names(cls, value: dict[str, ColumnType]) -> dict[str, ColumnType]:
+        taken = [name for name in value if name.startswith("evergreen_")]
+        if taken:
+            raise ValueError(f"rename {', '.join(taken)}: names that begin with evergreen_ are kept for rejected rows")
+        return value
 
 
 class FeedSection(Section):

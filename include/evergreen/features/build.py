@@ -175,6 +175,7 @@ def _make(
 def _sources(plan: BuildPlan) -> dict[str, object]:
     return {
         "inputs_version_id": plan.inputs[0].id,
+        "inputs_verdict_id": plan.inputs[1].id,
         "labels_used": plan.labels_used,
         "inputs_looked_back": plan.inputs_looked_back,
         "labels_missing": list(plan.missing),

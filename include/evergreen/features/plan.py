@@ -52,9 +52,10 @@ class BuildPlan:
         return {past.key: past.inputs[0].id for past in self.history}
 
     def build_hash(self, model: str, code_hash: str) -> str:
-        """SHA-256, hex, over the bytes that are read and the code that reads them: equal hashes, equal features."""
-        past = [(p.key, p.inputs[0].content_hash, p.labels[0].content_hash) for p in self.history]
-        parts = [model, self.key, self.inputs[0].content_hash, past, code_hash]
+        """SHA-256, hex, over the rows that are read and the code that reads them: equal hashes, equal features."""
+        rows = partitions.rows_hash
+        past = [(p.key, rows(p.inputs), rows(p.labels)) for p in self.history]
+        parts = [model, self.key, rows(self.inputs), past, code_hash]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
     def describe_missing(self) -> str:

@@ -164,7 +164,7 @@ def _refuse(
     if len(rows):
         sample = () if rule == "not_null" else values.take(pa.array(rows[:SAMPLE])).to_pylist()
         raise UnfitFileError(
-            breach(rule, name, sentence, rows=rows.tolist(), total=len(values), expected=expected, sample=sample)
+            breach(rule, name, sentence, rows=rows, total=len(values), expected=expected, sample=sample)
         )
 
 

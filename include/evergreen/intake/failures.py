@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Literal
 
 from evergreen.errors import BadInputError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Severity = Literal["critical", "warning"]
 SAMPLE = 5
@@ -34,10 +37,15 @@ class Failure:
     """Some of the values that break it"""
     rows: tuple[int, ...] = ()
     """Positions (from 0) of some of the rows that break it"""
+    rule: str = ""
+    """What is wrong with a row that breaks it, where it is about rows"""
+    bad: np.ndarray[tuple[int], np.dtype[np.intp]] | None = field(default=None, compare=False, repr=False)
+    """Positions of all rows that break a rule which every row has to keep; None where it is about the table"""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain types only, as the ledger keeps it."""
-        return asdict(self) | {"sample": list(self.sample), "rows": list(self.rows)}
+        """Plain types only, as the ledger keeps it; without `rule` and `bad`, which stand by the rows themselves."""
+        kept = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("rule", "bad")}
+        return kept | {"sample": list(self.sample), "rows": list(self.rows)}
 
 
 class UnfitFileError(BadInputError):
@@ -54,9 +62,20 @@ def unfit(name: str, sentence: str, *, observed: str = "", expected: str = "", c
 
 
 def breach(
-    name: str, column: str, sentence: str, *, rows: Sequence[int], total: int, expected: str, sample: Iterable[Any] = ()
+    name: str,
+    column: str,
+    sentence: str,
+    *,
+    rows: np.ndarray[tuple[int], np.dtype[np.intp]],
+    total: int,
+    expected: str,
+    sample: Iterable[Any] = (),
+    bad: np.ndarray[tuple[int], np.dtype[np.intp]] | None = None,
 ) -> Failure:
-    """A critical failure of some rows of one column; `sentence` continues after "column: 3 of 100 rows (3 %) "."""
+    """A critical failure of some rows of one column; `sentence` continues after "column: 3 of 100 rows (3 %) ".
+
+    `rows` are the positions of all of them; `bad` of those that cannot be accepted, where these are others.
+    """
     shown = tuple(dict.fromkeys(map(quoted, sample)))[:SAMPLE]
     such = f", such as {', '.join(shown)}" if shown else ""
     text = f"{plain(column)}: {share(len(rows), total)} rows {sentence}{such}"
@@ -70,6 +89,8 @@ def breach(
         len(rows),
         shown,
         tuple(map(int, rows[:SAMPLE])),
+        f"{plain(column)}: rows {sentence}",
+        rows if bad is None else bad,
     )
 
 

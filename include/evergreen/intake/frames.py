@@ -22,8 +22,13 @@ ARROW_TYPES: dict[ColumnType, pa.DataType] = {
 
 def to_parquet(frame: pd.DataFrame, columns: Mapping[str, ColumnType]) -> bytes:
     """The definition's `columns` of `frame`, in their order, as one Parquet file with checksums on its pages."""
+    return as_file(to_table(frame, columns))
+
+
+def as_file(table: pa.Table) -> bytes:
+    """`table` as one Parquet file with checksums on its pages."""
     buffer = io.BytesIO()
-    pq.write_table(to_table(frame, columns), buffer, compression="zstd", compression_level=3, write_page_checksum=True)
+    pq.write_table(table, buffer, compression="zstd", compression_level=3, write_page_checksum=True)
     return buffer.getvalue()
 
 

@@ -7,20 +7,27 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from evergreen.definition import ModelDefinition
 from evergreen.definition.model import TableName
 from evergreen.intake import delimited, parquet
 from evergreen.intake.convert import to_frame
-from evergreen.intake.failures import Failure, UnfitFileError, critical, reason, unfit
+from evergreen.intake.failures import Failure, UnfitFileError, critical, reason, share, unfit
 from evergreen.intake.limits import LIMITS, Limits
+from evergreen.intake.sift import Look, Positions, sift
 from evergreen.intake.structure import RULES_VERSION, check_structure
 from evergreen.intake.suite import SuiteResult, run_suite, suite_hash
+
+ROW, REASON = "evergreen_row", "evergreen_reason"
+"""Columns of rejected rows beside their own: the position in the landed file, from 0, and the rules it breaks."""
 
 
 @dataclass(frozen=True)
@@ -31,16 +38,23 @@ class Judgement:
     reason: str
     """A sentence a person understands"""
     failures: tuple[Failure, ...]
-    """Critical ones first; warnings alone leave a file accepted"""
+    """Critical ones first; those of an accepted file are warnings, or are about its rejected rows"""
     frame: pd.DataFrame | None
-    """The rows with the definition's columns and dtypes; None where the file could not be read as such"""
+    """The rows with the definition's columns and dtypes, rejected ones left out; None where it does not fit them"""
     suite: SuiteResult | None
     """None where the expectations could not be asked"""
+    rejected: pa.Table | None = None
+    """Rows that are kept out of an accepted file: as they landed, with `ROW` and `REASON`; None where there are none"""
 
     @property
     def rows(self) -> int | None:
         """Rows in the file; None where it could not be read."""
-        return None if self.frame is None else len(self.frame)
+        return None if self.frame is None else len(self.frame) + self.rows_rejected
+
+    @property
+    def rows_rejected(self) -> int:
+        """Rows that are kept out of an accepted file."""
+        return 0 if self.rejected is None else int(self.rejected.num_rows)
 
 
 def judge(
@@ -58,29 +72,76 @@ def judge(
         DefinitionError: the expectations contradict the definition. Whatever is wrong with the file is in the result.
     """
     try:
-        frame = read_table(data, suffix, definition, table, limits)
+        landed = _read(data, suffix, definition, table, limits)
     except UnfitFileError as error:
         return Judgement(False, reason(error.failures), error.failures, None, None)
+    allowed = math.floor(definition.feed.tables[table].max_bad_rows * landed.num_rows)
+    from_text = suffix == "csv"
+
+    def look(rows: pa.Table) -> Look:
+        return _look(rows, definition, table, key, expectations, limits, from_text=from_text, name_rows=allowed)
+
+    first = look(landed)
+    worst = critical(first.failures)
+    if not worst:
+        return Judgement(True, _acceptance(first), first.failures, first.frame, first.suite)
+    if not allowed:
+        return Judgement(False, reason(worst), first.failures, first.frame, first.suite)
+    parts = sift(first, lambda kept: look(_only(landed, kept)), rows=landed.num_rows, allowed=allowed)
+    if parts.obstacle:
+        told = f"{reason(worst)}; {parts.obstacle}"
+        return Judgement(False, told, first.failures, first.frame, first.suite)
+    rejected = _rejected(landed, parts.reasons)
+    kept_out = f"{share(len(rejected), landed.num_rows)} rows put into quarantine: {reason(parts.blamed)}"
+    told, failures = f"{_acceptance(parts.look)}; {kept_out}", (*parts.blamed, *parts.look.failures)
+    return Judgement(True, told, failures, parts.look.frame, parts.look.suite, rejected)
+
+
+def _look(
+    landed: pa.Table,
+    definition: ModelDefinition,
+    table: TableName,
+    key: str,
+    expectations: Sequence[Any],
+    limits: Limits,
+    *,
+    from_text: bool,
+    name_rows: int,
+) -> Look:
+    """What is found in the rows `landed`, as if they were the file."""
+    try:
+        frame = to_frame(landed, definition.feed.tables[table].columns, limits, from_text=from_text)
+    except UnfitFileError as error:
+        return Look(error.failures)
     structural = check_structure(frame, definition, table, definition.partitions.period(key))
     if frame.empty:
-        return Judgement(False, reason(structural), tuple(structural), frame, None)
-    suite = run_suite(frame, expectations, f"{definition.name}.{table}")
-    failures = (*structural, *suite.found)
-    worst = critical(failures)
-    return Judgement(not worst, reason(worst) or _acceptance(frame, suite), failures, frame, suite)
+        return Look(tuple(structural), frame)
+    suite = run_suite(frame, expectations, f"{definition.name}.{table}", name_rows=name_rows)
+    return Look((*structural, *suite.found), frame, suite)
 
 
-def read_table(
-    data: bytes, suffix: str, definition: ModelDefinition, table: TableName, limits: Limits = LIMITS
-) -> pd.DataFrame:
-    """The file as a frame with the definition's columns and dtypes (see `convert.to_frame`); raises UnfitFileError."""
+def _only(landed: pa.Table, rows: Positions) -> pa.Table:
+    mask = np.zeros(landed.num_rows, dtype=bool)
+    mask[rows] = True
+    return landed.filter(pa.array(mask))
+
+
+def _rejected(landed: pa.Table, reasons: dict[int, str]) -> pa.Table:
+    rows = np.fromiter(reasons, dtype=np.intp, count=len(reasons))
+    found = _only(landed, rows)
+    found = found.append_column(ROW, pa.array(rows, pa.int64()))
+    return found.append_column(REASON, pa.array(list(reasons.values()), pa.string()))
+
+
+def _read(data: bytes, suffix: str, definition: ModelDefinition, table: TableName, limits: Limits) -> pa.Table:
+    """The definition's columns as they landed; raises UnfitFileError where the file holds no such table."""
     if not data:
         raise UnfitFileError(unfit("readable", "the file is empty (0 bytes)", observed="0 bytes", expected="a table"))
     if len(data) > limits.file_bytes:
         raise UnfitFileError(too_large(len(data), limits))
     columns = definition.feed.tables[table].columns
     reader = delimited if suffix == "csv" else parquet
-    return to_frame(reader.read(data, columns, limits), columns, limits, from_text=suffix == "csv")
+    return reader.read(data, columns, limits)
 
 
 def too_large(size: int, limits: Limits = LIMITS) -> Failure:
@@ -99,11 +160,15 @@ def verdict_hash(definition: ModelDefinition, table: TableName, expectations: Se
         definition.target if table == "labels" else None,
         suite_hash(expectations),
     ]
+    # Said only where it is set, so that verdicts given without it stay what they are.
+    if share_of_rows := feed.tables[table].max_bad_rows:
+        parts.append(share_of_rows)
     # The columns keep their order: it is the order of the clean file.
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def _acceptance(frame: pd.DataFrame, suite: SuiteResult) -> str:
-    warnings = [failure.sentence for failure in suite.found]
-    told = f"; {len(warnings)} warned: {reason(suite.found)}" if warnings else ""
-    return f"{len(frame):,} rows; {suite.checked - len(warnings)} of {suite.checked} expectations hold{told}"
+def _acceptance(found: Look) -> str:
+    warnings = [failure.sentence for failure in found.failures]
+    told = f"; {len(warnings)} warned: {reason(found.failures)}" if warnings else ""
+    rows, checked = len(found.frame) if found.frame is not None else 0, found.suite.checked if found.suite else 0
+    return f"{rows:,} rows; {checked - len(warnings)} of {checked} expectations hold{told}"

@@ -28,6 +28,9 @@ class Check:
     accepted: bool
     reason: str
     rows: int | None
+    """Rows in the file; None where it could not be read"""
+    rows_rejected: int
+    """Rows of an accepted file that alone would go to quarantine"""
     failures: list[dict[str, Any]]
 
 
@@ -76,4 +79,5 @@ def _check(definition: ModelDefinition, table: TableName, key: str, file: Path) 
         expectations = load_expectations(definition, table)
         judgement = judge(file.read_bytes(), file.suffix[1:], definition, table, key, expectations)
     failures = [failure.to_json() for failure in judgement.failures]
-    return Check(key, table, str(file), judgement.accepted, judgement.reason, judgement.rows, failures)
+    said = (judgement.accepted, judgement.reason, judgement.rows, judgement.rows_rejected)
+    return Check(key, table, str(file), *said, failures)

@@ -21,6 +21,12 @@ def sample_name(partition: PartitionVersion, suite_hash: str) -> str:
     return layout.quarantine(partition.model, partition.table, partition.key, partition.content_hash, name)
 
 
+def rejected_name(partition: PartitionVersion, suite_hash: str) -> str:
+    """Name of the object that holds the rows which were kept out of an accepted partition."""
+    name = f"rejected-{suite_hash[:8]}.parquet"
+    return layout.quarantine(partition.model, partition.table, partition.key, partition.content_hash, name)
+
+
 def sample_json(partition: PartitionVersion, judgement: Judgement) -> str:
     """The failures and some of the rows that break each of them, as JSON text; values are escaped text."""
     rows = {row: _values(judgement, row) for failure in judgement.failures for row in failure.rows}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from evergreen.intake.failures import SAMPLE, Failure, Severity, plain, quoted, share
 
 Kwargs = Mapping[str, Any]
@@ -60,7 +62,15 @@ def _of_rows(kind: str, kwargs: Kwargs, severity: Severity, result: Mapping[str,
         count=count,
         sample=sample,
         rows=tuple(i for i in result.get("partial_unexpected_index_list") or () if isinstance(i, int))[:SAMPLE],
+        rule=f"{_where(column)}values {phrase}" if mostly == 1 else "",
+        bad=_bad_rows(result, count) if mostly == 1 else None,
     )
+
+
+def _bad_rows(result: Mapping[str, Any], count: int) -> np.ndarray[tuple[int], np.dtype[np.intp]] | None:
+    """Positions of all rows that break the rule; None where they were not asked for (a result in COMPLETE format)."""
+    found = [i for i in result.get("unexpected_index_list") or () if isinstance(i, int)]
+    return np.asarray(found, dtype=np.intp) if len(found) == count else None
 
 
 def _of_set(kind: str, kwargs: Kwargs, severity: Severity, result: Mapping[str, Any]) -> Failure:

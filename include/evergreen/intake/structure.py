@@ -41,22 +41,27 @@ def _missing(frame: pd.DataFrame, column: str, sentence: str) -> Failure | None:
     rows = np.flatnonzero(frame[column].isna().to_numpy())
     if not len(rows):
         return None
-    return breach("not_null", column, sentence, rows=rows.tolist(), total=len(frame), expected="no missing values")
+    return breach("not_null", column, sentence, rows=rows, total=len(frame), expected="no missing values")
 
 
 def _repeated(frame: pd.DataFrame, entity: str) -> Failure | None:
     values = frame[entity]
-    rows = np.flatnonzero((values.duplicated(keep="first") & values.notna()).to_numpy())
+    again = values.duplicated(keep="first") & values.notna()
+    rows = np.flatnonzero(again.to_numpy())
     if not len(rows):
         return None
+    # The same row again is one too many. Rows that say different things of one entity are all in doubt.
+    contradicted = values[again & ~frame.duplicated(keep="first")]
+    doubtful = np.flatnonzero((again | values.isin(contradicted)).to_numpy())
     return breach(
         "entity_unique",
         entity,
         "repeat the identifier of an earlier row",
-        rows=rows.tolist(),
+        rows=rows,
         total=len(frame),
         expected="unique values",
         sample=values.iloc[rows].drop_duplicates().head().tolist(),
+        bad=doubtful,
     )
 
 
@@ -71,7 +76,7 @@ def _foreign(frame: pd.DataFrame, column: str, period: Period) -> Failure | None
         "within_period",
         column,
         f"lie outside the period of {period.key} ({expected}); the file covers {plain(span)}",
-        rows=rows.tolist(),
+        rows=rows,
         total=len(frame),
         expected=expected,
     )

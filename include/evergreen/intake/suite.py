@@ -21,6 +21,7 @@ from evergreen.intake.failures import SAMPLE, Failure, Severity, critical, reaso
 # BASIC costs a third less than SUMMARY, which adds the positions of bad rows: asked only of what failed.
 _COUNTS = {"result_format": "BASIC", "partial_unexpected_count": SAMPLE}
 _POSITIONS = {"result_format": "SUMMARY", "partial_unexpected_count": SAMPLE}
+_ALL_POSITIONS = {**_POSITIONS, "result_format": "COMPLETE"}
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,10 @@ class SuiteResult:
         return reason(self.found) or f"all {self.checked} expectations hold"
 
 
-def run_suite(frame: pd.DataFrame, expectations: Sequence[Any], name: str) -> SuiteResult:
+def run_suite(frame: pd.DataFrame, expectations: Sequence[Any], name: str, *, name_rows: int = 0) -> SuiteResult:
     """Evaluate `expectations` on `frame`; `name` (such as "nyc_flights.inputs") appears in results and errors.
+
+    Failures name all rows that break them (`Failure.bad`) where these are no more than `name_rows`.
 
     Raises:
         DefinitionError: an expectation names a column that the frame does not have.
@@ -61,9 +64,14 @@ def run_suite(frame: pd.DataFrame, expectations: Sequence[Any], name: str) -> Su
     outcome = _validate(batch, expectations, name, _COUNTS)
     found: list[Failure] = []
     failed = _failed(expectations, outcome.results)
-    if failed:
-        detail = _validate(batch, failed, name, _POSITIONS)
-        found = sorted(_failures(detail.results), key=lambda f: (f.severity != "critical", -(f.count or 0)))
+    few = _few(outcome.results, name_rows)
+    for chosen, result_format in (
+        ([e for e in failed if _identity(e) not in few], _POSITIONS),
+        ([e for e in failed if _identity(e) in few], _ALL_POSITIONS),
+    ):
+        if chosen:
+            found += _failures(_validate(batch, chosen, name, result_format).results)
+    found.sort(key=lambda f: (f.severity != "critical", -(f.count or 0)))
     text = json.dumps(_jsonable(outcome.to_json_dict()), default=str, sort_keys=True)
     return SuiteResult(not critical(found), tuple(found), len(outcome.results), text, digest)
 
@@ -85,6 +93,12 @@ def _failed(expectations: Iterable[Any], results: Iterable[Any]) -> list[Any]:
     """The expectations that do not hold; results come in another order than they were asked."""
     failed = {_identity(r.expectation_config) for r in results if not r.success}
     return [e for e in expectations if _identity(e) in failed]
+
+
+def _few(results: Iterable[Any], most: int) -> set[str]:
+    """What is asked for by the expectations that are broken by some rows, and by no more than `most`."""
+    counts = {_identity(r.expectation_config): (r.result or {}).get("unexpected_count") or 0 for r in results}
+    return {identity for identity, count in counts.items() if 0 < count <= most}
 
 
 def _validate(batch: Any, expectations: Sequence[Any], name: str, result_format: dict[str, Any]) -> Any:

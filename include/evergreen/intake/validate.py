@@ -11,7 +11,7 @@ from evergreen.definition.model import TableName
 from evergreen.errors import BadInputError
 from evergreen.intake import quarantine
 from evergreen.intake.expectations import load_expectations
-from evergreen.intake.frames import to_parquet
+from evergreen.intake.frames import as_file, to_parquet
 from evergreen.intake.judge import Judgement, judge, too_large, verdict_hash
 from evergreen.intake.limits import LIMITS
 from evergreen.ledger import Ledger
@@ -40,10 +40,12 @@ class Validated:
     rows: int
     """Rows accepted"""
     rows_rejected: int
+    """Rows put into quarantine: all of them, or the bad ones that the definition allows"""
     failures: list[dict[str, Any]]
     """Warnings included; each with name, column, severity, observed, expected, sentence, count, sample, rows"""
     results_uri: str | None
     clean_uri: str | None
+    rejected_uri: str | None
     new: bool
 
 
@@ -131,15 +133,17 @@ def _keep(
 ) -> Verdict:
     """Write what the verdict refers to: results, and accepted rows or a sample of the bad ones."""
     table, key, content = partition.table, partition.key, partition.content_hash
-    results_uri = clean_uri = None
+    results_uri = clean_uri = rejected_uri = None
     if judgement.suite is not None:
         name = layout.validation(definition.name, table, key, content, suite_hash)
         results_uri = store.write(name, judgement.suite.json.encode())
-    rows = judgement.rows or 0
+    rejected = judgement.rows_rejected if judgement.accepted else judgement.rows or 0
     if judgement.accepted and judgement.frame is not None:
         columns = definition.feed.tables[cast("TableName", table)].columns
         data = to_parquet(judgement.frame, columns)
         clean_uri = store.write(layout.clean(definition.name, table, key, content, suite_hash), data)
+        if judgement.rejected is not None:
+            rejected_uri = store.write(quarantine.rejected_name(partition, suite_hash), as_file(judgement.rejected))
     else:
         store.write(
             quarantine.sample_name(partition, suite_hash), quarantine.sample_json(partition, judgement).encode()
@@ -152,8 +156,9 @@ def _keep(
         failures=[failure.to_json() for failure in judgement.failures],
         results_uri=results_uri,
         clean_uri=clean_uri,
-        rows_accepted=rows if judgement.accepted else 0,
-        rows_rejected=0 if judgement.accepted else rows,
+        rejected_uri=rejected_uri,
+        rows_accepted=(judgement.rows or 0) - rejected,
+        rows_rejected=rejected,
     )
 
 
@@ -191,6 +196,9 @@ def _tell(partition: PartitionVersion, verdict: Verdict) -> None:
     if verdict.outcome == ACCEPTED:
         log.info("%s of %s, version %d: accepted: %s", *what, verdict.reason)
         log.info("accepted rows: %s; Great Expectations result: %s", verdict.clean_uri, verdict.results_uri)
+        if verdict.rejected_uri is not None:
+            rows = f"{verdict.rows_rejected:,}"
+            log.warning("%s bad rows are kept out, each with its reason: %s", rows, verdict.rejected_uri)
         return
     log.warning("%s of %s, version %d: QUARANTINED: %s", *what, verdict.reason)
     log.warning("nothing downstream runs on it; the file is kept as %s, an alert is owed", partition.raw_uri)
@@ -211,5 +219,6 @@ def _validated(partition: PartitionVersion, verdict: Verdict, *, new: bool) -> V
         failures=verdict.failures,
         results_uri=verdict.results_uri,
         clean_uri=verdict.clean_uri,
+        rejected_uri=verdict.rejected_uri,
         new=new,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
 
 from evergreen.ledger.decisions import FOLLOW
@@ -69,15 +69,14 @@ def _table_line(name: str, rows: list[tuple[PartitionVersion, Verdict | None]], 
         first_key=rows[0][0].key,
         last_key=rows[-1][0].key,
         rows=sum(verdict.rows_accepted for _, verdict in rows if verdict),
+        rows_rejected=sum(verdict.rows_rejected for _, verdict in rows if verdict),
     )
 
 
-def verdicts(session: Session, model: str, *, outcome: str | None = None, limit: int = 20) -> list[VerdictLine]:
-    """The latest verdicts, newest first; of one outcome only, where it is given."""
-    query = _judged(model).order_by(Verdict.id.desc()).limit(limit)
-    if outcome is not None:
-        query = query.where(Verdict.outcome == outcome)
-    return [_verdict_line(part, said) for part, said in session.execute(query).tuples()]
+def quarantines(session: Session, model: str, *, limit: int = 20) -> list[VerdictLine]:
+    """The latest verdicts that put a whole partition or some of its rows into quarantine, newest first."""
+    query = _judged(model).where(or_(Verdict.outcome == QUARANTINED, Verdict.rows_rejected > 0))
+    return [_verdict_line(*found) for found in session.execute(query.order_by(Verdict.id.desc()).limit(limit)).tuples()]
 
 
 def newest_verdicts(session: Session, model: str) -> list[VerdictLine]:
@@ -106,10 +105,14 @@ def _verdict_line(part: PartitionVersion, said: Verdict) -> VerdictLine:
         version=part.version,
         outcome=said.outcome,
         reason=said.reason,
-        rows_accepted=said.rows_accepted,
         decided_at=said.decided_at,
         results_uri=said.results_uri,
         run_url=said.run_url,
+        rows_accepted=said.rows_accepted,
+        rows_rejected=said.rows_rejected,
+        rejected_uri=said.rejected_uri,
+        asked_by=said.asked_by,
+        why=said.why,
     )
 
 

@@ -21,6 +21,8 @@ class TableLine:
     last_key: str
     rows: int
     """Rows accepted in the newest versions"""
+    rows_rejected: int
+    """Rows of these versions in quarantine: all of a quarantined one, and bad ones beside accepted ones"""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,13 @@ class VerdictLine:
     decided_at: dt.datetime
     results_uri: str | None
     run_url: str | None
+    rows_accepted: int
+    rows_rejected: int
+    rejected_uri: str | None
+    """Where the bad rows of an accepted version are kept"""
+    asked_by: str | None
+    """Who had it validated again"""
+    why: str | None
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,12 @@ QUARANTINED = "quarantined"
 Current = tuple[PartitionVersion, Verdict]
 
 
+def rows_hash(found: Current) -> str:
+    """Names the accepted rows: the SHA-256 of the landed bytes, and the suite too where it kept some of them out."""
+    partition, verdict = found
+    return f"{partition.content_hash}:{verdict.suite_hash}" if verdict.rows_rejected else partition.content_hash
+
+
 def current(session: Session, model: str, table: str, key: str) -> Current | None:
     """The current version of one partition with the verdict that accepted it, or None."""
     return current_map(session, model, table, [key]).get(key)

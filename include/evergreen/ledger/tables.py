@@ -121,6 +121,8 @@ class Snapshot(Base):
     version: Mapped[int]
     build_hash: Mapped[str]
     inputs_version_id: Mapped[int] = mapped_column(ForeignKey("partition_version.id"))
+    inputs_verdict_id: Mapped[int | None] = mapped_column(ForeignKey("verdict.id"))
+    """The verdict whose accepted rows it was built from; None where it was built before this was recorded"""
     labels_used: Mapped[Json]
     """{label partition key: partition_version id}"""
     inputs_looked_back: Mapped[Json]

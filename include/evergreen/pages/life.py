@@ -54,7 +54,7 @@ def gather(session: Session, definition: ModelDefinition, settings: Settings) ->
     name = definition.name
     deployed, losses = history.deployments(session, name), history.losses(session, name)
     chart = loss_chart(losses, deployed, definition.partitions, definition.loss)
-    quarantines = history.verdicts(session, name, outcome="quarantined")
+    quarantines = history.quarantines(session, name)
     return Life(
         definition=definition,
         tables=history.tables(session, name),

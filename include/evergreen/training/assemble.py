@@ -169,10 +169,10 @@ def _row(
 
 
 def dataset_hash(train: list[Labelled], holdout: list[Labelled]) -> str:
-    """SHA-256, hex, over the bytes of every file of the dataset and the part each plays. Pure."""
+    """SHA-256, hex, over the rows of every file of the dataset and the part each plays. Pure."""
 
     def part(chosen: list[Labelled]) -> list[list[str]]:
-        return [[p.key, p.snapshot.content_hash, p.labels[0].content_hash] for p in chosen]
+        return [[p.key, p.snapshot.content_hash, partitions.rows_hash(p.labels)] for p in chosen]
 
     return hash_json({"train": part(train), "holdout": part(holdout)})
 

@@ -67,7 +67,8 @@ def _sources(definition: ModelDefinition, run: TrainingRun, keys: list[str], set
         found = []
         for key in keys:
             snapshot = built[dataset["snapshots"][key]]
-            inputs = partitions.latest_verdict(session, snapshot.inputs_version_id)
+            inputs = session.get(Verdict, snapshot.inputs_verdict_id) if snapshot.inputs_verdict_id else None
+            inputs = inputs or partitions.latest_verdict(session, snapshot.inputs_version_id)
             if inputs is None:
                 raise UnavailableError(f"{definition.name} {key}: the inputs of its snapshot have no verdict")
             found.append(_Sources(key, snapshot, labels[dataset["label_verdicts"][key]], inputs))

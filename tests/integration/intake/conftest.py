@@ -59,6 +59,12 @@ class Shop:
         """Edit the model's expectations."""
         (self.folder / "expectations.py").write_text(EXPECTATIONS.replace("MAX_PRICE", str(price)))
 
+    def allow_bad_rows(self, share: float) -> None:
+        """Edit `max_bad_rows` of the inputs."""
+        table = "    inputs: {"
+        (self.folder / "model.yaml").write_text(DEFINITION.replace(table, f"{table}max_bad_rows: {share}, "))
+        self.definition = read_definition(self.folder / "model.yaml")
+
     @staticmethod
     def orders(key: str, rows: int = 50, **columns) -> pd.DataFrame:
         """Good inputs of a day, with `columns` in place of good ones."""
