@@ -3,12 +3,15 @@
 The tests of this file tell one story in their order.
 """
 
+import json
 import time
 from collections import Counter
 
 import pytest
 from sqlalchemy import func, select
+from typer.testing import CliRunner
 
+from evergreen.cli import app
 from evergreen.ledger import partitions, snapshots
 from evergreen.ledger.tables import (
     Alert,
@@ -267,6 +270,19 @@ def test_what_is_in_quarantine_is_validated_again_and_flows_on(story, stack, led
     airflow.clear(dag, run_id)
     airflow.wait_until_idle(chain)
     assert counts(ledger) == before
+
+
+def test_the_command_releases_what_is_left(story, stack, ledger):
+    def replay():
+        asked = ["replay-quarantine", MODEL, "--all", "--json", "--home", str(stack.home.root)]
+        answer = CliRunner().invoke(app, asked)
+        said = json.loads(answer.stdout)["partitions"] if answer.exit_code in (0, 3) else answer.output
+        return answer.exit_code, [(p["key"], p["version"], p["outcome"]) for p in said]
+
+    assert replay() == (3, [(STILL_HELD, 1, "quarantined")])
+    story.land([STILL_HELD])
+    assert replay() == (0, [(STILL_HELD, 2, "accepted")])
+    wait_until(lambda: rows(ledger, Snapshot, Snapshot.key == STILL_HELD), "its features")
 
 
 def test_task_logs_read_like_a_report(story, stack):
