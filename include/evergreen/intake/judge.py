@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -75,7 +76,8 @@ def judge(
         landed = _read(data, suffix, definition, table, limits)
     except UnfitFileError as error:
         return Judgement(False, reason(error.failures), error.failures, None, None)
-    allowed = math.floor(definition.feed.tables[table].max_bad_rows * landed.num_rows)
+    # As a decimal the share is exact: 0.29 of 100 rows are 29.
+    allowed = math.floor(Decimal(str(definition.feed.tables[table].max_bad_rows)) * landed.num_rows)
     from_text = suffix == "csv"
 
     def look(rows: pa.Table) -> Look:

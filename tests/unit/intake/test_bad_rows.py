@@ -84,6 +84,12 @@ def test_the_share_is_exact(shop, bad, accepted):
         assert found.rows == ROWS
 
 
+def test_a_share_of_a_hundred_rows_is_the_number_it_looks_like(shop):
+    for percent in range(1, 51):
+        frame = orders(rows=100, price=at(set(range(percent)), 5000.0, rows=100))
+        assert judged(shop, frame, percent / 100).rows_rejected == percent
+
+
 def test_structural_rules_are_about_rows_too(shop):
     times = orders()["ordered_at"].mask(pd.Series(range(ROWS)) == 3, pd.Timestamp("2023-01-01", tz="UTC"))
     frame = orders(ordered_at=times)
