@@ -122,7 +122,7 @@ def _first_model_losses(
 
 
 def _quarantined(session: Session, model: str) -> list[dict[str, Any]]:
-    found = reversed(history.verdicts(session, model, outcome=QUARANTINED, limit=ALL))
+    found = [v for v in reversed(history.quarantines(session, model, limit=ALL)) if v.outcome == QUARANTINED]
     return [{"table": v.table, "key": v.key, "version": v.version, "reason": v.reason} for v in found]
 
 

@@ -34,7 +34,6 @@ class VerdictLine:
     version: int
     outcome: str
     reason: str
-    rows_accepted: int
     decided_at: dt.datetime
     results_uri: str | None
     run_url: str | None
