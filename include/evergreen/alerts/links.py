@@ -23,7 +23,6 @@ def complete(links: Links, *, kind: str, model: str, settings: Settings) -> Link
     return Links(
         form=openable(links.form),
         log=openable(links.log),
-        form=openable(links.form),
         report=report(links.report, settings),
         model=openable(links.model),
         runbook=openable(links.runbook) or f"{root}/runbooks/{quote(kind, safe='')}",

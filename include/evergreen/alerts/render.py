@@ -35,6 +35,10 @@ TONES = {
 """Word and colour of each kind: the word carries it, the colour only helps."""
 
 
+FORMS = {"approval": "Form: promote or refuse", "quarantine": "Form: validate it again"}
+"""What a person does in the form that a mail links to"""
+
+
 @dataclass(frozen=True)
 class Rendered:
     """A mail's parts."""
@@ -58,7 +62,7 @@ def render(*, kind: str, model: str, key: str | None, subject: str, body: AlertB
         "body": body,
         "table": _cut(body.table) if body.table else None,
         "rows_left_out": len(body.table.rows) - MAX_ROWS if body.table and len(body.table.rows) > MAX_ROWS else 0,
-        "links": _labelled(body),
+        "links": _labelled(kind, body),
         "has_chart": picture is not None,
         "chart_words": describe(body.chart) if body.chart else None,
         "alert_id": alert_id,
@@ -81,13 +85,12 @@ def _cut(table: Table) -> Table:
     return table.model_copy(update={"rows": table.rows[:MAX_ROWS]})
 
 
-def _labelled(body: AlertBody) -> list[tuple[str, str]]:
+def _labelled(kind: str, body: AlertBody) -> list[tuple[str, str]]:
     """Links in the order in which they help, with the words to show."""
     links = body.links
     named = [
-        ("Form: promote or refuse", links.form),
+        (FORMS.get(kind, "Form"), links.form),
         ("Runbook: what to do", links.runbook),
-        ("Form: do it in Airflow", links.form),
         ("Log of the task", links.log),
         ("Report", links.report),
         ("Model in the registry", links.model),

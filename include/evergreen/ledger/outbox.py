@@ -99,9 +99,8 @@ class Links(_Part):
     """
 
     form: str | None = None
+    """Where a person does what the mail asks for"""
     log: str | None = None
-    form: str | None = None
-    """The DAG by whose form a person puts it right"""
     report: str | None = None
     model: str | None = None
     runbook: str | None = None

@@ -40,9 +40,9 @@ def body(**changes):
     return AlertBody.model_validate({**values, **changes})
 
 
-def rendered(**changes):
+def rendered(kind="drift", **changes):
     return render(
-        kind="drift", model="nyc_flights", key="2013-04-15", subject="subject", body=body(**changes), alert_id="an-id"
+        kind=kind, model="nyc_flights", key="2013-04-15", subject="subject", body=body(**changes), alert_id="an-id"
     )
 
 
@@ -99,10 +99,13 @@ def test_the_text_mail_loses_nothing_of_a_wide_cell():
     assert " ".join(" ".join(lines).replace("wind", "").replace("0.01", "").split()) == moved
 
 
-def test_the_form_that_waits_for_an_answer_is_the_first_link():
-    mail = rendered(links=Links(form="http://a/form", log="http://a/log"))
+@pytest.mark.parametrize(
+    ("kind", "said"), [("approval", "Form: promote or refuse"), ("quarantine", "Form: validate it again")]
+)
+def test_a_form_is_the_first_link_and_says_what_is_done_there(kind, said):
+    mail = rendered(kind, links=Links(form="http://a/form", log="http://a/log"))
     assert mail.html.index("http://a/form") < mail.html.index("http://a/log")
-    assert "Form: promote or refuse" in mail.text
+    assert said in mail.text
 
 
 def test_a_long_table_is_cut_and_says_so():
