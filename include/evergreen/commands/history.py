@@ -29,6 +29,8 @@ DayOption = Annotated[
 WHY = "why"
 ROOMY = 120
 """Columns of a terminal on which a reason fits beside its row."""
+FEW = 4
+"""Rows that stand beside each other where their table is too wide for the screen"""
 
 
 def register(app: typer.Typer) -> None:
@@ -244,10 +246,17 @@ def _print(title: str, heads: list[str], rows: list[tuple[Any, ...]]) -> None:
     if heads[-1] == WHY and console().width < ROOMY:
         _print_with_reasons_below(title, heads, cells)
         return
+    if _width(heads, cells) > console().width and len(cells) <= FEW:
+        # Cut heads and values say nothing: the columns become lines.
+        heads, *cells = (list(column) for column in zip(heads, *cells, strict=True))
     table = Table(*heads, title=Text(title, "bold"), title_justify="left", box=None, pad_edge=False, header_style="dim")
     for row in cells:
         table.add_row(*map(Text, row))
     console().print(table)
+
+
+def _width(heads: list[str], cells: list[list[str]]) -> int:
+    return sum(max(map(len, column)) + 2 for column in zip(heads, *cells, strict=True)) - 2
 
 
 def _print_with_reasons_below(title: str, heads: list[str], cells: list[list[str]]) -> None:

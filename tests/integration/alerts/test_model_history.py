@@ -15,8 +15,8 @@ from evergreen.ledger.audit import served_on
 
 @pytest.fixture
 def run(settings):
-    def call(*arguments):
-        answer = CliRunner(env={"COLUMNS": "250"}).invoke(app, ["history", *arguments])
+    def call(*arguments, columns=250):
+        answer = CliRunner(env={"COLUMNS": str(columns)}).invoke(app, ["history", *arguments])
         assert answer.exit_code == 0, answer.output
         return answer.output
 
@@ -35,6 +35,13 @@ def test_the_life_names_everything_that_happened(lived, run):
     ):  # fmt: skip
         assert words in said
     assert "nothing moved" not in said, "decisions to do nothing would bury the others"
+
+
+def test_nothing_is_cut_on_a_narrow_screen(lived, run):
+    said = run("nyc_flights", columns=80)
+    assert "…" not in said
+    assert max(map(len, said.splitlines())) <= 80
+    assert "quarantined" in said
 
 
 def test_the_life_as_json(lived, run):
