@@ -6,6 +6,7 @@ the api-server only.
 
 from __future__ import annotations
 
+import os
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -34,9 +35,15 @@ def build() -> Any:
     from airflow.api_fastapi.core_api.security import get_user
 
     from evergreen.pages.app import create_app
+    from evergreen.pages.metrics import VARIABLE
     from evergreen.settings import Settings
 
-    return create_app(settings=Settings.from_env, identify=get_user, may_read=may_read)
+    return create_app(
+        settings=Settings.from_env,
+        identify=get_user,
+        may_read=may_read,
+        metrics_token=lambda: os.environ.get(VARIABLE),
+    )
 
 
 def may_read(user: Any, model: str) -> bool:

@@ -5,14 +5,14 @@ from collections.abc import Callable
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Header, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
 from evergreen.definition import ModelDefinition, list_models, load_definition
 from evergreen.errors import BadInputError, DefinitionError, EvergreenError
 from evergreen.ledger.session import Ledger
-from evergreen.pages import files, life, overview, runbooks
+from evergreen.pages import files, life, metrics, overview, runbooks
 from evergreen.pages.html import page, root_of
 from evergreen.settings import Settings
 from evergreen.store import Store, layout
@@ -25,15 +25,23 @@ MayRead = Callable[[Any, str], bool]
 """Whether a user may read a model."""
 
 
-def create_app(*, settings: Callable[[], Settings], identify: Identify, may_read: MayRead) -> FastAPI:
+def create_app(
+    *,
+    settings: Callable[[], Settings],
+    identify: Identify,
+    may_read: MayRead,
+    metrics_token: Callable[[], str | None] = lambda: None,
+) -> FastAPI:
     """The application.
 
     Args:
         settings: where the ledger and the store are; called for each request.
-        identify: guards every route; see `Identify`.
+        identify: guards every route but that of the metrics; see `Identify`.
         may_read: what a user may see; other models are not there for them.
+        metrics_token: what a scraper of the metrics must send; None closes them.
     """
-    app = FastAPI(title="Evergreen", dependencies=[Depends(identify)], docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(title="Evergreen", docs_url=None, redoc_url=None, openapi_url=None)
+    pages = APIRouter(dependencies=[Depends(identify)])
 
     def readable(model: str, user: Any) -> ModelDefinition:
         folder = settings().models_dir
@@ -41,14 +49,22 @@ def create_app(*, settings: Callable[[], Settings], identify: Identify, may_read
             raise HTTPException(404, f"There is no model {model!r}, or you may not read it.")
         return load_definition(model, folder)
 
-    _add_pages(app, settings, identify, may_read, readable)
-    _add_files(app, settings, identify, readable)
+    _add_pages(pages, settings, identify, may_read, readable)
+    _add_files(pages, settings, identify, readable)
+    app.include_router(pages)
+    _add_metrics(app, settings, metrics_token)
     _add_error_pages(app)
     return app
 
 
+def _add_metrics(app: FastAPI, settings: Callable[[], Settings], token: Callable[[], str | None]) -> None:
+    @app.get("/metrics")
+    def all_metrics(authorization: Annotated[str, Header()] = "") -> Response:
+        return metrics.answer(settings(), authorization, token())
+
+
 def _add_pages(
-    app: FastAPI,
+    app: APIRouter,
     settings: Callable[[], Settings],
     identify: Identify,
     may_read: MayRead,
@@ -90,7 +106,7 @@ def _add_pages(
 
 
 def _add_files(
-    app: FastAPI,
+    app: APIRouter,
     settings: Callable[[], Settings],
     identify: Identify,
     readable: Callable[[str, Any], ModelDefinition],

@@ -1,0 +1,165 @@
+"""Counts and newest values of all models, for metrics: a handful of queries, however many models and partitions."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import Session
+
+from evergreen.ledger.tables import (
+    Alert,
+    Decision,
+    Deployment,
+    DriftCheck,
+    PartitionVersion,
+    Performance,
+    Prediction,
+    Snapshot,
+    TrainingRun,
+    Verdict,
+)
+
+Counts = dict[tuple[str, ...], int]
+
+
+@dataclass(frozen=True)
+class Newest:
+    """What is known of one model now; None where nothing is."""
+
+    champion: Deployment | None = None
+    training: TrainingRun | None = None
+    """The run that made the champion"""
+    check: DriftCheck | None = None
+    performance: Performance | None = None
+
+
+@dataclass(frozen=True)
+class Totals:
+    """All that metrics are made of."""
+
+    partitions: Counts
+    """(model, table, outcome) -> partitions whose newest version has this newest verdict; `unjudged` without one"""
+    rows: dict[tuple[str, ...], tuple[int, int]]
+    """(model, table) -> rows accepted and rejected of these"""
+    newest_keys: dict[tuple[str, ...], str]
+    """(model, table) -> newest accepted partition"""
+    landed: dict[str, str]
+    """model -> newest partition of any table and verdict"""
+    snapshots: Counts
+    """(model,) -> partitions with features"""
+    predictions: Counts
+    """(model,) -> partitions with predictions"""
+    decisions: Counts
+    """(model, kind) -> decisions made"""
+    trainings: Counts
+    """(model, cause, state) -> training runs"""
+    alerts: Counts
+    """(model, kind) -> mails owed so far"""
+    unsent: dict[str, tuple[int, dt.datetime]]
+    """model -> mails still owed, and since when the oldest is"""
+    newest: dict[str, Newest]
+
+
+def read(session: Session) -> Totals:
+    """Count everything."""
+    judged = _judged(session)
+    return Totals(
+        partitions=_grouped(judged, lambda row: (row.model, row.table, row.outcome or "unjudged")),
+        rows=_rows(judged),
+        newest_keys=_newest_keys(judged),
+        landed={row.model: row.key for row in sorted(judged, key=lambda row: str(row.key))},
+        snapshots=_counted(
+            session, select(Snapshot.model, func.count(Snapshot.key.distinct())).group_by(Snapshot.model)
+        ),
+        predictions=_counted(
+            session, select(Prediction.model, func.count(Prediction.key.distinct())).group_by(Prediction.model)
+        ),
+        decisions=_count_by(session, Decision.model, Decision.kind),
+        trainings=_count_by(session, TrainingRun.model, TrainingRun.cause, TrainingRun.state),
+        alerts=_count_by(session, Alert.model, Alert.kind),
+        unsent=_unsent(session),
+        newest=_newest(session),
+    )
+
+
+def _judged(session: Session) -> Sequence[Any]:
+    """The newest version of each partition with its newest verdict."""
+    query = (
+        select(
+            PartitionVersion.model, PartitionVersion.table, PartitionVersion.key,
+            Verdict.outcome, Verdict.rows_accepted, Verdict.rows_rejected,
+        )
+        .outerjoin(Verdict, Verdict.partition_version_id == PartitionVersion.id)
+        .distinct(PartitionVersion.model, PartitionVersion.table, PartitionVersion.key)
+        .order_by(
+            PartitionVersion.model, PartitionVersion.table, PartitionVersion.key,
+            PartitionVersion.version.desc(), Verdict.id.desc().nulls_last(),
+        )
+    )  # fmt: skip
+    return session.execute(query).all()
+
+
+def _grouped(rows: Sequence[Any], name: Any) -> Counts:
+    found: Counts = {}
+    for row in rows:
+        found[name(row)] = found.get(name(row), 0) + 1
+    return found
+
+
+def _rows(judged: Sequence[Any]) -> dict[tuple[str, ...], tuple[int, int]]:
+    found: dict[tuple[str, ...], tuple[int, int]] = {}
+    for row in judged:
+        accepted, rejected = found.get((row.model, row.table), (0, 0))
+        found[row.model, row.table] = (accepted + (row.rows_accepted or 0), rejected + (row.rows_rejected or 0))
+    return found
+
+
+def _newest_keys(judged: Sequence[Any]) -> dict[tuple[str, ...], str]:
+    found: dict[tuple[str, ...], str] = {}
+    for row in judged:
+        if row.outcome == "accepted":
+            found[row.model, row.table] = max(found.get((row.model, row.table), ""), row.key)
+    return found
+
+
+def _count_by(session: Session, *columns: Any) -> Counts:
+    return _counted(session, select(*columns, func.count()).group_by(*columns))
+
+
+def _counted(session: Session, query: Select[*tuple[Any, ...]]) -> Counts:
+    return {tuple(row[:-1]): row[-1] for row in session.execute(query)}
+
+
+def _unsent(session: Session) -> dict[str, tuple[int, dt.datetime]]:
+    query = select(Alert.model, func.count(), func.min(Alert.created_at)).where(Alert.sent_at.is_(None))
+    return {model: (count, since) for model, count, since in session.execute(query.group_by(Alert.model)).tuples()}
+
+
+def _newest(session: Session) -> dict[str, Newest]:
+    champions = _latest(session, Deployment)
+    checks = {c.model: c for c in _latest_by_key(session, DriftCheck)}
+    losses = {p.model: p for p in _latest_by_key(session, Performance)}
+    made = {
+        (run.model, run.version): run
+        for run in session.scalars(select(TrainingRun).where(TrainingRun.version.is_not(None)))
+    }
+    found = {}
+    for model in {*champions, *checks, *losses}:
+        champion = champions.get(model)
+        run = made.get((model, champion.version)) if champion else None
+        found[model] = Newest(champion, run, checks.get(model), losses.get(model))
+    return found
+
+
+def _latest(session: Session, table: Any) -> dict[str, Any]:
+    query = select(table).distinct(table.model).order_by(table.model, table.id.desc())
+    return {row.model: row for row in session.scalars(query)}
+
+
+def _latest_by_key(session: Session, table: Any) -> Sequence[Any]:
+    query = select(table).distinct(table.model).order_by(table.model, table.key.desc(), table.id.desc())
+    return session.scalars(query).all()

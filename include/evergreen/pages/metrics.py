@@ -1,0 +1,180 @@
+"""Metrics of all models for Prometheus, read from the ledger when they are asked for.
+
+The ledger is the truth (docs/decisions/001): what is counted here is what `evergreen history` tells, so that a
+restarted process loses no counter and two api-servers show the same. Airflow's own metrics (task times, queues) come
+from its StatsD or OpenTelemetry exporter; see docs/metrics.md.
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from fastapi.responses import PlainTextResponse, Response
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from evergreen.definition import list_models, load_definition
+from evergreen.errors import DefinitionError, EvergreenError
+from evergreen.ledger import totals
+from evergreen.ledger.session import Ledger
+from evergreen.ledger.totals import Newest, Totals
+from evergreen.pages.html import SAFE_HEADERS
+from evergreen.settings import Settings
+
+log = logging.getLogger("evergreen.pages")
+
+HEADERS = {**SAFE_HEADERS, "Content-Security-Policy": "default-src 'none'; frame-ancestors 'self'"}
+VARIABLE = "EVERGREEN_METRICS_TOKEN"
+"""Variable of the api-server with the token that a scraper must send; without it there are no metrics."""
+
+
+def answer(settings: Settings, authorization: str, token: str | None) -> Response:
+    """The answer to a scraper, which cannot log in to Airflow as people do: it sends a token of its own.
+
+    Args:
+        settings: where the ledger is.
+        authorization: the header of that name.
+        token: what it must hold after `Bearer `; None refuses everybody.
+    """
+    if not token or not hmac.compare_digest(authorization.encode(), f"Bearer {token}".encode()):
+        said = "Send 'Authorization: Bearer TOKEN' with the token" if token else "Metrics are off: set a token"
+        return PlainTextResponse(f"You are not logged in. {said} in {VARIABLE} of the api-server.\n", 401, HEADERS)
+    try:
+        return Response(exposition(settings), media_type=CONTENT_TYPE_LATEST, headers=HEADERS)
+    except EvergreenError as error:
+        log.error("metrics could not be read: %s", error)
+        return PlainTextResponse(f"{error}\n", 503, HEADERS)
+
+
+def exposition(settings: Settings) -> bytes:
+    """All metrics in Prometheus's text format.
+
+    Raises:
+        UnavailableError: the ledger does not answer.
+    """
+    begun = time.perf_counter()
+    with Ledger.from_settings(settings).transaction() as session:
+        found = totals.read(session)
+        families = list(_families(found, settings))
+    seconds = GaugeMetricFamily("evergreen_metrics_read_seconds", "Time that reading these metrics took.")
+    seconds.add_metric([], time.perf_counter() - begun)
+    registry = CollectorRegistry()
+    registry.register(_Collected([*families, seconds]))
+    return generate_latest(registry)
+
+
+class _Collected:
+    """Families that are there already, as the registry wants them."""
+
+    def __init__(self, families: list[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._families
+
+    def describe(self) -> list[Metric]:
+        return []
+
+
+def _families(found: Totals, settings: Settings) -> Iterator[Metric]:
+    yield _counts(
+        "partitions", "Partitions by the verdict on their newest version.", ("table", "outcome"), found.partitions
+    )
+    accepted = {name: rows[0] for name, rows in found.rows.items()}
+    rejected = {name: rows[1] for name, rows in found.rows.items()}
+    yield _counts("rows_accepted", "Accepted rows of the newest versions.", ("table",), accepted)
+    yield _counts("rows_quarantined", "Rows of the newest versions that are in quarantine.", ("table",), rejected)
+    yield _counts("feature_partitions", "Partitions with features.", (), found.snapshots)
+    yield _counts("prediction_partitions", "Partitions with predictions.", (), found.predictions)
+    yield _counts("decisions", "Decisions made.", ("kind",), found.decisions, total=True)
+    yield _counts("training_runs", "Training runs by what came of them.", ("cause", "state"), found.trainings)
+    yield _counts("alerts", "Mails owed so far.", ("kind",), found.alerts, total=True)
+    yield from _outbox(found)
+    yield from _champions(found.newest)
+    yield from _monitoring(found.newest)
+    yield from _definitions(found, settings)
+
+
+def _counts(
+    name: str, help_: str, labels: tuple[str, ...], values: Mapping[Any, float], *, total: bool = False
+) -> Metric:
+    kind = CounterMetricFamily if total else GaugeMetricFamily
+    family = kind(f"evergreen_{name}", help_, labels=["model", *labels])
+    for labelled, value in sorted(values.items()):
+        family.add_metric(list(labelled), value)
+    return family
+
+
+def _outbox(found: Totals) -> Iterator[Metric]:
+    models = {name for name, _ in found.alerts}
+    unsent = {(model,): found.unsent[model][0] if model in found.unsent else 0 for model in models}
+    yield _counts("alerts_unsent", "Mails that are still owed.", (), unsent)
+    oldest = {(model,): since.timestamp() for model, (_, since) in found.unsent.items()}
+    yield _counts("alerts_unsent_since_seconds", "When the oldest mail that is still owed was written.", (), oldest)
+
+
+def _champions(newest: Mapping[str, Newest]) -> Iterator[Metric]:
+    serving = {(m,): n.champion for m, n in newest.items() if n.champion}
+    yield _counts("champion_version", "Version that serves.", (), {k: c.version for k, c in serving.items()})
+    yield _counts(
+        "champion_served_from_seconds", "When it began to serve.", (),
+        {k: c.served_from.timestamp() for k, c in serving.items()},
+    )  # fmt: skip
+
+
+def _monitoring(newest: Mapping[str, Newest]) -> Iterator[Metric]:
+    checks = {m: n.check for m, n in newest.items() if n.check}
+    yield _counts(
+        "check_seconds", "When the newest partition was checked.", (),
+        {(m,): c.created_at.timestamp() for m, c in checks.items()},
+    )  # fmt: skip
+    yield _counts(
+        "drift_detected", "Whether the inputs of the newest checked partition have drifted.", (),
+        {(m,): int(c.drifted) for m, c in checks.items()},
+    )  # fmt: skip
+    columns = {(m, str(c["name"])): c for m, check in checks.items() for c in check.results.get("columns", [])}
+    yield _counts("drift_effect", "Effect size of each column's drift.", ("column",), _of(columns, "effect"))
+    yield _counts("column_drifted", "Whether the column has drifted.", ("column",), _of(columns, "drifted"))
+    losses = {(m,): n.performance for m, n in newest.items() if n.performance}
+    yield _counts(
+        "realised_loss", "Mean loss on the newest labelled partition.", (), {k: p.loss for k, p in losses.items()}
+    )
+    harm = {(m,): c.results.get("performance") or {} for m, c in checks.items()}
+    rise = {k: h["relative_rise"] for k, h in harm.items() if isinstance(h.get("relative_rise"), int | float)}
+    yield _counts("loss_rise", "Rise of the champion's loss since its promotion, relative to it.", (), rise)
+
+
+def _of(columns: Mapping[tuple[str, str], Any], name: str) -> dict[tuple[str, ...], float]:
+    return {key: float(column[name]) for key, column in columns.items() if column.get(name) is not None}
+
+
+def _definitions(found: Totals, settings: Settings) -> Iterator[Metric]:
+    """What needs each model's calendar: ages; and whether its definition can be read at all."""
+    readable, ages, newest = {}, {}, {}
+    for model in list_models(settings.models_dir):
+        try:
+            definition = load_definition(model, settings.models_dir)
+        except DefinitionError:
+            readable[(model,)] = 0.0
+            continue
+        readable[(model,)] = 1.0
+        calendar = definition.partitions
+        for table in definition.feed.tables:
+            if key := found.newest_keys.get((model, table)):
+                newest[model, table] = datetime.timestamp(calendar.period(key).start)
+        run = found.newest[model].training if model in found.newest else None
+        if run and model in found.landed:
+            ages[(model,)] = float(max(0, len(calendar.keys(run.as_of, found.landed[model])) - 1))
+    yield _counts("definition_readable", "Whether model.yaml can be read.", (), readable)
+    yield _counts(
+        "newest_partition_start_seconds", "Start of the period of the newest accepted partition.", ("table",), newest
+    )
+    yield _counts(
+        "champion_age_partitions", "Partitions landed since the newest label the champion was made from.", (), ages
+    )

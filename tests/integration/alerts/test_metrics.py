@@ -1,0 +1,54 @@
+"""What a scraper reads from a ledger with a life in it, by Prometheus's own parser."""
+
+import datetime as dt
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from evergreen.pages import metrics
+
+
+@pytest.fixture
+def read(settings):
+    def read():
+        answer = metrics.answer(settings, "Bearer token", "token")
+        assert answer.status_code == 200
+        return {
+            (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+            for family in text_string_to_metric_families(answer.body.decode())
+            for sample in family.samples
+        }
+
+    return read
+
+
+def of(found, name, **labels):
+    return found[f"evergreen_{name}", tuple(sorted({"model": "nyc_flights", **labels}.items()))]
+
+
+def test_the_ledger_is_what_is_counted(lived, read):
+    found = read()
+    assert of(found, "partitions", table="inputs", outcome="accepted") == 4
+    assert of(found, "partitions", table="inputs", outcome="quarantined") == 1
+    assert of(found, "champion_version") == 2
+    assert of(found, "decisions_total", kind="promote") == 2
+    assert of(found, "alerts_unsent") == 1
+    assert of(found, "champion_age_partitions") == 3
+    assert of(found, "definition_readable") == 1
+    assert of(found, "drift_detected") == 1
+    assert of(found, "realised_loss") == pytest.approx(0.18, abs=0.02)
+    newest = dt.datetime(2013, 3, 18, tzinfo=dt.UTC).timestamp()
+    assert of(found, "newest_partition_start_seconds", table="inputs") == newest, "the quarantined week does not count"
+
+
+def test_an_empty_ledger_has_metrics_too(settings, ledger, read):
+    found = read()
+    assert of(found, "definition_readable") == 1
+    assert ("evergreen_metrics_read_seconds", ()) in found
+
+
+def test_all_names_are_documented(lived, read):
+    from evergreen.stack.home import PROJECT
+
+    page = (PROJECT / "docs" / "metrics.md").read_text()
+    assert {name for name, _ in read() if f"`{name}`" not in page} == set()
