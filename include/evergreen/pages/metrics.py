@@ -156,7 +156,7 @@ def _of(columns: Mapping[tuple[str, str], Any], name: str) -> dict[tuple[str, ..
 
 def _definitions(found: Totals, settings: Settings) -> Iterator[Metric]:
     """What needs each model's calendar: ages; and whether its definition can be read at all."""
-    readable, ages, newest = {}, {}, {}
+    readable, ages, newest, periods, limits = {}, {}, {}, {}, {}
     for model in list_models(settings.models_dir):
         try:
             definition = load_definition(model, settings.models_dir)
@@ -165,6 +165,9 @@ def _definitions(found: Totals, settings: Settings) -> Iterator[Metric]:
             continue
         readable[(model,)] = 1.0
         calendar = definition.partitions
+        first = calendar.period(calendar.key_of(definition.calendar.start))
+        periods[(model,)] = (first.end - first.start).total_seconds()
+        limits[(model,)] = float(definition.monitoring.max_age)
         for table in definition.feed.tables:
             if key := found.newest_keys.get((model, table)):
                 newest[model, table] = datetime.timestamp(calendar.period(key).start)
@@ -178,3 +181,5 @@ def _definitions(found: Totals, settings: Settings) -> Iterator[Metric]:
     yield _counts(
         "champion_age_partitions", "Partitions landed since the newest label the champion was made from.", (), ages
     )
+    yield _counts("champion_max_age_partitions", "Age from which the definition calls it stale.", (), limits)
+    yield _counts("period_seconds", "Length of a partition's period.", (), periods)
