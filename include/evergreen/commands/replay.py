@@ -44,17 +44,21 @@ def replay(
     """Replay retraining policies on what has landed: no ledger, no server.
 
     Every challenger that could have been made is made once and kept below the home's `replay/`: the first replay of a
-    history takes minutes, the next ones train nothing. Exit code 0: done; 1: too little has landed.
+    history takes minutes, the next ones train nothing. Exit code 0: done; 1: too little has landed; 2: wrong usage.
     """
     from evergreen.definition import load_definition
+    from evergreen.errors import BadInputError
     from evergreen.replay.policies import make
     from evergreen.stack.home import Home
 
     definition = load_definition(model)
     names = [name.strip() for part in policy or [POLICIES] for name in part.split(",") if name.strip()]
-    for name in names:
-        if name != "oracle":
-            make(name)  # a misspelt name is told before minutes of training
+    try:
+        for name in names:
+            if name != "oracle":
+                make(name)  # a misspelt name is told before minutes of training
+    except BadInputError as error:
+        raise typer.BadParameter(str(error), param_hint="--policy") from error
     cache = Home.find(home).root / "replay"
     with tempfile.TemporaryDirectory(prefix="evergreen-replay-") as folder, _bar(quiet=as_json) as bar:
         where = _landing_url(landing) if landing else _land(definition, Path(folder), bar)

@@ -99,3 +99,10 @@ def test_a_full_disk_is_said_without_a_stack_trace(environment):
     assert done.returncode == 1
     assert "no space is left" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_misspelt_policy_is_wrong_usage_and_names_those_there_are(evergreen):
+    done = evergreen("replay", "nyc_flights", "--policy", "never,monthly")
+    assert done.returncode == 2
+    assert "monthly" in done.stderr
+    assert "weekly" in done.stderr
