@@ -9,6 +9,7 @@ import datetime as dt
 import gc
 import inspect
 import logging
+import os
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
@@ -39,6 +40,8 @@ BAD_DATA_FAILS_AT_ONCE = ExceptionRetryPolicy(
     ]
 )
 TRAINING_POOL = "training"
+TRAINING_QUEUE = os.environ.get("EVERGREEN_TRAINING_QUEUE") or conf.get("operators", "default_queue")
+"""Where tuning, fitting and comparing go. Only a deployment knows whether a worker of its own waits for them."""
 FROM_CONFIGURATION = {
     "max_active_tasks": conf.getint("core", "max_active_tasks_per_dag"),
     "max_consecutive_failed_dag_runs": conf.getint("core", "max_consecutive_failed_dag_runs_per_dag"),

@@ -1,4 +1,6 @@
-"""Health checks that import next to nothing: they run every few seconds. `health.py PART`; exit code 0 is healthy.
+"""Health checks that import next to nothing: they run every few seconds.
+
+`health.py PART [ARGUMENT]`; exit code 0 is healthy.
 
 `airflow jobs check` and `celery inspect ping` do the same and import Airflow each time, which costs CPU seconds.
 """
@@ -22,32 +24,32 @@ AIRFLOW_PARTS = {
 
 def airflow(entry: str) -> bool:
     """Whether Airflow's API calls this part healthy (by its heartbeat)."""
-    url = os.environ.get("EVERGREEN_AIRFLOW_HEALTH_URL", "http://api-server:8080/api/v2/monitor/health")
-    with urllib.request.urlopen(url, timeout=8) as response:  # noqa: S310 -- our own http:// address
+    inside = os.environ["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"].rstrip("/").removesuffix("/execution")
+    with urllib.request.urlopen(f"{inside}/api/v2/monitor/health", timeout=8) as response:  # noqa: S310 -- our own address
         return bool(json.load(response)[entry]["status"] == "healthy")
 
 
-def worker() -> bool:
-    """Whether the Celery worker on this host answers a ping over the broker."""
+def worker(name: str) -> bool:
+    """Whether the Celery worker `name` of this host answers a ping over the broker."""
     from celery import Celery
 
     app = Celery(broker=os.environ["AIRFLOW__CELERY__BROKER_URL"])
-    return bool(app.control.ping(destination=[f"celery@{socket.gethostname()}"], timeout=8))
+    return bool(app.control.ping(destination=[f"{name}@{socket.gethostname()}"], timeout=8))
 
 
-def mlflow() -> bool:
+def mlflow(port: str) -> bool:
     """Whether the MLflow server on this host serves."""
-    with urllib.request.urlopen("http://localhost:5000/health", timeout=8) as response:
+    with urllib.request.urlopen(f"http://localhost:{port}/health", timeout=8) as response:
         return bool(response.status == 200)
 
 
-def main(part: str) -> int:
-    """Exit code for `part`."""
+def main(part: str, *argument: str) -> int:
+    """Exit code for `part`; the argument is a worker's name, or MLflow's port."""
     try:
         if part in AIRFLOW_PARTS:
             healthy = airflow(AIRFLOW_PARTS[part])
         else:
-            healthy = {"worker": worker, "mlflow": mlflow}[part]()
+            healthy = {"worker": worker, "mlflow": mlflow}[part](*argument)
     except (OSError, ValueError) as error:
         sys.stderr.write(f"{part}: {error}\n")
         healthy = False
@@ -55,4 +57,4 @@ def main(part: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(*sys.argv[1:]))

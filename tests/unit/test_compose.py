@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from evergreen.settings import PREFIX, Settings
-from evergreen.stack import airflow_settings, credentials, environment
+from evergreen.stack import airflow_settings, cluster, credentials, environment
 from evergreen.stack.home import PROJECT, Home
 from evergreen.stack.ports import PREFERRED
 
@@ -152,7 +152,9 @@ def test_dependencies_volumes_networks_and_files_exist():
 
 def test_every_queue_has_a_worker_and_ports_stay_on_this_host():
     commands = [s["command"] for s in RUNNING_THE_PACKAGE.values() if "--queues" in s.get("command", [])]
-    assert {c[c.index("--queues") + 1] for c in commands} == {"default", "training"}
+    asked = {SERVICES["scheduler"]["environment"][name] for name in ("AIRFLOW__OPERATORS__DEFAULT_QUEUE",
+                                                                     "EVERGREEN_TRAINING_QUEUE")}  # fmt: skip
+    assert {c[c.index("--queues") + 1] for c in commands} == asked == {"default", "training"}
     assert all(port.startswith("127.0.0.1:") for s in SERVICES.values() for port in s.get("ports", []))
 
 
@@ -165,6 +167,35 @@ def test_the_image_sets_what_the_embedded_stack_sets_for_each_process(tmp_path):
     differing = {k for k in ours if image[k] != embedded[k]}
     assert differing <= {"PATH", "PYTHONPATH", "GIT_CONFIG_GLOBAL"}
     assert image["PYTHONPATH"] == embedded["PYTHONPATH"].replace(str(PROJECT), str(project))
+
+
+def cluster_environments(folder, generated):
+    place = Home(folder)
+    return {s.name: dict(s.env) for s in cluster.services(place, cluster.PORTS, generated)}
+
+
+def test_the_cluster_shape_gives_each_service_the_variables_of_the_compose_file_and_no_other(tmp_path, generated):
+    found = cluster_environments(tmp_path, generated)
+    for name, service in OURS.items():
+        image = image_environment().keys() - {"EVERGREEN_MODELS_DIR"}
+        listed = service.get("environment", {}).keys()
+        local = {"HOME", "TMPDIR"} | ({"GIT_DAEMON_HOST", "GIT_DAEMON_PORT"} if name == "features-git" else set())
+        assert found[name].keys() == listed | image | local, name
+
+
+def test_the_cluster_shape_changes_addresses_and_folders_only(tmp_path, generated):
+    found = cluster_environments(tmp_path, generated)
+    at = re.compile(r"127\.0\.0\.1:\d+")
+    url = "http://127.0.0.1:8080"
+    for name, service in RUNNING_THE_PACKAGE.items():
+        for key, value in service["environment"].items():
+            expected = expand(value, generated | {"EVERGREEN_AIRFLOW_URL": url})
+            inside = re.sub(r"\b(postgres|redis|s3|features-git|mlflow|api-server):\d+", "ADDRESS", expected)
+            if key.startswith(("EVERGREEN_LEDGER_", "EVERGREEN_SMTP_")) and key.endswith(("_HOST", "_PORT")):
+                continue
+            assert at.sub("ADDRESS", found[name][key]) == at.sub("ADDRESS", inside).replace(
+                "/opt/evergreen", str(PROJECT)
+            ), key
 
 
 def test_the_dockerfile_copies_only_what_dockerignore_lets_through():

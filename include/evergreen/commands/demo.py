@@ -15,11 +15,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from evergreen.commands.shared import HomeOption, console
+from evergreen.commands.shared import HomeOption, ShapeOption, console, stack_of
 from evergreen.commands.stack import show_pages, start
 from evergreen.definition import load_definition
 from evergreen.stack.control import Stack
-from evergreen.stack.home import Home
 
 if TYPE_CHECKING:
     from evergreen.demo.summary import Summary
@@ -44,6 +43,7 @@ def demo(
         Path | None, typer.Option("--json", metavar="FILE", help="Write the summary for machines.")
     ] = None,
     home: HomeOption = None,
+    shape: ShapeOption = None,
 ) -> None:
     """Bring a year of New York's flights through the loop: two months of history, a first champion, then week by week.
 
@@ -52,7 +52,7 @@ def demo(
     mails arrive. One week's file lands truncated on purpose. Ctrl-C ends everything that was started.
     """
     begun = time.monotonic()
-    stack = Stack(Home.find(home))
+    stack = stack_of(home, shape)
     signal.signal(signal.SIGTERM, lambda *_: _interrupt())
     started = False
     try:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -15,9 +16,24 @@ from evergreen.stack import state as states
 from evergreen.stack.airflow_api import AirflowApi
 from evergreen.stack.home import Home
 
+if TYPE_CHECKING:
+    from evergreen.stack.control import Stack
+
+
+class Shape(StrEnum):
+    """What a stack consists of (see `evergreen.stack.shapes`)."""
+
+    embedded = "embedded"
+    cluster = "cluster"
+
+
 HomeOption = Annotated[
     Path | None,
     typer.Option("--home", metavar="DIR", help="Folder of the stack. Default: EVERGREEN_HOME, else var/ here."),
+]
+ShapeOption = Annotated[
+    Shape | None,
+    typer.Option("--shape", help="embedded (default), or cluster: what docker-compose.yaml describes."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")]
 
@@ -30,6 +46,14 @@ def console() -> Console:
 def print_json(answer: Any) -> None:
     """Where answers for programs go."""
     typer.echo(json.dumps(answer, indent=2, default=str))
+
+
+def stack_of(home: Path | None, shape: Shape | None) -> Stack:
+    """The stack that the options name. The cluster shape has a folder of its own, so that both may run."""
+    from evergreen.stack.control import Stack
+
+    default = "var/cluster" if shape is Shape.cluster else "var"
+    return Stack(Home.find(home, default), shape=shape.value if shape else None)
 
 
 def join_stack(home: Path | None = None) -> None:

@@ -12,10 +12,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from evergreen.commands.shared import HomeOption, JsonOption, console, print_json
+from evergreen.commands.shared import HomeOption, JsonOption, ShapeOption, console, print_json, stack_of
 from evergreen.errors import UnavailableError
 from evergreen.stack.control import Stack
-from evergreen.stack.home import Home
 from evergreen.stack.state import StackState
 
 _COLOURS = {"healthy": "green", "done": "green", "failed": "red", "restarting": "yellow", "stopped": "red"}
@@ -30,6 +29,7 @@ def register(app: typer.Typer) -> None:
 
 def up(
     home: HomeOption = None,
+    shape: ShapeOption = None,
     foreground: Annotated[
         bool, typer.Option("--foreground", help="Stay, and end the stack when this command ends (Ctrl-C, or killed).")
     ] = False,
@@ -39,8 +39,10 @@ def up(
 
     Everything lies in one folder (`var/`), and passwords are generated at the first start. Preferred ports that are
     taken are replaced by the next free ones; demand one with EVERGREEN_PORT_AIRFLOW, _MLFLOW, _POSTGRES or _SMTP.
+    `--shape cluster` starts what docker-compose.yaml describes, without Docker, in `var/cluster/`: Celery workers,
+    Redis, S3 and the rest.
     """
-    stack = Stack(Home.find(home))
+    stack = stack_of(home, shape)
     stopped = threading.Event()
     if foreground:
         for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -60,9 +62,9 @@ def up(
             stack.stop()
 
 
-def down(home: HomeOption = None, as_json: JsonOption = False) -> None:
+def down(home: HomeOption = None, shape: ShapeOption = None, as_json: JsonOption = False) -> None:
     """End every process of the stack. Data, logs and passwords stay for the next `up`."""
-    stack = Stack(Home.find(home))
+    stack = stack_of(home, shape)
     begun = time.monotonic()
     ran = stack.stop()
     if as_json:
@@ -73,11 +75,12 @@ def down(home: HomeOption = None, as_json: JsonOption = False) -> None:
 
 def status(
     home: HomeOption = None,
+    shape: ShapeOption = None,
     logins: Annotated[bool, typer.Option("--logins", help="Show the passwords of the web pages.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show what runs, where, and since how many restarts. Exit code 1 unless all of it is up."""
-    stack = Stack(Home.find(home))
+    stack = stack_of(home, shape)
     answer = describe(stack)
     if as_json:
         print_json(answer)

@@ -19,6 +19,7 @@ from evergreen.stack.ending import end_stack
 from evergreen.stack.home import PROJECT, Home
 from evergreen.stack.ports import HOST
 from evergreen.stack.processes import ProcessRef
+from evergreen.stack.shapes import SHAPES, Shape
 from evergreen.stack.state import StackState
 from evergreen.stack.supervisor import BUSY, RELEASE
 
@@ -41,15 +42,17 @@ class Stack:
         >>> stack.stop()
     """
 
-    def __init__(self, home: Home, only: Collection[str] = ()) -> None:
+    def __init__(self, home: Home, only: Collection[str] = (), shape: str | None = None) -> None:
         """A stack.
 
         Args:
             home: its folder.
             only: names of the services to start, each with those it needs; all by default. Tests that want a database
                 wait for nothing else.
+            shape: `embedded` (by default) or `cluster`. A folder keeps the shape of its first start.
         """
         self.home = home
+        self._asked_shape = shape
         self._only = only
         self._owner_pipe: int | None = None
 
@@ -65,13 +68,29 @@ class Stack:
 
         Raises:
             UnavailableError: a service did not come up; the message quotes its log. Nothing is left running.
-            SettingsError: ports, secrets or `airflow_settings.yaml` are wrong.
+            SettingsError: ports, secrets or `airflow_settings.yaml` are wrong, or the folder holds the other shape.
         """
-        self.home.create()
+        self.home.create(self.shape.folders(self.home))
         while not self._runs_already(progress):
             if self._wait_ready(self._spawn(tied), progress):
                 return True
         return False
+
+    @property
+    def shape(self) -> Shape:
+        """What the stack consists of.
+
+        Raises:
+            SettingsError: another shape was asked for than the folder was first started with.
+        """
+        state = states.read(self.home.state)
+        known = state.shape if state.ports else None
+        if known and self._asked_shape and known != self._asked_shape:
+            raise SettingsError(
+                f"the stack in {self.home.root} has the shape {known}, and its data lie where that one keeps them: "
+                f"give another folder (--home DIR) for the shape {self._asked_shape}."
+            )
+        return SHAPES[known or self._asked_shape or "embedded"]
 
     def release(self) -> None:
         """Let a stack that was started `tied` outlive this process."""
@@ -119,7 +138,7 @@ class Stack:
         ports = states.read(self.home.state).ports
         if not ports:
             raise SettingsError(f"no stack has been started in {self.home.root}: run `evergreen up`.")
-        return environments.environment(self.home, ports, credentials.load(self.home.secrets))
+        return self.shape.environment(self.home, ports, credentials.load(self.home.secrets))
 
     @property
     def airflow_login(self) -> tuple[str, str]:
@@ -151,7 +170,7 @@ class Stack:
 
     def _spawn(self, tied: bool) -> subprocess.Popen[bytes]:
         logs.rotate(self.home.log_of("supervisor"))
-        argv = [sys.executable, "-m", "evergreen.stack.supervisor", str(self.home.root)]
+        argv = [sys.executable, "-m", "evergreen.stack.supervisor", str(self.home.root), "--shape", self.shape.name]
         inherited: tuple[int, ...] = ()
         if tied:
             reading, self._owner_pipe = os.pipe()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 
 from evergreen.errors import SettingsError
@@ -47,7 +48,12 @@ def load(path: Path) -> dict[str, str]:
     return values
 
 
-def load_or_create(path: Path, databases: Path) -> dict[str, str]:
+def create(path: Path) -> None:
+    """Write a fresh set."""
+    write_private(path, "".join(f"{name}={value}\n" for name, value in generate().items()))
+
+
+def load_or_create(path: Path, databases: Path, create: Callable[[Path], None] = create) -> dict[str, str]:
     """Read the set, or make it at the very first start.
 
     Raises:
@@ -59,7 +65,7 @@ def load_or_create(path: Path, databases: Path) -> dict[str, str]:
                 f"{path} is gone, but the databases in {databases} know its passwords. Restore the file, or remove "
                 f"{path.parent} to start over."
             )
-        write_private(path, "".join(f"{name}={value}\n" for name, value in generate().items()))
+        create(path)
     path.chmod(0o600)
     return load(path)
 

@@ -19,7 +19,7 @@ from evergreen.errors import EvergreenError
 from evergreen.settings import Settings
 from evergreen.stack.control import Stack
 from evergreen.stack.home import Home
-from evergreen.stack.ports import PREFERRED, Ports
+from evergreen.stack.ports import Ports
 from evergreen.stack.services import AIRFLOW_PARTS, airflow_health
 
 _GIB = 2**30
@@ -129,9 +129,10 @@ def _ports(stack: Stack) -> str:
     state = stack.status()
     if state.running():
         return ", ".join(f"{name} {port}" for name, port in state.ports.items())
-    chosen = Ports(state.ports)
+    first = stack.shape.ports
+    chosen = Ports(state.ports, preferred=first)
     chosen.release()
-    moved = [f"{name} (instead of {PREFERRED[name]})" for name, p in chosen.chosen.items() if p != PREFERRED[name]]
+    moved = [f"{name} (instead of {first[name]})" for name, p in chosen.chosen.items() if p != first[name]]
     found = ", ".join(f"{name} {port}" for name, port in chosen.chosen.items())
     return f"{found} would be used" + (f"; moved: {', '.join(moved)}" if moved else "")
 

@@ -21,7 +21,7 @@ SMTP_USER = "evergreen"
 MAIL_FROM = "evergreen@localhost"
 ON_CALL = "on-call@localhost"
 
-_NOT_INHERITED = ("AIRFLOW_", "EVERGREEN_", "MLFLOW_", "GIT_", "PG", "PYTHON")
+NOT_INHERITED = ("AIRFLOW_", "EVERGREEN_", "MLFLOW_", "GIT_", "PG", "PYTHON")
 """A stack must not be steered by what a shell, a Git hook or another stack happens to export. (Without bytecode files,
 for one, each process would compile the libraries it imports, which takes longer than importing them.)"""
 
@@ -46,8 +46,8 @@ def environment(
         SettingsError: `airflow_settings.yaml` is wrong.
     """
     shell = os.environ if base is None else base
-    env = {k: v for k, v in shell.items() if not k.startswith(_NOT_INHERITED)}
-    env |= _process(home, shell)
+    env = {k: v for k, v in shell.items() if not k.startswith(NOT_INHERITED)}
+    env |= process(home, shell)
     env |= _airflow_defaults(home)
     env |= {k: v for k, v in shell.items() if k.startswith("AIRFLOW__")}
     env |= _airflow_fixed(home, ports, secrets)
@@ -62,7 +62,8 @@ def database_url(name: str, ports: Mapping[str, int], password: str | None = Non
     return f"postgresql+psycopg2://{login}@{HOST}:{ports['postgres']}/{name}"
 
 
-def _process(home: Home, shell: Mapping[str, str]) -> dict[str, str]:
+def process(home: Home, shell: Mapping[str, str]) -> dict[str, str]:
+    """What steers Python, Git and the libraries in every process, whatever it runs."""
     folders = [str(PROJECT / name) for name in ("include", "config", "plugins")]
     binaries = str(Path(sys.executable).parent)
     return {
@@ -154,7 +155,7 @@ def _evergreen(
         "EVERGREEN_FEATURES_DVC_URL": str(home.features_dvc),
         "EVERGREEN_MODELS_DIR": shell.get("EVERGREEN_MODELS_DIR") or str(PROJECT / "include" / "models"),
         "EVERGREEN_AIRFLOW_URL": f"http://{HOST}:{ports['airflow']}",
-        "EVERGREEN_CODE_VERSION": _code_version(),
+        "EVERGREEN_CODE_VERSION": code_version(),
         "EVERGREEN_SMTP_HOST": HOST,
         "EVERGREEN_SMTP_PORT": str(ports["smtp"]),
         "EVERGREEN_SMTP_USER": SMTP_USER,
@@ -173,7 +174,7 @@ def _flatten(sections: Mapping[str, Mapping[str, object]]) -> dict[str, str]:
     return {f"AIRFLOW__{name}__{key}": str(value) for name, keys in sections.items() for key, value in keys.items()}
 
 
-def _code_version() -> str:
+def code_version() -> str:
     """Commit of the checkout, with `-dirty` where files differ from it; `unknown` outside a repository."""
     try:
         found = subprocess.run(

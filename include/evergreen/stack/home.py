@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,9 +22,9 @@ class Home:
     root: Path
 
     @classmethod
-    def find(cls, given: Path | None = None) -> Home:
-        """The home that was asked for: the argument, else `EVERGREEN_HOME`, else `var/` in the checkout."""
-        chosen = given or Path(os.environ.get(HOME_VARIABLE) or PROJECT / "var")
+    def find(cls, given: Path | None = None, default: str = "var") -> Home:
+        """The home that was asked for: the argument, else `EVERGREEN_HOME`, else `default` in the checkout."""
+        chosen = given or Path(os.environ.get(HOME_VARIABLE) or PROJECT / default)
         return cls(chosen.expanduser().resolve())
 
     @property
@@ -90,13 +91,17 @@ class Home:
         """Log file of a service."""
         return self.logs / f"{service}.log"
 
-    def create(self) -> None:
+    def part(self, service: str) -> Path:
+        """Folder of one service of the cluster shape, which no other one reads or writes."""
+        return self.root / "parts" / service
+
+    def create(self, folders: Collection[Path]) -> None:
         """Make the folders. Secrets, mails and data live there, so that only the owner may look inside.
 
         Root's home lets others pass (not look), because PostgreSQL refuses root and runs as `nobody`.
         """
         self.root.mkdir(parents=True, exist_ok=True)
         self.root.chmod(0o711 if os.geteuid() == 0 else 0o700)
-        for folder in (self.logs, self.airflow, self.mlflow, self.mail, self.store, self.landing, self.features_dvc):
-            folder.mkdir(exist_ok=True)
+        for folder in (self.logs, *folders):
+            folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(0o700)

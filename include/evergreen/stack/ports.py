@@ -20,12 +20,18 @@ _TRIED = 200
 class Ports:
     """Chosen ports, reserved until `release`, so that two stacks starting at once never take the same one."""
 
-    def __init__(self, remembered: Mapping[str, int], environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        remembered: Mapping[str, int],
+        environ: Mapping[str, str] | None = None,
+        preferred: Mapping[str, int] = PREFERRED,
+    ) -> None:
         """Choose a port for each service.
 
         Args:
             remembered: ports of the last start; taken again where free.
             environ: where `EVERGREEN_PORT_<SERVICE>` demands one.
+            preferred: the services, each with the port to try first.
 
         Raises:
             SettingsError: a demanded port is not a port, or is taken; the message names who holds it.
@@ -34,14 +40,14 @@ class Ports:
         env = os.environ if environ is None else environ
         self._reserved: list[socket.socket] = []
         self.chosen: dict[str, int] = {}
-        for service, preferred in PREFERRED.items():
+        for service, first in preferred.items():
             demanded = env.get(variable(service))
             if demanded:
                 port = _demanded(service, demanded)
                 if not self._reserve(port):
                     raise SettingsError(f"{variable(service)} demands port {port}, which another stack has taken.")
             else:
-                port = self._free(remembered.get(service), preferred)
+                port = self._free(remembered.get(service), first)
             self.chosen[service] = port
 
     def release(self) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from evergreen.stack import logs
@@ -20,6 +21,8 @@ log = logging.getLogger("evergreen.stack")
 _BACKOFF = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 _SETTLED = 60.0
 """Seconds after which a service that keeps running has earned an immediate restart again."""
+_CHECK_PAUSE, _CHECK_LIMIT = 1.0, 20.0
+"""Seconds between two health checks that are commands, and for one."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +34,13 @@ class Service:
         argv: command line; never holds a secret, anyone on the machine can read it.
         env: its whole environment.
         needs: services that must be healthy (or done) first.
-        healthy: whether it serves, given the moment (epoch seconds) it was started at; None for a step that runs
-            once and is done when it exits with 0.
+        healthy: whether it serves, given the moment (epoch seconds) it was started at.
+        check: a command that says so by its exit code, in the service's environment; counts before `healthy`. Without
+            either it is a step that runs once and is done when it exits with 0.
         timeout: seconds until it must be healthy or done.
         before: runs before each start.
         popen: further arguments of `subprocess.Popen`.
+        folder: where it runs; the home by default.
     """
 
     name: str
@@ -43,9 +48,16 @@ class Service:
     env: Mapping[str, str]
     needs: tuple[str, ...] = ()
     healthy: Callable[[float], bool] | None = None
+    check: tuple[str, ...] = ()
     timeout: float = 120.0
     before: Callable[[], None] | None = None
     popen: Mapping[str, Any] = field(default_factory=dict)
+    folder: Path | None = None
+
+    @property
+    def once(self) -> bool:
+        """Whether it is a step."""
+        return self.healthy is None and not self.check
 
 
 class Unit:
@@ -57,8 +69,10 @@ class Unit:
         self._stack_id = stack_id
         self._changed = changed
         self._log_file = home.log_of(service.name)
-        self._folder = home.root
+        self._folder = service.folder or home.root
         self._child: subprocess.Popen[bytes] | None = None
+        self._checking: subprocess.Popen[bytes] | None = None
+        self._checked_at = 0.0
         self._started_at = 0.0
         self._first_start = 0.0
         self._retry_at = 0.0
@@ -78,7 +92,7 @@ class Unit:
                 self._start()
         elif (code := self._child.poll()) is not None:
             self._exited(code)
-        elif self.state.condition != "healthy" and self.service.healthy and self.service.healthy(self._started_at):
+        elif self.state.condition != "healthy" and self._serves():
             self.state.condition = "healthy"
             log.info("%s is healthy after %.1f s", self.service.name, time.time() - self._started_at)
 
@@ -94,12 +108,8 @@ class Unit:
         service = self.service
         if service.before:
             service.before()
-        env = {**service.env, MARKER: self._stack_id, SERVICE_MARKER: service.name}
-        with self._log_file.open("ab") as output:
-            self._child = subprocess.Popen(
-                service.argv, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-                start_new_session=True, cwd=self._folder, **service.popen,
-            )  # fmt: skip
+        self._child = self._run(service.argv, **service.popen)
+        self._checking = None
         self._started_at = time.time()
         self._first_start = self._first_start or self._started_at
         self.state.process = ProcessRef.of(self._child.pid)
@@ -107,10 +117,38 @@ class Unit:
         self._changed()
         log.info("%s started (process %d)", service.name, self._child.pid)
 
+    def _run(self, argv: tuple[str, ...], **options: Any) -> subprocess.Popen[bytes]:
+        env = {**self.service.env, MARKER: self._stack_id, SERVICE_MARKER: self.service.name}
+        with self._log_file.open("ab") as output:
+            return subprocess.Popen(
+                argv, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+                start_new_session=True, cwd=self._folder, **options,
+            )  # fmt: skip
+
+    def _serves(self) -> bool:
+        if self.service.check:
+            return self._check()
+        return self.service.healthy is not None and self.service.healthy(self._started_at)
+
+    def _check(self) -> bool:
+        """Ask by a command, without waiting for its answer: a later call hears it."""
+        now = time.time()
+        if self._checking is None:
+            if now >= self._checked_at + _CHECK_PAUSE:
+                self._checking, self._checked_at = self._run(self.service.check), now
+            return False
+        code = self._checking.poll()
+        if code is None:
+            if now > self._checked_at + _CHECK_LIMIT:
+                self._checking.kill()
+            return False
+        self._checking, self._checked_at = None, now
+        return code == 0
+
     def _exited(self, code: int) -> None:
         name = self.service.name
         self._child = None
-        if self.service.healthy is None:
+        if self.service.once:
             self.state.condition = "done" if code == 0 else "failed"
             self.state.process = None
             log.info("%s is done", name) if code == 0 else log.error("%s failed with exit code %d", name, code)
@@ -118,8 +156,9 @@ class Unit:
         lived = time.time() - self._started_at
         self._failures = 1 if lived > _SETTLED else self._failures + 1
         delay = _BACKOFF[min(self._failures, len(_BACKOFF)) - 1]
-        self._first_start = time.time()
-        self._retry_at = self._first_start + delay
+        if self.state.condition == "healthy":  # it has earned its time to come up once more
+            self._first_start = time.time()
+        self._retry_at = time.time() + delay
         log.warning("%s ended by itself (exit code %d) after %.0f s; restart in %.1f s", name, code, lived, delay)
         # Workers of a killed scheduler would go on beside those of the new one.
         if name != DATABASE:

@@ -14,7 +14,7 @@ from typing import Any
 
 from evergreen.stack import postgres
 from evergreen.stack.credentials import write_private
-from evergreen.stack.environment import AIRFLOW_USER, MLFLOW_USER, database_url
+from evergreen.stack.environment import AIRFLOW_USER, MLFLOW_USER, database_url, environment
 from evergreen.stack.home import Home
 from evergreen.stack.ports import HOST
 from evergreen.stack.service import Service
@@ -28,19 +28,23 @@ AIRFLOW_PARTS = {
 """Each Airflow process and its entry in the health answer of the API."""
 
 
-def services(home: Home, ports: Mapping[str, int], secrets: Mapping[str, str], env: Mapping[str, str]) -> list[Service]:
-    """All services, each after those that it needs; `env` is the environment of a task."""
+def services(home: Home, ports: Mapping[str, int], secrets: Mapping[str, str]) -> list[Service]:
+    """All services of the embedded shape, each after those that it needs."""
+    env = environment(home, ports, secrets)
+    write_airflow_login(home, secrets)
     login = {**env, "AIRFLOW_ADMIN_PASSWORD": secrets["AIRFLOW_ADMIN_PASSWORD"]}
     return [
-        _postgres(home, ports, secrets, env),
-        _step("databases", {**env, **_superuser(ports, secrets)}, needs=("postgres",)),
-        _step("airflow-migrate", env, needs=("databases",), timeout=300),
-        _step("ledger-migrate", env, needs=("databases",)),
-        _step("folders", env),
-        _mail(home, ports, env),
+        postgres_service(
+            home, ports, secrets["POSTGRES_PASSWORD"], {k: env[k] for k in ("PATH", "TZ", "LANG") if k in env}
+        ),
+        step("databases", {**env, **_superuser(ports, secrets)}, needs=("postgres",)),
+        step("airflow-migrate", env, needs=("databases",), timeout=300),
+        step("ledger-migrate", env, needs=("databases",)),
+        step("folders", env),
+        mail_service(home, ports, env),
         _mlflow(home, ports, secrets, env),
         *(_airflow(name, entry, ports, env) for name, entry in AIRFLOW_PARTS.items()),
-        _step("airflow-prepare", login, needs=("api-server",), timeout=180),
+        step("airflow-prepare", login, needs=("api-server",), timeout=180),
     ]
 
 
@@ -83,13 +87,22 @@ def _superuser(ports: Mapping[str, int], secrets: Mapping[str, str]) -> dict[str
     return {"EVERGREEN_POSTGRES_PORT": str(ports["postgres"])} | {name: secrets[name] for name in names}
 
 
-def _step(name: str, env: Mapping[str, str], needs: tuple[str, ...] = (), timeout: float = 120) -> Service:
-    return Service(name, (sys.executable, "-m", "evergreen.stack.steps", name), env, needs, timeout=timeout)
+def step(
+    task: str, env: Mapping[str, str], needs: tuple[str, ...] = (), timeout: float = 120, name: str | None = None
+) -> Service:
+    """A step of the start; `task` is its name in `evergreen.stack.steps`."""
+    return Service(name or task, (sys.executable, "-m", "evergreen.stack.steps", task), env, needs, timeout=timeout)
 
 
-def _postgres(home: Home, ports: Mapping[str, int], secrets: Mapping[str, str], env: Mapping[str, str]) -> Service:
-    password = secrets["POSTGRES_PASSWORD"]
-    plain = {name: env[name] for name in ("PATH", "TZ", "LANG") if name in env}
+def postgres_service(
+    home: Home,
+    ports: Mapping[str, int],
+    password: str,
+    env: Mapping[str, str],
+    options: tuple[str, ...] = (),
+    check: tuple[str, ...] = (),
+) -> Service:
+    """PostgreSQL, in an environment that holds nothing of ours; `options` come last on its command line."""
 
     def before() -> None:
         postgres.initialise(home.postgres, password)
@@ -97,17 +110,19 @@ def _postgres(home: Home, ports: Mapping[str, int], secrets: Mapping[str, str], 
 
     return Service(
         "postgres",
-        postgres.command(home.postgres, ports["postgres"]),
-        plain,
+        (*postgres.command(home.postgres, ports["postgres"]), *options),
+        env,
         healthy=lambda _: postgres.answers(ports["postgres"], password),
+        check=check,
         before=before,
         popen=postgres.account(home.postgres).popen,
     )
 
 
-def _mail(home: Home, ports: Mapping[str, int], env: Mapping[str, str]) -> Service:
+def mail_service(home: Home, ports: Mapping[str, int], env: Mapping[str, str], name: str = "mail") -> Service:
+    """The mail catcher."""
     return Service(
-        "mail",
+        name,
         (sys.executable, "-m", "evergreen.stack.mail_catcher", str(home.mail), str(ports["smtp"])),
         env,
         healthy=lambda _: mail_answers(ports["smtp"]),

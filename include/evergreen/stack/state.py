@@ -36,6 +36,7 @@ class StackState:
     """One stack as its supervisor sees it."""
 
     stack_id: str = field(default_factory=new_id)
+    shape: str = "embedded"
     phase: Phase = "stopped"
     error: str | None = None
     ports: dict[str, int] = field(default_factory=dict)
@@ -93,6 +94,7 @@ def _from_json(raw: dict[str, Any]) -> StackState:
     }
     return StackState(
         stack_id=raw["stack_id"],
+        shape=raw.get("shape", "embedded"),
         phase=raw["phase"],
         error=raw["error"],
         ports=dict(raw["ports"]),

@@ -26,6 +26,19 @@ def databases() -> None:
     postgres.create_databases(int(os.environ["EVERGREEN_POSTGRES_PORT"]), os.environ["POSTGRES_PASSWORD"], wanted)
 
 
+def databases_by_script() -> None:
+    """Have deploy/postgres-init.sh create the roles and databases, as PostgreSQL's image does on an empty folder."""
+    connection = postgres.connect(int(os.environ["EVERGREEN_POSTGRES_PORT"]), os.environ["POSTGRES_PASSWORD"])
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = 'airflow'")
+        known = cursor.fetchone()
+    connection.close()
+    if known:
+        databases()  # completes what a start that was killed midway left
+    else:
+        subprocess.run([str(PROJECT / "deploy" / "postgres-init.sh")], check=True)
+
+
 def airflow_migrate() -> None:
     """Bring Airflow's database to the installed version. Skipped where that was seen done: it costs many seconds."""
     mark = Home.find().airflow / f".migrated-{version('apache-airflow-core')}"
@@ -87,6 +100,7 @@ def _airflow_revision() -> str:
 
 STEPS: dict[str, Callable[[], None]] = {
     "databases": databases,
+    "databases-by-script": databases_by_script,
     "airflow-migrate": airflow_migrate,
     "ledger-migrate": ledger_migrate,
     "folders": folders,

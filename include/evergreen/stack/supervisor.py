@@ -1,7 +1,7 @@
 """The process that runs a stack: starts its services in order, restarts what ends, and ends all of it.
 
-`python -m evergreen.stack.supervisor HOME [--owner FD] [--only NAMES]`. With an owner's pipe, the owner's end is the
-stack's end.
+`python -m evergreen.stack.supervisor HOME [--shape NAME] [--owner FD] [--only NAMES]`. With an owner's
+pipe, the owner's end is the stack's end.
 """
 
 from __future__ import annotations
@@ -14,20 +14,19 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import IO
 
 from evergreen.errors import EvergreenError
 from evergreen.stack import credentials, logs
-from evergreen.stack import environment as environments
 from evergreen.stack import state as states
 from evergreen.stack.ending import end_stack
 from evergreen.stack.home import Home
 from evergreen.stack.ports import Ports
 from evergreen.stack.processes import ProcessRef
-from evergreen.stack.service import Unit
-from evergreen.stack.services import services, write_airflow_login
+from evergreen.stack.service import Service, Unit
+from evergreen.stack.shapes import SHAPES, Shape
 
 log = logging.getLogger("evergreen.stack")
 
@@ -46,8 +45,9 @@ class StartFailedError(EvergreenError):
 class Supervisor:
     """Runs one stack."""
 
-    def __init__(self, home: Home, only: Collection[str] = ()) -> None:
+    def __init__(self, home: Home, shape: Shape, only: Collection[str] = ()) -> None:
         self._home = home
+        self._shape = shape
         self._only = only
         self._state = states.read(home.state)
         self._units: dict[str, Unit] = {}
@@ -84,20 +84,19 @@ class Supervisor:
         end_stack(self._state)
         # A late watchdog of that stack looks for the old id, and finds nothing of ours.
         self._state.stack_id = states.new_id()
+        self._state.shape = self._shape.name
         self._state.phase, self._state.error = "starting", None
         self._state.services = {}
         self._state.supervisor = ProcessRef.of(os.getpid())
         self._save()
-        secrets = credentials.load_or_create(self._home.secrets, self._home.postgres)
-        write_airflow_login(self._home, secrets)
-        self._ports = Ports(self._state.ports)
+        secrets = credentials.load_or_create(self._home.secrets, self._home.postgres, self._shape.create_secrets)
+        self._ports = Ports(self._state.ports, preferred=self._shape.ports)
         self._state.ports = self._ports.chosen
         self._save()
-        env = environments.environment(self._home, self._ports.chosen, secrets)
-        self._make_units(self._ports.chosen, secrets, env)
+        self._make_units(self._shape.services(self._home, self._ports.chosen, secrets))
 
-    def _make_units(self, ports: Mapping[str, int], secrets: Mapping[str, str], env: Mapping[str, str]) -> None:
-        for service in services(self._home, ports, secrets, env):
+    def _make_units(self, services: Iterable[Service]) -> None:
+        for service in services:
             if self._only and service.name not in self._only:
                 continue
             logs.rotate(self._home.log_of(service.name))
@@ -172,13 +171,13 @@ class Supervisor:
             self._unsaved = False
 
 
-def main(home: Home, owner: int | None, only: Collection[str]) -> int:
+def main(home: Home, shape: Shape, owner: int | None, only: Collection[str]) -> int:
     """Run a stack in this process; returns the exit code."""
     lock = _lock(home.lock)
     if lock is None:
         log.error("another supervisor runs the stack in %s", home.root)
         return BUSY
-    supervisor = Supervisor(home, only)
+    supervisor = Supervisor(home, shape, only)
     for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(signum, lambda *_: supervisor.stop())
     if owner is not None:
@@ -211,6 +210,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("home", type=Path)
     parser.add_argument("--owner", type=int, metavar="FD")
+    parser.add_argument("--shape", default="embedded", choices=tuple(SHAPES))
     parser.add_argument("--only", default="", metavar="NAMES")
     given = parser.parse_args()
-    sys.exit(main(Home(given.home), given.owner, [name for name in given.only.split(",") if name]))
+    sys.exit(main(Home(given.home), SHAPES[given.shape], given.owner, [name for name in given.only.split(",") if name]))

@@ -1,0 +1,100 @@
+"""docker-compose.yaml as the cluster shape reads it: the parts of each service that do not need Docker."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evergreen.errors import SettingsError
+
+_VARIABLE = re.compile(r"\$(?:\$|\{(?P<name>\w+)(?P<rest>[^}]*)\})")
+
+
+@dataclass(frozen=True)
+class ComposeService:
+    """One service, its variables filled in.
+
+    Attributes:
+        ours: whether it runs our image.
+        entrypoint: None where the image's own is kept.
+        check: the command of its health check; empty where it has none.
+        needs: services that must be healthy (or done) first.
+        ends: whether it runs once.
+    """
+
+    name: str
+    ours: bool
+    entrypoint: tuple[str, ...] | None
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    check: tuple[str, ...]
+    needs: tuple[str, ...]
+    ends: bool
+
+
+def read(path: Path, variables: Mapping[str, str]) -> dict[str, ComposeService]:
+    """The services of a compose file.
+
+    Args:
+        path: the file.
+        variables: what `.env` holds for Docker.
+
+    Raises:
+        SettingsError: the file is missing, or demands a variable that is not among `variables`.
+    """
+    import yaml
+
+    try:
+        raw = yaml.safe_load(path.read_text())["services"]
+    except FileNotFoundError:
+        raise SettingsError(
+            f"{path} does not exist: the cluster shape runs what it says. Start it from a checkout."
+        ) from None
+    image = raw["init"]["image"]
+    return {name: _service(name, _filled(spec, variables, path), spec["image"] == image) for name, spec in raw.items()}
+
+
+def fill(text: str, variables: Mapping[str, str], where: object) -> str:
+    """What Docker makes of a value: `${NAME:?message}` must be set, `${NAME:-default}` need not, `$$` is a dollar.
+
+    Raises:
+        SettingsError: a variable is not set.
+    """
+
+    def found(match: re.Match[str]) -> str:
+        name, rest = match["name"], match["rest"]
+        if name is None:
+            return "$"
+        if rest.startswith(":-"):
+            return variables.get(name) or rest[2:]
+        if not variables.get(name):
+            raise SettingsError(f"{where} names ${{{name}}}, which is not set: {rest.lstrip(':?') or 'set it'}.")
+        return variables[name]
+
+    return _VARIABLE.sub(found, text)
+
+
+def _filled(value: Any, variables: Mapping[str, str], where: object) -> Any:
+    if isinstance(value, dict):
+        return {k: _filled(v, variables, where) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_filled(v, variables, where) for v in value]
+    return fill(value, variables, where) if isinstance(value, str) else value
+
+
+def _service(name: str, spec: Mapping[str, Any], ours: bool) -> ComposeService:
+    entrypoint = spec.get("entrypoint")
+    kind, *check = spec.get("healthcheck", {}).get("test", ["NONE"])
+    return ComposeService(
+        name=name,
+        ours=ours,
+        entrypoint=None if entrypoint is None else tuple(entrypoint),
+        command=tuple(spec.get("command", ())),
+        environment=dict(spec.get("environment", {})),
+        check=("sh", "-c", *check) if kind == "CMD-SHELL" else tuple(check),
+        needs=tuple(spec.get("depends_on", ())),
+        ends=spec["restart"] == "no",
+    )

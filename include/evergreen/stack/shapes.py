@@ -1,0 +1,55 @@
+"""The two shapes of a stack: one machine's processes on folders, or the compose file's services on URLs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from evergreen.stack import cluster, credentials, environment, ports, services
+from evergreen.stack.home import Home
+from evergreen.stack.service import Service
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a stack consists of.
+
+    Attributes:
+        name: as `--shape` takes it.
+        ports: each service that listens, with the port to try first.
+        folders: what has to be there before the first service starts.
+        create_secrets: writes the passwords and keys of a new stack to a file.
+        environment: of a task, from the home, the ports and the secrets.
+        services: from the home, the ports and the secrets; each after those that it needs.
+    """
+
+    name: str
+    ports: Mapping[str, int]
+    folders: Callable[[Home], tuple[Path, ...]]
+    create_secrets: Callable[[Path], None]
+    environment: Callable[[Home, Mapping[str, int], Mapping[str, str]], dict[str, str]]
+    services: Callable[[Home, Mapping[str, int], Mapping[str, str]], list[Service]]
+
+
+SHAPES = {
+    shape.name: shape
+    for shape in (
+        Shape(
+            "embedded",
+            ports.PREFERRED,
+            lambda home: (home.airflow, home.mlflow, home.mail, home.store, home.landing, home.features_dvc),
+            credentials.create,
+            environment.environment,
+            services.services,
+        ),
+        Shape(
+            "cluster",
+            cluster.PORTS,
+            lambda home: (home.airflow, home.mail),
+            cluster.create_secrets,
+            cluster.environment,
+            cluster.services,
+        ),
+    )
+}
