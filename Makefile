@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status test check lint format lock bench docs clean
+.PHONY: help setup demo up down status up-cluster down-cluster test test-cluster check lint format lock bench docs clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -20,7 +20,7 @@ unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONPATH
 
 help: ## Say what there is
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
 setup: $(STAMP) ## Create .venv and install exactly what requirements.lock lists
 
@@ -33,6 +33,12 @@ up: setup ## Start the embedded stack
 down: ## End it
 	@if [ -x $(BIN)/evergreen ]; then $(BIN)/evergreen down $(ARGS); fi
 
+up-cluster: setup ## Start the services of docker-compose.yaml without Docker (needs redis-server)
+	$(BIN)/evergreen up --shape cluster $(ARGS)
+
+down-cluster: ## End them
+	@if [ -x $(BIN)/evergreen ]; then $(BIN)/evergreen down --shape cluster $(ARGS); fi
+
 status: setup ## Show what runs
 	$(BIN)/evergreen status $(ARGS)
 
@@ -42,6 +48,9 @@ check: lint ## The fast tests: linters, unit tests, structure of the DAGs
 test: check ## All tests: also those on real servers, on a live stack and in a browser
 	$(BIN)/pytest -n $(JOBS) --dist loadfile tests/integration $(ARGS)
 	$(BIN)/pytest $(wildcard tests/e2e tests/browser) $(ARGS)
+
+test-cluster: setup ## The end-to-end tests on those services
+	$(BIN)/pytest tests/e2e --shape cluster $(ARGS)
 
 lint: setup ## ruff and mypy --strict
 	$(BIN)/ruff check $(LINTED)
@@ -62,7 +71,7 @@ lock: setup ## Resolve requirements.lock anew, with hashes and without addresses
 docs: setup ## Write the generated pages of docs/
 	$(BIN)/python -m evergreen.definition.document docs/model-definition.md
 
-clean: down ## End the stack and remove what it and the tools made (not .venv)
+clean: down down-cluster ## End the stacks and remove what it and the tools made (not .venv)
 	rm -rf var .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find include dags plugins config tests -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -7,6 +7,7 @@ Every other process (api-server, dag-processor, triggerer, commands) passes by h
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Sequence
 
@@ -43,7 +44,8 @@ def _preload_where_tasks_are_forked() -> None:
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     preload.log.addHandler(handler)
     preload.log.setLevel(logging.INFO)
-    preload.preload((*preload.MODULES, *TASK_MODULES))
+    on_s3 = os.environ.get("EVERGREEN_STORE_URL", "").startswith("s3://")
+    preload.preload((*preload.MODULES, *(preload.S3_MODULES if on_s3 else ()), *TASK_MODULES))
     preload.log.removeHandler(handler)
 
 

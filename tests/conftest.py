@@ -11,6 +11,7 @@ from evergreen.stack import mails, postgres
 from evergreen.stack.control import Stack
 from evergreen.stack.features_remote import create_features_remote
 from evergreen.stack.home import Home
+from evergreen.stack.shapes import SHAPES
 
 NOWHERE = "http://127.0.0.1:9"
 """Discard port: nothing answers there. What needs a server asks for its fixture."""
@@ -18,6 +19,10 @@ _TEMPLATE = "ledger_template"
 
 # Unlike the stack's, the shell's choice would make each test process compile the libraries it imports.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+def pytest_addoption(parser):
+    parser.addoption("--shape", choices=tuple(SHAPES), default="embedded", help="what the end-to-end tests run on")
 
 
 @pytest.fixture(scope="session")

@@ -59,6 +59,9 @@ MODULES: tuple[str, ...] = (
     "jinja2",
 )
 
+S3_MODULES: tuple[str, ...] = ("s3fs", "aiobotocore.session")
+"""What tasks import on top where the store is on S3."""
+
 
 def preload(modules: Sequence[str] = MODULES) -> dict[str, float]:
     """Import the modules and put them out of the garbage collector's sight, so that forks share their memory.

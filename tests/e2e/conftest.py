@@ -12,9 +12,16 @@ from evergreen.stack.home import Home
 MODEL = "nyc_flights"
 
 
+def pytest_collection_modifyitems(config, items):
+    for item in items:
+        marker = item.get_closest_marker("shape")
+        if marker and marker.args[0] != config.getoption("--shape"):
+            item.add_marker(pytest.mark.skip(reason=f"runs with --shape {marker.args[0]}"))
+
+
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory):
-    stack = Stack(Home(tmp_path_factory.mktemp("stack")))
+def stack(tmp_path_factory, request):
+    stack = Stack(Home(tmp_path_factory.mktemp("stack")), shape=request.config.getoption("--shape"))
     with pytest.MonkeyPatch.context() as patch:
         try:
             stack.start(tied=True)

@@ -4,6 +4,8 @@ The tests of this file tell one story in their order.
 """
 
 import json
+import re
+import subprocess
 import time
 from collections import Counter
 
@@ -26,7 +28,7 @@ from evergreen.ledger.tables import (
     TrainingRun,
     Verdict,
 )
-from evergreen.stack import mails
+from evergreen.stack import mails, processes
 from evergreen.store import Store
 
 pytestmark = pytest.mark.e2e
@@ -300,11 +302,86 @@ def test_task_logs_read_like_a_report(story, stack):
 def test_no_secret_is_in_a_log_or_on_a_command_line(stack):
     import psutil
 
-    secrets = [line.split("=", 1)[1].strip("'\"\n") for line in stack.home.secrets.open() if "=" in line]
-    secrets = [s for s in secrets if len(s) >= 12]
+    # A deployment's file ends with addresses, which are no secrets.
+    lines = [line for line in stack.home.secrets.open() if "=" in line and not line.startswith("EVERGREEN_")]
+    secrets = [s for s in (line.split("=", 1)[1].strip("'\"\n") for line in lines) if len(s) >= 12]
     assert len(secrets) > 5
     commands = [" ".join(p.info["cmdline"] or []) for p in psutil.process_iter(["cmdline"])]
     texts = [f.read_text(errors="replace") for f in stack.home.root.rglob("*.log") if f.is_file()]
-    assert len(texts) > 10
+    texts += remote_logs(stack.environment())
+    assert len(texts) > 40
     for secret in secrets:
         assert not any(secret in text for text in (*commands, *texts)), "a secret leaked"
+
+
+def remote_logs(env):
+    """The task logs where they do not lie in the stack's folder."""
+    from fsspec.core import url_to_fs
+
+    folder = env.get("AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER")
+    if folder is None:
+        return []
+    filesystem, path = url_to_fs(folder)
+    return [filesystem.cat_file(name).decode(errors="replace") for name in filesystem.find(path)]
+
+
+@pytest.mark.shape("cluster")
+def test_both_workers_worked_for_the_model(stack):
+    ran = {(t["queue"], t["dag_id"], t["task_id"]) for t in stack.airflow.task_instances() if t["state"] == "success"}
+    assert {task for queue, _, task in ran if queue == "training"} == {"fit", "compare"}
+    assert {"validate", "build", "score", "check", "conclude"} <= {task for queue, _, task in ran if queue == "default"}
+    for queue in ("default", "training"):
+        log = stack.home.log_of(f"worker-{queue}").read_text()
+        assert re.search(r"preloaded \d+ modules", log)
+        assert "threads, which forked tasks will lack" not in log
+
+
+@pytest.mark.shape("cluster")
+def test_workers_keep_nothing(stack):
+    """What a worker's folder holds is no other's business, and none of it is the loop's."""
+    for name in ("worker-default", "worker-training"):
+        folder = stack.home.part(name)
+        kept = {str(f.relative_to(folder)) for f in folder.rglob("*") if f.is_file()}
+        assert {f for f in kept if not f.startswith((".cache/", ".config/"))} <= {"airflow.cfg"}
+
+
+@pytest.mark.shape("cluster")
+def test_reports_and_pages_are_read_from_s3(stack, ledger, settings):
+    import httpx
+
+    check = rows(ledger, DriftCheck)[-1]
+    assert check.report_uri.startswith("s3://evergreen/store/")
+    headers = {"Authorization": f"Bearer {stack.airflow._access_token(False)}"}
+    with httpx.Client(base_url=f"{stack.urls['airflow']}/evergreen", headers=headers, trust_env=False) as pages:
+        assert LATE in pages.get(f"/models/{MODEL}").raise_for_status().text
+        assert pages.get("/models/unheard_of").status_code == httpx.codes.NOT_FOUND
+
+
+@pytest.mark.shape("cluster")
+def test_every_health_check_of_the_compose_file_passes(stack):
+    from evergreen.stack import credentials
+
+    made = stack.shape.services(stack.home, stack.status().ports, credentials.load(stack.home.secrets))
+    checked = [s for s in made if s.check]
+    assert len(checked) == 11
+    for service in checked:
+        env = {**service.env, processes.SERVICE_MARKER: service.name}
+        subprocess.run(service.check, env=env, cwd=service.folder, check=True, timeout=60, capture_output=True)
+
+
+@pytest.mark.shape("cluster")
+def test_a_worker_killed_mid_task_is_replaced_and_another_try_ends_the_work(story, stack, ledger):
+    conf = {"cause": "operator", "cause_key": "killed", "reason": "a test kills its worker", "as_of": BROKEN}
+    run_id = stack.airflow.trigger(story.dag("train"), conf, run_id="killed")
+    fit = lambda: next(t for t in stack.airflow.task_instances(story.dag("train"), run_id) if t["task_id"] == "fit")  # noqa: E731
+    wait_until(lambda: fit()["state"] == "running", "the fit")
+    time.sleep(2)
+    state = stack.status()
+    for process in processes.tree(state.services["worker-training"].process.process()):
+        process.kill()
+    assert stack.airflow.wait_for_run(story.dag("train"), run_id, timeout=540)["state"] == "success"
+    assert fit()["try_number"] == 2
+    assert stack.status().services["worker-training"].restarts == 1
+    run = rows(ledger, TrainingRun)[-1]
+    assert (run.cause_key, run.version) == ("killed", 3)
+    assert [r.version for r in rows(ledger, TrainingRun)] == [1, 2, 3]

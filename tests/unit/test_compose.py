@@ -1,10 +1,12 @@
 """The compose file against what the code asks for. Nothing here needs Docker."""
 
+import json
 import re
 import stat
 import subprocess
 from pathlib import Path
 
+import jsonschema
 import pytest
 import yaml
 
@@ -59,6 +61,14 @@ def image_environment():
 def settings_variables():
     names = {PREFIX + field.upper() for field, spec in Settings.model_fields.items() if spec.is_required()}
     return names - {PREFIX + "MLFLOW_URL"} | {"MLFLOW_TRACKING_URI"}
+
+
+def test_the_file_fits_the_schema_of_the_compose_specification():
+    """compose-spec.json is schema/compose-spec.json of github.com/compose-spec/compose-spec at 170098b (Apache-2.0)."""
+    validator = jsonschema.Draft7Validator(json.loads((Path(__file__).parent / "compose-spec.json").read_text()))
+    assert [f"{error.json_path}: {error.message}" for error in validator.iter_errors(COMPOSE)] == []
+    broken = {"services": {"one": {"image": "x", "comand": ["y"]}}}
+    assert [error.message for error in validator.iter_errors(broken)] != []
 
 
 def test_only_mlflow_and_the_git_remote_pass_by_the_entry_point():

@@ -25,8 +25,8 @@ NOT_INHERITED = ("AIRFLOW_", "EVERGREEN_", "MLFLOW_", "GIT_", "PG", "PYTHON")
 """A stack must not be steered by what a shell, a Git hook or another stack happens to export. (Without bytecode files,
 for one, each process would compile the libraries it imports, which takes longer than importing them.)"""
 
-_CHATTER = ("alembic", "botocore", "dvc", "dvc_data", "fsspec", "git", "great_expectations", "httpx", "matplotlib",
-            "mlflow", "optuna", "s3fs", "scmrepo", "urllib3")  # fmt: skip
+_CHATTER = ("aiobotocore", "alembic", "boto3", "botocore", "dvc", "dvc_data", "fsspec", "git", "great_expectations",
+            "httpx", "matplotlib", "mlflow", "optuna", "s3fs", "scmrepo", "urllib3")  # fmt: skip
 """Loggers of libraries whose INFO lines drown the report that a task log is."""
 
 
