@@ -91,9 +91,14 @@ class Home:
         """Log file of a service."""
         return self.logs / f"{service}.log"
 
+    @property
+    def parts(self) -> Path:
+        """Folders of the services of the cluster shape."""
+        return self.root / "parts"
+
     def part(self, service: str) -> Path:
-        """Folder of one service of the cluster shape, which no other one reads or writes."""
-        return self.root / "parts" / service
+        """Folder of one of them, which no other one reads or writes."""
+        return self.parts / service
 
     def create(self, folders: Collection[Path]) -> None:
         """Make the folders. Secrets, mails and data live there, so that only the owner may look inside.

@@ -46,7 +46,7 @@ SHAPES = {
         Shape(
             "cluster",
             cluster.PORTS,
-            lambda home: (home.airflow, home.mail),
+            lambda home: (home.airflow, home.mail, home.parts),
             cluster.create_secrets,
             cluster.environment,
             cluster.services,
