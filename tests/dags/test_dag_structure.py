@@ -1,7 +1,10 @@
 """The DAGs of every model: what they are made of, and that they cost little to import."""
 
+import ast
 import asyncio
 import datetime as dt
+import os
+import subprocess
 import sys
 
 import pytest
@@ -9,6 +12,7 @@ import pytest
 from evergreen.definition import list_models, load_definition
 from evergreen.definition.waiting import Wait
 from evergreen.errors import BadInputError, UnavailableError
+from evergreen.stack.home import PROJECT
 
 pytestmark = pytest.mark.xdist_group("airflow")  # one worker imports Airflow and parses the DAGs, not each
 
@@ -159,6 +163,18 @@ def test_the_triggered_training_shows_in_airflow(dagbag):
 def test_training_and_promotion_go_one_at_a_time(dagbag):
     train = dagbag.dags["nyc_flights.train"]
     assert {t.task_id for t in train.tasks if t.pool == "training"} == {"assemble", "fit", "compare", "conclude"}
+
+
+@pytest.mark.parametrize("named", ["", "heavy"])
+def test_heavy_tasks_go_to_the_queue_of_the_deployment(named):
+    """Without the variable all go to Airflow's default queue: a team with one kind of worker needs no second one."""
+    code = "import train; print({t.task_id: t.queue for t in train.train(next(train.definitions())).tasks})"
+    path = [str(PROJECT / name) for name in ("dags", "include", "plugins", "config")]
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(path), "EVERGREEN_TRAINING_QUEUE": named}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    queues = ast.literal_eval(done.stdout.splitlines()[-1])
+    assert {task for task, queue in queues.items() if queue == "heavy"} == ({"fit", "compare"} if named else set())
+    assert set(queues.values()) <= {"default", "heavy"}
 
 
 def test_every_dag_explains_itself(dagbag):
