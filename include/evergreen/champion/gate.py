@@ -39,7 +39,7 @@ def level(alpha: float, earlier: int) -> float:
     "Discrete sequential boundaries for clinical trials"). The first comes when there is most reason for it, and one
     that came for nothing makes the next one's task harder.
     """
-    return max(alpha * 0.5**earlier, LEAST)
+    return max(alpha * 0.5**earlier, min(alpha, LEAST))
 
 
 def decide(

@@ -156,6 +156,9 @@ def show_pages(stack: Stack, logins: bool = False, *, model: str | None = None) 
     for name, (user, password) in {"airflow": stack.airflow_login, "mlflow": stack.mlflow_login}.items():
         secret = password if shown else "(evergreen status --logins)"
         screen.print(f"{name:8} {stack.urls[name]}  user {user}  password {secret}", soft_wrap=True)
+    if logins:
+        address = f"{stack.urls['airflow']}/evergreen/metrics"
+        screen.print(f"{'metrics':8} {address}  token {stack.metrics_token}", soft_wrap=True)
     if model is not None:
         screen.print(f"{'model':8} {stack.urls['airflow']}/evergreen/models/{model}", soft_wrap=True)
     screen.print(f"{'mails':8} evergreen mail")

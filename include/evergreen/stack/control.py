@@ -146,6 +146,11 @@ class Stack:
         return environments.AIRFLOW_USER, credentials.load(self.home.secrets)["AIRFLOW_ADMIN_PASSWORD"]
 
     @property
+    def metrics_token(self) -> str:
+        """What a scraper of the metrics sends."""
+        return credentials.load(self.home.secrets)["METRICS_TOKEN"]
+
+    @property
     def mlflow_login(self) -> tuple[str, str]:
         """User and password of MLflow's administrator."""
         return environments.MLFLOW_USER, credentials.load(self.home.secrets)["MLFLOW_ADMIN_PASSWORD"]

@@ -21,11 +21,13 @@ PASSWORDS = (
 )
 KEYS = ("JWT_SECRET", "API_SECRET_KEY", "MLFLOW_FLASK_SECRET_KEY")
 FERNET_KEY = "FERNET_KEY"
+TOKENS = ("METRICS_TOKEN",)
+"""Known to nobody who keeps them: a file from before there was one gets it at the next start."""
 
 
 def generate() -> dict[str, str]:
     """A fresh set. Values are safe in URLs and in an environment file."""
-    values = {name: secrets.token_urlsafe(18) for name in PASSWORDS}
+    values = {name: secrets.token_urlsafe(18) for name in (*PASSWORDS, *TOKENS)}
     values |= {name: secrets.token_urlsafe(48) for name in KEYS}
     values[FERNET_KEY] = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
     return values
@@ -67,7 +69,12 @@ def load_or_create(path: Path, databases: Path, create: Callable[[Path], None] =
             )
         create(path)
     path.chmod(0o600)
-    return load(path)
+    values = load(path)
+    lacking = [name for name in TOKENS if not values.get(name)]
+    if lacking:
+        values |= {name: secrets.token_urlsafe(18) for name in lacking}
+        write_private(path, "".join(f"{name}={value}\n" for name, value in values.items()))
+    return values
 
 
 def write_private(path: Path, text: str) -> None:

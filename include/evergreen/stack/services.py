@@ -33,6 +33,7 @@ def services(home: Home, ports: Mapping[str, int], secrets: Mapping[str, str]) -
     env = environment(home, ports, secrets)
     write_airflow_login(home, secrets)
     login = {**env, "AIRFLOW_ADMIN_PASSWORD": secrets["AIRFLOW_ADMIN_PASSWORD"]}
+    own = {"api-server": {"EVERGREEN_METRICS_TOKEN": secrets["METRICS_TOKEN"]}}
     return [
         postgres_service(
             home, ports, secrets["POSTGRES_PASSWORD"], {k: env[k] for k in ("PATH", "TZ", "LANG") if k in env}
@@ -43,7 +44,7 @@ def services(home: Home, ports: Mapping[str, int], secrets: Mapping[str, str]) -
         step("folders", env),
         mail_service(home, ports, env),
         _mlflow(home, ports, secrets, env),
-        *(_airflow(name, entry, ports, env) for name, entry in AIRFLOW_PARTS.items()),
+        *(_airflow(name, entry, ports, env | own.get(name, {})) for name, entry in AIRFLOW_PARTS.items()),
         step("airflow-prepare", login, needs=("api-server",), timeout=180),
     ]
 
