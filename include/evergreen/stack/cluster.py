@@ -85,9 +85,8 @@ def services(home: Home, ports: Mapping[str, int], secrets: Mapping[str, str]) -
     """All services, each after those that it needs.
 
     Raises:
-        SettingsError: this machine lacks a program that they need; the message says which package has it.
+        SettingsError: the compose file is wrong.
     """
-    _require_programs()
     place = _Place(home, ports, os.environ)
     known = _read(place, secrets)
     (home.root / "gitconfig").write_text(IDENTITY)
@@ -161,7 +160,12 @@ def _read(place: _Place, secrets: Mapping[str, str]) -> dict[str, ComposeService
     return compose.read(COMPOSE, {**secrets, "EVERGREEN_AIRFLOW_URL": f"http://{HOST}:{place.ports['airflow']}"})
 
 
-def _require_programs() -> None:
+def require_programs() -> None:
+    """See that this machine has the programs that no wheel brings.
+
+    Raises:
+        SettingsError: it lacks some; the message says which packages have them.
+    """
     missing = [f"{name} (Debian: {package})" for name, package in _PROGRAMS.items() if shutil.which(name) is None]
     if missing:
         raise SettingsError(

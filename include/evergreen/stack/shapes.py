@@ -17,6 +17,7 @@ class Shape:
 
     Attributes:
         name: as `--shape` takes it.
+        require: raises SettingsError where this machine lacks what it needs.
         ports: each service that listens, with the port to try first.
         folders: what has to be there before the first service starts.
         create_secrets: writes the passwords and keys of a new stack to a file.
@@ -25,6 +26,7 @@ class Shape:
     """
 
     name: str
+    require: Callable[[], None]
     ports: Mapping[str, int]
     folders: Callable[[Home], tuple[Path, ...]]
     create_secrets: Callable[[Path], None]
@@ -37,6 +39,7 @@ SHAPES = {
     for shape in (
         Shape(
             "embedded",
+            lambda: None,
             ports.PREFERRED,
             lambda home: (home.airflow, home.mlflow, home.mail, home.store, home.landing, home.features_dvc),
             credentials.create,
@@ -45,6 +48,7 @@ SHAPES = {
         ),
         Shape(
             "cluster",
+            cluster.require_programs,
             cluster.PORTS,
             lambda home: (home.airflow, home.mail, home.parts),
             cluster.create_secrets,

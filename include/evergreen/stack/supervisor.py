@@ -89,6 +89,7 @@ class Supervisor:
         self._state.services = {}
         self._state.supervisor = ProcessRef.of(os.getpid())
         self._save()
+        self._shape.require()
         secrets = credentials.load_or_create(self._home.secrets, self._home.postgres, self._shape.create_secrets)
         self._ports = Ports(self._state.ports, preferred=self._shape.ports)
         self._state.ports = self._ports.chosen

@@ -1,6 +1,7 @@
 """The life of a stack, on its quick services: started, killed in every way, recovered, ended without a trace."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -20,7 +21,8 @@ from evergreen.stack.ports import HOST
 pytestmark = pytest.mark.integration
 QUICK = ("postgres", "databases", "mail")
 QUICK_OF_CLUSTER = ("postgres", "databases", "redis", "s3", "features-git", "mailpit")
-EACH_SHAPE = pytest.mark.parametrize("shape", ["embedded", "cluster"])
+NEEDS_REDIS = pytest.mark.skipif(shutil.which("redis-server") is None, reason="needs redis-server: apt-get install it")
+EACH_SHAPE = pytest.mark.parametrize("shape", ["embedded", pytest.param("cluster", marks=NEEDS_REDIS)])
 
 
 @pytest.fixture
@@ -77,9 +79,8 @@ def kill_both(stack):
     return state
 
 
-@EACH_SHAPE
-def test_up_twice_and_down_twice(make_stack, shape):
-    stack = make_stack(shape=shape)
+def test_up_twice_and_down_twice(make_stack):
+    stack = make_stack()
     assert stack.start() is True
     ports = stack.status().ports
     assert stack.start() is False
@@ -265,6 +266,7 @@ def test_secrets_are_for_the_owner_only_and_on_no_command_line(make_stack, shape
         assert secret not in state, name
 
 
+@NEEDS_REDIS
 def test_the_clusters_servers_keep_what_they_were_given(make_stack):
     """Redis and S3 under their keys, over a stop that does not wait for them."""
     import redis

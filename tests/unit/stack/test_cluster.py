@@ -100,10 +100,10 @@ def test_the_shell_steers_nothing(tmp_path, secrets, monkeypatch):
     assert joined["AIRFLOW_CONN_SMTP_DEFAULT"]
 
 
-def test_a_missing_program_is_named_with_its_package(tmp_path, secrets, monkeypatch):
+def test_a_missing_program_is_named_with_its_package(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SettingsError, match=r"redis-server \(Debian: redis-server\)"):
-        cluster.services(Home(tmp_path), cluster.PORTS, secrets)
+        cluster.require_programs()
 
 
 def test_a_folder_keeps_its_shape(tmp_path):
