@@ -8,6 +8,10 @@ where what is waited for is there nearly always, the operator looks first, works
 Airflow imports this file in every process (it is a plugin), so it imports nothing heavy; what answers the trigger's
 question is imported when it is asked. It asks in a thread of its own, so that a slow store or database holds up none of
 the triggerer's event loop.
+
+While it waits for a drop it also judges whether that is late, for nobody but the one who waits can tell; the mail is
+owed in the ledger and sent by `evergreen.housekeeping`. Since when it waits is the run's start, which Airflow keeps: a
+triggerer that is started anew goes on where the last one ended.
 """
 
 from __future__ import annotations
@@ -35,12 +39,15 @@ LOOKS = {
     "predictions": "evergreen.monitoring.waiting",
 }
 LONGEST_WAIT = dt.timedelta(days=14)
+RUN_BEGAN = "{{ dag_run.start_date or '' }}"
 THIS_PARTITION = "{{ partition_key or (dag_run.conf or {}).get('partition_key') or '' }}"
 NO_PARTITION = (
     "this run has no partition key; trigger the DAG with one (field 'Partition key' of the trigger form), the first "
     "day of the period as YYYY-MM-DD, or run a backfill"
 )
 POLL_SECONDS = 5.0
+DROPS = ("inputs", "labels")
+"""What lands, and may be late; whether anything else is late follows from these."""
 
 
 def look(subject: str, model: str, key: str) -> Wait:
@@ -54,19 +61,36 @@ def look(subject: str, model: str, key: str) -> Wait:
     return wait
 
 
+def report_if_late(
+    subject: str, model: str, key: str, since: str, missing: str, run_url: str | None
+) -> tuple[str, str]:
+    """Owe the mail about a drop that is late; where that stands, as the package has it, and the terms in words."""
+    from evergreen.intake.late import report_if_late, terms
+
+    definition, now = load_definition(model), dt.datetime.now(dt.UTC)
+    asked = terms(definition, subject, key, dt.datetime.fromisoformat(since))  # type: ignore[arg-type]
+    stands = report_if_late(definition, asked, missing=missing, now=now, settings=Settings.from_env(), run_url=run_url)
+    return stands, asked.in_words()
+
+
 class PartitionTrigger(BaseTrigger):
     """Ends its task when what a partition waits for is there (success) or will never come (skipped).
 
-    With `resumes`, the task goes on in a worker when it is there.
+    With `resumes`, the task goes on in a worker when it is there. `since` is when the run began to wait, in ISO 8601;
+    without it, nothing is ever late.
     """
 
-    def __init__(self, subject: str, model: str, key: str, poll_seconds: float, *, resumes: bool = False) -> None:
+    def __init__(
+        self, subject: str, model: str, key: str, poll_seconds: float, *, resumes: bool = False, since: str = ""
+    ) -> None:
         super().__init__()
         self.subject = subject
         self.model = model
         self.key = key
         self.poll_seconds = poll_seconds
         self.resumes = resumes
+        self.since = since
+        self.said_terms = False
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Where the triggerer finds this class, and its arguments."""
@@ -76,11 +100,12 @@ class PartitionTrigger(BaseTrigger):
             "key": self.key,
             "poll_seconds": self.poll_seconds,
             "resumes": self.resumes,
+            "since": self.since,
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Ask until the answer is other than `waiting`; a server that does not answer is asked again."""
-        said = ""
+        said, watched = "", self.subject in DROPS and bool(self.since)
         while True:
             try:
                 wait = await asyncio.to_thread(look, self.subject, self.model, self.key)
@@ -96,7 +121,24 @@ class PartitionTrigger(BaseTrigger):
                 ready = TriggerEvent("") if self.resumes else TaskSuccessEvent()
                 yield ready if wait.state == "ready" else TaskSkippedEvent()
                 return
+            watched = watched and await self._watch(wait.reason)
             await asyncio.sleep(self.poll_seconds)
+
+    async def _watch(self, missing: str) -> bool:
+        """Report the drop where it is late; whether that is still to come."""
+        run_url = getattr(self.task_instance, "log_url", None)
+        asked = (self.subject, self.model, self.key, self.since, missing, run_url)
+        try:
+            stands, terms = await asyncio.to_thread(report_if_late, *asked)
+        except Exception as error:  # as above: the wait outlives any outage
+            self.log.warning("could not judge whether this is late: %s", error)
+            return True
+        if not self.said_terms:
+            self.log.info("%s", terms)
+            self.said_terms = True
+        if stands == "reported":
+            self.log.warning("%s are late: %s. A mail is owed; the run waits on", self.subject, missing)
+        return stands == "in_time"
 
 
 class PartitionSensor(BaseSensorOperator):
@@ -109,7 +151,7 @@ class PartitionSensor(BaseSensorOperator):
         poll_seconds: pause between two looks.
     """
 
-    template_fields = ("key",)
+    template_fields = ("key", "since")
     ui_color = "#e8f5e9"
     start_from_trigger = True
 
@@ -127,17 +169,24 @@ class PartitionSensor(BaseSensorOperator):
         self.subject = subject
         self.model = model
         self.key = key
+        self.since = RUN_BEGAN
         self.poll_seconds = poll_seconds
         self.start_trigger_args = StartTriggerArgs(
             trigger_cls="arrival.PartitionTrigger",
-            trigger_kwargs={"subject": subject, "model": model, "key": key, "poll_seconds": poll_seconds},
+            trigger_kwargs={
+                "subject": subject,
+                "model": model,
+                "key": key,
+                "poll_seconds": poll_seconds,
+                "since": RUN_BEGAN,
+            },
             next_method="resume",
             timeout=LONGEST_WAIT,
         )
 
     def execute(self, context: Context) -> None:
         """Wait in the triggerer; for whoever calls the operator without a scheduler."""
-        trigger = PartitionTrigger(self.subject, self.model, self.key, self.poll_seconds)
+        trigger = PartitionTrigger(self.subject, self.model, self.key, self.poll_seconds, since=self.since)
         self.defer(trigger=trigger, method_name="resume", timeout=LONGEST_WAIT)
 
     def resume(self, context: Context, event: str) -> None:

@@ -30,6 +30,8 @@ TONES = {
     "refusal": ("Refusal", "#475569"),
     "rollback": ("Rollback", "#b45309"),
     "late_feed": ("Late feed", "#b45309"),
+    "stray_drop": ("Stray drop", "#475569"),
+    "stuck": ("Stuck", "#b45309"),
     "task_failure": ("Task failure", "#b91c1c"),
 }
 """Word and colour of each kind: the word carries it, the colour only helps."""

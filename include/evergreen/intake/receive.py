@@ -59,6 +59,8 @@ def receive(
         known = newest(session, definition.name, table, key)
         if known is not None and (known.content_hash, known.raw_uri) == (content_hash, raw_uri):
             log.info("%s of %s: these bytes are version %d already, nothing to copy", table, key, known.version)
+            if drop.modified != known.landed_at:
+                known.landed_again_at = drop.modified
             return _received(known, new=False)
         row = PartitionVersion(
             model=definition.name,

@@ -9,7 +9,7 @@ from typing import Any, cast
 from evergreen.definition import ModelDefinition
 from evergreen.definition.model import TableName
 from evergreen.errors import BadInputError
-from evergreen.intake import quarantine
+from evergreen.intake import late, quarantine
 from evergreen.intake.expectations import load_expectations
 from evergreen.intake.frames import as_file, to_parquet
 from evergreen.intake.judge import Judgement, judge, too_large, verdict_hash
@@ -188,6 +188,7 @@ def _record(
                 subject=f"{partition.table} quarantined",
                 body=mail,
             )
+        late.resolve(session, definition, partition, verdict)
     return verdict
 
 

@@ -22,8 +22,9 @@ from evergreen.definition import ModelDefinition
 from evergreen.ledger.tables import Alert
 
 Kind = Literal[
-    "quarantine", "drift", "harm", "age", "approval", "promotion", "refusal", "rollback", "late_feed", "task_failure"
-]
+    "quarantine", "drift", "harm", "age", "approval", "promotion", "refusal", "rollback", "late_feed", "stray_drop",
+    "stuck", "task_failure",
+]  # fmt: skip
 """Why a mail is sent; also the name of its page in docs/runbooks."""
 KINDS: tuple[str, ...] = get_args(Kind)
 MAX_TEXT = 2000

@@ -63,6 +63,8 @@ class PartitionVersion(Base):
     rows: Mapped[int | None]
     """None where the file could not be read"""
     landed_at: Mapped[dt.datetime]
+    landed_again_at: Mapped[dt.datetime | None]
+    """When the same bytes were last written to the landing zone again; None where they were not"""
     received_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
     run_url: Mapped[str | None]
     verdicts: Mapped[list[Verdict]] = relationship(back_populates="partition", order_by="Verdict.id")
@@ -352,3 +354,41 @@ class Alert(Base):
     attempts: Mapped[int] = mapped_column(default=0)
     last_error: Mapped[str | None]
     sent_at: Mapped[dt.datetime | None]
+
+
+class LateFeed(Base):
+    """A table of a partition that was not there when its grace period ended. Told once, whatever comes after."""
+
+    __tablename__ = "late_feed"
+    __table_args__ = (UniqueConstraint("model", "table", "key"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    model: Mapped[str]
+    table: Mapped[str]
+    """inputs | labels"""
+    key: Mapped[str]
+    due_at: Mapped[dt.datetime]
+    waiting_since: Mapped[dt.datetime]
+    """When the ingest run began to wait"""
+    grace_until: Mapped[dt.datetime]
+    """The later of the two, and the grace period"""
+    missing: Mapped[str]
+    """What was missing then, in words"""
+    run_url: Mapped[str | None]
+    told_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+
+
+class Sighting(Base):
+    """Something that housekeeping came upon and acted on: its memory, so that it acts once."""
+
+    __tablename__ = "sighting"
+    __table_args__ = (UniqueConstraint("model", "kind", "name"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    model: Mapped[str]
+    kind: Mapped[str]
+    """drop (brought in) | stray (reported) | stuck (restarted) | unmended (reported)"""
+    name: Mapped[str]
+    first_seen: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+    acted_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+    """When something was last done about it"""

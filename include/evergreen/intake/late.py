@@ -1,0 +1,209 @@
+"""A feed that does not land in time: one mail when its grace period ends, and one when it comes.
+
+The trigger that waits for the drop judges, so what is late is what somebody waits for. Mail and row of the ledger are
+one transaction under the partition's lock, which a verdict takes too: whichever comes first, the other sees it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from evergreen.definition import ModelDefinition
+from evergreen.definition.model import TableName
+from evergreen.intake.arrival import folder_uri
+from evergreen.ledger import Ledger
+from evergreen.ledger.outbox import AlertBody, Links, owe
+from evergreen.ledger.partitions import newest
+from evergreen.ledger.tables import LateFeed, PartitionVersion, Verdict
+from evergreen.settings import Settings
+
+Stands = Literal["in_time", "reported", "known"]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """When a table of a partition was due, since when a run waits for it, and when it counts as late (UTC)."""
+
+    table: TableName
+    key: str
+    due: dt.datetime
+    since: dt.datetime
+    grace: dt.timedelta
+
+    @property
+    def late_from(self) -> dt.datetime:
+        """The grace period counts from the due time, or from when the run began to wait where that was later.
+
+        A backfill asks for partitions that were due long ago: they are not late the moment it begins.
+        """
+        return max(self.due, self.since) + self.grace
+
+    def in_words(self) -> str:
+        """One sentence for a log or a mail."""
+        return (
+            f"{self.table} of {self.key} were due at {_utc(self.due)} and have been waited for since "
+            f"{_utc(self.since)}; with a grace period of {_span(self.grace)} they count as late from "
+            f"{_utc(self.late_from)} on"
+        )
+
+
+def terms(definition: ModelDefinition, table: TableName, key: str, since: dt.datetime) -> Terms:
+    """The terms on which `table` of the partition `key` is waited for by a run that began at `since` (aware). Pure."""
+    delay = definition.feed.label_delay if table == "labels" else 0
+    return Terms(table, key, definition.partitions.due(key, delay), since.astimezone(dt.UTC), definition.feed.grace)
+
+
+def report_if_late(
+    definition: ModelDefinition,
+    asked: Terms,
+    *,
+    missing: str,
+    now: dt.datetime,
+    settings: Settings,
+    run_url: str | None = None,
+) -> Stands:
+    """Owe the mail about a table that is late, once, however often it is asked.
+
+    Args:
+        definition: the model.
+        asked: the terms on which it is waited for.
+        missing: what has not landed, in words.
+        now: the instant at which it was looked for, aware.
+        settings: where ledger and landing zone are.
+        run_url: address of the log of the task that waits.
+
+    Returns:
+        `in_time` while the grace period lasts; `reported` where this call owed the mail; `known` where an earlier one
+        did, and where the table has been received before: then the feed was in time, and it is the run that is late.
+
+    Raises:
+        UnavailableError: the ledger does not answer.
+    """
+    if now < asked.late_from:
+        return "in_time"
+    model, table, key = definition.name, asked.table, asked.key
+    with Ledger.from_settings(settings).lock("partition", model, table, key) as session:
+        if newest(session, model, table, key) is not None or _told(session, model, table, key) is not None:
+            return "known"
+        session.add(
+            LateFeed(
+                model=model, table=table, key=key, due_at=asked.due, waiting_since=asked.since,
+                grace_until=asked.late_from, missing=missing, run_url=run_url,
+            )
+        )  # fmt: skip
+        owe(
+            session,
+            definition,
+            kind="late_feed",
+            key=key,
+            dedup_key=f"late_feed:{table}:{key}",
+            subject=f"{table} are late",
+            body=_late_body(definition, asked, missing, settings.landing_url, run_url),
+        )
+    return "reported"
+
+
+def resolve(
+    session: Session,
+    definition: ModelDefinition,
+    partition: PartitionVersion,
+    verdict: Verdict,
+) -> None:
+    """Owe the second mail where `partition` was reported as late: it has come, and `verdict` says what became of it.
+
+    Called in the transaction that gives the verdict, under the partition's lock. Owed once, at the first verdict.
+    """
+    late = _told(session, partition.model, partition.table, partition.key)
+    if late is not None:
+        owe(
+            session,
+            definition,
+            kind="late_feed",
+            key=partition.key,
+            dedup_key=f"late_feed:{partition.table}:{partition.key}:arrived",
+            subject=f"late {partition.table} have arrived and are {verdict.outcome}",
+            body=_arrived_body(definition, late, partition, verdict),
+        )
+
+
+def _told(session: Session, model: str, table: str, key: str) -> LateFeed | None:
+    query = select(LateFeed).where(LateFeed.model == model, LateFeed.table == table, LateFeed.key == key)
+    return session.scalar(query)
+
+
+def _late_body(
+    definition: ModelDefinition, asked: Terms, missing: str, landing_url: str, run_url: str | None
+) -> AlertBody:
+    table, key = asked.table, asked.key
+    waits = (
+        "Its features, predictions and check wait for it."
+        if table == "inputs"
+        else "The realised loss waits for it; features that look back on it are built without it first."
+    )
+    return AlertBody(
+        headline=f"The {table} of {key} have not landed in time",
+        summary=f"{missing[:1].upper()}{missing[1:]}. {waits} The run waits on, without holding a worker; a second "
+        "mail says when it has come.",
+        facts=[
+            ("Feed", definition.feed.name),
+            ("Partition", f"{key}, {table}"),
+            ("Due", _utc(asked.due)),
+            ("Waited for since", _utc(asked.since)),
+            ("Grace period", f"{_span(asked.grace)}, until {_utc(asked.late_from)}"),
+            ("Looked for in", folder_uri(landing_url, definition.feed.name, key)),
+            ("Missing", missing),
+        ],
+        next_steps=[
+            f"Ask {definition.owner} whether {table} of {key} will come, and when.",
+            "If a file is there without _SUCCESS, ask whether it is complete before you put one beside it.",
+            "If it will never come, mark the waiting run as failed in Airflow (its log is linked).",
+        ],
+        links=Links(log=run_url),
+    )
+
+
+def _arrived_body(
+    definition: ModelDefinition, late: LateFeed, partition: PartitionVersion, verdict: Verdict
+) -> AlertBody:
+    what = f"{partition.table} of {partition.key}"
+    waited = partition.landed_at - max(late.due_at, late.waiting_since)
+    after = f"{_span(waited)} after they were waited for" if waited > dt.timedelta(0) else "meanwhile"
+    went_on = (
+        "What waited for them goes on by itself."
+        if verdict.outcome == "accepted"
+        else "Nothing downstream runs on them; the mail about the quarantine says what to do."
+    )
+    return AlertBody(
+        headline=f"The late {what} have arrived and are {verdict.outcome}",
+        summary=f"They landed {after}, and were given their verdict: {verdict.reason}. {went_on}",
+        facts=[
+            ("Feed", definition.feed.name),
+            ("Partition", f"{partition.key}, {partition.table}, version {partition.version}"),
+            ("Due", _utc(late.due_at)),
+            ("Waited for since", _utc(late.waiting_since)),
+            ("Landed at", _utc(partition.landed_at)),
+            ("Landed as", partition.landed_uri),
+            ("Verdict", verdict.outcome),
+            ("Log of the wait", late.run_url or "not known"),
+        ],
+        next_steps=["Nothing, if it was late this once. If it often is, agree on another feed.grace with its owner."],
+        links=Links(log=verdict.run_url),
+    )
+
+
+def _utc(instant: dt.datetime) -> str:
+    return f"{instant.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _span(length: dt.timedelta) -> str:
+    """'45 s', '90 min', '7.5 h' or '3 days'."""
+    seconds = length.total_seconds()
+    for unit, name, limit in ((1, "s", 120), (60, "min", 7200), (3600, "h", 3 * 86400)):
+        if seconds < limit:
+            return f"{round(seconds / unit, 1):g} {name}"
+    return f"{round(seconds / 86400, 1):g} days"
