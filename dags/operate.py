@@ -1,21 +1,13 @@
-"""DAGs for operators: `<model>.rollback`, `<model>.replay_quarantine`, and `evergreen.housekeeping`, which sees to what
-must not be forgotten.
-"""
+"""DAGs for operators: `<model>.rollback` and `<model>.replay_quarantine`."""
 
 from __future__ import annotations
-
-import datetime as dt
 
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Param, get_current_context, task
 
-from evergreen.definition import ModelDefinition, list_models, load_definition
-from wiring import asset, body, call, dag_arguments, default_args, definitions, end_skipped, send_owed_mail
+from evergreen.definition import ModelDefinition
+from wiring import asset, body, call, dag_arguments, definitions, end_skipped, send_owed_mail
 
-DOC = """
-Send the mails that are still owed (the mail server was down, a process died before it could send), and set the
-registry's aliases to what the ledger says.
-"""
 ROLLBACK_DOC = """
 Have a version serve again that has served before, from the next partition on.
 
@@ -38,22 +30,6 @@ if it had just arrived.
 
 Triggered by a person, here or as `evergreen replay-quarantine {name} --all`. Rerunning a run changes nothing.
 """
-
-
-@task(retries=0)
-def send_owed_mails() -> int:
-    """Send what the outbox still holds; the number of mails sent."""
-    return send_owed_mail()
-
-
-@task
-def reconcile_aliases() -> list[str]:
-    """Set the registry's aliases to what the ledger says; the models where they differed."""
-    from evergreen.champion.serving import reconcile
-    from evergreen.settings import Settings
-
-    settings = Settings.from_env()
-    return [name for name in list_models() if reconcile(load_definition(name), settings=settings)]
 
 
 @task
@@ -170,21 +146,6 @@ def replay_quarantine(definition: ModelDefinition) -> DAG:
         validated >> outcome
     return dag
 
-
-with DAG(
-    dag_id="evergreen.housekeeping",
-    dag_display_name="evergreen · housekeeping",
-    description="Send owed mails, reconcile aliases with the ledger.",
-    doc_md=DOC,
-    tags=["evergreen"],
-    schedule=dt.timedelta(minutes=10),
-    start_date=dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
-    catchup=False,
-    max_active_runs=1,
-    default_args=default_args("evergreen"),
-):
-    send_owed_mails()
-    reconcile_aliases()
 
 for _definition in definitions():
     rollback(_definition)

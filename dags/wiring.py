@@ -100,16 +100,25 @@ def task_url(settings: Settings, task_id: str, page: str) -> str:
 
 
 def partition_key() -> str:
-    """The partition of this run.
+    """The partition of this run, which what the task emits is given too.
 
     Raises:
         PartitionKeyError: the run has none (it was triggered by hand without one).
     """
     context = get_current_context()
-    key = context.get("partition_key") or (context["dag_run"].conf or {}).get("partition_key")
+    key = _partition_key(context)
     if not key:
         raise PartitionKeyError(NO_PARTITION)
-    return str(key)
+    if not context.get("partition_key"):  # it came in the run's conf, where Airflow does not look for it
+        for outlet in context["task"].outlets:
+            context["outlet_events"][outlet].add_partitions([key])
+    return key
+
+
+def _partition_key(context: Any) -> str | None:
+    """The run's own key, or the one in its conf: a run that a task triggers can be given no other."""
+    key = context.get("partition_key") or (context["dag_run"].conf or {}).get("partition_key")
+    return str(key) if key else None
 
 
 def skip(task_ids: list[str], why: str, *, result: Any = None) -> NoReturn:
@@ -186,7 +195,7 @@ def report_failure(context: Any) -> None:
         dag_id=ti.dag_id,
         task_id=ti.task_id,
         run_id=ti.run_id,
-        key=context.get("partition_key"),
+        key=_partition_key(context),
         error=context.get("exception"),
         run_url=ti.log_url,
     )

@@ -71,6 +71,35 @@ def test_partitions_flow_through_assets(dagbag, model, stage):
     assert found == {task: [f"evergreen://{model}/{name}"] for task, name in OUTLETS[stage].items()}
 
 
+def test_housekeeping_starts_what_it_finds(dagbag):
+    dag = dagbag.dags["evergreen.housekeeping"]
+    assert {t.task_id: set(t.downstream_task_ids) for t in dag.tasks} == {
+        "send_owed_mails": set(), "reconcile_aliases": set(),
+        "find_drops": {"bring_in"}, "bring_in": set(), "find_stuck": {"restart"}, "restart": set(),
+    }  # fmt: skip
+    assert not any(task.outlets for task in dag.tasks), "its runs come every ten minutes, and would emit each time"
+    assert dag.params["dry_run"] is False
+    for name in ("bring_in", "restart"):
+        given = dag.get_task(name).partial_kwargs
+        assert given["skip_when_already_exists"] is True
+        assert given["logical_date"] is None
+
+
+@pytest.mark.parametrize("own", [None, "2013-01-07"])
+def test_what_a_run_emits_carries_the_key_of_its_conf(dagbag, monkeypatch, own):
+    """A run that a task triggers has its partition key in the conf, where Airflow does not look for it."""
+    from airflow.sdk.execution_time.context import OutletEventAccessors
+
+    import wiring
+
+    build, events = dagbag.dags["nyc_flights.features"].get_task("build"), OutletEventAccessors()
+    run = type("Run", (), {"conf": {"partition_key": "2013-01-07"} if own is None else {}})()
+    context = {"partition_key": own, "dag_run": run, "task": build, "outlet_events": events}
+    monkeypatch.setattr(wiring, "get_current_context", lambda: context)
+    assert wiring.partition_key() == "2013-01-07"
+    assert events[build.outlets[0]].partition_keys == ({"2013-01-07"} if own is None else set())
+
+
 @pytest.mark.parametrize(
     ("stage", "consumed"), [("features", "inputs"), ("score", "features")]
 )  # fmt: skip

@@ -8,6 +8,7 @@ Light on purpose: the triggerer asks every few seconds.
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,6 +62,57 @@ def explain_wait(landing_url: str, feed: str, table: str, key: str) -> str:
     if entries is None:
         return f"nothing has landed for {key} yet: there is no folder {folder}"
     return _obstacle(folder, entries, table) or f"{table} of {key} has landed in {folder}"
+
+
+@dataclass(frozen=True)
+class Folder:
+    """One name below a feed's folder: the tables that have landed in it whole, and when something in it was written."""
+
+    drops: dict[str, Drop]
+    """By table"""
+    modified: dt.datetime
+
+
+def list_feed(landing_url: str, feed: str, tables: Collection[str]) -> dict[str, Folder]:
+    """What lies below the feed's folder, by name, from one listing: an object store is asked once a thousand objects.
+
+    Names are what the producer made of them: any text. Nothing is opened, and no link is followed.
+
+    Raises:
+        BadInputError: `feed` cannot be the name of a folder.
+        UnavailableError: the landing zone does not answer.
+    """
+    root = f"{landing_url.rstrip('/')}/{join(feed)}"
+    found: dict[str, dict[str, _Entry]] = {}
+    for parts, info in _walk(root):
+        found.setdefault(parts[0], {})["/".join(parts[1:])] = _entry(info)
+    return {name: _folder(f"{root}/{name}", entries, tables) for name, entries in found.items()}
+
+
+def _walk(root: str) -> Iterator[tuple[list[str], dict[str, Any]]]:
+    """Files below `root`: the parts of their names from there on, and what the file system says of them."""
+    try:
+        fs, path = url_to_fs(root)
+        fs.invalidate_cache(path)
+        # An object store lists all levels at once; a file system's deeper folders are nobody's partitions.
+        flat = "file" not in (fs.protocol if isinstance(fs.protocol, tuple) else (fs.protocol,))
+        files = fs.find(path, detail=True, maxdepth=None if flat else 2)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise UnavailableError(
+            f"cannot list {root}: {error.strerror or error}; check EVERGREEN_LANDING_URL and its permissions"
+        ) from error
+    beginning = len(str(path).rstrip("/")) + 1
+    for name, info in files.items():
+        parts = str(name)[beginning:].split("/")
+        if parts[0]:
+            yield parts, info
+
+
+def _folder(uri: str, entries: dict[str, _Entry], tables: Collection[str]) -> Folder:
+    whole = {t: d for t in tables if not _obstacle(uri, entries, t) and (d := _newest(uri, entries, t)) is not None}
+    return Folder(whole, max(entry.modified for entry in entries.values()))
 
 
 def folder_uri(landing_url: str, feed: str, key: str) -> str:

@@ -1,0 +1,193 @@
+"""Find what landed outside the calendar's schedule: corrections, history, and what no run has ever brought in.
+
+A drop that is on time is seen within seconds by the run that waits for it. This finds the others: it compares one
+listing of the feed's folder with what the ledger has received, and says which ingest runs to start. Nothing is read or
+decided here: the run it starts does what every ingest run does.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from evergreen.definition import ModelDefinition
+from evergreen.definition.model import TableName
+from evergreen.errors import PartitionKeyError
+from evergreen.intake.arrival import Drop, Folder, list_feed
+from evergreen.intake.failures import plain
+from evergreen.intake.receive import check_key
+from evergreen.ledger import Ledger, partitions, sightings
+from evergreen.ledger.outbox import AlertBody, Table, owe
+from evergreen.ledger.tables import PartitionVersion, Verdict
+from evergreen.settings import Settings
+
+log = logging.getLogger("evergreen.intake")
+
+SETTLED = dt.timedelta(minutes=10)
+"""A drop younger than this is left to the run that waits for it."""
+QUEUE_PATIENCE = dt.timedelta(hours=6)
+"""And so long while runs are queued, of a backfill say, of which one is probably meant for it."""
+NEVER_JUDGED = dt.timedelta(hours=1)
+"""What was received so long ago and has no verdict is brought in again."""
+AGAIN_AFTER = dt.timedelta(hours=1)
+"""A drop whose run was started and that is still not received is asked for again; a run that exists is left alone."""
+LIMIT = 500
+"""Runs started for one model at one look; the next look finds the rest."""
+TABLES: tuple[TableName, ...] = ("inputs", "labels")
+
+Newest = tuple[PartitionVersion, Verdict | None]
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A drop that no run is bringing in, and the id of the run that will: the same drop gives the same id."""
+
+    table: TableName
+    key: str
+    reason: str
+    run_id: str
+
+
+def discover(
+    definition: ModelDefinition,
+    *,
+    settings: Settings,
+    now: dt.datetime,
+    queued: bool = False,
+    dry_run: bool = False,
+) -> list[Arrival]:
+    """What to bring in, oldest first; names that are no partitions are reported by mail, once each.
+
+    Args:
+        definition: the model.
+        settings: where ledger and landing zone are.
+        now: aware.
+        queued: whether runs of the ingest DAGs are still queued.
+        dry_run: say what would be done, and record nothing.
+
+    Raises:
+        UnavailableError: landing zone or ledger do not answer.
+    """
+    folders = list_feed(settings.landing_url, definition.feed.name, TABLES)
+    strangers = strays(definition, folders, now)
+    ledger = Ledger.from_settings(settings)
+    with ledger.transaction() as session:
+        known = {table: partitions.newest_map(session, definition.name, table) for table in TABLES}
+        found = unscheduled(definition, folders, known, now=now, settled=QUEUE_PATIENCE if queued else SETTLED)[:LIMIT]
+        if not dry_run:
+            wanted = [arrival.run_id for arrival in found]
+            new = sightings.act_on(session, definition.name, "drop", wanted, again_after=AGAIN_AFTER)
+            found = [arrival for arrival in found if arrival.run_id in new]
+            _report(session, definition, strangers, settings.landing_url)
+    _tell(definition, found, strangers if dry_run else {})
+    return found
+
+
+def unscheduled(
+    definition: ModelDefinition,
+    folders: Mapping[str, Folder],
+    known: Mapping[TableName, Mapping[str, Newest]],
+    *,
+    now: dt.datetime,
+    settled: dt.timedelta = SETTLED,
+) -> list[Arrival]:
+    """The drops that are due, have lain for `settled` and are not what the ledger received last, oldest first. Pure."""
+    found = []
+    for key in sorted(name for name in folders if _why_stray(definition, name) is None):
+        for table in TABLES:
+            drop = folders[key].drops.get(table)
+            due = definition.partitions.due(key, definition.feed.label_delay if table == "labels" else 0)
+            if drop is None or now < due or now - drop.modified < settled:
+                continue
+            reason = _why_unknown(table, key, drop, known[table].get(key), now)
+            if reason is not None:
+                found.append(Arrival(table, key, reason, _run_id(table, key, drop)))
+    return found
+
+
+def strays(definition: ModelDefinition, folders: Mapping[str, Folder], now: dt.datetime) -> dict[str, str]:
+    """Names that are no partitions of the model, with what is wrong with each; those being written are left out. Pure.
+
+    Names that begin with '_' or '.' are the producer's own affair, as everywhere in the Hadoop world.
+    """
+    found = {}
+    for name in sorted(folders):
+        why = _why_stray(definition, name)
+        if why is not None and not name.startswith(("_", ".")) and now - folders[name].modified >= SETTLED:
+            found[name] = why
+    return found
+
+
+def _why_stray(definition: ModelDefinition, name: str) -> str | None:
+    try:
+        check_key(definition, name)
+    except PartitionKeyError as error:
+        return plain(str(error), 300)
+    return None
+
+
+def _why_unknown(table: TableName, key: str, drop: Drop, newest: Newest | None, now: dt.datetime) -> str | None:
+    """Why the drop has to be brought in, or None where the ledger has it."""
+    what = f"{table} of {key} landed at {drop.modified:%Y-%m-%d %H:%M:%S} UTC"
+    if newest is None:
+        return f"{what}, and no run has brought them in"
+    version, verdict = newest
+    if (drop.size, drop.modified) != (version.bytes, version.landed_again_at or version.landed_at):
+        outcome = verdict.outcome if verdict is not None else "without a verdict"
+        return f"{what}, after version {version.version} ({outcome}) had been received"
+    if verdict is None and now - version.received_at >= NEVER_JUDGED:
+        return f"{what} and were received as version {version.version}, but never given a verdict"
+    return None
+
+
+def _run_id(table: TableName, key: str, drop: Drop) -> str:
+    mark = f"{table} {drop.uri} {drop.size} {drop.modified.isoformat()}"
+    return f"arrived__{key}__{hashlib.sha256(mark.encode()).hexdigest()[:8]}"
+
+
+def _report(session: Session, definition: ModelDefinition, strangers: Mapping[str, str], landing_url: str) -> None:
+    """Owe one mail about the names that have not been reported yet."""
+    digests = {_digest(name): name for name in list(strangers)[:LIMIT]}
+    new = sorted(digests[digest] for digest in sightings.act_on(session, definition.name, "stray", digests))
+    if not new:
+        return
+    folder = f"{landing_url.rstrip('/')}/{definition.feed.name}/"
+    log.warning("below %s lie names that are no partitions: %s", folder, ", ".join(plain(n) for n in new[:20]))
+    owe(
+        session,
+        definition,
+        kind="stray_drop",
+        key=None,
+        dedup_key=f"stray_drop:{_digest('/'.join(new))}",
+        subject=f"{len(new)} names in the landing zone are no partitions"
+        if len(new) > 1
+        else "a name in the landing zone is no partition",
+        body=AlertBody(
+            headline=f"Below {folder} lies what is no partition of the model",
+            summary="It is never read, and each name is reported once. A partition that was meant by one of these "
+            "names is missing until it is landed under the right one.",
+            facts=[("Feed", definition.feed.name), ("Names", str(len(new)))],
+            table=Table(columns=["Name", "What is wrong"], rows=[[plain(name), strangers[name]] for name in new]),
+            next_steps=[
+                f"Ask {definition.owner} to land each partition under its key: the first day of the "
+                f"{definition.calendar.period}, YYYY-MM-DD.",
+                "Nothing else has to be done: a drop under its right name is found by itself.",
+            ],
+        ),
+    )
+
+
+def _digest(name: str) -> str:
+    return hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()
+
+
+def _tell(definition: ModelDefinition, found: list[Arrival], strangers: Mapping[str, str]) -> None:
+    for arrival in found:
+        log.info("%s: %s; run %s brings them in", definition.name, arrival.reason, arrival.run_id)
+    for name, why in strangers.items():
+        log.info("%s: %s lies in the landing zone: %s", definition.name, plain(name), why)

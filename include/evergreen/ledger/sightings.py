@@ -1,0 +1,43 @@
+"""What housekeeping has seen and acted on: its memory from one look to the next."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Mapping
+from typing import Literal
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from evergreen.ledger.tables import Sighting
+
+Kind = Literal["drop", "stray", "stuck", "unmended"]
+
+
+def act_on(
+    session: Session, model: str, kind: Kind, names: Collection[str], *, again_after: dt.timedelta | None = None
+) -> set[str]:
+    """Those of `names` that nothing has been done about yet, recorded as done with this transaction.
+
+    Of two processes that ask at once, one gets a name. With `again_after`, a name comes again when that time has gone
+    by since it was last given: what was to be done about it may have come to nothing.
+    """
+    if not names:
+        return set()
+    given = [{"model": model, "kind": kind, "name": name} for name in sorted(set(names))]
+    statement = insert(Sighting).values(given)
+    columns = ["model", "kind", "name"]
+    if again_after is None:
+        statement = statement.on_conflict_do_nothing(index_elements=columns)
+    else:
+        statement = statement.on_conflict_do_update(
+            index_elements=columns, set_={"acted_at": func.now()}, where=Sighting.acted_at <= func.now() - again_after
+        )
+    return set(session.scalars(statement.returning(Sighting.name)))
+
+
+def first_seen(session: Session, model: str, kind: Kind) -> Mapping[str, dt.datetime]:
+    """When each name of a kind was seen first."""
+    query = select(Sighting.name, Sighting.first_seen).where(Sighting.model == model, Sighting.kind == kind)
+    return dict(session.execute(query).tuples().all())

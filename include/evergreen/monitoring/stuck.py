@@ -1,0 +1,204 @@
+"""Partitions that did not go on: what the ledger says should have followed long ago, and did not.
+
+A run died with its host, an event came while a DAG was paused, a server was down for longer than the retries last. What
+is found is started again, once: every stage finds what it has done already, so a restart too many changes nothing. What
+does not move after that is reported.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from evergreen.definition import ModelDefinition
+from evergreen.features.plan import BuildPlan, make_plan
+from evergreen.ledger import Ledger, partitions, sightings, snapshots
+from evergreen.ledger.outbox import AlertBody, Table, owe
+from evergreen.ledger.partitions import Current
+from evergreen.ledger.tables import Deployment, DriftCheck, Prediction, Snapshot
+from evergreen.settings import Settings
+
+log = logging.getLogger("evergreen.monitoring")
+
+STUCK_AFTER = dt.timedelta(hours=3)
+"""A step that could have been done for so long, and was not, is stuck; and again so long after it was restarted."""
+LIMIT = 500
+"""Steps of one model that are started again at one look."""
+
+Step = Literal["features", "score", "monitor"]
+
+
+@dataclass(frozen=True)
+class Stuck:
+    """A step of a partition that should have been done at `since`; `cause` names what it should have been done for."""
+
+    step: Step
+    """The DAG's name after the model's"""
+    key: str
+    cause: str
+    since: dt.datetime
+    what: str
+    """What there is, and what is missing"""
+
+    @property
+    def name(self) -> str:
+        """Names this step for this cause."""
+        return f"{self.step} {self.key} {self.cause}"
+
+    @property
+    def run_id(self) -> str:
+        """Id of the run that does it again: the same step for the same cause gives the same id."""
+        return f"stuck__{self.key}__{hashlib.sha256(self.name.encode()).hexdigest()[:8]}"
+
+    @property
+    def reason(self) -> str:
+        """One sentence for a log."""
+        return f"{self.what} since {self.since:%Y-%m-%d %H:%M} UTC"
+
+
+@dataclass(frozen=True)
+class State:
+    """What the ledger says of a model's partitions, by key."""
+
+    inputs: Mapping[str, Current]
+    labels: Mapping[str, Current]
+    built: Mapping[str, Snapshot]
+    """The current snapshot of each"""
+    predicted: Mapping[str, Prediction]
+    """The newest predictions of each"""
+    checked: frozenset[str]
+    first: Deployment | None
+    """The model's first champion"""
+
+
+def mend(definition: ModelDefinition, *, settings: Settings, now: dt.datetime, dry_run: bool = False) -> list[Stuck]:
+    """The steps to start again, oldest first, each named once; owes a mail about those that did not move after that.
+
+    Args:
+        definition: the model.
+        settings: where the ledger is.
+        now: aware.
+        dry_run: say what is stuck, and record nothing.
+
+    Raises:
+        UnavailableError: the ledger does not answer.
+    """
+    model = definition.name
+    with Ledger.from_settings(settings).transaction() as session:
+        found = find(definition, read_state(session, model), now=now)[:LIMIT]
+        if dry_run:
+            restart = found
+        else:
+            seen = sightings.first_seen(session, model, "stuck")
+            new = sightings.act_on(session, model, "stuck", [stuck.name for stuck in found])
+            restart = [stuck for stuck in found if stuck.name in new]
+            _report(session, definition, [s for s in found if s.name in seen and now - seen[s.name] >= STUCK_AFTER])
+    for stuck in restart:
+        log.warning("%s: %s; run %s of %s.%s does it", model, stuck.reason, stuck.run_id, model, stuck.step)
+    return restart
+
+
+def read_state(session: Session, model: str) -> State:
+    """What the ledger says of `model` now."""
+    keys = {table: partitions.accepted_keys(session, model, table) for table in ("inputs", "labels")}
+    predictions = session.scalars(select(Prediction).where(Prediction.model == model).order_by(Prediction.id))
+    return State(
+        inputs=partitions.current_map(session, model, "inputs", keys["inputs"]),
+        labels=partitions.current_map(session, model, "labels", keys["labels"]),
+        built=snapshots.current_map(session, model),
+        predicted={prediction.key: prediction for prediction in predictions},
+        checked=frozenset(session.scalars(select(DriftCheck.key).where(DriftCheck.model == model).distinct())),
+        first=session.scalar(select(Deployment).where(Deployment.model == model).order_by(Deployment.id).limit(1)),
+    )
+
+
+def find(definition: ModelDefinition, state: State, *, now: dt.datetime) -> list[Stuck]:
+    """What has been stuck for `STUCK_AFTER`, oldest partition first: of each partition, the first step. Pure."""
+    first: dict[str, Stuck] = {}
+    for stuck in (*_features(definition, state), *_predictions(state), *_checks(definition, state)):
+        first.setdefault(stuck.key, stuck)
+    return sorted((s for s in first.values() if now - s.since >= STUCK_AFTER), key=lambda s: s.key)
+
+
+def _features(definition: ModelDefinition, state: State) -> Iterator[Stuck]:
+    for key, (version, verdict) in state.inputs.items():
+        plan = make_plan(definition, key, state.inputs, state.labels)
+        snapshot = state.built.get(key)
+        if snapshot is None:
+            since = max(verdict.decided_at, definition.partitions.due(key))
+            if plan.missing:  # they are waited for
+                since += definition.feed.grace
+            what = f"inputs of {key}, version {version.version}, are accepted and have no features"
+            yield Stuck("features", key, f"verdict {verdict.id}", since, what)
+        elif (wanted := plan.build_hash(definition.name, snapshot.code_hash)) != snapshot.build_hash:
+            what = f"features of {key}, version {snapshot.version}, were built from rows that are no longer current"
+            yield Stuck("features", key, f"build {wanted[:12]}", _newest_verdict(plan), what)
+
+
+def _newest_verdict(plan: BuildPlan) -> dt.datetime:
+    read: list[Current] = [plan.inputs]
+    for past in plan.history:
+        read += [past.inputs, past.labels]
+    return max(verdict.decided_at for _, verdict in read)
+
+
+def _predictions(state: State) -> Iterator[Stuck]:
+    """Features without predictions, from the first partition on that a champion served."""
+    if state.first is None:
+        return
+    for key, snapshot in state.built.items():
+        prediction = state.predicted.get(key)
+        if key < (state.first.from_key or "") or (prediction is not None and prediction.snapshot_id == snapshot.id):
+            continue
+        what = f"features of {key}, version {snapshot.version}, have no predictions"
+        since = max(snapshot.created_at, state.first.served_from)
+        yield Stuck("score", key, f"snapshot {snapshot.id}", since, what)
+
+
+def _checks(definition: ModelDefinition, state: State) -> Iterator[Stuck]:
+    for key, prediction in state.predicted.items():
+        if key not in state.checked:
+            # The check waits for the labels that fall due with it.
+            since = max(prediction.created_at, definition.partitions.due(key)) + definition.feed.grace
+            what = f"predictions of {key} by version {prediction.version} have not been checked"
+            yield Stuck("monitor", key, f"prediction {prediction.id}", since, what)
+
+
+def _report(session: Session, definition: ModelDefinition, unmended: Sequence[Stuck]) -> None:
+    """Owe one mail about what did not move after its restart and has not been reported."""
+    model = definition.name
+    names = sightings.act_on(session, model, "unmended", [stuck.name for stuck in unmended])
+    told = [stuck for stuck in unmended if stuck.name in names]
+    if not told:
+        return
+    log.error("%s: started again and still stuck: %s", model, "; ".join(stuck.reason for stuck in told[:20]))
+    digest = hashlib.sha256("\n".join(stuck.name for stuck in told).encode()).hexdigest()
+    one = told[0].key if len(told) == 1 else None
+    owe(
+        session,
+        definition,
+        kind="stuck",
+        key=one,
+        dedup_key=f"stuck:{digest}",
+        subject="stuck, and a restart did not help" if one else f"{len(told)} partitions are stuck",
+        body=AlertBody(
+            headline=f"{len(told)} partition{'s' * (one is None)} of {model} did not go on after a restart",
+            summary=f"{told[0].reason[:1].upper()}{told[0].reason[1:]}. It was started again and has not moved for "
+            f"{STUCK_AFTER.total_seconds() / 3600:g} hours; it is not tried again by itself.",
+            table=Table(
+                columns=["DAG", "Partition", "Since (UTC)", "What is missing", "Run"],
+                rows=[[f"{model}.{s.step}", s.key, f"{s.since:%Y-%m-%d %H:%M}", s.what, s.run_id] for s in told],
+            ),
+            next_steps=[
+                "Open the run in Airflow: if it failed, its log says why; if it is queued, its DAG is paused or full.",
+                "Remove the cause and clear the run. It finds what is done already and goes on from there.",
+            ],
+        ),
+    )
