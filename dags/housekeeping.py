@@ -11,7 +11,7 @@ from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOpe
 from airflow.sdk import DAG, Param, get_current_context, task
 
 from evergreen.definition import ModelDefinition, list_models, load_definition
-from wiring import default_args, definitions, send_owed_mail
+from wiring import default_args, definitions, end_skipped, send_owed_mail
 
 log = logging.getLogger("evergreen.dags")
 
@@ -84,10 +84,13 @@ def _run(dag_id: str, run_id: str, key: str, reason: str) -> dict[str, Any]:
 def _of_all_models(find: Callable[..., Iterable[dict[str, Any]]]) -> list[dict[str, Any]]:
     """What `find` gives for each model; empty in a dry run. One model's failure keeps no other from its own.
 
+    Skipped where a server did not answer and there is nothing to start: the next look is in ten minutes, and a mail for
+    each would say no more than the ones that the outage causes elsewhere.
+
     Raises:
-        EvergreenError: it failed for a model, and there is nothing to start for the others.
+        EvergreenError: it failed otherwise for a model, and there is nothing to start for the others.
     """
-    from evergreen.errors import EvergreenError
+    from evergreen.errors import EvergreenError, UnavailableError
     from evergreen.settings import Settings
 
     dry_run = get_current_context()["params"]["dry_run"]
@@ -100,6 +103,8 @@ def _of_all_models(find: Callable[..., Iterable[dict[str, Any]]]) -> list[dict[s
             log.error("%s: %s", definition.name, error)
             errors.append(error)
     if errors and not found:
+        if all(isinstance(error, UnavailableError) for error in errors):
+            end_skipped("the next look may find it answering")
         raise errors[0]
     send_owed_mail(quietly=True)
     return [] if dry_run else found[:FIND_LIMIT]
