@@ -96,6 +96,8 @@ def _walk(root: str) -> Iterator[tuple[list[str], dict[str, Any]]]:
         fs.invalidate_cache(path)
         # An object store lists all levels at once; a file system's deeper folders are nobody's partitions.
         flat = "file" not in (fs.protocol if isinstance(fs.protocol, tuple) else (fs.protocol,))
+        if not flat:
+            fs.ls(path, detail=False)  # raises where it may not be read, which `find` would pass over
         files = fs.find(path, detail=True, maxdepth=None if flat else 2)
     except FileNotFoundError:
         return
