@@ -1,5 +1,7 @@
 """A live stack in a temporary folder, and the story that drives it through the REST API."""
 
+import shutil
+
 import pytest
 
 from evergreen.definition import load_definition
@@ -7,7 +9,7 @@ from evergreen.demo.story import Story
 from evergreen.ledger import Ledger
 from evergreen.settings import Settings
 from evergreen.stack.control import Stack
-from evergreen.stack.home import Home
+from evergreen.stack.home import PROJECT, Home
 
 MODEL = "nyc_flights"
 
@@ -20,9 +22,18 @@ def pytest_collection_modifyitems(config, items):
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory, request):
+def models_dir(tmp_path_factory):
+    """A copy of the shipped models, for tests that edit a definition; the compose file's image has its own."""
+    folder = tmp_path_factory.mktemp("models") / "models"
+    shutil.copytree(PROJECT / "include" / "models", folder, ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory, models_dir, request):
     stack = Stack(Home(tmp_path_factory.mktemp("stack")), shape=request.config.getoption("--shape"))
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EVERGREEN_MODELS_DIR", str(models_dir))
         try:
             stack.start(tied=True)
             for name, value in stack.environment().items():
@@ -33,7 +44,7 @@ def stack(tmp_path_factory, request):
 
 
 @pytest.fixture(scope="module")
-def definition():
+def definition(stack):
     return load_definition(MODEL)
 
 

@@ -8,6 +8,7 @@ import re
 import subprocess
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import func, select
@@ -29,6 +30,7 @@ from evergreen.ledger.tables import (
     Verdict,
 )
 from evergreen.stack import mails, processes
+from evergreen.stack.airflow_api import AirflowApiError
 from evergreen.store import Store
 
 pytestmark = pytest.mark.e2e
@@ -41,6 +43,11 @@ HELD, STILL_HELD = "2013-03-04", "2013-03-11"
 def rows(ledger, table, *where):
     with ledger.transaction() as session:
         return list(session.scalars(select(table).where(*where).order_by(table.id)))
+
+
+def rows_by_time(ledger, table, *where):
+    with ledger.transaction() as session:
+        return list(session.scalars(select(table).where(*where).order_by(table.created_at)))
 
 
 def counts(ledger):
@@ -76,8 +83,42 @@ def test_snapshots_are_readable_from_their_remotes_alone(ledger, settings, defin
         assert set(definition.features.columns) <= set(frame.columns)
 
 
-def test_a_champion_is_trained_and_promoted(story, ledger, settings):
-    story.first_champion(KEYS[-2])
+@pytest.fixture
+def asks_a_person(models_dir, request):
+    """Whether promotions wait for a person meanwhile: the compose file's image has models of its own."""
+    path = models_dir / MODEL / "model.yaml"
+    text = path.read_text()
+    path.write_text(text.replace("gate:\n", "gate:\n  approval: always\n"))
+    yield request.config.getoption("--shape") == "embedded"
+    path.write_text(text)
+
+
+def answer_form(stack, dag, run_id, option):
+    """Wait for the form of the task `approve`, and answer it as a person does; what it asked."""
+    path = f"/dags/{dag}/dagRuns/{run_id}/taskInstances/approve/-1/hitlDetails"
+
+    def asked():
+        try:
+            return stack.airflow.request("GET", path)
+        except AirflowApiError:
+            return None
+
+    wait_until(asked, "the form")
+    asked = asked()
+    stack.airflow.request("PATCH", path, body={"chosen_options": [option], "params_input": {}})
+    return asked
+
+
+def test_a_champion_is_trained_and_promoted_by_a_person(story, stack, ledger, settings, asks_a_person):
+    with ThreadPoolExecutor(1) as pool:
+        training = pool.submit(story.first_champion, KEYS[-2])
+        if asks_a_person:
+            asked = answer_form(stack, story.dag("train"), "first", "Promote")
+            assert "Brier score" in asked["body"], "the form holds the evidence"
+            (mail,) = rows_by_time(ledger, Alert, Alert.kind == "approval")
+            assert mail.sent_at is not None
+            assert "/tasks/approve" in mail.body["links"]["form"]
+        training.result()
     (run,) = rows(ledger, TrainingRun)
     assert run.state == "promoted", run
     assert not set(run.dataset["train_keys"]) & set(run.dataset["holdout_keys"])
@@ -85,6 +126,7 @@ def test_a_champion_is_trained_and_promoted(story, ledger, settings):
     assert deployment.version == run.version
     (decision,) = rows(ledger, Decision, Decision.kind == "promote")
     assert deployment.decision_id == decision.id
+    assert (decision.decided_by == "policy") != asks_a_person
     assert alias(settings) == run.version
 
 
