@@ -381,11 +381,14 @@ def test_both_workers_worked_for_the_model(stack):
 
 @pytest.mark.shape("cluster")
 def test_workers_keep_nothing(stack):
-    """What a worker's folder holds is no other's business, and none of it is the loop's."""
+    """What a worker's folder holds is no other's business, and none of it is the loop's once its tasks have ended."""
+
+    def kept(name):
+        files = [f.relative_to(stack.home.part(name)) for f in stack.home.part(name).rglob("*") if f.is_file()]
+        return {str(f) for f in files if f.parts[0] not in (".cache", ".config")} - {"airflow.cfg"}
+
     for name in ("worker-default", "worker-training"):
-        folder = stack.home.part(name)
-        kept = {str(f.relative_to(folder)) for f in folder.rglob("*") if f.is_file()}
-        assert {f for f in kept if not f.startswith((".cache/", ".config/"))} <= {"airflow.cfg"}
+        wait_until(lambda name=name: not kept(name), f"an empty folder of {name}")
 
 
 @pytest.mark.shape("cluster")
