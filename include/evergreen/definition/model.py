@@ -111,7 +111,7 @@ class FeedSection(Section):
     label_delay: int = Field(default=1, ge=0, le=366)
     """Periods between the end of a partition and the landing of its labels."""
     grace: dt.timedelta = dt.timedelta(hours=24)
-    """How long after it was due a partition is waited for."""
+    """How long after it was due, or its run began, a partition is waited for until it is reported as late."""
     tables: dict[TableName, TableSection]
     """`inputs` (known at prediction time) and `labels` (the ground truth, which lands later)."""
     source: Name | None = None
