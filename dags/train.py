@@ -85,6 +85,8 @@ def compare(model: str, training_run: int, version: int) -> dict[str, Any]:
     gate = {"outcome": evaluated.outcome, "reason": evaluated.reason, "version": version, "form": evaluated.form}
     if evaluated.outcome != "ask":
         skip(["approve"], f"the gate decided by itself: {evaluated.outcome}", result=gate)
+    if evaluated.decided:
+        skip(["approve"], "a person has answered before", result=gate)
     send_owed_mail(quietly=True)
     return gate
 

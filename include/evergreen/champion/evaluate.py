@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from evergreen.champion.guards import Guard
 from evergreen.champion.reference import write_reference
 from evergreen.definition import ModelDefinition
 from evergreen.errors import NotReadyError, RefusedError
-from evergreen.ledger import Ledger, models, tables
+from evergreen.ledger import Ledger, decisions, models, tables
 from evergreen.ledger.tables import TrainingRun
 from evergreen.settings import Settings
 from evergreen.training.dataset import read_examples
@@ -54,6 +54,8 @@ class Evaluated:
     """Whether an earlier attempt had compared them"""
     form: str
     """What a person is shown who is asked: Markdown"""
+    decided: bool = False
+    """Whether an earlier attempt was concluded: nobody is asked again"""
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,8 @@ def evaluate(
             log.info("version %d was compared already: %s", run.version, found.result["reason"])
             if run.state == "failed":
                 run.state = "compared"
-            return _describe(definition, run, found, reused=True)
+            decided = decisions.of_gate(session, name, run.id) is not None
+            return replace(_describe(definition, run, found, reused=True), decided=decided)
         champion = _champion_run(session, definition, run)
         looks = models.looks_at(session, name, champion.version) if champion else 0
         row = _compare(definition, run, champion, level(definition.gate.alpha, looks), settings)

@@ -184,6 +184,7 @@ def test_a_person_is_asked_and_silence_refuses(shop):
     said = evaluate(asking, run, settings=shop.settings, form_url=form_url)
     again = evaluate(asking, run, settings=shop.settings, form_url=form_url)
     assert (said.outcome, again.reused, again.form) == ("ask", True, said.form)
+    assert not again.decided
     assert "gate loosened by model.yaml: alpha 0.2 (default 0.01); a person decides" in said.reason
     assert "**Gate loosened by model.yaml:** alpha 0.2 \\(default 0.01\\)" in said.form
     assert "**Judged on:** 2024-03-11, 2024-03-18" in said.form.replace("\\-", "-")
@@ -197,6 +198,7 @@ def test_a_person_is_asked_and_silence_refuses(shop):
     decided = conclude(asking, run, "ask", approval=None, settings=shop.settings)
     assert decided.kind == "refuse"
     assert decided.reason.startswith("refused by nobody in time; the gate said ask")
+    assert evaluate(asking, run, settings=shop.settings, form_url=form_url).decided, "nobody is asked a second time"
     overruled = conclude(asking, run, "ask", approval=(True, "Ada"), settings=shop.settings)
     assert overruled.reused
 
