@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused (a verdict or a gate said
 from __future__ import annotations
 
 import errno
+import os
 import sys
 
 import typer
@@ -69,6 +70,8 @@ def main() -> None:
     except OSError as err:
         if err.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
+        if err.filename is None:  # the output itself: what is left of it cannot be written at the exit either
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         where = f" for {err.filename}" if err.filename else ""
         _complain("error", f"no space is left{where}. Free some, then run the command again; what is written is whole")
         sys.exit(FAILED)
