@@ -43,9 +43,10 @@ status: setup ## Show what runs
 	$(BIN)/evergreen status $(ARGS)
 
 check: lint ## The fast tests: linters, unit tests, structure of the DAGs
-	$(BIN)/pytest -n $(JOBS) --dist loadgroup tests/unit tests/dags $(ARGS)
+	$(BIN)/pytest -n $(JOBS) --dist loadgroup -m "not slow" tests/unit tests/dags $(ARGS)
 
-test: check ## All tests: also those on real servers, on a live stack and in a browser
+test: lint ## All tests: also those on real servers, on a live stack and in a browser
+	$(BIN)/pytest -n $(JOBS) --dist loadgroup tests/unit tests/dags $(ARGS)
 	$(BIN)/pytest -n $(JOBS) --dist loadfile tests/integration $(ARGS)
 	$(BIN)/pytest $(wildcard tests/e2e tests/browser) $(ARGS)
 

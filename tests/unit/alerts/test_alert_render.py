@@ -75,6 +75,7 @@ def test_hostile_names_stay_text():
     assert HOSTILE in mail.text
 
 
+@pytest.mark.slow
 @given(st.text(max_size=200))
 @settings(max_examples=50, deadline=None)
 def test_no_text_opens_a_tag(text):

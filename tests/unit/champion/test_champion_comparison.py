@@ -48,6 +48,7 @@ def test_non_inferiority_forgives_the_margin_and_no_more():
     assert compare(*much_worse, alpha=0.01, margin=0.05, mode="non_inferiority").verdict == "worse"
 
 
+@pytest.mark.slow
 def test_an_equal_model_is_promoted_no_more_often_than_promised():
     seen = [verdict(0.0, seed=seed).verdict for seed in range(1000)]
     rows_alone = [
@@ -67,6 +68,7 @@ def weather(seed):
     return champion, champion + np.repeat(day, 100), np.repeat([f"{n:02}" for n in range(14)], 100)
 
 
+@pytest.mark.slow
 def test_days_that_follow_each_other_are_not_taken_for_independent():
     ours, t_test = [], []
     for seed in range(600):
@@ -157,6 +159,7 @@ def test_looks_share_alpha_and_the_seed_changes_nothing():
     assert compare(*data, alpha=0.08, looks=8) == compare(*data, alpha=0.01, seed=7)
 
 
+@pytest.mark.slow
 def test_days_of_rare_great_losses_are_not_taken_for_luck():
     rng = np.random.default_rng(0)
     ours, t_test = [], []

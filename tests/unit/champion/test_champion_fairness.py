@@ -64,6 +64,7 @@ def test_the_difference_is_the_one_that_fairlearn_gives(metric, gap):
     assert max(pair["difference"] for pair in said.detail) == pytest.approx(expected)
 
 
+@pytest.mark.slow
 def test_equal_groups_and_a_gap_as_the_champion_has_it_pass():
     sex, target = people()
     equal, gap = model(sex, target, 0.0), model(sex, target, 0.25)
@@ -80,6 +81,7 @@ def test_equal_groups_and_a_gap_as_the_champion_has_it_pass():
     assert judge(sex, target, constant, gap).state == "failed"  # the base rate treats all alike
 
 
+@pytest.mark.slow
 def test_a_bad_day_of_one_group_is_no_proof():
     """The gap of two weeks can be chance, even beyond what is allowed; rows taken one by one would not show that."""
     beyond, failed, rows_alone = 0, 0, 0
@@ -97,6 +99,7 @@ def test_a_bad_day_of_one_group_is_no_proof():
     assert rows_alone >= 3
 
 
+@pytest.mark.slow
 def test_many_groups_share_one_level():
     rng = np.random.default_rng(0)
     _, target = people()

@@ -15,6 +15,7 @@ from evergreen.champion.guards import Guard
 from evergreen.definition.model import GateSection
 from evergreen.training.losses import row_losses
 
+pytestmark = pytest.mark.slow
 GATE = GateSection()
 PASSED = [Guard(name, "passed", "fine", []) for name in guards.REQUIRED]
 DAYS, ROWS, WORLDS = 14, 300, 40

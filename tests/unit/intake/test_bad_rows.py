@@ -84,6 +84,7 @@ def test_the_share_is_exact(shop, bad, accepted):
         assert found.rows == ROWS
 
 
+@pytest.mark.slow
 def test_a_share_of_a_hundred_rows_is_the_number_it_looks_like(shop):
     for percent in range(1, 51):
         frame = orders(rows=100, price=at(set(range(percent)), 5000.0, rows=100))

@@ -25,6 +25,7 @@ def definition():
     return load_definition("nyc_flights")
 
 
+@pytest.mark.slow
 def test_every_flight_of_2013_is_there_once():
     year, truth = flights.inputs(), flights.labels()
     assert len(year) == len(truth) == 336_776

@@ -20,6 +20,7 @@ def column(result, name):
     return next(c for c in result.columns if c.name == name)
 
 
+@pytest.mark.slow
 def test_false_alarms_keep_to_the_promised_rate():
     """At each pair of sizes, and over all of them together, which shows an excess that twenty checks alone do not."""
     alarms = {}
@@ -72,6 +73,7 @@ def test_a_certain_but_tiny_difference_is_not_drift():
     assert "too small to matter" in found.sentence
 
 
+@pytest.mark.slow
 def test_whole_days_of_other_weather_are_not_drift_but_a_season_is():
     rng = np.random.default_rng(6)
 

@@ -37,6 +37,7 @@ def weeks(rng, count):
     return [harm.Batch(str(n), days[7 * n : 7 * (n + 1)]) for n in range(count)]
 
 
+@pytest.mark.slow
 def test_a_champion_that_stays_as_good_is_left_alone_over_twenty_looks():
     rng, alarms = np.random.default_rng(1), 0
     for _ in range(40):

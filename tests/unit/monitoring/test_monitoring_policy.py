@@ -1,5 +1,6 @@
 """The policy: action for harm, patience for drift, and never a loop."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -198,6 +199,7 @@ def test_the_order_of_the_history_does_not_matter(now, history, policy, random):
     assert decide(now, shuffled, policy) == expected
 
 
+@pytest.mark.slow
 @given(st.lists(st.booleans(), min_size=60, max_size=60), st.lists(st.booleans(), min_size=60, max_size=60), policies)
 def test_a_champion_whose_challengers_are_all_refused_causes_few_retrains(drifts, harms, policy):
     history, retrains = [], 0

@@ -24,6 +24,7 @@ def proven_within(clusters, weeks):
     return any(judge(clusters[: 7 * n], alpha=ALPHA, margin=MARGIN, look=n).proven for n in range(1, weeks + 1))
 
 
+@pytest.mark.slow
 def test_equal_models_are_left_alone_over_twenty_looks():
     rng = np.random.default_rng(1)
     taken_back = sum(proven_within(days(rng, 140), 20) for _ in range(200))

@@ -48,6 +48,7 @@ def test_missing_values_are_judged_by_fishers_exact_test(n, m, data):
     assert ours == pytest.approx(min(1.0, 2 * min(tails)), rel=1e-6, abs=1e-300)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "m", "categories"), [(1000, 100, 5), (300, 3000, 40), (20_000, 300, 2000)])
 def test_categories_hold_their_level(n, m, categories):
     rng = np.random.default_rng(n)

@@ -70,6 +70,7 @@ def whole(frame, predictor, tmp_path_factory):
     return path, at_once(many, predictor)[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("group", [70_001, CHUNK_ROWS, 2**20])
 def test_neither_slices_nor_row_groups_change_a_prediction(whole, predictor, group, tmp_path):
     source, expected = whole

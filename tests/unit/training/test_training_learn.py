@@ -53,6 +53,7 @@ def test_each_candidate_learns_each_task(task, loss, least, candidate):
     assert loss_on_new_rows(task, loss, candidate) < least
 
 
+@pytest.mark.slow
 def test_the_same_rows_give_the_same_bytes_on_any_number_of_threads():
     assert os.environ["OMP_NUM_THREADS"] == os.environ["OPENBLAS_NUM_THREADS"] == "1"  # of this process
     environment = {**os.environ, "OMP_NUM_THREADS": "3", "OPENBLAS_NUM_THREADS": "3"}
