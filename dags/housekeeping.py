@@ -25,7 +25,7 @@ See to what must not be forgotten, for all models.
   in; **bring_in** starts their ingest runs (`arrived__...`). A drop younger than ten minutes is left to the run that
   waits for it, and for six hours where ingest runs are queued. Names that are no partitions are reported by mail, once.
 - **find_stuck** compares what the ledger has of each partition: accepted inputs without current features, features
-  without predictions, predictions without a check, for three hours; **restart** starts that step (`stuck__...`), once.
+  without predictions, predictions without a check, for three hours; **restart** starts one run of it (`stuck__...`).
   What has not moved three hours later is reported by mail.
 
 With the parameter `dry_run` the two say in their logs what they found, and nothing is started, recorded or owed.
@@ -94,9 +94,14 @@ def _of_all_models(find: Callable[..., Iterable[dict[str, Any]]]) -> list[dict[s
     from evergreen.settings import Settings
 
     dry_run = get_current_context()["params"]["dry_run"]
-    common = {"settings": Settings.from_env(), "now": dt.datetime.now(dt.UTC), "dry_run": dry_run}
+    models = list(definitions())
+    common = {
+        "settings": Settings.from_env(), "now": dt.datetime.now(dt.UTC), "dry_run": dry_run,
+        # What is found is recorded as acted on: none of it may be cut off afterwards.
+        "limit": max(1, FIND_LIMIT // max(1, len(models))),
+    }  # fmt: skip
     found, errors = list[dict[str, Any]](), list[EvergreenError]()
-    for definition in definitions():
+    for definition in models:
         try:
             found += find(definition, **common)
         except EvergreenError as error:
@@ -107,7 +112,7 @@ def _of_all_models(find: Callable[..., Iterable[dict[str, Any]]]) -> list[dict[s
             end_skipped("the next look may find it answering")
         raise errors[0]
     send_owed_mail(quietly=True)
-    return [] if dry_run else found[:FIND_LIMIT]
+    return [] if dry_run else found
 
 
 def start(task_id: str) -> Any:

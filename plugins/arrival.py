@@ -91,6 +91,7 @@ class PartitionTrigger(BaseTrigger):
         self.resumes = resumes
         self.since = since
         self.said_terms = False
+        self.said_trouble = ""
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Where the triggerer finds this class, and its arguments."""
@@ -131,7 +132,9 @@ class PartitionTrigger(BaseTrigger):
         try:
             stands, terms = await asyncio.to_thread(report_if_late, *asked)
         except Exception as error:  # as above: the wait outlives any outage
-            self.log.warning("could not judge whether this is late: %s", error)
+            if str(error) != self.said_trouble:
+                self.log.warning("could not judge whether this is late: %s", error)
+                self.said_trouble = str(error)
             return True
         if not self.said_terms:
             self.log.info("%s", terms)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import select, update
+from steps import rows, rows_by_time, wait_until
 
 from evergreen.definition import load_definition
 from evergreen.definition.load import models_dir
@@ -59,20 +60,11 @@ def ledger(settings):
 
 
 def late_mails(ledger):
-    with ledger.transaction() as session:
-        return list(session.scalars(select(Alert).where(Alert.kind == "late_feed").order_by(Alert.created_at)))
+    return rows_by_time(ledger, Alert, Alert.kind == "late_feed")
 
 
 def built(ledger):
-    with ledger.transaction() as session:
-        return {snapshot.key for snapshot in session.scalars(select(Snapshot))}
-
-
-def wait_until(condition, what, timeout=180):
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, f"{what}: not within {timeout} s"
-        time.sleep(0.5)
+    return {snapshot.key for snapshot in rows(ledger, Snapshot)}
 
 
 def keep_house(stack, **conf):

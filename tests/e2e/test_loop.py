@@ -11,14 +11,13 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import func, select
+from steps import alias, answer_form, counts, rows, rows_by_time, wait_until
 from typer.testing import CliRunner
 
 from evergreen.cli import app
 from evergreen.ledger import partitions, snapshots
 from evergreen.ledger.tables import (
     Alert,
-    Base,
     Decision,
     Deployment,
     DriftCheck,
@@ -30,7 +29,6 @@ from evergreen.ledger.tables import (
     Verdict,
 )
 from evergreen.stack import mails, processes
-from evergreen.stack.airflow_api import AirflowApiError
 from evergreen.store import Store
 
 pytestmark = pytest.mark.e2e
@@ -38,28 +36,6 @@ MODEL = "nyc_flights"
 KEYS = ["2013-01-07", "2013-01-14", "2013-01-21", "2013-01-28", "2013-02-04", "2013-02-11"]
 LATE, BROKEN = "2013-02-18", "2013-02-25"
 HELD, STILL_HELD = "2013-03-04", "2013-03-11"
-
-
-def rows(ledger, table, *where):
-    with ledger.transaction() as session:
-        return list(session.scalars(select(table).where(*where).order_by(table.id)))
-
-
-def rows_by_time(ledger, table, *where):
-    with ledger.transaction() as session:
-        return list(session.scalars(select(table).where(*where).order_by(table.created_at)))
-
-
-def counts(ledger):
-    with ledger.transaction() as session:
-        return {t.name: session.scalar(select(func.count()).select_from(t)) for t in Base.metadata.sorted_tables}
-
-
-def wait_until(condition, what, timeout=180):
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, f"{what}: not within {timeout} s"
-        time.sleep(0.5)
 
 
 def test_backfills_drive_the_chain(story, ledger, settings):
@@ -93,22 +69,6 @@ def asks_a_person(models_dir, request):
     path.write_text(text)
 
 
-def answer_form(stack, dag, run_id, option):
-    """Wait for the form of the task `approve`, and answer it as a person does; what it asked."""
-    path = f"/dags/{dag}/dagRuns/{run_id}/taskInstances/approve/-1/hitlDetails"
-
-    def asked():
-        try:
-            return stack.airflow.request("GET", path)
-        except AirflowApiError:
-            return None
-
-    wait_until(asked, "the form")
-    asked = asked()
-    stack.airflow.request("PATCH", path, body={"chosen_options": [option], "params_input": {}})
-    return asked
-
-
 def test_a_champion_is_trained_and_promoted_by_a_person(story, stack, ledger, settings, asks_a_person):
     with ThreadPoolExecutor(1) as pool:
         training = pool.submit(story.first_champion, KEYS[-2])
@@ -128,14 +88,6 @@ def test_a_champion_is_trained_and_promoted_by_a_person(story, stack, ledger, se
     assert deployment.decision_id == decision.id
     assert (decision.decided_by == "policy") != asks_a_person
     assert alias(settings) == run.version
-
-
-def alias(settings):
-    from mlflow.tracking import MlflowClient
-
-    client = MlflowClient(settings.mlflow_url)
-    (name,) = [m.name for m in client.search_registered_models()]
-    return int(client.get_model_version_by_alias(name, "champion").version)
 
 
 def test_the_partition_that_waited_for_a_champion_is_scored(story, ledger, settings):
@@ -186,16 +138,11 @@ def test_a_truncated_partition_is_quarantined_and_comes_back(story, stack, ledge
 
 
 def test_every_mail_that_was_owed_arrived_once(ledger, stack):
-    wait_until(lambda: all(a.sent_at for a in rows_of_alerts(ledger)), "the outbox")
-    owed = Counter(a.subject for a in rows_of_alerts(ledger))
+    wait_until(lambda: all(a.sent_at for a in rows_by_time(ledger, Alert)), "the outbox")
+    owed = Counter(a.subject for a in rows_by_time(ledger, Alert))
     got = Counter(m.subject for m in mails.read_all(stack.home.mail))
     assert got == owed
-    assert any("quarantine" in a.kind for a in rows_of_alerts(ledger))
-
-
-def rows_of_alerts(ledger):
-    with ledger.transaction() as session:
-        return list(session.scalars(select(Alert)))
+    assert any("quarantine" in a.kind for a in rows_by_time(ledger, Alert))
 
 
 def test_rerunning_everything_changes_nothing(story, stack, ledger):

@@ -156,7 +156,7 @@ def show_pages(stack: Stack, logins: bool = False, *, model: str | None = None) 
     for name, (user, password) in {"airflow": stack.airflow_login, "mlflow": stack.mlflow_login}.items():
         secret = password if shown else "(evergreen status --logins)"
         screen.print(f"{name:8} {stack.urls[name]}  user {user}  password {secret}", soft_wrap=True)
-    if logins:
+    if logins and stack.metrics_token:
         address = f"{stack.urls['airflow']}/evergreen/metrics"
         screen.print(f"{'metrics':8} {address}  token {stack.metrics_token}", soft_wrap=True)
     if model is not None:

@@ -140,7 +140,7 @@ class FeaturesSection(Section):
     """Columns of text that `features.py` returns; values unseen in training are allowed."""
     look_back: int = Field(default=4, ge=0, le=53)
     """Label partitions that the features of a partition look back on."""
-    history: tuple[str, ...] | None = None
+    history: tuple[str, ...] | None = Field(default=None, min_length=1)
     """Columns of the inputs and labels looked back on that `features.py` reads; all by default. Fewer are faster."""
 
     @property

@@ -37,7 +37,7 @@ NEVER_JUDGED = dt.timedelta(hours=1)
 AGAIN_AFTER = dt.timedelta(hours=1)
 """A drop whose run was started and that is still not received is asked for again; a run that exists is left alone."""
 LIMIT = 500
-"""Runs started for one model at one look; the next look finds the rest."""
+"""Runs started, and names reported, for one model at one look; a later look finds the rest."""
 TABLES: tuple[TableName, ...] = ("inputs", "labels")
 
 Newest = tuple[PartitionVersion, Verdict | None]
@@ -60,6 +60,7 @@ def discover(
     now: dt.datetime,
     queued: bool = False,
     dry_run: bool = False,
+    limit: int = LIMIT,
 ) -> list[Arrival]:
     """What to bring in, oldest first; names that are no partitions are reported by mail, once each.
 
@@ -69,6 +70,7 @@ def discover(
         now: aware.
         queued: whether runs of the ingest DAGs are still queued.
         dry_run: say what would be done, and record nothing.
+        limit: how many to bring in at most; a later look finds the rest.
 
     Raises:
         UnavailableError: landing zone or ledger do not answer.
@@ -78,10 +80,10 @@ def discover(
     ledger = Ledger.from_settings(settings)
     with ledger.transaction() as session:
         known = {table: partitions.newest_map(session, definition.name, table) for table in TABLES}
-        found = unscheduled(definition, folders, known, now=now, settled=QUEUE_PATIENCE if queued else SETTLED)[:LIMIT]
+        found = unscheduled(definition, folders, known, now=now, settled=QUEUE_PATIENCE if queued else SETTLED)
         if not dry_run:
             wanted = [arrival.run_id for arrival in found]
-            new = sightings.act_on(session, definition.name, "drop", wanted, again_after=AGAIN_AFTER)
+            new = sightings.act_on(session, definition.name, "drop", wanted, again_after=AGAIN_AFTER, limit=limit)
             found = [arrival for arrival in found if arrival.run_id in new]
             _report(session, definition, strangers, settings.landing_url)
     _tell(definition, found, strangers if dry_run else {})
@@ -152,8 +154,9 @@ def _run_id(table: TableName, key: str, drop: Drop) -> str:
 
 def _report(session: Session, definition: ModelDefinition, strangers: Mapping[str, str], landing_url: str) -> None:
     """Owe one mail about the names that have not been reported yet."""
-    digests = {_digest(name): name for name in list(strangers)[:LIMIT]}
-    new = sorted(digests[digest] for digest in sightings.act_on(session, definition.name, "stray", digests))
+    digests = {_digest(name): name for name in strangers}
+    told = sightings.act_on(session, definition.name, "stray", digests, limit=LIMIT)
+    new = sorted(digests[digest] for digest in told)
     if not new:
         return
     folder = f"{landing_url.rstrip('/')}/{definition.feed.name}/"

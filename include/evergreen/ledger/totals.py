@@ -31,8 +31,8 @@ class Newest:
     """What is known of one model now; None where nothing is."""
 
     champion: Deployment | None = None
-    training: TrainingRun | None = None
-    """The run that made the champion"""
+    as_of: str | None = None
+    """Newest partition whose labels the champion was made from"""
     check: DriftCheck | None = None
     performance: Performance | None = None
 
@@ -143,15 +143,13 @@ def _newest(session: Session) -> dict[str, Newest]:
     champions = _latest(session, Deployment)
     checks = {c.model: c for c in _latest_by_key(session, DriftCheck)}
     losses = {p.model: p for p in _latest_by_key(session, Performance)}
-    made = {
-        (run.model, run.version): run
-        for run in session.scalars(select(TrainingRun).where(TrainingRun.version.is_not(None)))
-    }
+    runs = select(TrainingRun.model, TrainingRun.version, TrainingRun.as_of).where(TrainingRun.version.is_not(None))
+    made = {(model, version): as_of for model, version, as_of in session.execute(runs).tuples()}
     found = {}
     for model in {*champions, *checks, *losses}:
         champion = champions.get(model)
-        run = made.get((model, champion.version)) if champion else None
-        found[model] = Newest(champion, run, checks.get(model), losses.get(model))
+        as_of = made.get((model, champion.version)) if champion else None
+        found[model] = Newest(champion, as_of, checks.get(model), losses.get(model))
     return found
 
 

@@ -29,8 +29,10 @@ log = logging.getLogger("evergreen.monitoring")
 
 STUCK_AFTER = dt.timedelta(hours=3)
 """A step that could have been done for so long, and was not, is stuck; and again so long after it was restarted."""
+AGAIN_AFTER = dt.timedelta(hours=1)
+"""A restart that came to nothing is asked for again until then; a run that exists is left alone."""
 LIMIT = 500
-"""Steps of one model that are started again at one look."""
+"""Steps of one model that are started again, or reported, at one look; a later look finds the rest."""
 
 Step = Literal["features", "score", "monitor"]
 
@@ -78,7 +80,9 @@ class State:
     """The model's first champion"""
 
 
-def mend(definition: ModelDefinition, *, settings: Settings, now: dt.datetime, dry_run: bool = False) -> list[Stuck]:
+def mend(
+    definition: ModelDefinition, *, settings: Settings, now: dt.datetime, dry_run: bool = False, limit: int = LIMIT
+) -> list[Stuck]:
     """The steps to start again, oldest first, each named once; owes a mail about those that did not move after that.
 
     Args:
@@ -86,20 +90,23 @@ def mend(definition: ModelDefinition, *, settings: Settings, now: dt.datetime, d
         settings: where the ledger is.
         now: aware.
         dry_run: say what is stuck, and record nothing.
+        limit: how many to start again at most; a later look finds the rest.
 
     Raises:
         UnavailableError: the ledger does not answer.
     """
     model = definition.name
     with Ledger.from_settings(settings).transaction() as session:
-        found = find(definition, read_state(session, model), now=now)[:LIMIT]
+        found = find(definition, read_state(session, model), now=now)
         if dry_run:
             restart = found
         else:
             seen = sightings.first_seen(session, model, "stuck")
-            new = sightings.act_on(session, model, "stuck", [stuck.name for stuck in found])
+            old = {stuck.name for stuck in found if now - seen.get(stuck.name, now) >= STUCK_AFTER}
+            young = [stuck.name for stuck in found if stuck.name not in old]
+            new = sightings.act_on(session, model, "stuck", young, again_after=AGAIN_AFTER, limit=limit)
             restart = [stuck for stuck in found if stuck.name in new]
-            _report(session, definition, [s for s in found if s.name in seen and now - seen[s.name] >= STUCK_AFTER])
+            _report(session, definition, [stuck for stuck in found if stuck.name in old])
     for stuck in restart:
         log.warning("%s: %s; run %s of %s.%s does it", model, stuck.reason, stuck.run_id, model, stuck.step)
     return restart
@@ -174,7 +181,7 @@ def _checks(definition: ModelDefinition, state: State) -> Iterator[Stuck]:
 def _report(session: Session, definition: ModelDefinition, unmended: Sequence[Stuck]) -> None:
     """Owe one mail about what did not move after its restart and has not been reported."""
     model = definition.name
-    names = sightings.act_on(session, model, "unmended", [stuck.name for stuck in unmended])
+    names = sightings.act_on(session, model, "unmended", [stuck.name for stuck in unmended], limit=LIMIT)
     told = [stuck for stuck in unmended if stuck.name in names]
     if not told:
         return

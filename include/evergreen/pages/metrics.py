@@ -171,9 +171,9 @@ def _definitions(found: Totals, settings: Settings) -> Iterator[Metric]:
         for table in definition.feed.tables:
             if key := found.newest_keys.get((model, table)):
                 newest[model, table] = datetime.timestamp(calendar.period(key).start)
-        run = found.newest[model].training if model in found.newest else None
-        if run and model in found.landed:
-            ages[(model,)] = float(max(0, len(calendar.keys(run.as_of, found.landed[model])) - 1))
+        as_of = found.newest[model].as_of if model in found.newest else None
+        if as_of and model in found.landed:
+            ages[(model,)] = float(max(0, len(calendar.keys(as_of, found.landed[model])) - 1))
     yield _counts("definition_readable", "Whether model.yaml can be read.", (), readable)
     yield _counts(
         "newest_partition_start_seconds", "Start of the period of the newest accepted partition.", ("table",), newest

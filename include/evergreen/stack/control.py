@@ -146,9 +146,9 @@ class Stack:
         return environments.AIRFLOW_USER, credentials.load(self.home.secrets)["AIRFLOW_ADMIN_PASSWORD"]
 
     @property
-    def metrics_token(self) -> str:
-        """What a scraper of the metrics sends."""
-        return credentials.load(self.home.secrets)["METRICS_TOKEN"]
+    def metrics_token(self) -> str | None:
+        """What a scraper of the metrics sends; None where this stack was last started before there were metrics."""
+        return credentials.load(self.home.secrets).get("METRICS_TOKEN")
 
     @property
     def mlflow_login(self) -> tuple[str, str]:

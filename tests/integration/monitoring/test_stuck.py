@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 from evergreen.definition import load_definition
 from evergreen.ledger import Ledger
 from evergreen.ledger.tables import Alert, PartitionVersion, Sighting, Verdict
-from evergreen.monitoring.stuck import STUCK_AFTER, mend
+from evergreen.monitoring.stuck import AGAIN_AFTER, STUCK_AFTER, mend
 
 pytestmark = pytest.mark.integration
 NOW = dt.datetime.now(dt.UTC)
@@ -56,6 +56,11 @@ def age(ledger, by):
         session.execute(update(Sighting).values(first_seen=Sighting.first_seen - by))
 
 
+def forget_the_restart(ledger, by):
+    with ledger.transaction() as session:
+        session.execute(update(Sighting).values(acted_at=Sighting.acted_at - by))
+
+
 BOTH = [("features", key) for key in KEYS]
 
 
@@ -63,6 +68,18 @@ def test_it_is_started_again_once(ledger, look):
     assert look(dry_run=True) == look() == BOTH
     assert look() == look() == []
     assert mails(ledger) == []
+
+
+def test_a_restart_that_came_to_nothing_is_asked_for_again(ledger, look):
+    assert look() == BOTH
+    forget_the_restart(ledger, AGAIN_AFTER)
+    assert look() == BOTH
+    assert look() == []
+    assert mails(ledger) == []
+
+
+def test_what_is_over_the_limit_comes_at_the_next_look(ledger, look):
+    assert [look(limit=1) for _ in range(3)] == [BOTH[:1], BOTH[1:], []]
 
 
 def test_what_did_not_move_is_reported_once(ledger, look):
