@@ -153,8 +153,11 @@ def _print_losses(session: Session, name: str, loss: str) -> None:
         check, line = checked.get(key), measured.get(key)
         seen = ", ".join(check.columns) or ("yes" if check.drifted else "no") if check else None
         version = line.version if line else check.version if check else None
-        rows.append((key, version, f"{line.loss:.4f}" if line else None, line.rows if line else None, seen))
-    _print("Performance", ["partition", "version", f"realised loss ({loss})", "rows", "drift"], rows)
+        estimated = check.estimated_loss if check else None
+        losses = (f"{value:.4f}" if value is not None else None for value in (estimated, line.loss if line else None))
+        rows.append((key, version, *losses, line.rows if line else None, seen))
+    columns = ["partition", "version", "estimated", f"realised loss ({loss})", "rows", "drift"]
+    _print("Performance", columns, rows)
 
 
 def _answer_day(session: Session, definition: ModelDefinition, day: dt.date, as_json: bool) -> None:
@@ -251,7 +254,7 @@ def _print(title: str, heads: list[str], rows: list[tuple[Any, ...]]) -> None:
         heads, *cells = (list(column) for column in zip(heads, *cells, strict=True))
     table = Table(*heads, title=Text(title, "bold"), title_justify="left", box=None, pad_edge=False, header_style="dim")
     for row in cells:
-        table.add_row(*map(Text, row))
+        table.add_row(*(Text(cell, overflow="fold") for cell in row))
     console().print(table)
 
 

@@ -276,6 +276,11 @@ class MonitoringSection(Section):
     """Chance that a check of a batch without drift raises an input-drift alarm, over all columns together."""
     min_effect: float = Field(default=0.1, ge=0, lt=1)
     """Effect size below which a column's drift is not reported, however certain."""
+    reference: Literal["training", "rolling", "season"] = "training"
+    """What inputs and predictions are compared with: what the champion was made of, the partitions before, or the same
+    season a year before (which needs more than a year; until then it is `training`)."""
+    reference_window: int = Field(default=8, ge=2, le=53)
+    """Partitions of a rolling or seasonal reference."""
     harm_alpha: float = Field(default=0.05, gt=0, lt=0.5)
     """Chance of a harm alarm over the life of a champion that is as good as it was."""
     harm_margin: float = Field(default=0.1, ge=0, lt=2)

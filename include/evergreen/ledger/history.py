@@ -248,6 +248,7 @@ def _check_line(row: DriftCheck) -> CheckLine:
         drifted=row.drifted,
         reference=row.reference,
         columns=tuple(str(c["name"]) for c in row.results.get("columns", ()) if c.get("drifted")),
+        estimated_loss=(row.results.get("estimate") or {}).get("loss"),
         report_uri=row.report_uri,
         created_at=row.created_at,
         run_url=row.run_url,

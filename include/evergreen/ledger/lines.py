@@ -152,6 +152,8 @@ class CheckLine:
     reference: str
     columns: tuple[str, ...]
     """Columns that drifted"""
+    estimated_loss: float | None
+    """What the partition was expected to lose before its labels landed"""
     report_uri: str | None
     created_at: dt.datetime
     run_url: str | None

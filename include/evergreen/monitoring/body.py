@@ -51,7 +51,9 @@ def body(
         summary=" ".join((*found.sentences, found.reason)),
         facts=facts(definition, found),
         table=_table(found),
-        chart=_loss_chart(definition, losses, deployments) if _tells_of_loss(found, losses) else _effect_chart(found),
+        chart=_loss_chart(definition, found, losses, deployments)
+        if _tells_of_loss(found, losses)
+        else _effect_chart(found),
         next_steps=_next_steps(definition, found),
         links=links,
     )
@@ -70,6 +72,14 @@ def facts(definition: ModelDefinition, found: Findings) -> list[tuple[str, str]]
             (
                 f"Realised {TITLES[definition.loss]}",
                 f"{found.loss.loss:.4f} in {found.loss.key}; {found.loss.metrics['expected_loss']:.4f} was expected",
+            )
+        )
+    if found.estimate is not None:
+        told.append(
+            (
+                f"Estimated {TITLES[definition.loss]}",
+                f"{found.estimate.loss:.4f} in {found.key} ({found.estimate.low:.4f} to {found.estimate.high:.4f}), "
+                "before its labels",
             )
         )
     return told
@@ -109,23 +119,31 @@ def _effect_chart(found: Findings) -> Chart | None:
     )
 
 
-def _loss_chart(definition: ModelDefinition, losses: Sequence[Performance], deployments: Sequence[Deployment]) -> Chart:
+def _loss_chart(
+    definition: ModelDefinition, found: Findings, losses: Sequence[Performance], deployments: Sequence[Deployment]
+) -> Chart:
+    """Realised losses beside what was expected; at the end, what is estimated of the partition that was checked."""
     keys = [p.key for p in losses]
+    series = [
+        Series(name="realised", values=[p.loss for p in losses]),
+        Series(name="expected by the model", values=[p.metrics["expected_loss"] for p in losses])
+        if definition.task == "binary"
+        else Series(name="mean so far", values=_running_mean(losses)),
+    ]
+    if found.estimate is not None and found.key not in keys:
+        series = [Series(name=line.name, values=[*line.values, None]) for line in series]
+        series.append(Series(name="estimated, no labels yet", values=[*(None for _ in keys), found.estimate.loss]))
+        keys.append(found.key)
     marks = []
     for deployment in deployments:
         at = next((key for key in keys if key >= str(deployment.from_key)), None)
         if at is not None:
             marks.append(Mark(x=at, label=f"v{deployment.version}"))
     return Chart(
-        title=f"Realised {TITLES[definition.loss]} by {definition.calendar.period}",
+        title=f"{TITLES[definition.loss].capitalize()} by {definition.calendar.period}",
         kind="line",
         x=keys,
-        series=[
-            Series(name="realised", values=[p.loss for p in losses]),
-            Series(name="expected by the model", values=[p.metrics["expected_loss"] for p in losses])
-            if definition.task == "binary"
-            else Series(name="mean so far", values=_running_mean(losses)),
-        ],
+        series=series,
         y_label=TITLES[definition.loss],
         marks=marks,
     )

@@ -6,6 +6,7 @@ import logging
 import time
 from dataclasses import dataclass
 
+import pandas as pd
 from sqlalchemy.orm import Session
 
 from evergreen.definition import ModelDefinition
@@ -13,10 +14,12 @@ from evergreen.ledger import Ledger, decisions, outbox
 from evergreen.ledger.outbox import Links
 from evergreen.ledger.tables import Decision, DriftCheck
 from evergreen.monitoring import body as mail
-from evergreen.monitoring import drift, evidence, harm, policy, report
-from evergreen.monitoring.evidence import Evidence, Frames
+from evergreen.monitoring import drift, evidence, frames, harm, policy, report
+from evergreen.monitoring.estimate import estimate_loss
+from evergreen.monitoring.evidence import Evidence
 from evergreen.monitoring.findings import Findings
-from evergreen.monitoring.performance import clusters_of, measure
+from evergreen.monitoring.frames import Frames
+from evergreen.monitoring.performance import clusters_of, losses_by_cluster, measure
 from evergreen.monitoring.rivals import Rivals, compare_with_rivals
 from evergreen.settings import Settings
 from evergreen.store import Store, layout
@@ -61,23 +64,24 @@ def run(definition: ModelDefinition, key: str, *, settings: Settings, run_url: s
         if done is not None:
             return _found(session, done, known)
         started = time.monotonic()
-        frames = evidence.read(definition, known, settings)
-        found = examine(definition, known, frames, compare_with_rivals(session, definition, known, settings=settings))
-        uri = _write_report(definition, found, frames, known, settings)
+        rows = frames.read(definition, known, settings)
+        found = examine(definition, known, rows, compare_with_rivals(session, definition, known, settings=settings))
+        uri = _write_report(definition, found, rows, known, settings)
         checked = _record(session, definition, known, found, uri, settings, run_url)
     _tell(found, uri, time.monotonic() - started)
     return checked
 
 
-def examine(definition: ModelDefinition, known: Evidence, frames: Frames, rivals: Rivals) -> Findings:
+def examine(definition: ModelDefinition, known: Evidence, rows: Frames, rivals: Rivals) -> Findings:
     """Compare, judge and decide. No I/O: the same evidence gives the same findings."""
     settings = definition.monitoring
-    moved = drift.check(frames.reference, frames.current, definition, current_rows=frames.current_rows)
+    moved = drift.check(rows.compared, rows.current, definition, current_rows=rows.current_rows)
     label = None
-    if frames.labelled is not None and len(frames.labelled):
-        label = drift.check_target(frames.reference, frames.labelled, definition)
+    if rows.labelled is not None and len(rows.labelled):
+        label = drift.check_target(rows.reference, rows.labelled, definition)
+    held_out = frames.holdout(rows.reference)
     judged = harm.judge(
-        evidence.baseline(definition, frames.reference),
+        losses_by_cluster(definition, held_out),
         [harm.Batch(p.key, clusters_of(p)) for p in known.own_losses],
         alpha=settings.harm_alpha,
         margin=settings.harm_margin,
@@ -104,11 +108,12 @@ def examine(definition: ModelDefinition, known: Evidence, frames: Frames, rivals
         version=known.version,
         as_of=known.as_of,
         labels_through=known.labels_through,
-        reference=_reference_in_words(frames, known),
+        reference=_reference_in_words(rows.reference, known),
         drift=moved,
         label=label,
         label_key=known.labelled.key if known.labelled else None,
         harm=judged,
+        estimate=estimate_loss(definition, held_out, rows.current),
         rivals=rivals,
         loss=known.own_losses[-1] if known.own_losses else None,
         signals=signals,
@@ -116,16 +121,19 @@ def examine(definition: ModelDefinition, known: Evidence, frames: Frames, rivals
     )
 
 
-def _reference_in_words(frames: Frames, known: Evidence) -> str:
-    held_out = int((frames.reference["part"] == "holdout").sum())
-    return (
+def _reference_in_words(reference: pd.DataFrame, known: Evidence) -> str:
+    if known.compared_snapshots:
+        return f"{known.compared.sentence}, as version {known.version} predicts them"
+    held_out = len(frames.holdout(reference))
+    said = (
         f"what version {known.version} was made of (labels through {known.as_of}): "
-        f"{len(frames.reference) - held_out:,} rows it was trained and {held_out:,} rows it was judged on"
+        f"{len(reference) - held_out:,} rows it was trained and {held_out:,} rows it was judged on"
     )
+    return f"{said}; {known.compared.sentence}" if known.compared.sentence else said
 
 
 def _write_report(
-    definition: ModelDefinition, found: Findings, frames: Frames, known: Evidence, settings: Settings
+    definition: ModelDefinition, found: Findings, rows: Frames, known: Evidence, settings: Settings
 ) -> str:
     heading = report.Heading(
         title=f"{definition.title}: check of {found.key}",
@@ -133,7 +141,7 @@ def _write_report(
         sentences=found.sentences,
         facts=tuple(mail.facts(definition, found)),
     )
-    page = report.render(heading, found.drift, frames.reference, frames.current)
+    page = report.render(heading, found.drift, rows.compared, rows.current)
     name = layout.report(definition.name, found.key, f"drift-{known.input_hash[:16]}.html")
     return Store.from_settings(settings).write(name, page)
 
@@ -239,6 +247,8 @@ def _tell(found: Findings, uri: str, seconds: float) -> None:
             log.info("  %s", column.sentence)
     log.info("%s", found.label_sentence or "No labels of this champion's predictions have landed yet.")
     log.info("Loss: %s", found.harm.sentence)
+    if found.estimate:
+        log.info("Loss: %s", found.estimate.sentence)
     for rival in filter(None, (found.rivals.before, found.rivals.challenger)):
         log.info("Rival: %s", rival.sentence)
     log.info("Decision: %s", found.reason)

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import pandas as pd
 from sqlalchemy.orm import Session
 
 from evergreen.definition import ModelDefinition
-from evergreen.errors import NotReadyError, UnavailableError
-from evergreen.features.snapshots import pull
-from evergreen.intake.read import read_clean
-from evergreen.ledger import decisions, models, partitions
+from evergreen.errors import NotReadyError
+from evergreen.ledger import decisions, models, partitions, snapshots
 from evergreen.ledger.partitions import Current
 from evergreen.ledger.tables import Decision, Deployment, Performance, Prediction, Snapshot
-from evergreen.monitoring import drift
-from evergreen.monitoring.harm import Cluster
-from evergreen.monitoring.performance import labelled_rows, losses_by_cluster
 from evergreen.monitoring.policy import PastCheck
-from evergreen.monitoring.sample import count_rows, read_sample
-from evergreen.scoring.score import read_bytes, read_predictions
-from evergreen.settings import Settings
-from evergreen.store import Store, layout
+from evergreen.monitoring.references import Reference, choose_reference, wanted_keys
 from evergreen.store.objects import sha256
 
 
@@ -48,6 +38,10 @@ class Evidence:
     labelled: Prediction | None
     """Predictions of the newest partition that this champion served and that has labels"""
     history: tuple[Decision, ...]
+    compared: Reference
+    """What inputs and predictions are compared with"""
+    compared_snapshots: tuple[Snapshot, ...]
+    """Features of its partitions, oldest first; none for `training`"""
 
     @property
     def version(self) -> int:
@@ -69,20 +63,10 @@ class Evidence:
         """Over what the check reads: the same check is never made twice."""
         measured = sorted((p.prediction_id, p.labels_version_id) for p in self.losses.values())
         labels = sorted(partition.id for partition, _ in self.labels.values())
-        return sha256(repr((self.prediction.id, self.version, measured, labels)).encode())
-
-
-@dataclass(frozen=True)
-class Frames:
-    """Rows to compare."""
-
-    reference: pd.DataFrame
-    current: pd.DataFrame
-    """At most `drift.MAX_ROWS` rows of the partition, with their predictions"""
-    current_rows: int
-    """Rows of the whole partition"""
-    labelled: pd.DataFrame | None
-    """Of the newest partition that this champion served and that has labels"""
+        read: tuple[object, ...] = (self.prediction.id, self.version, measured, labels)
+        if self.compared_snapshots:
+            read += (tuple(snapshot.id for snapshot in self.compared_snapshots),)
+        return sha256(repr(read).encode())
 
 
 def gather(session: Session, definition: ModelDefinition, key: str) -> Evidence:
@@ -104,6 +88,7 @@ def gather(session: Session, definition: ModelDefinition, key: str) -> Evidence:
     labels = partitions.current_map(session, model, "labels", calendar.keys(calendar.shift(as_of, 1), through))
     losses = decisions.measured(session, model, through)
     served = [p for p in losses.values() if p.version == prediction.version and p.key >= from_key and p.key in labels]
+    compared, built = _compared(session, definition, key)
     return Evidence(
         key=key,
         labels_through=through,
@@ -116,7 +101,21 @@ def gather(session: Session, definition: ModelDefinition, key: str) -> Evidence:
         losses=losses,
         labelled=session.get_one(Prediction, served[-1].prediction_id) if served else None,
         history=tuple(decisions.monitoring_before(session, model, key)),
+        compared=compared,
+        compared_snapshots=built,
     )
+
+
+def _compared(session: Session, definition: ModelDefinition, key: str) -> tuple[Reference, tuple[Snapshot, ...]]:
+    """What `key` is compared with, by the definition and by what has been built."""
+    kind, calendar, window = (
+        definition.monitoring.reference,
+        definition.partitions,
+        definition.monitoring.reference_window,
+    )
+    built = snapshots.current_map(session, definition.name, wanted_keys(kind, calendar, key, window=window))
+    chosen = choose_reference(kind, calendar, key, built, window=window)
+    return chosen, tuple(built[k] for k in chosen.keys)
 
 
 def age(definition: ModelDefinition, evidence: Evidence) -> int:
@@ -134,55 +133,3 @@ def past_checks(definition: ModelDefinition, evidence: Evidence) -> list[PastChe
             PastCheck(ago, seen["version"], row.kind, seen["cause"], tuple(seen["drifted"]), bool(seen["harmed"]))
         )
     return checks
-
-
-def read(definition: ModelDefinition, evidence: Evidence, settings: Settings) -> Frames:
-    """Read the frames: the champion's reference, the partition's features with predictions, labelled rows.
-
-    Of a large partition a sample is read, and never the whole into memory.
-
-    Raises:
-        UnavailableError: the store has no reference of the champion.
-    """
-    snapshot, labelled, feed = evidence.snapshot, evidence.labelled, definition.feed
-    path = snapshot.dvc_path
-    columns = dict.fromkeys((feed.entity, feed.event_time, *definition.features.columns))
-    with pull(settings, snapshot.git_commit, [path], expected={path: snapshot.dvc_hash}) as files:
-        features, rows_in_all = read_sample(files[path], list(columns), drift.MAX_ROWS), count_rows(files[path])
-    # Predictions stand in the order of their features, so the same seed draws the same rows of both.
-    data = io.BytesIO(read_bytes(evidence.prediction, settings))
-    predictions = read_sample(data, [feed.entity, drift.PREDICTION], drift.MAX_ROWS)
-    rows = None
-    if labelled is not None:
-        truth = read_clean(evidence.labels[labelled.key][1], settings)
-        rows = labelled_rows(definition, read_predictions(labelled, settings), truth)
-    return Frames(
-        reference=read_reference(definition, evidence.version, settings),
-        current=features.merge(predictions, on=feed.entity, how="left", validate="one_to_one"),
-        current_rows=rows_in_all,
-        labelled=rows,
-    )
-
-
-def read_reference(definition: ModelDefinition, version: int, settings: Settings) -> pd.DataFrame:
-    """The sample of the data a version was trained and judged on, with the feed's own name of the event time.
-
-    Raises:
-        UnavailableError: the store does not have it.
-    """
-    name = layout.reference(definition.name, version)
-    store = Store.from_settings(settings)
-    try:
-        data = store.read(name)
-    except FileNotFoundError:
-        raise UnavailableError(
-            f"the store has no {name}, the reference of version {version} that its evaluation writes; restore it from "
-            f"a backup, or train again: `evergreen airflow dags trigger {definition.name}.train`"
-        ) from None
-    frame = pd.read_parquet(io.BytesIO(data))
-    return frame.rename(columns={"event_time": definition.feed.event_time, "entity": definition.feed.entity})
-
-
-def baseline(definition: ModelDefinition, reference: pd.DataFrame) -> list[Cluster]:
-    """Losses of the champion on its holdout at promotion, by cluster."""
-    return losses_by_cluster(definition, reference[reference["part"] == "holdout"])

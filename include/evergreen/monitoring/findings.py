@@ -7,6 +7,7 @@ from typing import Any
 
 from evergreen.ledger.tables import Performance
 from evergreen.monitoring.drift import ColumnDrift, DriftResult
+from evergreen.monitoring.estimate import Estimate
 from evergreen.monitoring.harm import HarmResult
 from evergreen.monitoring.policy import PolicyDecision, Signals
 from evergreen.monitoring.rivals import Rival, Rivals
@@ -30,6 +31,8 @@ class Findings:
     """The target's drift; None where no labels of this champion's predictions have landed"""
     label_key: str | None
     harm: HarmResult
+    estimate: Estimate | None
+    """What this partition will probably lose; shown, and never acted on"""
     rivals: Rivals
     loss: Performance | None
     """The newest measurement of this champion"""
@@ -44,9 +47,10 @@ class Findings:
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """What was found: inputs, labels, loss, rivals."""
+        """What was found: inputs, labels, loss and what it probably is now, rivals."""
         rivals = (f"{rival.sentence}" for rival in (self.rivals.before, self.rivals.challenger) if rival)
-        found = (self.drift.sentence, self.label_sentence, self.harm.sentence, *rivals)
+        estimated = self.estimate.sentence if self.estimate else None
+        found = (self.drift.sentence, self.label_sentence, self.harm.sentence, estimated, *rivals)
         return tuple(sentence for sentence in found if sentence)
 
     @property
@@ -84,6 +88,7 @@ class Findings:
             "prediction": asdict(self.drift.prediction) if self.drift.prediction else None,
             "labels": (asdict(self.label) | {"key": self.label_key}) if self.label else None,
             "performance": asdict(self.harm) | {"e_value": min(self.harm.e_value, 1e12)},
+            "estimate": asdict(self.estimate) if self.estimate else None,
             "alpha": self.drift.alpha,
             "min_effect": self.drift.min_effect,
             "tests": self.drift.tests,

@@ -25,7 +25,19 @@ class Reference:
     keys: tuple[str, ...]
     """Partitions whose features to read, oldest first; none for `training`, which the champion's reference holds"""
     sentence: str
-    """In words, with the reason where it is not the kind that was asked for"""
+    """In words; for `training`, why it is that where another was asked for"""
+
+
+def wanted_keys(kind: ReferenceKind, calendar: Calendar, key: str, *, window: int = 8, gap: int = 0) -> list[str]:
+    """The partitions that `key` would be compared with if all had landed, oldest first; arguments as below."""
+    if kind == "training":
+        return []
+    if kind == "rolling":
+        return [calendar.shift(key, -n) for n in range(gap + window, gap, -1)]
+    centre = _year_before(calendar, key)
+    wanted = [calendar.shift(centre, n) for n in range(-(window // 2), window - window // 2)]
+    # a window of more than a year would otherwise reach the partition itself
+    return [k for k in wanted if k < key]
 
 
 def choose_reference(
@@ -45,18 +57,10 @@ def choose_reference(
             partitions is not compared with itself.
     """
     if kind == "training":
-        return Reference("training", (), "what the champion was made of")
-    if kind == "rolling":
-        wanted = [calendar.shift(key, -n) for n in range(gap + window, gap, -1)]
-    else:
-        centre = _year_before(calendar, key)
-        wanted = [calendar.shift(centre, n) for n in range(-(window // 2), window - window // 2)]
-        # a window of more than a year would otherwise reach the partition itself
-        wanted = [k for k in wanted if k < key]
-    keys = tuple(k for k in wanted if k in landed)
+        return Reference("training", (), "")
+    keys = tuple(k for k in wanted_keys(kind, calendar, key, window=window, gap=gap) if k in landed)
     if 2 * len(keys) < window:
-        why = f"{len(keys)} of the {window} partitions of a {kind} reference have landed"
-        return Reference("training", (), f"what the champion was made of ({why})")
+        return Reference("training", (), f"{len(keys)} of the {window} partitions of a {kind} reference have landed")
     said = "the partitions before it" if kind == "rolling" else "the same season a year before"
     return Reference(kind, keys, f"{said}: {len(keys)} from {keys[0]} through {keys[-1]}")
 

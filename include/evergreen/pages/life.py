@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 
 from evergreen.alerts.links import report
-from evergreen.definition import Calendar, ModelDefinition
+from evergreen.definition import ModelDefinition
 from evergreen.ledger import history
 from evergreen.ledger.lines import (
     AlertLine,
@@ -40,7 +40,7 @@ class Life:
     losses: dict[str, LossLine]
     alerts: list[AlertLine]
     chart: str | None
-    """The realised loss as a data: address of an SVG"""
+    """The loss as a data: address of an SVG"""
     chart_words: str
 
     @property
@@ -53,7 +53,8 @@ def gather(session: Session, definition: ModelDefinition, settings: Settings) ->
     """Everything the page of `definition` shows, newest first."""
     name = definition.name
     deployed, losses = history.deployments(session, name), history.losses(session, name)
-    chart = loss_chart(losses, deployed, definition.partitions, definition.loss)
+    checks = history.checks(session, name)
+    chart = loss_chart(losses, checks, deployed, definition)
     quarantines = history.quarantines(session, name)
     return Life(
         definition=definition,
@@ -62,7 +63,7 @@ def gather(session: Session, definition: ModelDefinition, settings: Settings) ->
         trainings=history.trainings(session, name)[::-1],
         decisions=history.decisions(session, name, quiet=False)[::-1],
         deployments=deployed,
-        checks=[(line, report(line.report_uri, settings)) for line in history.checks(session, name)[::-1]],
+        checks=[(line, report(line.report_uri, settings)) for line in checks[::-1]],
         losses={line.key: line for line in losses},
         alerts=history.alerts(session, name),
         chart=_picture(chart) if chart else None,
@@ -71,26 +72,37 @@ def gather(session: Session, definition: ModelDefinition, settings: Settings) ->
 
 
 def loss_chart(
-    losses: list[LossLine], deployments: list[DeploymentLine], calendar: Calendar, loss: str
+    losses: list[LossLine], checks: list[CheckLine], deployments: list[DeploymentLine], definition: ModelDefinition
 ) -> Chart | None:
-    """Realised loss by partition, with the champion's changes marked; None before the first loss is known."""
+    """Realised loss by partition beside what was estimated before, with the champion's changes marked.
+
+    None before the first loss is known.
+    """
     if not losses:
         return None
+    calendar, loss = definition.partitions, definition.loss
     changes: dict[str, list[int]] = {}
     for line in deployments:
         if line.from_key is not None:
             changes.setdefault(line.from_key, []).append(line.version)
-    known = [line.key for line in losses] + list(changes)
-    keys = calendar.keys(min(known), max(known))
+    estimates = {line.key: line.estimated_loss for line in checks if line.estimated_loss is not None}
+    keys = calendar.keys(*_ends([*(line.key for line in losses), *changes, *estimates]))
     values = {line.key: line.loss for line in losses}
+    series = [Series(name="realised", values=[values.get(key) for key in keys])]
+    if estimates:
+        series.append(Series(name="estimated before labels", values=[estimates.get(key) for key in keys]))
     return Chart(
-        title=f"Realised loss by {calendar.unit} ({loss}, lower is better)",
+        title=f"Loss by {calendar.unit} ({loss}, lower is better)",
         kind="line",
         x=keys,
-        series=[Series(name=loss, values=[values.get(key) for key in keys])],
+        series=series,
         y_label=loss,
         marks=[Mark(x=key, label="version " + ", ".join(map(str, versions))) for key, versions in changes.items()],
     )
+
+
+def _ends(keys: list[str]) -> tuple[str, str]:
+    return min(keys), max(keys)
 
 
 def _picture(chart: Chart) -> str:

@@ -145,6 +145,11 @@ def _monitoring(newest: Mapping[str, Newest]) -> Iterator[Metric]:
     yield _counts(
         "realised_loss", "Mean loss on the newest labelled partition.", (), {k: p.loss for k, p in losses.items()}
     )
+    estimates = {(m,): c.results.get("estimate") or {} for m, c in checks.items()}
+    yield _counts(
+        "estimated_loss", "Loss estimated for the newest checked partition, before its labels.", (),
+        {k: e["loss"] for k, e in estimates.items() if "loss" in e},
+    )  # fmt: skip
     harm = {(m,): c.results.get("performance") or {} for m, c in checks.items()}
     rise = {k: h["relative_rise"] for k, h in harm.items() if isinstance(h.get("relative_rise"), int | float)}
     yield _counts("loss_rise", "Rise of the champion's loss since its promotion, relative to it.", (), rise)

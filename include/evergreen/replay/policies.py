@@ -15,6 +15,7 @@ from evergreen.champion.reference import REFERENCE_ROWS
 from evergreen.errors import BadInputError
 from evergreen.monitoring import drift, harm, policy, regret
 from evergreen.monitoring.performance import losses_by_cluster
+from evergreen.monitoring.references import choose_reference
 from evergreen.replay.fits import Fits
 from evergreen.replay.simulate import Now, Policy, Wish
 
@@ -113,9 +114,23 @@ class Evergreen:
         pair = (now.champion.as_of, now.key)
         if pair not in self._drift:
             current = now.fits.history[now.key].features
-            found = drift.check(reference(now.fits, pair[0]), current, now.fits.history.definition)
+            found = drift.check(_compared(now), current, now.fits.history.definition)
             self._drift[pair] = found.drifted_columns
         return self._drift[pair]
+
+
+def _compared(now: Now) -> pd.DataFrame:
+    """What the partition's inputs are compared with (see `monitoring.references`)."""
+    definition, history = now.fits.history.definition, now.fits.history
+    settings = definition.monitoring
+    chosen = choose_reference(
+        settings.reference, definition.partitions, now.key, [p.key for p in history], window=settings.reference_window
+    )
+    if not chosen.keys:
+        return reference(now.fits, now.champion.as_of)
+    most = max(1, drift.MAX_ROWS // len(chosen.keys))
+    frames = (history[key].features for key in chosen.keys)
+    return pd.concat([f.sample(min(len(f), most), random_state=0) for f in frames], ignore_index=True)
 
 
 def reference(fits: Fits, as_of: str) -> pd.DataFrame:

@@ -119,6 +119,59 @@ def test_a_backfilled_check_does_not_know_later_labels_and_restated_ones_are_che
     assert check(shop, 6) == early
 
 
+def estimated(shop, number):
+    return rows_of_check(shop, number).results["estimate"]
+
+
+def rows_of_check(shop, number):
+    return [row for row in rows(shop, DriftCheck) if row.key == shop.key(number)][-1]
+
+
+def test_the_loss_is_estimated_before_labels_and_a_changed_concept_goes_unseen(shop, caplog):
+    caplog.set_level("INFO", "evergreen.monitoring")
+    for number in range(6, 10):
+        shop.live(number, scrambled if number == 8 else None)
+        check(shop, number)
+    assert "Estimated, before any label: a Brier score of" in caplog.text
+    realised = {p.key: p.loss for p in rows(shop, Performance)}
+    for number in (6, 7):
+        found = estimated(shop, number)
+        assert found["method"] == "CBPE"
+        assert found["low"] <= realised[shop.key(number)] <= found["high"]
+    assert estimated(shop, 8)["high"] < realised[shop.key(8)], "only labels tell that the concept has changed"
+    assert all(d.kind != "retrain" for d in rows(shop, Decision) if d.key == shop.key(8)), "it never acts"
+
+
+def test_a_rolling_reference_gets_used_to_what_lasts(shop):
+    monitoring = shop.definition.monitoring.model_copy(update={"reference": "rolling", "reference_window": 2})
+    shop.definition = shop.definition.model_copy(update={"monitoring": monitoring})
+    found = []
+    for number in range(6, 12):
+        shop.live(number, dearer if number >= 8 else None)
+        found.append((check(shop, number).drifted_columns, rows_of_check(shop, number)))
+    columns = [columns for columns, _ in found]
+    assert (columns[:3], columns[4:]) == ([[], [], ["price"]], [[], []]), "week 9 is between two worlds"
+    assert found[4][1].reference == (
+        f"the partitions before it: 2 from {shop.key(8)} through {shop.key(9)}, as version {shop.version} predicts them"
+    )
+    moved = found[2][1].results["prediction"]
+    assert moved["drifted"], "predictions are the champion's on both sides"
+    assert not found[4][1].results["prediction"]["drifted"]
+    shop.accept("inputs", 9, shop.week(9)[0].assign(price=lambda frame: frame["price"] * 3))
+    shop.build(9)
+    assert check(shop, 10).drift_check_id != found[4][1].id, "another reference is another check"
+
+
+def test_a_first_year_is_compared_with_the_training_data_and_says_why(shop):
+    monitoring = shop.definition.monitoring.model_copy(update={"reference": "season"})
+    shop.definition = shop.definition.model_copy(update={"monitoring": monitoring})
+    shop.live(6)
+    check(shop, 6)
+    said = rows_of_check(shop, 6).reference
+    assert said.startswith("what version 1 was made of")
+    assert said.endswith("; 0 of the 8 partitions of a season reference have landed")
+
+
 def test_a_partition_without_predictions_is_not_checked(shop):
     with pytest.raises(NotReadyError, match="no predictions to monitor"):
         check(shop, 6)
@@ -126,13 +179,14 @@ def test_a_partition_without_predictions_is_not_checked(shop):
 
 def test_of_a_large_partition_a_sample_is_read_with_its_own_predictions(shop, monkeypatch):
     from evergreen.monitoring import drift, evidence
+    from evergreen.monitoring.frames import read
     from evergreen.scoring.score import read_predictions
 
     monkeypatch.setattr(drift, "MAX_ROWS", 300)
     shop.live(6)
     with shop.ledger.transaction() as session:
         known = evidence.gather(session, shop.definition, shop.key(6))
-    frames = evidence.read(shop.definition, known, shop.settings)
+    frames = read(shop.definition, known, shop.settings)
     assert (len(frames.current), frames.current_rows) == (300, 700)
     whole = read_predictions(known.prediction, shop.settings).set_index("order_id")["prediction"]
     assert frames.current["prediction"].tolist() == whole[frames.current["order_id"]].tolist()
