@@ -19,7 +19,7 @@ from evergreen.champion.gate import GateVerdict, decide, level, mode_for
 from evergreen.champion.guards import Guard
 from evergreen.champion.reference import write_reference
 from evergreen.definition import ModelDefinition
-from evergreen.errors import NotReadyError, RefusedError
+from evergreen.errors import BadInputError, NotReadyError, RefusedError
 from evergreen.ledger import Ledger, decisions, models, tables
 from evergreen.ledger.tables import TrainingRun
 from evergreen.settings import Settings
@@ -79,8 +79,8 @@ def evaluate(
 ) -> Evaluated:
     """Compare the challenger of a training run with the champion: now, or as an earlier attempt found.
 
-    Without a champion the base rate of the challenger's training labels stands in for it. Where a person has to decide,
-    the mail that asks them is owed in the same transaction.
+    Without a champion that can serve, the base rate of the challenger's training labels stands in for it. Where a
+    person has to decide, the mail that asks them is owed in the same transaction.
 
     Args:
         definition: the model.
@@ -160,19 +160,24 @@ def _compare(
     if predicted is not None:
         write_reference(definition, challenger, train, held_out, settings=settings)
         theirs = predicted[chosen]
-    scores = _score(definition, rows, _champion_predicts(definition, champion, train, rows, settings), theirs)
+    ours, broken = _champion_predicts(definition, champion, train, rows, settings)
+    if broken:
+        log.warning("champion %s cannot serve: %s; the base rate stands in for it", champion, broken)
+    scores = _score(definition, rows, ours, theirs)
     timed = _latency(challenger, held_out.features) if predicted is not None else None
     gate, found = definition.gate, _judge(definition, scores, run, alpha)
     answers = (
         *judge_guards(definition, scores), guards.latency(timed, gate), guards.size(challenger.file_bytes, gate), usable
     )  # fmt: skip
-    said = decide(found, answers, gate, loss=definition.loss, challenger=challenger.version, champion=champion)
+    said = decide(
+        found, answers, gate, loss=definition.loss, challenger=challenger.version, champion=champion, broken=broken
+    )
     for guard in answers:
         log.info("guard on %s: %s: %s", guard.name, guard.state.replace("_", " "), guard.sentence)
     figures = _figures(definition, scores)
     _tell_mlflow(run, figures, settings)
     result = {**asdict(found), "loss": definition.loss, "outcome": said.outcome, "reason": said.reason, **figures}
-    result |= {"gate": gate.model_dump(mode="json"), "loosened": list(gate.loosened)}
+    result |= {"gate": gate.model_dump(mode="json"), "loosened": list(gate.loosened), "champion_broken": broken}
     return _row(definition, run, champion, keys, found, said, result | {"by_cluster": by_cluster(scores)})
 
 
@@ -199,10 +204,20 @@ def unseen_keys(run: TrainingRun, champion_run: TrainingRun | None) -> list[str]
 
 def _champion_predicts(
     definition: ModelDefinition, champion: int | None, train: Examples, rows: Examples, settings: Settings
-) -> Floats:
+) -> tuple[Floats, str | None]:
+    """Predictions of the champion, or those of the base rate and why the champion cannot make any.
+
+    One that is lost, reads features that are gone, or gives no usable numbers must not keep a challenger from serving.
+    """
+    base_rate = np.full(len(rows), best_constant(definition.loss, train.target), dtype=np.float64)
     if champion is None:
-        return np.full(len(rows), best_constant(definition.loss, train.target), dtype=np.float64)
-    return load(definition, champion, settings=settings).predict(rows.features)
+        return base_rate, None
+    try:
+        found = load(definition, champion, settings=settings).predict(rows.features)
+    except BadInputError as error:
+        return base_rate, str(error)
+    faults = guards.unfit(definition.task, found, len(rows))
+    return (base_rate, "; ".join(faults)) if faults else (found, None)
 
 
 def _score(definition: ModelDefinition, rows: Examples, champion: Floats, challenger: Floats) -> Scores:

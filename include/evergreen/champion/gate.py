@@ -50,6 +50,7 @@ def decide(
     loss: Loss,
     challenger: int,
     champion: int | None,
+    broken: str | None = None,
 ) -> GateVerdict:
     """Judge a challenger.
 
@@ -62,7 +63,8 @@ def decide(
         gate: the definition's gate.
         loss: what the comparison is of.
         challenger: its version.
-        champion: its version; None where the base rate stood in.
+        champion: its version; None where there is none, and the base rate stood in.
+        broken: why the champion can no longer predict, so that the base rate stood in for it; None where it can.
 
     Raises:
         ValueError: a required guard is missing or there twice, or challenger and champion are one version.
@@ -77,10 +79,9 @@ def decide(
     if unusable and comparison.rows == 0:
         reason = f"challenger {challenger} cannot serve, so it was not compared: {unusable.sentence}: refused"
         return GateVerdict("refuse", reason, tuple(guards))
-    shown = _shown(comparison, first=champion is None)
-    story = describe(comparison, loss, challenger=challenger, champion=champion)
-    if champion is None and shown and comparison.verdict != "superior":
-        story += ", which is no proof; none is asked of a first model, which replaces nothing. It is better so far"
+    alone = champion is None or broken is not None
+    shown = _shown(comparison, alone=alone)
+    story = _story(comparison, loss, challenger, champion, broken, shown=shown)
     close = borderline(comparison, guards, shown=shown) if gate.approval == "borderline" else None
     if not shown and close is None:
         also = f"; besides, {_told(failed)}" if failed else ""
@@ -95,6 +96,21 @@ def decide(
     if close is not None:
         return GateVerdict("ask", f"{story}, but it is close: {close}; a person decides", tuple(guards))
     return GateVerdict("promote", f"{story}: promoted", tuple(guards))
+
+
+def _story(
+    comparison: Comparison, loss: Loss, challenger: int, champion: int | None, broken: str | None, *, shown: bool
+) -> str:
+    """What was found, and why it is enough where it is no proof."""
+    if broken is None and champion is not None:
+        return describe(comparison, loss, challenger=challenger, champion=champion)
+    story = describe(comparison, loss, challenger=challenger, champion=None)
+    if broken:
+        story = f"champion {champion} cannot serve ({broken}), so the base rate stands in for it; {story}"
+    if shown and comparison.verdict != "superior":
+        replaces = "a model that replaces one that cannot serve" if broken else "a first model, which replaces nothing"
+        story += f", which is no proof; none is asked of {replaces}. It is better so far"
+    return story
 
 
 def borderline(comparison: Comparison, guards: Sequence[Guard], *, shown: bool) -> str | None:
@@ -122,13 +138,13 @@ def borderline(comparison: Comparison, guards: Sequence[Guard], *, shown: bool) 
     return "; ".join(f"the guard on {guard.name} passed narrowly ({guard.sentence})" for guard in narrow) or None
 
 
-def _shown(comparison: Comparison, *, first: bool) -> bool:
+def _shown(comparison: Comparison, *, alone: bool) -> bool:
     """Whether the comparison shows what is asked for.
 
-    The first model replaces nothing: while it serves no one is worse off than with the base rate, so it has to have the
-    lower loss, and the proof is asked of those that come after it (docs/decisions/006).
+    Where no other model can serve, no one is worse off than with the base rate while this one does, so it has to have
+    the lower loss, and the proof is asked of those that come after it (docs/decisions/006).
     """
-    if first:
+    if alone:
         return comparison.rows > 0 and comparison.relative > 0 and comparison.verdict != "worse"
     return comparison.verdict == "superior" or (
         comparison.mode == "non_inferiority" and comparison.verdict == "non_inferior"

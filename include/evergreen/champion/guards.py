@@ -191,15 +191,15 @@ def signature(
         except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
             faults.append(f"it cannot predict ({type(error).__name__}: {str(error)[:200]})")
         else:
-            faults += _unfit(task, found, rows)
+            faults += unfit(task, found, rows)
     if faults or found is None:
         return Guard("signature", "failed", "; ".join(faults), []), None
     sentence = f"it reads the {len(expected)} features of the definition and predicts every row"
     return Guard("signature", "passed", sentence, []), found.astype(np.float64)
 
 
-def _unfit(task: Task, prediction: NDArray[Any], rows: int) -> list[str]:
-    """What is wrong with the predictions of `rows` rows."""
+def unfit(task: Task, prediction: NDArray[Any], rows: int) -> list[str]:
+    """What is wrong with the predictions of `rows` rows, one clause a fault; nothing where a model can serve."""
     if prediction.dtype.kind not in "fiub":
         return [f"its predictions are of type {prediction.dtype}, not numbers"]
     if prediction.ndim != 1:

@@ -48,6 +48,24 @@ def rows(shop, table):
         return list(session.scalars(select(table).order_by(table.created_at if table is Alert else table.id)))
 
 
+def test_a_champion_whose_features_are_gone_gives_way(shop):
+    """Nobody has to force what every later training would be stuck with."""
+    features = shop.definition.features.model_copy(update={"numeric": ("age",)})
+    shop.definition = shop.definition.model_copy(update={"features": features})
+    land(shop, 6)
+    with pytest.raises(BadInputError, match="price"):
+        score(shop.definition, shop.key(6), settings=shop.settings)
+    run = challenger(shop, as_of=6)
+    assert evaluate(shop.definition, run, settings=shop.settings).outcome == "promote"
+    conclude(shop.definition, run, "promote", approval=None, settings=shop.settings)
+    with shop.ledger.transaction() as session:
+        comparison = models.comparison_of(session, run)
+    assert comparison.champion_version == 1
+    assert comparison.result["reason"].startswith("champion 1 cannot serve (")
+    assert "price" in comparison.result["champion_broken"]
+    assert score(shop.definition, shop.key(6), settings=shop.settings).version == 2
+
+
 def test_the_first_challenger_is_judged_against_the_base_rate(shop):
     with shop.ledger.transaction() as session:
         comparison = models.comparison_of(session, 1)

@@ -71,6 +71,18 @@ def test_of_a_first_model_no_proof_is_asked_and_the_reason_says_so():
     assert ask(unsure, gate=GateSection(approval="borderline"), champion=None).outcome == "ask"
 
 
+def test_a_champion_that_cannot_serve_keeps_no_one_from_its_place():
+    unsure = next(c for c in (comparison(g / 1000) for g in range(-10, 20)) if c.relative > 0)
+    said = decide(unsure, PASSED, GATE, loss="brier", challenger=3, champion=2, broken="it reads z, which is gone")
+    assert said.outcome == "promote"
+    assert said.reason.startswith(
+        "champion 2 cannot serve (it reads z, which is gone), so the base rate stands in for it;"
+    )
+    assert "none is asked of a model that replaces one that cannot serve" in said.reason
+    worse = decide(comparison(-0.02), PASSED, GATE, loss="brier", challenger=3, champion=2, broken="it is lost")
+    assert worse.outcome == "refuse"
+
+
 def test_a_failed_guard_refuses_whatever_the_loss():
     broken = [*PASSED[1:], Guard("slices", "failed", "the loss rises on origin = JFK", [])]
     for approval in ("never", "borderline", "always"):
