@@ -30,13 +30,11 @@ Bring {table} of one partition in: wait for the drop, keep its bytes, validate, 
    bytes are the next version, and the old one stays), and runs the structural checks and the Great Expectations suite
    on the copy. A quarantined partition fails this task with the reason, is kept, and is reported by mail; nothing
    downstream runs.
-{last}
+3. **rebuild** emits the partitions whose features looked back on these {table} and were built without them, or with
+   an older version; their features are then built anew. Skipped where there are none.
+
 Schedule: one run a partition, when it is due. Past partitions: run a backfill over their dates.
 Rerunning a run changes nothing unless the drop was replaced.
-"""
-LABELS_LAST = """
-3. **rebuild** emits the partitions whose features looked back on these labels and were built without them, or with an
-   older version; their features are then built anew. Skipped where there are none.
 """
 
 
@@ -44,7 +42,6 @@ LABELS_LAST = """
 @body
 def _validate(model: str, table: str) -> None:
     from evergreen.errors import QuarantinedError
-    from evergreen.features.stale import stale_keys
     from evergreen.intake.receive import receive
     from evergreen.intake.validate import validate
 
@@ -54,27 +51,32 @@ def _validate(model: str, table: str) -> None:
     if validated.outcome == "quarantined":
         send_owed_mail(quietly=True)
         raise QuarantinedError(validated.reason)
-    if table == "labels" and not stale_keys(definition, settings=common["settings"]):
-        skip([REBUILD], "no features were built without these labels")
+    if not _stale(model, table):
+        skip([REBUILD], f"no other features were built without these {table}")
 
 
 @task(task_id=REBUILD)
 @body
-def _rebuild(model: str) -> None:
-    from evergreen.features.stale import stale_keys
-
-    definition, common = call(model)
-    stale = stale_keys(definition, settings=common["settings"])
+def _rebuild(model: str, table: str) -> None:
+    stale = _stale(model, table)
     if not stale:
         end_skipped("the features have been built anew meanwhile")
     get_current_context()["outlet_events"][asset(model, "inputs")].add_partitions(stale)
 
 
+def _stale(model: str, table: str) -> list[str]:
+    """Partitions to build anew; without this run's own, which its new inputs start anyway."""
+    from evergreen.features.stale import stale_keys
+
+    definition, common = call(model)
+    own = partition_key() if table == "inputs" else None
+    return [key for key in stale_keys(definition, settings=common["settings"]) if key != own]
+
+
 def ingest(definition: ModelDefinition, table: str) -> DAG:
     """The DAG that brings one table of a model in."""
-    labels = table == "labels"
-    delay = definition.feed.label_delay if labels else 0
-    doc = DOC.format(table=table, feed=definition.feed.name, last=LABELS_LAST if labels else "")
+    delay = definition.feed.label_delay if table == "labels" else 0
+    doc = DOC.format(table=table, feed=definition.feed.name)
     with DAG(
         **dag_arguments(definition, f"ingest_{table}", doc, delay=delay),
         schedule=arrivals(definition, delay),
@@ -82,9 +84,8 @@ def ingest(definition: ModelDefinition, table: str) -> DAG:
     ) as dag:
         wait = PartitionSensor(task_id="wait_for_drop", subject=table, model=definition.name)
         validated = _validate.override(outlets=[asset(definition.name, table)])(definition.name, table)
-        wait >> validated
-        if labels:
-            validated >> _rebuild.override(outlets=[asset(definition.name, "inputs")])(definition.name)
+        rebuild = _rebuild.override(outlets=[asset(definition.name, "inputs")])
+        wait >> validated >> rebuild(definition.name, table)
     return dag
 
 

@@ -138,11 +138,11 @@ def _cause_key(context: Any) -> str:
 
 
 def _approval(answer: Any) -> tuple[bool, str] | None:
-    """Whether a person said yes, and who; None where nobody was asked."""
-    if not answer:
+    """Whether a person said yes, and who; None where nobody was asked, or nobody answered in time."""
+    who = (answer or {}).get("responded_by_user")
+    if not who:
         return None
-    who = answer.get("responded_by_user") or {}
-    return PROMOTE in answer["chosen_options"], who.get("name") or who.get("id") or "time-out"
+    return PROMOTE in answer["chosen_options"], who["name"] or who["id"]
 
 
 def train(definition: ModelDefinition) -> DAG:

@@ -17,7 +17,7 @@ from evergreen.stack.home import PROJECT
 pytestmark = pytest.mark.xdist_group("airflow")  # one worker imports Airflow and parses the DAGs, not each
 
 TASKS = {
-    "ingest_inputs": {"wait_for_drop": {"validate"}, "validate": set()},
+    "ingest_inputs": {"wait_for_drop": {"validate"}, "validate": {"rebuild"}, "rebuild": set()},
     "ingest_labels": {"wait_for_drop": {"validate"}, "validate": {"rebuild"}, "rebuild": set()},
     "features": {"build": set()},
     "score": {"score": set()},
@@ -36,7 +36,7 @@ TASKS = {
     },
 }  # fmt: skip
 OUTLETS = {
-    "ingest_inputs": {"validate": "inputs"},
+    "ingest_inputs": {"validate": "inputs", "rebuild": "inputs"},
     "ingest_labels": {"validate": "labels", "rebuild": "inputs"},
     "features": {"build": "features"},
     "score": {"score": "predictions"},

@@ -26,6 +26,9 @@ def models_dir(tmp_path_factory):
     """A copy of the shipped models, for tests that edit a definition; the compose file's image has its own."""
     folder = tmp_path_factory.mktemp("models") / "models"
     shutil.copytree(PROJECT / "include" / "models", folder, ignore=shutil.ignore_patterns("__pycache__"))
+    path = folder / MODEL / "model.yaml"
+    # A day is too long for a test that waits until it is over.
+    path.write_text(path.read_text().replace("gate:\n", "gate:\n  approval_timeout: PT25S\n"))
     return folder
 
 

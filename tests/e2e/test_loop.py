@@ -69,17 +69,29 @@ def asks_a_person(models_dir, request):
     path.write_text(text)
 
 
+def test_where_nobody_answers_in_time_the_challenger_is_refused(story, stack, ledger, asks_a_person):
+    if not asks_a_person:
+        pytest.skip("the image's models ask nobody")
+    conf = {"cause": "first", "cause_key": "unanswered", "reason": "There is no champion yet.", "as_of": KEYS[-2]}
+    run_id = stack.airflow.trigger(story.dag("train"), conf, run_id="unanswered")
+    assert stack.airflow.wait_for_run(story.dag("train"), run_id)["state"] == "success"
+    (run,) = rows(ledger, TrainingRun)
+    (decision,) = rows(ledger, Decision)
+    assert (run.state, decision.kind, decision.decided_by) == ("refused", "refuse", "nobody in time")
+    assert not rows(ledger, Deployment)
+
+
 def test_a_champion_is_trained_and_promoted_by_a_person(story, stack, ledger, settings, asks_a_person):
     with ThreadPoolExecutor(1) as pool:
         training = pool.submit(story.first_champion, KEYS[-2])
         if asks_a_person:
             asked = answer_form(stack, story.dag("train"), "first", "Promote")
             assert "Brier score" in asked["body"], "the form holds the evidence"
-            (mail,) = rows_by_time(ledger, Alert, Alert.kind == "approval")
+            mail = rows_by_time(ledger, Alert, Alert.kind == "approval")[-1]
             assert mail.sent_at is not None
             assert "/tasks/approve" in mail.body["links"]["form"]
         training.result()
-    (run,) = rows(ledger, TrainingRun)
+    run = rows(ledger, TrainingRun)[-1]
     assert run.state == "promoted", run
     assert not set(run.dataset["train_keys"]) & set(run.dataset["holdout_keys"])
     (deployment,) = rows(ledger, Deployment)
@@ -164,22 +176,25 @@ def test_a_restated_partition_is_rebuilt_from_there(story, stack, ledger, defini
     from evergreen.intake.frames import to_parquet
     from evergreen.store.objects import publish
 
-    drop = find_drop(settings.landing_url, definition.feed.name, "inputs", BROKEN)
+    restated, later = KEYS[-1], BROKEN
+    drop = find_drop(settings.landing_url, definition.feed.name, "inputs", restated)
     with open_uri(drop.uri, "rb") as file:
         frame = pd.read_parquet(file)
     frame.loc[frame.index[:50], "temperature"] = 55.5
     publish(drop.uri, to_parquet(frame, definition.feed.tables["inputs"].columns))
     publish(f"{drop.uri.rpartition('/')[0]}/{SUCCESS}", b"")
 
-    stack.airflow.trigger(story.dag("ingest_inputs"), run_id=f"restated__{BROKEN}", partition_key=BROKEN)
-    wait_until(lambda: len(rows(ledger, Prediction, Prediction.key == BROKEN)) == 2, "second predictions")
+    stack.airflow.trigger(story.dag("ingest_inputs"), run_id=f"restated__{restated}", partition_key=restated)
+    for key in (restated, later):
+        wait_until(lambda key=key: len(rows(ledger, Prediction, Prediction.key == key)) == 2, "second predictions")
     with ledger.transaction() as session:
-        part, _ = partitions.current(session, MODEL, "inputs", BROKEN)
-        snapshot = snapshots.current(session, MODEL, BROKEN)
-    assert part.version == 3
-    assert snapshot.version == 2
-    assert snapshot.inputs_version_id == part.id
-    assert rows(ledger, Prediction)[-1].snapshot_id == snapshot.id
+        part, _ = partitions.current(session, MODEL, "inputs", restated)
+        built = {key: snapshots.current(session, MODEL, key) for key in (restated, later, LATE)}
+    assert part.version == 2
+    assert built[restated].inputs_version_id == part.id
+    assert {key: snapshot.version for key, snapshot in built.items()} == {restated: 2, later: 2, LATE: 1}
+    newest = {p.key: p.snapshot_id for p in rows(ledger, Prediction)}
+    assert [newest[key] for key in (restated, later)] == [built[key].id for key in (restated, later)]
 
 
 def test_a_retrain_without_enough_labels_says_so_and_leaves_everything_alone(story, stack, ledger):
@@ -197,26 +212,26 @@ def test_a_person_promotes_a_challenger_and_rolls_back_by_the_form(story, stack,
     from evergreen.champion.decide import promote
     from evergreen.training.tracking import CHAMPION, Registry
 
+    registry = Registry(settings, MODEL)
+    first = registry.alias(CHAMPION)
     conf = {"cause": "operator", "cause_key": "by-hand", "reason": "a test asks for another model", "as_of": LATE}
     run_id = stack.airflow.trigger(story.dag("train"), conf, run_id="by-hand")
     assert stack.airflow.wait_for_run(story.dag("train"), run_id)["state"] == "success"
     run = rows(ledger, TrainingRun)[-1]
-    assert (run.version, run.cause_key) == (2, "by-hand")
+    assert (run.version, run.cause_key) == (first + 1, "by-hand")
     if run.state == "refused":
         promote(definition, run.id, settings=settings, decided_by="Ada", why="to try the way back")
-    registry = Registry(settings, MODEL)
-    assert registry.alias(CHAMPION) == 2
+    assert registry.alias(CHAMPION) == run.version
 
     why = {"why": "Its predictions look absurd"}
     back = stack.airflow.trigger(story.dag("rollback"), why, run_id="back")
     assert stack.airflow.wait_for_run(story.dag("rollback"), back)["state"] == "success"
-    assert registry.alias(CHAMPION) == 1
-    assert [d.version for d in rows(ledger, Deployment)] == [1, 2, 1]
+    assert registry.alias(CHAMPION) == first
+    assert [d.version for d in rows(ledger, Deployment)] == [first, run.version, first]
     decision = rows(ledger, Decision)[-1]
-    assert (decision.kind, decision.version, decision.decided_by) == ("rollback", 1, "admin")
-    wait_until(
-        lambda: any("rolled back to version 1" in m.subject for m in mails.read_all(stack.home.mail)), "the mail"
-    )
+    assert (decision.kind, decision.version, decision.decided_by) == ("rollback", first, "admin")
+    told = f"rolled back to version {first}"
+    wait_until(lambda: any(told in mail.subject for mail in mails.read_all(stack.home.mail)), "the mail")
 
     before = counts(ledger)
     stack.airflow.clear(story.dag("rollback"), back)
