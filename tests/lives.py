@@ -19,6 +19,8 @@ from evergreen.ledger.tables import (
 HOSTILE = "<script>alert(1)</script>"
 KEYS = ["2013-02-25", "2013-03-04", "2013-03-11", "2013-03-18"]
 DAY = dt.datetime(2013, 3, 25, tzinfo=dt.UTC)
+RESULT = "validation/nyc_flights/inputs/2013-03-25/aa-bb.json"
+"""Where the quarantined partition's Great Expectations result would lie in the store"""
 
 
 def live(session, definition, store_url):
@@ -31,7 +33,7 @@ def live(session, definition, store_url):
             report_uri=report if drifted else None,
         )  # fmt: skip
     bad = f"column {HOSTILE} is missing"
-    _partition(session, "2013-03-25", "inputs", outcome="quarantined", reason=bad)
+    _partition(session, "2013-03-25", "inputs", outcome="quarantined", reason=bad, results_uri=f"{store_url}/{RESULT}")
     _partition(session, KEYS[0], "labels", version=2)
     _training(session, 1, "first", "2013-02-18", "promoted")
     _training(session, 2, "drift", "2013-03-04", "promoted")
@@ -52,7 +54,7 @@ def owe_drifts(session, definition, count):
         )  # fmt: skip
 
 
-def _partition(session, key, table, version=1, outcome="accepted", reason="all 12 expectations hold"):
+def _partition(session, key, table, version=1, outcome="accepted", reason="all 12 expectations hold", results_uri=None):
     part = PartitionVersion(
         model="nyc_flights", table=table, key=key, version=version, content_hash=f"{table}{key}{version}",
         landed_uri=f"file:///landing/{key}/{table}.parquet", raw_uri="file:///raw", bytes=100, rows=10, landed_at=DAY,
@@ -63,7 +65,7 @@ def _partition(session, key, table, version=1, outcome="accepted", reason="all 1
     session.add(
         Verdict(
             partition_version_id=part.id, suite_hash="s1", outcome=outcome, reason=reason, failures=[],
-            results_uri=None, clean_uri=None, rows_accepted=10 if outcome == "accepted" else 0, rows_rejected=0,
+            results_uri=results_uri, clean_uri=None, rows_accepted=10 if outcome == "accepted" else 0, rows_rejected=0,
             run_url="http://airflow/dags/run",
         )
     )  # fmt: skip

@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from lives import live
+from lives import HOSTILE, RESULT, live
 
 from evergreen.definition import load_definition
 from evergreen.ledger import Ledger
@@ -27,6 +27,23 @@ def pytest_collection_modifyitems(items):
                 item.add_marker(pytest.mark.skip(reason=reason))
 
 
+def draw_validation(store):
+    """Great Expectations' page of the quarantined partition."""
+    import great_expectations.expectations as gxe
+    import pandas as pd
+
+    from evergreen.intake.data_docs import Heading, keep
+    from evergreen.intake.suite import run_suite
+
+    frame = pd.DataFrame({HOSTILE: [HOSTILE, "b"], "origin": ["EWR", "JFK"]})
+    expectations = [
+        gxe.ExpectColumnValuesToMatchRegex(column=HOSTILE, regex="^[a-z]$"),
+        gxe.ExpectColumnValuesToBeInSet(column="origin", value_set=["EWR", "JFK"]),
+    ]
+    result = run_suite(frame, expectations, "nyc_flights.inputs")
+    keep(store, RESULT, result.json, Heading("inputs of 2013-03-25", "quarantined", result.reason))
+
+
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory):
     stack = Stack(Home(tmp_path_factory.mktemp("browser")), only=PARTS)
@@ -36,6 +53,7 @@ def stack(tmp_path_factory):
         with Ledger.from_settings(settings).transaction() as session:
             live(session, load_definition("nyc_flights"), settings.store_url)
         Store.from_settings(settings).write(layout.report("nyc_flights", "2013-03-18", "drift.html"), REPORT)
+        draw_validation(Store.from_settings(settings))
         stack.airflow.wait_until_dags_parsed(["nyc_flights.train"])
         yield stack
     finally:

@@ -6,6 +6,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 pytestmark = pytest.mark.browser
+DATA_DOCS = "/validation/nyc_flights/inputs/2013-03-25/aa-bb.html"
 
 
 def shown(browser):
@@ -38,7 +39,13 @@ def complaints(browser):
 
 
 def test_a_person_who_is_not_logged_in_is_led_to_the_login_and_back(anonymous, stack, log_in):
-    for path in ("/", "/runbooks/drift", "/reports/nyc_flights/2013-03-18/drift.html", "/models/nyc_flights"):
+    for path in (
+        "/",
+        DATA_DOCS,
+        "/runbooks/drift",
+        "/reports/nyc_flights/2013-03-18/drift.html",
+        "/models/nyc_flights",
+    ):
         anonymous.get(f"{stack.urls['airflow']}/evergreen{path}")
         assert "You are not logged in" in shown(anonymous)
     anonymous.find_element(By.LINK_TEXT, "Log in to Airflow").click()
@@ -68,7 +75,7 @@ def test_the_pages_fit_a_phone(browser, stack):
         browser.execute_cdp_cmd(
             "Emulation.setDeviceMetricsOverride", {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
         )
-        for path in ("/", "/models/nyc_flights", "/runbooks/harm"):
+        for path in ("/", "/models/nyc_flights", "/runbooks/harm", DATA_DOCS):
             browser.get(f"{stack.urls['airflow']}/evergreen{path}")
             assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
     finally:
@@ -109,3 +116,23 @@ def test_a_runbook_is_a_page(browser, stack):
 def test_a_report_draws_in_an_origin_of_its_own(browser, stack):
     browser.get(f"{stack.urls['airflow']}/evergreen/reports/nyc_flights/2013-03-18/drift.html")
     wait_for(browser, "drawn null")
+
+
+def test_from_a_verdict_to_what_great_expectations_said_of_it(browser, stack):
+    browser.get(f"{stack.urls['airflow']}/evergreen/models/nyc_flights")
+    browser.find_element(By.PARTIAL_LINK_TEXT, "All verdicts").click()
+    wait_for(browser, f"column {HOSTILE} is missing")
+    assert complaints(browser) == []
+    browser.find_element(By.LINK_TEXT, "validation")
+    # The link opens a page of its own, at the address that this deployment is known by.
+    browser.get(f"{stack.urls['airflow']}/evergreen{DATA_DOCS}")
+    wait_for(browser, "1 unexpected values found")
+    assert shown(browser).count(HOSTILE) >= 3, "the column's name and its value are text"
+    assert browser.find_elements(By.TAG_NAME, "script") == []
+    assert "values must belong to this set" in shown(browser)
+    browser.find_element(By.ID, "failed").click()
+    assert "values must belong to this set" not in shown(browser)
+    assert "Run Time" not in shown(browser)
+    browser.find_element(By.LINK_TEXT, "Show more info...").click()
+    wait_for(browser, "Run Time", 5)
+    assert complaints(browser) == [], "nothing was asked for that the page may not load"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy.orm import Session
 
 from evergreen.definition import ModelDefinition
+from evergreen.intake import data_docs
 from evergreen.intake.expectations import load_expectations
 from evergreen.intake.failures import Failure, critical, reason
 from evergreen.intake.suite import run_suite
@@ -28,6 +29,13 @@ def check(
     name = layout.validation(definition.name, "features", key, build_hash, result.suite_hash)
     uri = store.write(name, result.json.encode())
     failed = critical(result.found)
+    heading = data_docs.Heading(
+        title=f"{definition.title}: features of {key}",
+        outcome="refused" if failed else "accepted",
+        reason=result.reason,
+        facts=[("Model", definition.name), ("Rows", f"{len(frame):,}"), ("Build", build_hash)],
+    )
+    data_docs.keep(store, name, result.json, heading)
     for failure in result.found:
         log.warning("%s %s: features: %s (%s)", definition.name, key, failure.sentence, failure.severity)
     if not failed:
@@ -57,11 +65,11 @@ def owe_alert(
         "snapshots are untouched.",
         "table": {"columns": ["Feature", "What is wrong", "Expected"], "rows": rows},
         "next_steps": [
-            "Look at the full validation result, linked as the report.",
+            "Look at the validation, expectation by expectation, linked as the report.",
             "Correct features.py, or the features suite in expectations.py where it asks too much.",
             f"Then clear the task `build` of the DAG {definition.name}.features for {key}.",
         ],
-        "links": {"log": run_url, "report": report},
+        "links": {"log": run_url, "report": layout.data_docs(report)},
     }
     outbox.owe(
         session,

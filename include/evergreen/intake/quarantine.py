@@ -70,6 +70,7 @@ def alert_body(
         airflow_url: address of Airflow, whose form takes partitions out of quarantine.
         run_url: address of the task's log.
     """
+    page_uri = layout.data_docs(results_uri) if results_uri else None
     worst, replay = critical(judgement.failures), f"{definition.name}.replay_quarantine"
     command = f"evergreen replay-quarantine {definition.name} --partition {partition.key}"
     what = f"{partition.table} of {partition.key}"
@@ -99,5 +100,5 @@ def alert_body(
             f"Then have it validated again: trigger the DAG {replay} (its form is linked), or run `{command}`. What "
             "passes flows on as if it had just arrived.",
         ],
-        links=Links(log=run_url, report=results_uri, form=f"{airflow_url.rstrip('/')}/dags/{replay}"),
+        links=Links(log=run_url, report=page_uri, form=f"{airflow_url.rstrip('/')}/dags/{replay}"),
     )

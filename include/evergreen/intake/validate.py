@@ -9,7 +9,7 @@ from typing import Any, cast
 from evergreen.definition import ModelDefinition
 from evergreen.definition.model import TableName
 from evergreen.errors import BadInputError
-from evergreen.intake import late, quarantine
+from evergreen.intake import data_docs, late, quarantine
 from evergreen.intake.expectations import load_expectations
 from evergreen.intake.frames import as_file, to_parquet
 from evergreen.intake.judge import Judgement, judge, too_large, verdict_hash
@@ -20,6 +20,7 @@ from evergreen.ledger.partitions import ACCEPTED, QUARANTINED, latest_verdict
 from evergreen.ledger.tables import PartitionVersion, Verdict
 from evergreen.settings import Settings
 from evergreen.store import Store, layout
+from evergreen.store.addresses import report
 
 log = logging.getLogger("evergreen.intake")
 
@@ -102,7 +103,7 @@ def validate(
         )  # fmt: skip
     partition.rows = judgement.rows
     given = _record(definition, partition, verdict, mail, settings)
-    _tell(partition, given)
+    _tell(partition, given, settings)
     return _validated(partition, given, new=given is verdict)
 
 
@@ -137,6 +138,7 @@ def _keep(
     if judgement.suite is not None:
         name = layout.validation(definition.name, table, key, content, suite_hash)
         results_uri = store.write(name, judgement.suite.json.encode())
+        data_docs.keep(store, name, judgement.suite.json, _heading(definition, partition, judgement))
     rejected = judgement.rows_rejected if judgement.accepted else judgement.rows or 0
     if judgement.accepted and judgement.frame is not None:
         columns = definition.feed.tables[cast("TableName", table)].columns
@@ -159,6 +161,21 @@ def _keep(
         rejected_uri=rejected_uri,
         rows_accepted=(judgement.rows or 0) - rejected,
         rows_rejected=rejected,
+    )
+
+
+def _heading(definition: ModelDefinition, partition: PartitionVersion, judgement: Judgement) -> data_docs.Heading:
+    """Of the page about these bytes, which may land again as a later version."""
+    return data_docs.Heading(
+        title=f"{definition.title}: {partition.table} of {partition.key}",
+        outcome=ACCEPTED if judgement.accepted else QUARANTINED,
+        reason=judgement.reason,
+        facts=[
+            ("Model", definition.name),
+            ("Rows", f"{judgement.rows or 0:,}"),
+            ("Rows kept out", f"{judgement.rows_rejected:,}"),
+            ("SHA-256 of the file", partition.content_hash),
+        ],
     )
 
 
@@ -192,17 +209,21 @@ def _record(
     return verdict
 
 
-def _tell(partition: PartitionVersion, verdict: Verdict) -> None:
+def _tell(partition: PartitionVersion, verdict: Verdict, settings: Settings) -> None:
     what = (partition.table, partition.key, partition.version)
-    if verdict.outcome == ACCEPTED:
-        log.info("%s of %s, version %d: accepted: %s", *what, verdict.reason)
-        log.info("accepted rows: %s; Great Expectations result: %s", verdict.clean_uri, verdict.results_uri)
-        if verdict.rejected_uri is not None:
-            rows = f"{verdict.rows_rejected:,}"
-            log.warning("%s bad rows are kept out, each with its reason: %s", rows, verdict.rejected_uri)
+    accepted = verdict.outcome == ACCEPTED
+    level, word = (logging.INFO, "accepted") if accepted else (logging.WARNING, "QUARANTINED")
+    log.log(level, "%s of %s, version %d: %s: %s", *what, word, verdict.reason)
+    if verdict.results_uri is not None:
+        shown = report(layout.data_docs(verdict.results_uri), settings)
+        log.info("Great Expectations, expectation by expectation: %s (its full result: %s)", shown, verdict.results_uri)
+    if not accepted:
+        log.warning("nothing downstream runs on it; the file is kept as %s, an alert is owed", partition.raw_uri)
         return
-    log.warning("%s of %s, version %d: QUARANTINED: %s", *what, verdict.reason)
-    log.warning("nothing downstream runs on it; the file is kept as %s, an alert is owed", partition.raw_uri)
+    log.info("accepted rows: %s", verdict.clean_uri)
+    if verdict.rejected_uri is not None:
+        rows = f"{verdict.rows_rejected:,}"
+        log.warning("%s bad rows are kept out, each with its reason: %s", rows, verdict.rejected_uri)
 
 
 def _validated(partition: PartitionVersion, verdict: Verdict, *, new: bool) -> Validated:

@@ -79,6 +79,14 @@ def quarantines(session: Session, model: str, *, limit: int = 20) -> list[Verdic
     return [_verdict_line(*found) for found in session.execute(query.order_by(Verdict.id.desc()).limit(limit)).tuples()]
 
 
+def verdicts(session: Session, model: str, *, before: int | None = None, limit: int = 100) -> list[VerdictLine]:
+    """Verdicts on the model's partitions, newest first; `before`: only those given before the one with this id."""
+    query = _judged(model).order_by(Verdict.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(Verdict.id < before)
+    return [_verdict_line(*found) for found in session.execute(query).tuples()]
+
+
 def newest_verdicts(session: Session, model: str) -> list[VerdictLine]:
     """The newest verdict on each partition of each table, by name of the table and key."""
     query = _judged(model).distinct(PartitionVersion.table, PartitionVersion.key)
@@ -100,6 +108,7 @@ def _judged(model: str) -> Select[PartitionVersion, Verdict]:
 
 def _verdict_line(part: PartitionVersion, said: Verdict) -> VerdictLine:
     return VerdictLine(
+        id=said.id,
         table=part.table,
         key=part.key,
         version=part.version,

@@ -6,6 +6,8 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
+from evergreen.store import layout
+
 
 @dataclass(frozen=True)
 class TableLine:
@@ -29,6 +31,7 @@ class TableLine:
 class VerdictLine:
     """One verdict on one version of a partition."""
 
+    id: int
     table: str
     key: str
     version: int
@@ -44,6 +47,11 @@ class VerdictLine:
     asked_by: str | None
     """Who had it validated again"""
     why: str | None
+
+    @property
+    def docs_uri(self) -> str | None:
+        """The page of the Great Expectations result; None where no expectation was tried."""
+        return layout.data_docs(self.results_uri) if self.results_uri else None
 
 
 @dataclass(frozen=True)

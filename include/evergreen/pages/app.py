@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from evergreen.definition import ModelDefinition, list_models, load_definition
 from evergreen.errors import BadInputError, DefinitionError, EvergreenError
 from evergreen.ledger.session import Ledger
-from evergreen.pages import files, life, metrics, overview, runbooks
+from evergreen.pages import files, life, metrics, overview, runbooks, verdicts
 from evergreen.pages.html import page, root_of
 from evergreen.settings import Settings
 from evergreen.store import Store, layout
@@ -86,6 +86,13 @@ def _add_pages(
             shown = life.gather(session, definition, at)
         return page(request, "model.html.j2", title=definition.title, life=shown)
 
+    @app.get("/models/{model}/verdicts")
+    def all_verdicts(request: Request, model: str, user: User, before: int | None = None) -> Response:
+        at, definition = settings(), readable(model, user)
+        with Ledger.from_settings(at).transaction() as session:
+            shown = verdicts.gather(session, definition, at, before=before)
+        return page(request, "verdicts.html.j2", title=f"{definition.title}: verdicts", shown=shown)
+
     @app.get("/dags/{dag_id}")
     def model_of_dag(request: Request, dag_id: str, user: User) -> Response:
         # The tab that Airflow shows on a DAG's page knows the DAG only.
@@ -113,8 +120,8 @@ def _add_files(
 ) -> None:
     User = Annotated[Any, Depends(identify)]  # noqa: N806 -- a type
 
-    def served(name: str) -> Response:
-        found = files.response(Store.from_settings(settings()), name)
+    def served(name: str, policy: str) -> Response:
+        found = files.response(Store.from_settings(settings()), name, policy)
         if found is None:
             raise HTTPException(404, "There is no such report. Was it made by another deployment?")
         return found
@@ -122,12 +129,16 @@ def _add_files(
     @app.get("/reports/{model}/{key}/{name}")
     def report(model: str, key: str, name: str, user: User) -> Response:
         readable(model, user)
-        return served(layout.report(model, key, name))
+        return served(layout.report(model, key, name), files.SANDBOX)
 
     @app.get("/validation/{model}/{stage}/{key}/{name}")
-    def validation(model: str, stage: str, key: str, name: str, user: User) -> Response:
+    def validation(request: Request, model: str, stage: str, key: str, name: str, user: User) -> Response:
         readable(model, user)
-        return served(layout.join("validation", model, stage, key, name))
+        found = layout.join("validation", model, stage, key, name)
+        if not name.endswith(".html") or Store.from_settings(settings()).exists(found):
+            return served(found, files.STILL)
+        # Results from before there were pages, or that could not be drawn.
+        return RedirectResponse(f"{root_of(request)}/{layout.validation_of(found)}")
 
 
 def _add_error_pages(app: FastAPI) -> None:

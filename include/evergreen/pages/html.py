@@ -11,7 +11,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from evergreen.alerts.links import openable
+from evergreen.store.addresses import openable
 
 SAFE_HEADERS = {
     "X-Content-Type-Options": "nosniff",

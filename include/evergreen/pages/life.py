@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from evergreen.alerts.links import report
 from evergreen.definition import ModelDefinition
 from evergreen.ledger import history
 from evergreen.ledger.lines import (
@@ -22,6 +21,7 @@ from evergreen.ledger.lines import (
 )
 from evergreen.ledger.outbox import Chart, Mark, Series
 from evergreen.settings import Settings
+from evergreen.store.addresses import report
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Life:
     definition: ModelDefinition
     tables: list[TableLine]
     quarantines: list[tuple[VerdictLine, str | None]]
-    """With the address of each one's validation result"""
+    """With the address of each one's validation page"""
     trainings: list[TrainingLine]
     decisions: list[DecisionLine]
     deployments: list[DeploymentLine]
@@ -59,7 +59,7 @@ def gather(session: Session, definition: ModelDefinition, settings: Settings) ->
     return Life(
         definition=definition,
         tables=history.tables(session, name),
-        quarantines=[(line, report(line.results_uri, settings)) for line in quarantines],
+        quarantines=[(line, report(line.docs_uri, settings)) for line in quarantines],
         trainings=history.trainings(session, name)[::-1],
         decisions=history.decisions(session, name, quiet=False)[::-1],
         deployments=deployed,

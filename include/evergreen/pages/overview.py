@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from evergreen.alerts.links import report
 from evergreen.definition import ModelDefinition, load_definition
 from evergreen.errors import DefinitionError
 from evergreen.ledger import history
@@ -15,6 +14,7 @@ from evergreen.ledger.lines import CheckLine, DeploymentLine, VerdictLine
 from evergreen.ledger.outbox import count_pending
 from evergreen.ledger.session import Ledger
 from evergreen.settings import Settings
+from evergreen.store.addresses import report
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,16 @@ def validation(model: str, stage: str, key: str, content_hash: str, suite_hash: 
     return join("validation", model, stage, key, f"{content_hash[:16]}-{suite_hash[:8]}.json")
 
 
+def data_docs(validation_name: str) -> str:
+    """The page of the Great Expectations result `validation_name`, which lies beside it. Also from URI to URI."""
+    return validation_name.removesuffix(".json") + ".html"
+
+
+def validation_of(data_docs_name: str) -> str:
+    """The reverse of `data_docs`."""
+    return data_docs_name.removesuffix(".html") + ".json"
+
+
 def prediction(model: str, key: str, snapshot: int, version: int) -> str:
     """Predictions of one snapshot by one model version."""
     return join("predictions", model, key, f"snapshot={snapshot}-version={version}.parquet")

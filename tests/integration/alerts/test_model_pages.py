@@ -8,6 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 from lives import HOSTILE
 
+from evergreen.pages import verdicts
 from evergreen.pages.app import create_app
 from evergreen.store import Store, layout
 
@@ -54,8 +55,30 @@ def test_the_life_of_a_model(lived, client, settings):
     assert 'href="http://airflow/dags/run"' in answer.text
 
 
+def test_the_verdicts_of_a_model_newest_first_with_their_pages(lived, client, settings):
+    answer = client.get("/models/nyc_flights/verdicts")
+    said = text_of(answer)
+    assert said.index("labels 2013-02-25 2 accepted") < said.index("inputs 2013-03-25 1 quarantined")
+    assert said.index("inputs 2013-03-25 1 quarantined") < said.index("inputs 2013-02-25 1 accepted")
+    link = f'href="{settings.airflow_url}/evergreen/validation/nyc_flights/inputs/2013-03-25/aa-bb.html"'
+    assert link in answer.text
+    assert link in client.get("/models/nyc_flights").text
+    assert "Older" not in said
+
+
+def test_older_verdicts_are_a_page_of_their_own(lived, client, monkeypatch):
+    monkeypatch.setattr(verdicts, "PAGE", 4)
+    seen, address = [], "/models/nyc_flights/verdicts"
+    while address:
+        page = client.get(address).text
+        seen += re.findall(r"<td>(inputs|labels)</td><td class=\"tight\">(\S+)</td><td>(\d)</td>", page)
+        older = re.search(r'href="(/models/[^"]+)">Older', page)
+        address = older and older.group(1)
+    assert len(seen) == len(set(seen)) == 10
+
+
 def test_hostile_names_stay_text(lived, client):
-    for address in ("/", "/models/nyc_flights"):
+    for address in ("/", "/models/nyc_flights", "/models/nyc_flights/verdicts"):
         page = client.get(address).text
         assert HOSTILE not in page
         assert "&lt;script&gt;alert(1)" in page

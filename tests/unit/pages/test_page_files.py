@@ -17,6 +17,7 @@ def client(tmp_path):
     Store(store).write(layout.report("nyc_flights", "2013-04-15", "drift.html"), b"<script>draw()</script>")
     Store(store).write(layout.report("nyc_flights", "2013-04-15", "numbers.parquet"), b"PAR1")
     Store(store).write("validation/nyc_flights/inputs/2013-04-15/aa-bb.json", b'{"a": "<script>"}')
+    Store(store).write("validation/nyc_flights/inputs/2013-04-15/cc-dd.html", b"<p>holds</p>")
     Store(store).write("raw/nyc_flights/inputs/2013-04-15/x.csv", b"secret")
     settings = Settings(
         ledger_url="postgresql://x", store_url=store, landing_url="file:///x", features_git_url="g",
@@ -43,6 +44,20 @@ def test_a_validation_result_is_json(client):
     assert answer.json() == {"a": "<script>"}
 
 
+def test_the_page_of_a_validation_may_run_nothing_and_load_nothing(client):
+    answer = client.get("/validation/nyc_flights/inputs/2013-04-15/cc-dd.html")
+    assert answer.content == b"<p>holds</p>"
+    policy = answer.headers["content-security-policy"]
+    assert policy.startswith("sandbox; default-src 'none'; style-src 'unsafe-inline';")
+    assert "script" not in policy
+
+
+def test_a_validation_without_a_page_leads_to_its_result(client):
+    answer = client.get("/validation/nyc_flights/inputs/2013-04-15/aa-bb.html")
+    assert answer.json() == {"a": "<script>"}
+    assert client.get("/validation/nyc_flights/inputs/2013-04-15/no-ne.html").status_code == 404
+
+
 def test_an_unknown_type_is_a_download(client):
     answer = client.get("/reports/nyc_flights/2013-04-15/numbers.parquet")
     assert answer.headers["content-disposition"].startswith("attachment")
@@ -63,6 +78,7 @@ def test_an_unknown_type_is_a_download(client):
         "/reports/no_such_model/2013-04-15/drift.html",
         "/validation/nyc_flights/%2e%2e/2013-04-15/aa-bb.json",
         "/validation/nyc_flights/inputs/2013-04-15",
+        "/validation/nyc_flights/%2e%2e/2013-04-15/aa-bb.html",
         "/raw/nyc_flights/inputs/2013-04-15/x.csv",
         "/reports/nyc_flights/2013-04-15",
     ],
