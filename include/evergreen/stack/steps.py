@@ -21,9 +21,14 @@ log = logging.getLogger("evergreen.stack")
 
 
 def databases() -> None:
-    """Create the roles and databases."""
+    """Create the roles and databases.
+
+    Airflow commits some dozens of times a task, and every task of ours finds what it did before: Airflow may forget the
+    last moment. The ledger may not: a mail is sent because its row was committed.
+    """
     wanted = {name: os.environ[f"{name.upper()}_DB_PASSWORD"] for name in ("airflow", "mlflow", "ledger")}
-    postgres.create_databases(int(os.environ["EVERGREEN_POSTGRES_PORT"]), os.environ["POSTGRES_PASSWORD"], wanted)
+    port, password = int(os.environ["EVERGREEN_POSTGRES_PORT"]), os.environ["POSTGRES_PASSWORD"]
+    postgres.create_databases(port, password, wanted, unsynced=("airflow",))
 
 
 def databases_by_script() -> None:

@@ -302,3 +302,25 @@ def test_a_service_that_never_comes_up_ends_the_start(make_stack):
         unit.step(lambda name: True)
         time.sleep(0.05)
     assert unit.state.restarts >= 2
+
+
+def test_what_the_ledger_has_committed_outlives_a_killed_database(make_stack):
+    """A mail is sent once its row is committed: a database that forgot the row would owe it a second time."""
+    import psycopg2
+
+    stack = make_stack()
+    stack.start()
+    url = stack.environment()["EVERGREEN_LEDGER_URL"].replace("+psycopg2", "")
+    ledger = psycopg2.connect(url)
+    ledger.autocommit = True
+    with ledger.cursor() as cursor:
+        cursor.execute("CREATE TABLE kept (n integer)")
+        for number in range(300):
+            cursor.execute("INSERT INTO kept VALUES (%s)", (number,))
+    server = stack.status().services["postgres"].process.process()
+    for process in processes.tree(server):
+        process.kill()
+    wait_for(lambda: serves(stack) and stack.status().services["postgres"].condition == "healthy")
+    with psycopg2.connect(url) as again, again.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM kept")
+        assert cursor.fetchone()[0] == 300
