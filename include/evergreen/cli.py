@@ -14,6 +14,7 @@ from rich.console import Console
 
 from evergreen.commands import (
     airflow,
+    backup,
     bench,
     check,
     demo,
@@ -51,6 +52,7 @@ for group in (
     rollback,
     replay_quarantine,
     replay,
+    backup,
     bench,
     airflow,
 ):

@@ -40,3 +40,14 @@ def at_head(url: str) -> bool:
     heads = set(ScriptDirectory.from_config(_config(url)).get_heads())
     with Ledger(url).engine.connect() as connection:
         return set(MigrationContext.configure(connection).get_current_heads()) == heads
+
+
+def known(revision: str) -> bool:
+    """Whether this code has the migration `revision`; not so where newer code wrote it."""
+    from alembic.script import ScriptDirectory
+    from alembic.util import CommandError
+
+    try:
+        return ScriptDirectory.from_config(_config("")).get_revision(revision) is not None
+    except CommandError:
+        return False

@@ -160,6 +160,14 @@ def _read(place: _Place, secrets: Mapping[str, str]) -> dict[str, ComposeService
     return compose.read(COMPOSE, {**secrets, "EVERGREEN_AIRFLOW_URL": f"http://{HOST}:{place.ports['airflow']}"})
 
 
+def mlflow_artifacts() -> str:
+    """URL below which the compose file's MLflow server keeps artifacts."""
+    import yaml
+
+    words = yaml.safe_load(COMPOSE.read_text())["services"]["mlflow"]["command"]
+    return str(words[words.index("--artifacts-destination") + 1])
+
+
 def require_programs() -> None:
     """See that this machine has the programs that no wheel brings.
 

@@ -156,6 +156,21 @@ class Stack:
         return environments.MLFLOW_USER, credentials.load(self.home.secrets)["MLFLOW_ADMIN_PASSWORD"]
 
     @property
+    def mlflow_places(self) -> dict[str, str]:
+        """Where the MLflow server keeps its rows and artifacts, as variables for a backup; empty before a start.
+
+        It holds a password: hand it to nobody else.
+        """
+        ports = states.read(self.home.state).ports
+        if not ports:
+            return {}
+        password = credentials.load(self.home.secrets)["MLFLOW_DB_PASSWORD"]
+        return {
+            "EVERGREEN_MLFLOW_DATABASE_URL": environments.database_url("mlflow", ports, password),
+            "EVERGREEN_MLFLOW_ARTIFACTS_URL": self.shape.mlflow_artifacts(self.home),
+        }
+
+    @property
     def urls(self) -> dict[str, str]:
         """Addresses of the web pages: `airflow`, `mlflow`."""
         ports = states.read(self.home.state).ports

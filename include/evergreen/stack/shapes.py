@@ -23,6 +23,7 @@ class Shape:
         create_secrets: writes the passwords and keys of a new stack to a file.
         environment: of a task, from the home, the ports and the secrets.
         services: from the home, the ports and the secrets; each after those that it needs.
+        mlflow_artifacts: URL below which the MLflow server keeps artifacts.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Shape:
     create_secrets: Callable[[Path], None]
     environment: Callable[[Home, Mapping[str, int], Mapping[str, str]], dict[str, str]]
     services: Callable[[Home, Mapping[str, int], Mapping[str, str]], list[Service]]
+    mlflow_artifacts: Callable[[Home], str]
 
 
 SHAPES = {
@@ -45,6 +47,7 @@ SHAPES = {
             credentials.create,
             environment.environment,
             services.services,
+            lambda home: home.mlflow.as_uri(),
         ),
         Shape(
             "cluster",
@@ -54,6 +57,7 @@ SHAPES = {
             cluster.create_secrets,
             cluster.environment,
             cluster.services,
+            lambda _: cluster.mlflow_artifacts(),
         ),
     )
 }

@@ -1,0 +1,1 @@
+"""Back up and restore everything that counts: the ledger, MLflow, the store and the feature repository."""
