@@ -19,9 +19,11 @@ word() {
 }
 
 {
-    echo "# Secrets of this deployment. Back it up: without FERNET_KEY what Airflow encrypted is lost."
+    echo "# Secrets of this deployment. Back it up: without FERNET_KEY what Airflow encrypted is lost,"
+    echo "# without PSEUDONYM_KEY persons get other tokens than before."
     for name in POSTGRES_PASSWORD AIRFLOW_DB_PASSWORD MLFLOW_DB_PASSWORD LEDGER_DB_PASSWORD REDIS_PASSWORD \
-        AIRFLOW_ADMIN_PASSWORD MLFLOW_ADMIN_PASSWORD SMTP_PASSWORD MAIL_UI_PASSWORD S3_SECRET_KEY METRICS_TOKEN; do
+        AIRFLOW_ADMIN_PASSWORD MLFLOW_ADMIN_PASSWORD SMTP_PASSWORD MAIL_UI_PASSWORD S3_SECRET_KEY METRICS_TOKEN \
+        PSEUDONYM_KEY; do
         echo "$name=$(word 32)"
     done
     echo "S3_ACCESS_KEY=$(word 20)"

@@ -37,6 +37,8 @@ class Settings(BaseModel):
     """Folder of the model definitions: part of the deployed code, so the same on every host."""
     airflow_url: str
     """Base URL of Airflow's web server, for links in mails and reports."""
+    pseudonym_key: SecretStr | None = None
+    """Key of the tokens that stand for values of personal columns; needed where a feed has some."""
     code_version: str = "unknown"
     """Git commit or image tag of the deployed code, recorded with every training run."""
 

@@ -114,6 +114,8 @@ class FeedSection(Section):
     """How long after it was due, or its run began, a partition is waited for until it is reported as late."""
     tables: dict[TableName, TableSection]
     """`inputs` (known at prediction time) and `labels` (the ground truth, which lands later)."""
+    personal: tuple[Column, ...] = ()
+    """Columns of personal data, type string: tokens replace their values before anything is kept (docs/security.md)."""
     source: Name | None = None
     """Simulator that `evergreen feed land` takes real rows from; none where a producer lands the feed."""
 
@@ -128,7 +130,16 @@ class FeedSection(Section):
                     raise ValueError(f"tables.{name}.columns lacks {column!r}, the feed's entity or event_time")
             if table.columns[self.event_time] != "timestamp":
                 raise ValueError(f"event_time column {self.event_time!r} of tables.{name} must have type timestamp")
+        self._check_personal()
         return self
+
+    def _check_personal(self) -> None:
+        for column in self.personal:
+            types = {table.columns[column] for table in self.tables.values() if column in table.columns}
+            if not types:
+                raise ValueError(f"personal names column {column!r}, which no table of the feed has")
+            if types != {"string"}:
+                raise ValueError(f"personal column {column!r} must have type string: a token is text")
 
 
 class FeaturesSection(Section):
@@ -371,6 +382,8 @@ class ModelDefinition(Section):
     def _consistent(self) -> Self:
         if self.target not in self.feed.tables["labels"].columns:
             raise ValueError(f"target {self.target!r} is not a column of feed.tables.labels")
+        if self.target in self.feed.personal:
+            raise ValueError(f"target {self.target!r} is in feed.personal: a token cannot be predicted")
         if self.loss not in LOSSES[self.task]:
             raise ValueError(f"gate.loss {self.loss!r} does not fit task {self.task!r}; use one of {LOSSES[self.task]}")
         landed = {column for table in self.feed.tables.values() for column in table.columns}

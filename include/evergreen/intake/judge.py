@@ -165,6 +165,8 @@ def verdict_hash(definition: ModelDefinition, table: TableName, expectations: Se
     # Said only where it is set, so that verdicts given without it stay what they are.
     if share_of_rows := feed.tables[table].max_bad_rows:
         parts.append(share_of_rows)
+    if feed.personal:
+        parts.append({"personal": sorted(feed.personal)})
     # The columns keep their order: it is the order of the clean file.
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 

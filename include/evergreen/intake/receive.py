@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from evergreen.definition import ModelDefinition
 from evergreen.definition.model import TableName
 from evergreen.errors import PartitionKeyError, UnavailableError
+from evergreen.intake import pseudonyms
 from evergreen.intake.arrival import Drop, explain_wait, find_drop
+from evergreen.intake.failures import UnfitFileError
 from evergreen.intake.limits import LIMITS
 from evergreen.ledger import Ledger
 from evergreen.ledger.partitions import newest
@@ -44,10 +46,12 @@ def receive(
     """Receive `table` of the partition `key` from the landing zone.
 
     The same bytes as the newest version's are that version; other bytes are the next one. A file beyond
-    `LIMITS.file_bytes` is recorded where it landed and not copied: validation quarantines it.
+    `LIMITS.file_bytes` is recorded where it landed and not copied: validation quarantines it. So is one whose personal
+    columns cannot be replaced by tokens; of others the copy holds tokens.
 
     Raises:
         PartitionKeyError: `key` is not a partition of the model's calendar.
+        SettingsError: the table has personal columns, and their key is missing or another one than before.
         UnavailableError: nothing complete has landed and nothing was received before, or the file changed meanwhile.
     """
     check_key(definition, key)
@@ -114,8 +118,18 @@ def _copy(definition: ModelDefinition, table: TableName, key: str, drop: Drop, s
         raise UnavailableError(
             f"{drop.uri} changed while it was read; nothing was recorded, the next try reads it anew"
         )
+    suffix = drop.suffix
+    if pseudonyms.personal(definition, table):
+        secret = pseudonyms.key_of(settings, definition)
+        try:
+            data = pseudonyms.replace(data, suffix, definition, table, secret)
+        except UnfitFileError as error:
+            rules = ", ".join(failure.name for failure in error.failures)
+            log.warning("%s: personal columns cannot be replaced (%s), so that no copy is kept", drop.uri, rules)
+            return sha256(data), drop.uri
+        suffix = f"{pseudonyms.MARK}.{suffix}"
     content_hash = sha256(data)
-    name = layout.raw(definition.name, table, key, content_hash, drop.suffix)
+    name = layout.raw(definition.name, table, key, content_hash, suffix)
     return content_hash, Store.from_settings(settings).write(name, data)
 
 

@@ -9,8 +9,9 @@ from typing import Any, cast
 from evergreen.definition import ModelDefinition
 from evergreen.definition.model import TableName
 from evergreen.errors import BadInputError
-from evergreen.intake import data_docs, late, quarantine
+from evergreen.intake import data_docs, late, pseudonyms, quarantine
 from evergreen.intake.expectations import load_expectations
+from evergreen.intake.failures import UnfitFileError
 from evergreen.intake.frames import as_file, to_parquet
 from evergreen.intake.judge import Judgement, judge, too_large, verdict_hash
 from evergreen.intake.limits import LIMITS
@@ -75,6 +76,7 @@ def validate(
     Raises:
         BadInputError: there is no such version of this model.
         DefinitionError: the model's expectations are missing or contradict its definition.
+        SettingsError: the key of the table's personal columns is missing or another one than before.
     """
     partition, verdict = _look_up(definition, partition_version_id, settings)
     table = cast("TableName", partition.table)
@@ -91,7 +93,7 @@ def validate(
         )
         return _validated(partition, verdict, new=False)
     store = Store.from_settings(settings)
-    judgement = _judge(definition, partition, expectations, store)
+    judgement = _judge(definition, partition, expectations, store, settings)
     verdict = _keep(definition, partition, judgement, suite_hash, store)
     verdict.run_url, verdict.asked_by, verdict.why = run_url, asked_by, why
     mail = None
@@ -118,14 +120,25 @@ def _look_up(
 
 
 def _judge(
-    definition: ModelDefinition, partition: PartitionVersion, expectations: list[Any], store: Store
+    definition: ModelDefinition, partition: PartitionVersion, expectations: list[Any], store: Store, settings: Settings
 ) -> Judgement:
     if partition.bytes > LIMITS.file_bytes:
         failure = too_large(partition.bytes)
         return Judgement(False, failure.sentence, (failure,), None, None)
+    table = cast("TableName", partition.table)
+    personal = pseudonyms.personal(definition, table)
+    if personal and not partition.raw_uri.startswith(f"{store.url}/"):
+        failure = pseudonyms.unreadable(partition.raw_uri)
+        return Judgement(False, failure.sentence, (failure,), None, None)
     data = store.read(store.name(partition.raw_uri))
     suffix = partition.raw_uri.rpartition(".")[2]
-    table = cast("TableName", partition.table)
+    if personal and not partition.raw_uri.endswith(f".{pseudonyms.MARK}.{suffix}"):
+        # Received before the columns were declared as personal.
+        try:
+            data = pseudonyms.replace(data, suffix, definition, table, pseudonyms.key_of(settings, definition))
+        except UnfitFileError:
+            failure = pseudonyms.unreadable(partition.raw_uri)
+            return Judgement(False, failure.sentence, (failure,), None, None)
     return judge(data, suffix, definition, table, partition.key, expectations)
 
 

@@ -55,7 +55,7 @@ class PartitionVersion(Base):
     version: Mapped[int]
     """1, 2, ... within (model, table, key)"""
     content_hash: Mapped[str]
-    """SHA-256 of the landed file, hex"""
+    """SHA-256 of the raw copy, hex: of the landed file, or of what it is with tokens in its personal columns"""
     landed_uri: Mapped[str]
     raw_uri: Mapped[str]
     """The immutable copy in the store"""

@@ -155,6 +155,7 @@ def _evergreen(
         "EVERGREEN_FEATURES_DVC_URL": str(home.features_dvc),
         "EVERGREEN_MODELS_DIR": shell.get("EVERGREEN_MODELS_DIR") or str(PROJECT / "include" / "models"),
         "EVERGREEN_AIRFLOW_URL": f"http://{HOST}:{ports['airflow']}",
+        "EVERGREEN_PSEUDONYM_KEY": secrets.get("PSEUDONYM_KEY", ""),
         "EVERGREEN_CODE_VERSION": code_version(),
         "EVERGREEN_SMTP_HOST": HOST,
         "EVERGREEN_SMTP_PORT": str(ports["smtp"]),

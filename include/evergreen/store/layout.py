@@ -64,6 +64,11 @@ def reference(model: str, version: int) -> str:
     return join("reference", model, f"version={version}.parquet")
 
 
+def pseudonym_key(model: str) -> str:
+    """Fingerprint of the key that the model's tokens are made with."""
+    return join("pseudonyms", model, "key.json")
+
+
 def report(model: str, key: str, name: str) -> str:
     """A report a person opens; `name` has its suffix."""
     return join("reports", model, key, name)
