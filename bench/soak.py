@@ -35,7 +35,7 @@ from evergreen.demo.story import HISTORY, Story
 from evergreen.errors import NotReadyError
 from evergreen.intake import sources
 from evergreen.intake.frames import to_parquet
-from evergreen.ledger import Ledger, decisions, partitions, snapshots
+from evergreen.ledger import Ledger, decisions, models, partitions, snapshots
 from evergreen.ledger.tables import PartitionVersion, Verdict
 from evergreen.settings import Settings
 from evergreen.stack.control import Stack
@@ -151,6 +151,9 @@ class Warm:
         """The history in order, and a champion of it."""
         self.bring_in(iter(clean(keys, self.model)[2:]), [Drop("inputs", keys[0], "good")])
         train(self.model, self.settings, _first(keys))
+        with Ledger.from_settings(self.settings).transaction() as session:
+            if models.current_deployment(session, self.model.name) is None:
+                raise SystemExit("the first challenger was not promoted, so that nothing would be predicted")
 
     def bring_in(self, drops: Iterator[Drop], before: list[Drop] | None = None) -> None:
         """What each of the DAGs does with a drop."""
