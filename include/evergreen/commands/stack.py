@@ -86,8 +86,13 @@ def status(
         print_json(answer)
     else:
         _show(answer, stack, logins)
-    if answer["phase"] != "ready":
+    if answer["phase"] != "ready" or _down(answer):
         raise typer.Exit(1)
+
+
+def _down(answer: dict[str, Any]) -> list[str]:
+    """The services that are not up; those that ended by themselves are started again for as long as it takes."""
+    return [name for name, s in answer["services"].items() if s["condition"] not in ("healthy", "done")]
 
 
 def start(stack: Stack, tied: bool, quiet: bool = False) -> bool:
@@ -135,6 +140,8 @@ def _show(answer: dict[str, Any], stack: Stack, logins: bool = False) -> None:
     screen = console()
     if answer["phase"] != "ready":
         screen.print(f"The stack in {answer['home']} is {answer['phase']}. {answer['error'] or ''}".rstrip())
+    elif down := _down(answer):
+        screen.print(f"Not up: {', '.join(down)}. The supervisor starts them again; {stack.home.log_of('supervisor')}")
     table = Table("service", "condition", "process", "restarts", box=None, pad_edge=False)
     for name, service in answer["services"].items():
         if service["condition"] == "done":

@@ -10,7 +10,9 @@ import time
 
 import psutil
 import pytest
+from typer.testing import CliRunner
 
+from evergreen.cli import app
 from evergreen.errors import SettingsError, UnavailableError
 from evergreen.stack import credentials, postgres, processes
 from evergreen.stack import state as states
@@ -129,6 +131,9 @@ def test_a_killed_service_comes_back_on_its_port(make_stack, service):
     stack.start()
     before = stack.status()
     os.kill(before.services[service].process.pid, signal.SIGKILL)
+    wait_for(lambda: stack.status().services[service].condition != "healthy")
+    told = CliRunner().invoke(app, ["status", "--home", str(stack.home.root)])
+    assert (told.exit_code, f"Not up: {service}." in told.output) == (1, True)
 
     def back():
         now = stack.status().services[service]
