@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status up-cluster down-cluster test test-cluster check lint format lock bench docs clean
+.PHONY: help setup demo up down status up-cluster down-cluster test test-cluster check lint format audit lock bench docs clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,7 +13,7 @@ UV_VERSION := 0.13.8
 ARGS ?=
 NAME ?=
 JOBS ?= 2
-LINTED := include dags plugins config tests bench deploy
+LINTED := include dags plugins config tests bench deploy .ci
 
 # Without bytecode files each process would compile the libraries it imports, which takes longer than importing them.
 unexport PYTHONDONTWRITEBYTECODE
@@ -58,6 +58,9 @@ lint: setup ## ruff and mypy --strict
 	$(BIN)/ruff format --check $(LINTED)
 	$(BIN)/mypy include/evergreen
 
+audit: setup ## Insecure code, secrets, licences and SBOM, known vulnerabilities (needs PyPI); reports in build/audit
+	$(BIN)/python .ci/audit.py
+
 format: setup ## Format the code
 	$(BIN)/ruff check --fix $(LINTED)
 	$(BIN)/ruff format $(LINTED)
@@ -73,7 +76,7 @@ docs: setup ## Write the generated pages of docs/
 	$(BIN)/python -m evergreen.definition.document docs/model-definition.md
 
 clean: down down-cluster ## End the stacks and remove what it and the tools made (not .venv)
-	rm -rf var .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf var build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find include dags plugins config tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMP): requirements.lock pyproject.toml

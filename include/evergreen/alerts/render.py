@@ -105,7 +105,7 @@ def _labelled(kind: str, body: AlertBody) -> list[tuple[str, str]]:
 def _environment(*, html: bool) -> Environment:
     environment = Environment(
         loader=PackageLoader("evergreen.alerts"),
-        autoescape=html,  # noqa: S701 -- the text mail is no HTML; the HTML one is escaped
+        autoescape=html,  # nosec B701  # noqa: S701 -- the text mail is no HTML; the HTML one is escaped
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

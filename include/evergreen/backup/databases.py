@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import SecretStr
-from sqlalchemy import create_engine, inspect, text
+from sqlalchemy import create_engine, func, inspect, select, table, text
 from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
@@ -22,6 +22,7 @@ MLFLOW_LOGINS = ("users", "roles", "role_permissions", "user_role_assignments", 
 """MLflow's basic-auth keeps its logins in the same database. They are secrets; the place restored into has its own."""
 LOCK_SECONDS = 30
 _MARK = "evergreen_restoring"
+_TLS = ("sslmode", "sslrootcert", "sslcert", "sslkey")
 
 
 class Database:
@@ -66,7 +67,7 @@ class Database:
         """Rows of each of `tables` that is there and has some."""
         there = sorted(self.tables() & set(tables))
         with self.connect() as connection:
-            counted = {name: connection.scalar(text(f'SELECT count(*) FROM "{name}"')) for name in there}  # noqa: S608
+            counted = {name: connection.scalar(select(func.count()).select_from(table(name))) for name in there}
         return {name: rows for name, rows in counted.items() if rows}
 
     def server_version(self) -> str:
@@ -120,7 +121,8 @@ class Database:
             "PGUSER": url.username,
             "PGPASSWORD": url.password,
         }
-        login |= {"PGDATABASE": url.database, "PGSSLMODE": url.query.get("sslmode"), "PGCONNECT_TIMEOUT": 10}
+        login |= {"PGDATABASE": url.database, "PGCONNECT_TIMEOUT": 10}
+        login |= {f"PG{name.upper()}": url.query.get(name) for name in _TLS}
         login["PGOPTIONS"] = f"-c lock_timeout={LOCK_SECONDS}s"
         env = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
         env |= {name: str(value) for name, value in login.items() if value}

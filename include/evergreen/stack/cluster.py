@@ -115,7 +115,7 @@ class _Place:
     def words(self, service: ComposeService, words: tuple[str, ...]) -> tuple[str, ...]:
         """A command line with this machine's addresses and folders."""
         token, port = _TOKENS.get(service.name, ("", ""))
-        alone = {"0.0.0.0": HOST} | ({token: str(self.ports[port])} if token else {})  # noqa: S104 -- what is replaced
+        alone = {"0.0.0.0": HOST} | ({token: str(self.ports[port])} if token else {})  # nosec B104  # noqa: S104
         return tuple(alone.get(word, self.text(word)) for word in words)
 
     def environment(self, service: ComposeService, folder: Path | None = None) -> dict[str, str]:
