@@ -74,6 +74,7 @@ lock: setup ## Resolve requirements.lock anew, with hashes and without addresses
 
 docs: setup ## Write the generated pages of docs/
 	$(BIN)/python -m evergreen.definition.document docs/model-definition.md
+	$(BIN)/python bench/figures.py
 
 clean: down down-cluster ## End the stacks and remove what it and the tools made (not .venv)
 	rm -rf var build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -11,8 +11,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-PROJECT = Path(__file__).resolve().parents[1]
-RESULTS = PROJECT / "bench" / "results"
+import figures
+from figures import PROJECT, RESULTS
+
 LIBRARIES = ("apache-airflow", "great-expectations", "dvc", "mlflow", "evidently", "scikit-learn", "pandas", "numpy")
 
 
@@ -46,4 +47,5 @@ def write(name: str, *, bars: dict[str, dict[str, Any]], measured: dict[str, Any
         verdict = "reached" if found["reached"] else "NOT reached"
         print(f"{bar}: {found['value']:.3g} {found.get('unit', '')} (bar {found['bar']}): {verdict}")
     print(path.relative_to(PROJECT))
+    figures.main()
     return path
