@@ -20,6 +20,7 @@ from evergreen.commands import (
     demo,
     doctor,
     feed,
+    gc,
     history,
     mail,
     promote,
@@ -53,6 +54,7 @@ for group in (
     replay_quarantine,
     replay,
     backup,
+    gc,
     bench,
     airflow,
 ):

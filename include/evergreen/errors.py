@@ -25,6 +25,10 @@ class QuarantinedError(BadInputError):
     """A partition failed validation. It is kept in quarantine; nothing downstream ran."""
 
 
+class CollectedError(BadInputError):
+    """What was asked for has been collected, as the model's retention says. The ledger's rows about it are there."""
+
+
 class NotReadyError(EvergreenError):
     """What a step needs does not exist yet (no champion, too few labelled rows). Not a fault: it is skipped."""
 

@@ -85,6 +85,12 @@ def test_housekeeping_starts_what_it_finds(dagbag):
         assert given["logical_date"] is None
 
 
+def test_retention_collects_for_each_model(dagbag):
+    dag = dagbag.dags["evergreen.retention"]
+    assert dag.params["dry_run"] is False
+    assert dag.get_task("collect").op_kwargs_expand_input.value["model"] == list_models()
+
+
 @pytest.mark.parametrize("own", [None, "2013-01-07"])
 def test_what_a_run_emits_carries_the_key_of_its_conf(dagbag, monkeypatch, own):
     """A run that a task triggers has its partition key in the conf, where Airflow does not look for it."""

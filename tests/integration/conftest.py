@@ -129,6 +129,28 @@ class Shop:
 
 
 @pytest.fixture
+def young_shop(young_shop_at, settings):
+    """Ten weeks of orders with labels and features, and no champion yet: it needs no MLflow."""
+    return young_shop_at(settings)
+
+
+@pytest.fixture
+def young_shop_at(tmp_path):
+    """Makes such a shop where settings say."""
+
+    def make(settings):
+        shop = Shop(tmp_path / "models" / "orders", settings)
+        for number in range(10):
+            inputs, labels = shop.week(number)
+            shop.accept("inputs", number, inputs)
+            shop.accept("labels", number, labels)
+            shop.build(number)
+        return shop
+
+    return make
+
+
+@pytest.fixture
 def shop(mlflow_uri, settings, tmp_path):
     """Six weeks of orders with labels, and a champion trained on them that serves from the seventh week on."""
     _empty_registry(settings)

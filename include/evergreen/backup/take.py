@@ -6,6 +6,7 @@ import logging
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +19,9 @@ from evergreen.backup.files import Folder, Found
 from evergreen.backup.manifest import Entry, Manifest
 from evergreen.backup.places import Places
 from evergreen.errors import BadInputError, UnavailableError
+from evergreen.ledger import Ledger
+from evergreen.ledger.collected import REMOVAL
+from evergreen.ledger.session import share
 
 log = logging.getLogger("evergreen.backup")
 
@@ -74,10 +78,11 @@ def back_up(places: Places, url: str, progress: Progress | None = None) -> Taken
     copier = _Copier(archive, progress or (lambda *_: None))
     with tempfile.TemporaryDirectory(prefix="evergreen-backup-") as name:
         folder = Path(name)
-        cut = cuts.take(places, *databases, folder)
-        if cut.git_commit is not None:
-            repository.bundle(places.settings, cut.git_commit, folder / "features.bundle")
-        entries = [*copier.files(folder, cut), *copier.objects(places, cut)]
+        with _nothing_is_removed(places):
+            cut = cuts.take(places, *databases, folder)
+            if cut.git_commit is not None:
+                repository.bundle(places.settings, cut.git_commit, folder / "features.bundle")
+            entries = [*copier.files(folder, cut), *copier.objects(places, cut)]
     manifest = Manifest(
         taken_at=cut.taken_at,
         versions={
@@ -99,6 +104,14 @@ def back_up(places: Places, url: str, progress: Progress | None = None) -> Taken
     return Taken(
         written, len(entries), manifest.bytes, copier.copied_files, copier.copied_bytes, round(cut.held_seconds, 2)
     )
+
+
+@contextmanager
+def _nothing_is_removed(places: Places) -> Iterator[None]:
+    """Have retention wait: what the dumped ledger names must still be there when it is copied."""
+    with Ledger.from_settings(places.settings).transaction() as session:
+        share(session, REMOVAL)
+        yield
 
 
 def _apart(places: Places, url: str) -> None:

@@ -13,8 +13,8 @@ from evergreen.champion.approval import chart, guard_table, rival
 from evergreen.champion.serving import reconcile
 from evergreen.champion.succession import next_key
 from evergreen.definition import ModelDefinition
-from evergreen.errors import BadInputError, NotReadyError, RefusedError
-from evergreen.ledger import Ledger, decisions, models
+from evergreen.errors import BadInputError, CollectedError, NotReadyError, RefusedError
+from evergreen.ledger import Ledger, collected, decisions, models
 from evergreen.ledger.outbox import owe, sentence
 from evergreen.ledger.tables import Comparison, Decision, Deployment, TrainingRun
 from evergreen.settings import Settings
@@ -131,12 +131,23 @@ def _decide(
             )
         decision = _earlier(session, run, wish)
         reused = decision is not None
+        if not reused and wish.kind == "promote":
+            _check_kept(session, run)
         if decision is None:
             decision = _record(session, definition, run, comparison, wish, run_url, settings)
         log.info("%s: %s", "decided already" if reused else decision.kind, decision.reason)
     reconcile(definition, settings=settings)
     annotate(definition, decision, settings)
     return Decided(decision.id, decision.kind, int(decision.version or 0), decision.reason, reused)
+
+
+def _check_kept(session: Session, run: TrainingRun) -> None:
+    found = collected.newest(session, [collected.model_name(run.model, int(run.version or 0))])
+    if found is not None:
+        raise CollectedError(
+            f"version {run.version} of {run.model} cannot serve: it was {collected.sentence(found)}. Trigger "
+            f"{run.model}.train for another one"
+        )
 
 
 def _earlier(session: Session, run: TrainingRun, wish: _Wish) -> Decision | None:

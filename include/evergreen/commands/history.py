@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from evergreen.commands.shared import HomeOption, JsonOption, console, join_stack, print_json
 from evergreen.definition import ModelDefinition, load_definition
-from evergreen.ledger import audit
+from evergreen.ledger import audit, collected
 from evergreen.ledger import history as life
 from evergreen.ledger.lines import ComparisonLine, DeploymentLine, TrainingLine
 from evergreen.ledger.session import Ledger
@@ -71,6 +71,7 @@ def _whole_life(session: Session, model: str) -> dict[str, Any]:
         "losses": life.losses(session, model),
         "checks": life.checks(session, model),
         "alerts": life.alerts(session, model),
+        "collected": collected.lines(session, model),
     }
     return {"model": model, **{name: [dataclasses.asdict(line) for line in rows] for name, rows in lines.items()}}
 
@@ -119,6 +120,14 @@ def _print_life(session: Session, definition: ModelDefinition) -> None:
     )
     _print_models(session, name)
     _print_losses(session, name, definition.loss)
+    _print(
+        "Collected by retention",
+        ["when (UTC)", "what", "objects", "bytes", "from", "through", "by", "rule"],
+        [
+            (_minute(c.planned_at), c.kind, c.objects, c.bytes, c.first_key, c.last_key, c.asked_by, c.rule)
+            for c in collected.lines(session, name)
+        ],
+    )
 
 
 def _print_models(session: Session, name: str) -> None:
@@ -173,10 +182,10 @@ def _answer_day(session: Session, definition: ModelDefinition, day: dt.date, as_
     if served.predictions:
         made = served.predictions[0]
         said = f"{made.rows:,} predictions, made {_minute(made.created_at)} UTC from snapshot {made.snapshot_id}"
-        facts += [("Predictions", said), ("", made.uri)]
+        facts += [("Predictions", said), ("", _kept(session, made.uri))]
     else:
         facts.append(("Predictions", "none; this version was meant to serve the partition"))
-    facts += _training_facts(served.training)
+    facts += _training_facts(session, definition.name, served.training)
     if served.deployment:
         decision = served.deployment.decision
         facts += [
@@ -192,9 +201,16 @@ def _answer_day(session: Session, definition: ModelDefinition, day: dt.date, as_
     _print_facts(facts)
 
 
-def _training_facts(training: TrainingLine | None) -> list[tuple[str, Any]]:
+def _kept(session: Session, uri: str) -> str:
+    """An object's address, and that it is no longer there where that is so."""
+    found = collected.newest(session, [uri])
+    return f"{uri} ({collected.sentence(found)})" if found else uri
+
+
+def _training_facts(session: Session, model: str, training: TrainingLine | None) -> list[tuple[str, Any]]:
     if training is None:
         return [("Trained on", "the ledger has no training run for this version")]
+    gone = collected.newest(session, [collected.model_name(model, training.version)]) if training.version else None
     keys, holdout = training.train_keys, training.holdout_keys
     facts: list[tuple[str, Any]] = [
         ("Trained on", f"{len(keys)} partitions, {keys[0]} to {keys[-1]}" if keys else "no partitions"),
@@ -203,6 +219,7 @@ def _training_facts(training: TrainingLine | None) -> list[tuple[str, Any]]:
         ("Made by", f"run {training.id} ({training.cause}): {training.reason}"),
         ("Code", f"{training.code_version}, {training.code_hash}; lock {training.lock_hash}; seed {training.seed}"),
         ("MLflow run", training.mlflow_run_id),
+        ("Model", collected.sentence(gone) if gone else None),
     ]
     return [*facts, ("Against the champion", _compared(training.comparison, numbers=True))]
 

@@ -10,9 +10,11 @@ import datetime as dt
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from evergreen.definition.calendar import Calendar, Unit
+from evergreen.definition.retention import RetentionSection
+from evergreen.definition.section import Section
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 ColumnType = Literal["string", "integer", "float", "boolean", "timestamp"]
@@ -45,15 +47,6 @@ def _unreserved(name: str) -> str:
 
 
 Column = Annotated[str, AfterValidator(_unreserved)]
-
-
-class Section(BaseModel):
-    """A part of a definition: frozen, and closed to unknown fields.
-
-    `document.py` reads what the fields mean from this file; pydantic would do so in every process that imports it.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class CalendarSection(Section):
@@ -353,6 +346,8 @@ class ModelDefinition(Section):
     gate: GateSection = GateSection()
     monitoring: MonitoringSection = MonitoringSection()
     alerts: AlertsSection
+    retention: RetentionSection | None = None
+    """Left out: nothing is ever collected."""
     folder: Path = Field(default=Path(), exclude=True)
     """Where the definition was read from; filled in by the loader."""
 

@@ -15,8 +15,9 @@ from evergreen.definition import ModelDefinition
 from evergreen.errors import QuarantinedError
 from evergreen.features.code import code_hash
 from evergreen.features.plan import BuildPlan, read_plan
-from evergreen.features.snapshots import Published, dvc_path, publish
+from evergreen.features.snapshots import FEATURES_REMOTE, Published, dvc_path, publish
 from evergreen.ledger import Ledger, snapshots
+from evergreen.ledger.session import share
 from evergreen.ledger.tables import Snapshot
 from evergreen.settings import Settings
 from evergreen.store import Store
@@ -151,6 +152,7 @@ def _make(
             owe_alert(session, definition, plan.key, failures, dedup=build_hash, report=results_uri, run_url=run_url)
         )
     message = f"{definition.name} {plan.key} version {version}: {len(frame)} rows\n\nBuild {build_hash}"
+    share(session, FEATURES_REMOTE)  # retention removes nothing from the remote before this build is recorded
     published, content_hash = _publish(definition, plan.key, frame, message, settings=settings)
     snapshot = Snapshot(
         model=definition.name,

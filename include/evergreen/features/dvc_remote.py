@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,6 +92,36 @@ class DvcRemote:
                     "its copy is damaged: delete it there and clear the features task of this partition"
                 )
         return found
+
+    def sizes(self, hashes: Collection[str]) -> dict[str, int]:
+        """Bytes of those of these objects that the remote has, by hash; raises as `remove`."""
+        with self._objects() as objects:
+            there = list(objects.list_oids_exists(list(hashes)))
+            sizes = objects.fs.sizes([objects.oid_to_path(md5) for md5 in there])
+            return {md5: int(size or 0) for md5, size in zip(there, sizes, strict=True)}
+
+    def remove(self, hashes: Collection[str]) -> None:
+        """Remove objects from the remote, as `dvc gc --cloud` does; one that is not there is removed already.
+
+        Raises:
+            UnavailableError: the remote does not answer, or may not be written to.
+        """
+        with self._objects() as objects:
+            paths = [objects.oid_to_path(md5) for md5 in objects.list_oids_exists(list(hashes))]
+            if paths:
+                objects.fs.remove(paths)
+
+    @contextmanager
+    def _objects(self) -> Iterator[Any]:
+        """The remote's objects, by their MD5."""
+        with self._repo("did not answer about its objects") as repo:
+            objects = repo.cloud.get_remote_odb(name="store", hash_name="md5")
+            if not objects.fs.exists(objects.path):
+                raise UnavailableError(
+                    f"the DVC remote {self.url} holds no features at all: is its disk mounted, and is "
+                    "EVERGREEN_FEATURES_DVC_URL what it was?"
+                )
+            yield objects
 
     @contextmanager
     def _repo(self, action: str) -> Iterator[Any]:

@@ -51,6 +51,12 @@ class BuildPlan:
         """Partition key -> version id of the inputs that the labels looked back on are joined with."""
         return {past.key: past.inputs[0].id for past in self.history}
 
+    @property
+    def names(self) -> set[str | None]:
+        """The objects that a build reads, as the ledger names them."""
+        read = [self.inputs, *(past.inputs for past in self.history), *(past.labels for past in self.history)]
+        return {verdict.clean_uri for _, verdict in read}
+
     def build_hash(self, model: str, code_hash: str) -> str:
         """SHA-256, hex, over the rows that are read and the code that reads them: equal hashes, equal features."""
         rows = partitions.rows_hash

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from evergreen.errors import BadInputError, UnavailableError
 from evergreen.features.dvc_remote import SUFFIX, Pointer, read_md5, scratch
 from evergreen.features.git import SKELETON, GitRemote, open_remote
+from evergreen.ledger.collected import explained
 from evergreen.settings import Settings
 from evergreen.store import layout
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("evergreen.features")
 
+FEATURES_REMOTE = "features remote"
+"""Lock that a build shares from its push to its row in the ledger, and that who removes from the remote takes alone."""
 ATTEMPTS = 12
 MAX_PAUSE_SECONDS = 2.0
 
@@ -141,11 +144,14 @@ def pull(
 
     Raises:
         BadInputError: there is no such commit or file, or its DVC hash is not the expected one.
+        CollectedError: retention has removed one of them.
         UnavailableError: a remote does not answer, or the bytes it has are not those of the hash.
     """
     pointers = _read_pointers(settings, git_commit, paths, expected or {})
     with scratch(settings.features_dvc_url) as remote:
-        yield remote.pull(pointers)
+        with explained(settings, f"features ({', '.join(paths)})", [read_md5(text) for text in pointers.values()]):
+            files = remote.pull(pointers)
+        yield files
 
 
 def _read_pointers(

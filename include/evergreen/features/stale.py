@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from evergreen.definition import ModelDefinition
 from evergreen.features.plan import make_plan
-from evergreen.ledger import Ledger, partitions, snapshots
+from evergreen.ledger import Ledger, collected, partitions, snapshots
 from evergreen.settings import Settings
 
 
@@ -12,7 +12,8 @@ def stale_keys(definition: ModelDefinition, *, settings: Settings) -> list[str]:
     """Keys, oldest first, whose snapshot was built from other rows than are accepted today.
 
     Labels that came late, partitions that were restated and rows that came out of quarantine make a snapshot stale.
-    New feature code does not: what was built by the old code stays until somebody asks for a build.
+    New feature code does not: what was built by the old code stays until somebody asks for a build. What can no longer
+    be built, because retention has removed rows that it looks back on, is left out.
     """
     model = definition.name
     with Ledger.from_settings(settings).transaction() as session:
@@ -20,9 +21,10 @@ def stale_keys(definition: ModelDefinition, *, settings: Settings) -> list[str]:
         keys = {table: partitions.accepted_keys(session, model, table) for table in ("inputs", "labels")}
         inputs = partitions.current_map(session, model, "inputs", keys["inputs"])
         labels = partitions.current_map(session, model, "labels", keys["labels"])
+        gone = collected.gone(session, model)
+    plans = ((snapshot, make_plan(definition, key, inputs, labels)) for key, snapshot in built.items() if key in inputs)
     return [
-        key
-        for key, snapshot in built.items()
-        if key in inputs
-        and make_plan(definition, key, inputs, labels).build_hash(model, snapshot.code_hash) != snapshot.build_hash
+        plan.key
+        for snapshot, plan in plans
+        if plan.build_hash(model, snapshot.code_hash) != snapshot.build_hash and not plan.names & gone
     ]

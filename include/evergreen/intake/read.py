@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from evergreen.errors import NotReadyError
+from evergreen.ledger.collected import explained
 from evergreen.ledger.tables import Verdict
 from evergreen.settings import Settings
 from evergreen.store import Store
@@ -20,6 +21,7 @@ def read_clean(verdict: Verdict, settings: Settings) -> pd.DataFrame:
 
     Raises:
         NotReadyError: the verdict is `quarantined`: there are no accepted rows.
+        CollectedError: retention has removed them.
         FileNotFoundError: the store no longer has them.
     """
     from evergreen.intake.frames import to_frame
@@ -35,5 +37,6 @@ def read_clean_table(verdict: Verdict, settings: Settings, columns: Sequence[str
     if verdict.clean_uri is None:
         raise NotReadyError(f"partition version {verdict.partition_version_id} is quarantined: {verdict.reason}")
     store = Store.from_settings(settings)
-    source = pa.BufferReader(store.read(store.name(verdict.clean_uri)))
+    with explained(settings, f"accepted rows {verdict.clean_uri}", [verdict.clean_uri]):
+        source = pa.BufferReader(store.read(store.name(verdict.clean_uri)))
     return pq.ParquetFile(source).read(None if columns is None else list(columns))

@@ -78,6 +78,7 @@ def receive(
             landed_at=drop.modified,
             run_url=run_url,
         )
+        _check_copy(raw_uri, settings)
         session.add(row)
         session.flush()
     log.info(
@@ -131,6 +132,16 @@ def _copy(definition: ModelDefinition, table: TableName, key: str, drop: Drop, s
     content_hash = sha256(data)
     name = layout.raw(definition.name, table, key, content_hash, suffix)
     return content_hash, Store.from_settings(settings).write(name, data)
+
+
+def _check_copy(raw_uri: str, settings: Settings) -> None:
+    """Retention may have removed the same bytes of an earlier version after they were found to be there."""
+    store = Store.from_settings(settings)
+    if raw_uri.startswith(store.url + "/") and not store.exists(store.name(raw_uri)):
+        raise UnavailableError(
+            f"{raw_uri} was collected, as an earlier version's copy, while it was received again; nothing was "
+            "recorded, the next try writes it anew"
+        )
 
 
 def _read(drop: Drop) -> bytes:

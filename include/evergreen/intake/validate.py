@@ -16,6 +16,7 @@ from evergreen.intake.frames import as_file, to_parquet
 from evergreen.intake.judge import Judgement, judge, too_large, verdict_hash
 from evergreen.intake.limits import LIMITS
 from evergreen.ledger import Ledger
+from evergreen.ledger.collected import explained
 from evergreen.ledger.outbox import AlertBody, owe
 from evergreen.ledger.partitions import ACCEPTED, QUARANTINED, latest_verdict
 from evergreen.ledger.tables import PartitionVersion, Verdict
@@ -75,6 +76,7 @@ def validate(
 
     Raises:
         BadInputError: there is no such version of this model.
+        CollectedError: the expectations have changed, and retention has removed the bytes to validate again.
         DefinitionError: the model's expectations are missing or contradict its definition.
         SettingsError: the key of the table's personal columns is missing or another one than before.
     """
@@ -130,7 +132,9 @@ def _judge(
     if personal and not partition.raw_uri.startswith(f"{store.url}/"):
         failure = pseudonyms.unreadable(partition.raw_uri)
         return Judgement(False, failure.sentence, (failure,), None, None)
-    data = store.read(store.name(partition.raw_uri))
+    what = f"version {partition.version} of the {partition.table} of {partition.key}"
+    with explained(settings, what, [partition.raw_uri]):
+        data = store.read(store.name(partition.raw_uri))
     suffix = partition.raw_uri.rpartition(".")[2]
     if personal and not partition.raw_uri.endswith(f".{pseudonyms.MARK}.{suffix}"):
         # Received before the columns were declared as personal.

@@ -53,8 +53,18 @@ class Ledger:
     def lock(self, *name: str) -> Iterator[Session]:
         """A transaction that holds the advisory lock `name`: one process at a time, released with the transaction."""
         with self.transaction() as session:
-            session.execute(text("SELECT pg_advisory_xact_lock(:id)"), {"id": lock_id(*name)})
+            hold(session, *name)
             yield session
+
+
+def hold(session: Session, *name: str) -> None:
+    """Take the advisory lock `name` too, until the session's transaction ends."""
+    session.execute(text("SELECT pg_advisory_xact_lock(:id)"), {"id": lock_id(*name)})
+
+
+def share(session: Session, *name: str) -> None:
+    """Keep whoever takes the lock `name` waiting until the session's transaction ends, but none that shares it too."""
+    session.execute(text("SELECT pg_advisory_xact_lock_shared(:id)"), {"id": lock_id(*name)})
 
 
 def lock_id(*name: str) -> int:

@@ -392,3 +392,38 @@ class Sighting(Base):
     first_seen: Mapped[dt.datetime] = mapped_column(server_default=func.now())
     acted_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
     """When something was last done about it"""
+
+
+class Collection(Base):
+    """An object that retention removes: written before it is removed, so that whoever misses it knows why."""
+
+    __tablename__ = "collection"
+    __table_args__ = (
+        Index(
+            "uq_collection_open", "model", "name", unique=True, postgresql_where="done_at IS NULL AND kept_at IS NULL"
+        ),
+        Index(None, "name"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    model: Mapped[str]
+    kind: Mapped[str]
+    """raw | accepted | quarantined | features | predictions | validation | report | model"""
+    name: Mapped[str]
+    """What the rows about it call it: URI in the store, MD5 in the DVC remote, `<model> version 3`"""
+    key: Mapped[str]
+    """Its partition; of a model, the newest one whose labels it was trained or judged on"""
+    rule: Mapped[str]
+    """The setting that let it go, such as `keep_reports: 52`"""
+    rows: Mapped[int]
+    """Rows of the ledger that named it then: where there are more, it has been written again since"""
+    bytes: Mapped[int | None]
+    """None where its size was not known"""
+    asked_by: Mapped[str]
+    """policy, or a person's name"""
+    planned_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+    done_at: Mapped[dt.datetime | None]
+    """When it was removed"""
+    kept_at: Mapped[dt.datetime | None]
+    """When it was found to be named by a new row before it was removed: it stays. These two columns change."""
+    run_url: Mapped[str | None]

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from evergreen.definition import ModelDefinition
 from evergreen.errors import NotReadyError
-from evergreen.ledger import decisions, models, partitions, snapshots
+from evergreen.ledger import collected, decisions, models, partitions, snapshots
 from evergreen.ledger.partitions import Current
 from evergreen.ledger.tables import Decision, Deployment, Performance, Prediction, Snapshot
 from evergreen.monitoring.policy import PastCheck
@@ -113,7 +113,9 @@ def _compared(session: Session, definition: ModelDefinition, key: str) -> tuple[
         definition.partitions,
         definition.monitoring.reference_window,
     )
-    built = snapshots.current_map(session, definition.name, wanted_keys(kind, calendar, key, window=window))
+    found = snapshots.current_map(session, definition.name, wanted_keys(kind, calendar, key, window=window))
+    gone = collected.gone(session, definition.name) if found else frozenset()
+    built = {k: snapshot for k, snapshot in found.items() if snapshot.dvc_hash not in gone}
     chosen = choose_reference(kind, calendar, key, built, window=window)
     return chosen, tuple(built[k] for k in chosen.keys)
 

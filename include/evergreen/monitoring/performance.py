@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from evergreen.definition import ModelDefinition
 from evergreen.intake.read import read_clean
-from evergreen.ledger import Ledger, decisions, partitions
+from evergreen.ledger import Ledger, collected, decisions, partitions
 from evergreen.ledger.partitions import Current
 from evergreen.ledger.tables import Performance, Prediction
 from evergreen.monitoring.harm import Cluster, expected_loss
@@ -97,17 +97,19 @@ def clusters_of(performance: Performance) -> tuple[Cluster, ...]:
 
 
 def _waiting(session: Session, model: str, up_to_key: str) -> list[tuple[Prediction, Current]]:
-    """Predictions with labels that nobody has measured against each other, oldest first."""
+    """Predictions with labels that nobody has measured against each other, oldest first; none that are collected."""
     predictions = decisions.current_predictions(session, model, up_to_key)
     labels = partitions.current_map(session, model, "labels", predictions)
     known = session.execute(
         select(Performance.prediction_id, Performance.labels_version_id).where(Performance.model == model)
     )
-    pairs = {tuple(pair) for pair in known}
+    pairs, gone = {tuple(pair) for pair in known}, collected.gone(session, model)
     return [
         (prediction, labels[key])
         for key, prediction in predictions.items()
-        if key in labels and (prediction.id, labels[key][0].id) not in pairs
+        if key in labels
+        and (prediction.id, labels[key][0].id) not in pairs
+        and not {prediction.uri, labels[key][1].clean_uri} & gone
     ]
 
 

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from evergreen.definition import ModelDefinition
 from evergreen.features.snapshots import read_frames
 from evergreen.intake.read import read_clean
-from evergreen.ledger import Ledger
+from evergreen.ledger import Ledger, collected
 from evergreen.ledger import partitions as raw
 from evergreen.ledger import snapshots as built
 from evergreen.ledger.partitions import Current
@@ -39,7 +39,8 @@ def score_in_shadow(
 ) -> Shadow:
     """Losses by cluster of each of `versions` on each of `keys`, had it predicted it: over rows that have a label.
 
-    Keys without features, accepted labels or a labelled row are left out. What was scored before is read.
+    Keys without features, accepted labels or a labelled row are left out, and those whose features or labels were
+    collected before they were scored. What was scored before is read.
 
     Raises:
         BadInputError: the registry has no such version.
@@ -51,10 +52,10 @@ def score_in_shadow(
         labels = raw.current_map(session, name, "labels", keys)
         inputs = raw.current_map(session, name, "inputs", keys) if definition.gate.cluster else {}
         usable = {key: (snapshots[key], labels[key]) for key in keys if key in snapshots and key in labels}
-        found = _known(session, name, versions, usable)
+        found, gone = _known(session, name, versions, usable), collected.gone(session, name)
     for key, (snapshot, truth) in usable.items():
         lacking = [version for version in versions if (version, key) not in found]
-        if not lacking:
+        if not lacking or {snapshot.dvc_hash, truth[1].clean_uri} & gone:
             continue
         rows = _labelled(definition, snapshot, truth, inputs.get(key), settings)
         for version in lacking if len(rows) else []:

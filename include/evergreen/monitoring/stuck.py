@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from evergreen.definition import ModelDefinition
 from evergreen.features.plan import BuildPlan, make_plan
-from evergreen.ledger import Ledger, partitions, sightings, snapshots
+from evergreen.ledger import Ledger, collected, partitions, sightings, snapshots
 from evergreen.ledger.outbox import AlertBody, Table, owe
 from evergreen.ledger.partitions import Current
 from evergreen.ledger.tables import Deployment, DriftCheck, Prediction, Snapshot
@@ -78,6 +78,8 @@ class State:
     checked: frozenset[str]
     first: Deployment | None
     """The model's first champion"""
+    gone: frozenset[str] = frozenset()
+    """What retention has removed: nothing can be built from it, nor scored"""
 
 
 def mend(
@@ -123,6 +125,7 @@ def read_state(session: Session, model: str) -> State:
         predicted={prediction.key: prediction for prediction in predictions},
         checked=frozenset(session.scalars(select(DriftCheck.key).where(DriftCheck.model == model).distinct())),
         first=session.scalar(select(Deployment).where(Deployment.model == model).order_by(Deployment.id).limit(1)),
+        gone=collected.gone(session, model),
     )
 
 
@@ -137,6 +140,8 @@ def find(definition: ModelDefinition, state: State, *, now: dt.datetime) -> list
 def _features(definition: ModelDefinition, state: State) -> Iterator[Stuck]:
     for key, (version, verdict) in state.inputs.items():
         plan = make_plan(definition, key, state.inputs, state.labels)
+        if plan.names & state.gone:
+            continue
         snapshot = state.built.get(key)
         if snapshot is None:
             since = max(verdict.decided_at, definition.partitions.due(key))
@@ -162,7 +167,8 @@ def _predictions(state: State) -> Iterator[Stuck]:
         return
     for key, snapshot in state.built.items():
         prediction = state.predicted.get(key)
-        if key < (state.first.from_key or "") or (prediction is not None and prediction.snapshot_id == snapshot.id):
+        done = prediction is not None and prediction.snapshot_id == snapshot.id
+        if done or key < (state.first.from_key or "") or snapshot.dvc_hash in state.gone:
             continue
         what = f"features of {key}, version {snapshot.version}, have no predictions"
         since = max(snapshot.created_at, state.first.served_from)
@@ -171,7 +177,7 @@ def _predictions(state: State) -> Iterator[Stuck]:
 
 def _checks(definition: ModelDefinition, state: State) -> Iterator[Stuck]:
     for key, prediction in state.predicted.items():
-        if key not in state.checked:
+        if key not in state.checked and prediction.uri not in state.gone:
             # The check waits for the labels that fall due with it.
             since = max(prediction.created_at, definition.partitions.due(key)) + definition.feed.grace
             what = f"predictions of {key} by version {prediction.version} have not been checked"

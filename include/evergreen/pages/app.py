@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 
 from evergreen.definition import ModelDefinition, list_models, load_definition
 from evergreen.errors import BadInputError, DefinitionError, EvergreenError
+from evergreen.ledger import collected
 from evergreen.ledger.session import Ledger
 from evergreen.pages import files, life, metrics, overview, runbooks, verdicts
 from evergreen.pages.html import page, root_of
@@ -121,8 +122,12 @@ def _add_files(
     User = Annotated[Any, Depends(identify)]  # noqa: N806 -- a type
 
     def served(name: str, policy: str) -> Response:
-        found = files.response(Store.from_settings(settings()), name, policy)
+        store = Store.from_settings(settings())
+        found = files.response(store, name, policy)
         if found is None:
+            gone = collected.look_up(settings(), [store.uri(name)])
+            if gone is not None:
+                raise HTTPException(410, f"This {gone.kind} was {collected.sentence(gone)}.")
             raise HTTPException(404, "There is no such report. Was it made by another deployment?")
         return found
 
@@ -144,7 +149,7 @@ def _add_files(
 def _add_error_pages(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     def refused(request: Request, error: HTTPException) -> Response:
-        heads = {401: "You are not logged in", 403: "You may not see this", 404: "Not found"}
+        heads = {401: "You are not logged in", 403: "You may not see this", 404: "Not found", 410: "No longer there"}
         head = heads.get(error.status_code, "This did not work")
         said = "This page is for people with a login to Airflow." if error.status_code == 401 else str(error.detail)
         login = _login(request) if error.status_code == 401 else None

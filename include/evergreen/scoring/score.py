@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from evergreen.definition import ModelDefinition
 from evergreen.errors import BadInputError, NotReadyError
 from evergreen.ledger import Ledger, models, snapshots
+from evergreen.ledger.collected import explained
 from evergreen.ledger.tables import Deployment, Prediction, Snapshot
 from evergreen.settings import Settings
 from evergreen.store import Store, layout
@@ -86,9 +87,15 @@ def read_predictions(prediction: Prediction, settings: Settings) -> pd.DataFrame
 
 
 def read_bytes(prediction: Prediction, settings: Settings) -> bytes:
-    """The Parquet file of the predictions that a ledger row names; its rows stand in the order of their features."""
+    """The Parquet file of the predictions that a ledger row names; its rows stand in the order of their features.
+
+    Raises:
+        CollectedError: retention has removed it.
+        FileNotFoundError: the store no longer has it.
+    """
     store = Store.from_settings(settings)
-    return store.read(store.name(prediction.uri))
+    with explained(settings, f"the predictions of {prediction.key}", [prediction.uri]):
+        return store.read(store.name(prediction.uri))
 
 
 def _needed(session: Session, model: str, key: str) -> tuple[Deployment, Snapshot]:

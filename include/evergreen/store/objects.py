@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import uuid
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
+
+from evergreen.errors import UnavailableError
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -71,6 +74,26 @@ class Store:
             return self.uri(name)
         _publish(self.fs, self.path(name), data)
         return self.uri(name)
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Bytes of each object below `folder`, by name: one listing (on S3, one request for a thousand objects)."""
+        self.fs.invalidate_cache()  # what another process has written or removed since
+        found = self.fs.find(self.path(folder), detail=True)
+        return {str(path)[len(self._root) + 1 :]: int(about["size"]) for path, about in found.items()}
+
+    def delete(self, names: Collection[str]) -> None:
+        """Remove objects; one that is not there is removed already.
+
+        Raises:
+            UnavailableError: there is no store at all, so that nothing can be said of its objects.
+        """
+        if not self.fs.exists(self._root):
+            raise UnavailableError(
+                f"there is nothing at {self.url}: is its disk mounted, and EVERGREEN_STORE_URL right?"
+            )
+        there = [path for path in map(self.path, names) if self.fs.exists(path)]
+        if there:
+            self.fs.rm(there)
 
 
 def publish(uri: str, data: bytes) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from evergreen.definition import ModelDefinition
 from evergreen.errors import NotReadyError, UnavailableError
 from evergreen.features.snapshots import commit_holding
-from evergreen.ledger import Ledger, models, partitions, snapshots
+from evergreen.ledger import Ledger, collected, models, partitions, snapshots
 from evergreen.ledger.partitions import Current
 from evergreen.ledger.tables import Snapshot, TrainingRun
 from evergreen.settings import Settings
@@ -51,6 +51,11 @@ class Labelled:
     def rows(self) -> int:
         """Rows that can be joined, at most."""
         return min(self.snapshot.rows, self.labels[1].rows_accepted)
+
+    @property
+    def names(self) -> set[str | None]:
+        """The objects that its features and labels are read from, as the ledger names them."""
+        return {self.snapshot.dvc_hash, self.labels[1].clean_uri}
 
 
 def assemble(
@@ -107,14 +112,18 @@ def assemble(
 
 
 def read_labelled(session: Session, definition: ModelDefinition, as_of: str | None) -> list[Labelled]:
-    """Partitions that have both a snapshot and accepted labels, with rows, through `as_of`; oldest first."""
+    """Partitions that have both a snapshot and accepted labels, with rows, through `as_of`; oldest first.
+
+    Those that retention has removed are left out.
+    """
     keys = [
         key for key in partitions.accepted_keys(session, definition.name, "labels") if as_of is None or key <= as_of
     ]
     labels = partitions.current_map(session, definition.name, "labels", keys)
     built = snapshots.current_map(session, definition.name, keys)
     found = [Labelled(key, built[key], labels[key]) for key in sorted(keys) if key in built and key in labels]
-    return [partition for partition in found if partition.rows]
+    gone = collected.gone(session, definition.name)
+    return [partition for partition in found if partition.rows and not partition.names & gone]
 
 
 def choose(

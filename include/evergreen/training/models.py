@@ -77,15 +77,18 @@ def load(definition: ModelDefinition, version: int, *, settings: Settings, anew:
 
     Raises:
         BadInputError: the registry has no such version, or its file is no skops file.
+        CollectedError: retention has removed the version.
         RefusedError: the file holds a type that neither skops nor the definition trusts.
         UnavailableError: the registry does not answer.
     """
+    from evergreen.ledger.collected import explained, model_name
     from evergreen.training.tracking import Registry
 
     trusted = definition.training.trusted_types
     name = (settings.mlflow_url, definition.name, version, trusted)
     if anew or name not in _cache:
-        with tempfile.TemporaryDirectory(prefix="evergreen-model-") as folder:
+        known = model_name(definition.name, version)
+        with tempfile.TemporaryDirectory(prefix="evergreen-model-") as folder, explained(settings, known, [known]):
             data = Registry(settings, definition.name).download(version, MODEL_FILE, Path(folder)).read_bytes()
         while len(_cache) >= _CACHED:
             _cache.pop(next(iter(_cache)))

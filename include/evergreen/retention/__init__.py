@@ -1,0 +1,1 @@
+"""Retention: what no champion and no policy needs is collected."""

@@ -1,0 +1,90 @@
+"""What must stay, whatever the policy says: all that serving, going back and the next training can reach. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from evergreen.definition import ModelDefinition
+from evergreen.monitoring.references import wanted_keys
+from evergreen.retention.facts import Facts, Trained
+
+CONCLUDED = ("promoted", "refused")
+
+
+@dataclass(frozen=True)
+class Needed:
+    """What may not be collected."""
+
+    first_key: str
+    """All of this partition and later ones stays; "" where everything does"""
+    snapshots: frozenset[int]
+    verdicts: frozenset[int]
+    runs: frozenset[int]
+    """Ids of the training runs whose models stay"""
+
+
+def needed(definition: ModelDefinition, facts: Facts) -> Needed:
+    """What must stay.
+
+    - Models: every version that has served (a person may go back to any of them), the newest one, challengers of the
+      champion (they are scored in the shadow, and a person may promote them), and runs that have not come to an end.
+    - Datasets: of the champion, of the version before it, of the newest one, of those challengers and those runs.
+    - Partitions: those after the newest labels that the champion, or the version before it, was judged on, which the
+      monitor compares both on; the window and holdout of the next training; what the next features look back on, and
+      what the next checks compare with.
+    """
+    champion = facts.served[-1] if facts.served else None
+    before = next((v for v in reversed(facts.served) if v != champion), None)
+    rivals = {challenger for challenger, rival in facts.compared if champion is not None and rival == champion}
+    newest = max((run.version for run in facts.trained if run.version is not None), default=None)
+    at_hand = {champion, before, newest, *rivals} - {None}
+    open_runs = {run.id for run in facts.trained if is_open(run, facts.trained)}
+    models = {run.id for run in facts.trained if run.version in at_hand | set(facts.served)}
+    datasets = [run for run in facts.trained if run.version in at_hand or run.id in open_runs]
+    snapshots = frozenset().union(*(run.snapshots for run in datasets))
+    own = [run.as_of for run in facts.trained if run.version is not None and run.version in (champion, before)]
+    return Needed(
+        first_key=min([*own, _next_training(definition, facts), _next_build(definition, facts)]),
+        snapshots=snapshots,
+        verdicts=frozenset().union(*(run.labels for run in datasets)) | _inputs_of(facts, snapshots),
+        runs=frozenset(models | open_runs),
+    )
+
+
+def is_open(run: Trained, runs: Iterable[Trained]) -> bool:
+    """Whether something may still be done with a run: a failed one can be carried on until a later one is concluded."""
+    if run.state != "failed":
+        return run.state not in CONCLUDED
+    return not any(other.id > run.id and other.state in CONCLUDED for other in runs)
+
+
+def _next_training(definition: ModelDefinition, facts: Facts) -> str:
+    """The oldest partition that the next training reads."""
+    labels = {version.key for version in facts.landed if version.table == "labels" and version.accepted}
+    labelled = {built.key for built in facts.built} & labels
+    return nth_newest(labelled, definition.training.window + definition.gate.holdout)
+
+
+def _next_build(definition: ModelDefinition, facts: Facts) -> str:
+    """The oldest partition that features or check of the next one, and of the one that is landing, look back on."""
+    landed = {version.key for version in facts.landed if version.accepted}
+    back = nth_newest(landed, definition.features.look_back + definition.feed.label_delay + 2)
+    kind, window = definition.monitoring.reference, definition.monitoring.reference_window
+    latest = nth_newest(landed, 2)  # a check may come a partition late
+    compared = wanted_keys(kind, definition.partitions, latest, window=window) if latest else []
+    return min([back, *compared])
+
+
+def _inputs_of(facts: Facts, snapshots: Collection[int]) -> frozenset[int]:
+    """Verdicts whose accepted inputs are read beside the features of `snapshots`."""
+    latest = {version.id: version.verdicts[-1].id for version in facts.landed if version.verdicts}
+    chosen = [built for built in facts.built if built.id in snapshots]
+    found = (built.inputs_verdict or latest.get(built.inputs_version) for built in chosen)
+    return frozenset(verdict for verdict in found if verdict is not None)
+
+
+def nth_newest(keys: Collection[str], count: int) -> str:
+    """The `count`-th newest key; "", which lies before all, where there are not so many."""
+    ordered = sorted(set(keys), reverse=True)
+    return ordered[count - 1] if len(ordered) >= count else ""
