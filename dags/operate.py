@@ -1,12 +1,24 @@
-"""DAGs for operators: `<model>.rollback` and `<model>.replay_quarantine`."""
+"""DAGs for operators: `<model>.rollback`, `<model>.replay_quarantine` and `<model>.reproduce`."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Param, get_current_context, task
 
 from evergreen.definition import ModelDefinition
-from wiring import asset, body, call, dag_arguments, definitions, end_skipped, send_owed_mail
+from wiring import (
+    TRAINING_POOL,
+    TRAINING_QUEUE,
+    asset,
+    body,
+    call,
+    dag_arguments,
+    definitions,
+    end_skipped,
+    send_owed_mail,
+)
 
 ROLLBACK_DOC = """
 Have a version serve again that has served before, from the next partition on.
@@ -29,6 +41,15 @@ if it had just arrived.
 4. **all_released** is there for the colour of the run: red while something that was asked for is still in quarantine.
 
 Triggered by a person, here or as `evergreen replay-quarantine {name} --all`. Rerunning a run changes nothing.
+"""
+REPRODUCE_DOC = """
+Make a registered version again from what the ledger recorded of its training, and compare it with the registered file.
+
+1. **reproduce** reads snapshots and labels by the recorded ids, fits anew, and compares data, model file and holdout
+   predictions, bit for bit. It fails where one of them differs; its log names the first that does, and what else has
+   changed since: code, libraries, machine. Nothing is written.
+
+Triggered by a person, here or as `evergreen reproduce {name} VERSION`.
 """
 
 
@@ -147,6 +168,41 @@ def replay_quarantine(definition: ModelDefinition) -> DAG:
     return dag
 
 
+@task(pool=TRAINING_POOL, queue=TRAINING_QUEUE)
+@body
+def make_again(model: str) -> dict[str, Any]:
+    """Make the version of the form again; what was compared. Fails where something differs."""
+    from evergreen.errors import RefusedError
+    from evergreen.lineage.reproduce import reproduce
+
+    definition, common = call(model)
+    asked = get_current_context()["params"]
+    found = reproduce(definition, asked["version"], settings=common["settings"], tune=asked["tune"])
+    if not found.reproduced:
+        raise RefusedError(f"{model} version {found.version} {found.reason}")
+    return {check.name: check.now for check in found.checks}
+
+
+def reproduce(definition: ModelDefinition) -> DAG:
+    """The DAG by which a person has a version made again."""
+    name = definition.name
+    with DAG(
+        **{**dag_arguments(definition, "reproduce", REPRODUCE_DOC.format(name=name)), "end_date": None},
+        schedule=None,
+        max_active_runs=1,
+        params={
+            "version": Param(type="integer", minimum=1, description="A version that the ledger's trainings name."),
+            "tune": Param(
+                False, type="boolean", title="Tune again",
+                description="Choose candidate and hyperparameters again too, instead of taking the recorded ones.",
+            ),
+        },
+    ) as dag:  # fmt: skip
+        make_again.override(task_id="reproduce")(name)
+    return dag
+
+
 for _definition in definitions():
     rollback(_definition)
+    reproduce(_definition)
     replay_quarantine(_definition)

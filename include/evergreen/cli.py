@@ -26,6 +26,7 @@ from evergreen.commands import (
     promote,
     replay,
     replay_quarantine,
+    reproduce,
     rollback,
     stack,
 )
@@ -54,6 +55,7 @@ for group in (
     replay_quarantine,
     replay,
     backup,
+    reproduce,
     gc,
     bench,
     airflow,

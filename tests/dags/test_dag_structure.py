@@ -30,6 +30,7 @@ TASKS = {
         "approve": {"conclude"}, "conclude": {"score_waiting"}, "score_waiting": set(),
     },
     "rollback": {"roll_back": set()},
+    "reproduce": {"reproduce": set()},
     "replay_quarantine": {
         "find": {"validate"}, "validate": {"release_inputs", "release_labels", "all_released"},
         "release_inputs": {"all_released"}, "release_labels": {"all_released"}, "all_released": set(),
@@ -43,6 +44,7 @@ OUTLETS = {
     "monitor": {"check": "drift_decision"},
     "train": {"score_waiting": "features"},
     "rollback": {},
+    "reproduce": {},
     "replay_quarantine": {"release_inputs": "inputs", "release_labels": "labels"},
 }
 

@@ -7,6 +7,8 @@ sums add up in an order that depends on the number of threads, so everything her
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +17,7 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from evergreen.errors import NotReadyError
-from evergreen.training.candidates import assemble_pipeline, estimator, preprocessing
+from evergreen.training.candidates import Candidate, Params, assemble_pipeline, estimator, preprocessing
 from evergreen.training.examples import Examples
 from evergreen.training.losses import Floats
 from evergreen.training.tune import Trial, best_trial, predict_with, split_keys, tune
@@ -47,9 +49,7 @@ def learn(definition: ModelDefinition, examples: Examples) -> Learned:
         NotReadyError: the rows cannot teach anything: one partition only, or one class only in a part to fit.
     """
     splits = _splits(definition, examples)
-    with threadpool_limits(limits=1), warnings.catch_warnings():
-        # Columns that are null throughout are expected while history is short, and dropped.
-        warnings.filterwarnings("ignore", category=RuntimeWarning, module="sklearn.feature_selection")
+    with _one_thread():
         trials = tune(definition, splits)
         best = best_trial(trials)
         older, newer = splits[0]
@@ -57,6 +57,20 @@ def learn(definition: ModelDefinition, examples: Examples) -> Learned:
         prediction = predict_with(judged, newer.features, definition)
         model = fit_pipeline(definition, best, examples)
     return Learned(model, best, trials, newer, judged, prediction)
+
+
+def refit(definition: ModelDefinition, candidate: Candidate, params: Params, examples: Examples) -> Pipeline:
+    """The model that `learn` makes of `examples` where tuning has chosen `candidate` and `params`."""
+    with _one_thread():
+        return fit_pipeline(definition, Trial(candidate, 0, params, 0.0, []), examples)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    with threadpool_limits(limits=1), warnings.catch_warnings():
+        # Columns that are null throughout are expected while history is short, and dropped.
+        warnings.filterwarnings("ignore", category=RuntimeWarning, module="sklearn.feature_selection")
+        yield
 
 
 def fit_pipeline(definition: ModelDefinition, trial: Trial, examples: Examples) -> Pipeline:

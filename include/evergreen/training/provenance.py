@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import platform
 from functools import cache
 from importlib.metadata import distributions
 from pathlib import Path
@@ -36,6 +37,21 @@ def code_hash(definition: ModelDefinition) -> str:
             "loss": definition.loss,
         }
     )
+
+
+def machine() -> str:
+    """What sums floating point numbers here: another one may round the last bit another way.
+
+    'x86_64, Python 3.11.7, openblas 0.3.29 Haswell, openmp'.
+    """
+    import sklearn.ensemble  # noqa: F401 - so that the libraries that it links are there to be asked
+    from threadpoolctl import threadpool_info  # type: ignore[import-untyped]
+
+    names = {
+        " ".join(str(library[part]) for part in ("internal_api", "version", "architecture") if library.get(part))
+        for library in threadpool_info()
+    }
+    return ", ".join([platform.machine(), f"Python {platform.python_version()}", *sorted(names)])
 
 
 @cache

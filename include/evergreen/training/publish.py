@@ -23,6 +23,7 @@ from evergreen.training.learn import Learned
 from evergreen.training.losses import TITLES
 from evergreen.training.models import MODEL_FILE
 from evergreen.training.picture import Picture, draw
+from evergreen.training.provenance import machine
 from evergreen.training.tracking import RUN_ID_TAG, RUN_TAG, TAG, Registry, client, run_name
 
 REQUIREMENTS = ("scikit-learn", "skops", "numpy", "pandas", "scipy")
@@ -57,6 +58,7 @@ class Record:
             f"{TAG}code_hash": run.code_hash,
             f"{TAG}lock_hash": run.lock_hash,
             f"{TAG}seed": str(run.seed),
+            f"{TAG}machine": machine(),
             f"{TAG}model_hash": self.model_hash,
         }
 
