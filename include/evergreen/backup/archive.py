@@ -7,6 +7,7 @@ each backup can be restored for itself. Manifests come last: one that can be rea
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Collection
 from pathlib import Path
 
@@ -88,7 +89,7 @@ class Archive:
         """Copy a file (a dump, a bundle) to a path on this disk; raises as `bring`."""
         with self.folder.fetch(_object(entry.sha256)) as fetched:
             self._check(entry, fetched)
-            path.write_bytes(fetched.path.read_bytes())
+            shutil.copyfile(fetched.path, path)
 
     def verify(self, entry: Entry) -> None:
         """Read a file through; raises as `bring`."""
