@@ -27,16 +27,23 @@ def check(
     key: Annotated[
         str | None, typer.Option("--key", metavar="KEY", help="Partition key, where DIR is not named by it.")
     ] = None,
+    history: Annotated[
+        Path | None,
+        typer.Option("--history", metavar="DIR", help="Folder of partitions to compare with those in DIR, by key."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Judge the tables in DIR as if they had landed, without a ledger or a server. `_SUCCESS` is not asked for.
+
+    Where expectations compare with earlier partitions, these are looked for in DIR and in the folder of `--history`;
+    the reason says what could not be compared. Labels are compared with inputs that lie beside them.
 
     Exit code 0: all would be accepted; 3: at least one would be quarantined.
     """
     from evergreen.definition import load_definition
     from evergreen.intake.offline import check_folder
 
-    checks = check_folder(load_definition(model), folder, key)
+    checks = check_folder(load_definition(model), folder, key, history)
     if as_json:
         print_json({"model": model, "accepted": all(c.accepted for c in checks), "tables": [asdict(c) for c in checks]})
     else:

@@ -1,4 +1,4 @@
-"""Load the expectations a team wrote for its model: `include/models/<name>/expectations.py`."""
+"""Load the rules a team wrote for its model: `include/models/<name>/expectations.py`."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ from typing import Any, Literal
 from evergreen.definition import ModelDefinition
 from evergreen.definition.code import spec_of
 from evergreen.errors import DefinitionError
+from evergreen.intake.comparisons import Comparison
 
 FILE = "expectations.py"
 SuiteName = Literal["inputs", "labels", "features"]
 
 
 def load_expectations(definition: ModelDefinition, suite: SuiteName) -> list[Any]:
-    """The Great Expectations expectations that `def <suite>()` of the model's `expectations.py` returns.
+    """What `def <suite>()` of the model's `expectations.py` returns: Great Expectations' expectations and comparisons.
 
     Raises:
-        DefinitionError: the file or the function is missing, or it does not return a list of expectations.
+        DefinitionError: the file or the function is missing, it does not return a list of expectations, or a
+            comparison does not fit the definition.
     """
     from great_expectations.expectations.expectation import Expectation
 
@@ -34,9 +36,29 @@ def load_expectations(definition: ModelDefinition, suite: SuiteName) -> list[Any
         expectations = function()
     except Exception as error:
         raise DefinitionError(f"{path}: {suite}() raised {type(error).__name__}: {error}") from error
-    if not isinstance(expectations, list) or not all(isinstance(e, Expectation) for e in expectations):
-        raise DefinitionError(f"{path}: {suite}() must return a list of great_expectations expectations")
+    if not isinstance(expectations, list) or not all(isinstance(e, Expectation | Comparison) for e in expectations):
+        raise DefinitionError(
+            f"{path}: {suite}() must return a list of great_expectations expectations and of comparisons "
+            "(evergreen.intake.comparisons)"
+        )
+    for rule in expectations:
+        if isinstance(rule, Comparison):
+            _check(rule, definition, suite, path)
     return expectations
+
+
+def _check(rule: Comparison, definition: ModelDefinition, suite: SuiteName, path: Path) -> None:
+    """Raise DefinitionError where a comparison cannot be asked of this table."""
+    what = f"{path}: {suite}(): {type(rule).__name__}"
+    if suite == "features":
+        raise DefinitionError(f"{what} compares with accepted partitions; write it in inputs() or labels()")
+    if rule.about_other_table and suite != "labels":
+        raise DefinitionError(f"{what} is about labels; write it in labels()")
+    columns = definition.feed.tables[suite].columns
+    if strangers := [name for name in rule.subjects if name not in columns]:
+        raise DefinitionError(f"{what}: there is no column {', '.join(strangers)} in feed.tables.{suite} of model.yaml")
+    if unfit := [name for name in rule.subjects if rule.fits and columns[name] not in rule.fits]:
+        raise DefinitionError(f"{what} is for columns of type {' or '.join(rule.fits)}, not for {', '.join(unfit)}")
 
 
 def _load(path: Path) -> ModuleType:

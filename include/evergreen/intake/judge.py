@@ -19,10 +19,12 @@ import pyarrow as pa
 
 from evergreen.definition import ModelDefinition
 from evergreen.definition.model import TableName
-from evergreen.intake import delimited, parquet
+from evergreen.intake import comparisons, delimited, parquet
+from evergreen.intake.comparisons import Asked
 from evergreen.intake.convert import to_frame
 from evergreen.intake.failures import Failure, UnfitFileError, critical, reason, share, unfit
 from evergreen.intake.limits import LIMITS, Limits
+from evergreen.intake.past import Past, no_past
 from evergreen.intake.sift import Look, Positions, sift
 from evergreen.intake.structure import RULES_VERSION, check_structure
 from evergreen.intake.suite import SuiteResult, run_suite, suite_hash
@@ -66,8 +68,11 @@ def judge(
     key: str,
     expectations: Sequence[Any],
     limits: Limits = LIMITS,
+    past: Past | None = None,
 ) -> Judgement:
     """Read the file `data` (`suffix` parquet or csv) as `table` of the partition `key` and judge it.
+
+    What `past` does not hold is not compared, and the reason says so.
 
     Raises:
         DefinitionError: the expectations contradict the definition. Whatever is wrong with the file is in the result.
@@ -79,14 +84,16 @@ def judge(
     # As a decimal the share is exact: 0.29 of 100 rows are 29.
     allowed = math.floor(Decimal(str(definition.feed.tables[table].max_bad_rows)) * landed.num_rows)
     from_text = suffix == "csv"
+    asked = comparisons.ask(expectations, past or no_past(definition, table, key))
+    own = [*comparisons.ordinary(expectations), *asked.expectations]
 
     def look(rows: pa.Table) -> Look:
-        return _look(rows, definition, table, key, expectations, limits, from_text=from_text, name_rows=allowed)
+        return _look(rows, definition, table, key, own, asked, limits, from_text=from_text, name_rows=allowed)
 
     first = look(landed)
     worst = critical(first.failures)
     if not worst:
-        return Judgement(True, _acceptance(first), first.failures, first.frame, first.suite)
+        return Judgement(True, _acceptance(first, asked), first.failures, first.frame, first.suite)
     if not allowed:
         return Judgement(False, reason(worst), first.failures, first.frame, first.suite)
     parts = sift(first, lambda kept: look(_only(landed, kept)), rows=landed.num_rows, allowed=allowed)
@@ -95,7 +102,7 @@ def judge(
         return Judgement(False, told, first.failures, first.frame, first.suite)
     rejected = _rejected(landed, parts.reasons)
     kept_out = f"{share(len(rejected), landed.num_rows)} rows put into quarantine: {reason(parts.blamed)}"
-    told, failures = f"{_acceptance(parts.look)}; {kept_out}", (*parts.blamed, *parts.look.failures)
+    told, failures = f"{_acceptance(parts.look, asked)}; {kept_out}", (*parts.blamed, *parts.look.failures)
     return Judgement(True, told, failures, parts.look.frame, parts.look.suite, rejected)
 
 
@@ -105,6 +112,7 @@ def _look(
     table: TableName,
     key: str,
     expectations: Sequence[Any],
+    asked: Asked,
     limits: Limits,
     *,
     from_text: bool,
@@ -119,7 +127,9 @@ def _look(
     if frame.empty:
         return Look(tuple(structural), frame)
     suite = run_suite(frame, expectations, f"{definition.name}.{table}", name_rows=name_rows)
-    return Look((*structural, *suite.found), frame, suite)
+    compared = [failure for check in asked.checks for failure in check(frame)]
+    found = sorted((*suite.found, *compared), key=lambda f: f.severity != "critical")
+    return Look((*structural, *found), frame, suite)
 
 
 def _only(landed: pa.Table, rows: Positions) -> pa.Table:
@@ -171,8 +181,10 @@ def verdict_hash(definition: ModelDefinition, table: TableName, expectations: Se
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def _acceptance(found: Look) -> str:
+def _acceptance(found: Look, asked: Asked) -> str:
     warnings = [failure.sentence for failure in found.failures]
     told = f"; {len(warnings)} warned: {reason(found.failures)}" if warnings else ""
     rows, checked = len(found.frame) if found.frame is not None else 0, found.suite.checked if found.suite else 0
-    return f"{rows:,} rows; {checked - len(warnings)} of {checked} expectations hold{told}"
+    checked += asked.rules
+    notes = "".join(f"; {note}" for note in asked.notes)
+    return f"{rows:,} rows; {checked - len(warnings)} of {checked} expectations hold{told}{notes}"

@@ -12,10 +12,12 @@ from evergreen.definition.model import TableName
 from evergreen.errors import BadInputError, PartitionKeyError
 from evergreen.intake import pseudonyms
 from evergreen.intake.arrival import SUFFIXES
+from evergreen.intake.earlier import Judged, most_before
 from evergreen.intake.expectations import load_expectations
 from evergreen.intake.failures import UnfitFileError
 from evergreen.intake.judge import Judgement, judge, too_large
 from evergreen.intake.limits import LIMITS
+from evergreen.intake.past import keys_before
 from evergreen.intake.receive import check_key
 
 TABLES: tuple[TableName, ...] = ("inputs", "labels")
@@ -37,8 +39,12 @@ class Check:
     failures: list[dict[str, Any]]
 
 
-def check_folder(definition: ModelDefinition, folder: Path, key: str | None = None) -> list[Check]:
+def check_folder(
+    definition: ModelDefinition, folder: Path, key: str | None = None, history: Path | None = None
+) -> list[Check]:
     """Judge every table in `folder`: a partition's folder (named by its key, unless `key` is given) or a feed's.
+
+    Each is compared with what is accepted of the partitions before it, in `folder` and in `history`, a feed's folder.
 
     Raises:
         BadInputError: there is no such folder, or no table in it.
@@ -47,13 +53,31 @@ def check_folder(definition: ModelDefinition, folder: Path, key: str | None = No
     if not folder.is_dir():
         raise BadInputError(f"{folder} is not a folder; give the folder that holds inputs.parquet or labels.parquet")
     partitions = [(key or folder.resolve().name, folder)] if _files(folder) else _partitions(definition, folder)
-    checks = []
-    for name, place in partitions:
+    for name, _ in partitions:
         check_key(definition, name)
-        checks += [_check(definition, table, name, file) for table, file in _files(place)]
+    # One key for all of them: labels are compared with inputs, and partitions with each other.
+    judged, secret, checks = Judged(definition), secrets.token_bytes(32), []
+    for name, place in _before(definition, history, partitions):
+        for table, file in _files(place):
+            _check(definition, table, name, file, judged, secret)
+    for name, place in partitions:
+        checks += [_check(definition, table, name, file, judged, secret) for table, file in _files(place)]
     if not checks:
         raise BadInputError(f"no inputs or labels (.parquet or .csv) in {folder} or in a folder of it named by a key")
     return checks
+
+
+def _before(
+    definition: ModelDefinition, history: Path | None, partitions: list[tuple[str, Path]]
+) -> list[tuple[str, Path]]:
+    """The partitions in `history` that those to be judged may be compared with."""
+    if history is None or not partitions:
+        return []
+    if not history.is_dir():
+        raise BadInputError(f"{history} is not a folder; give one whose folders are named by partition keys")
+    first = min(name for name, _ in partitions)
+    wanted = keys_before(definition, first, most_before(definition))
+    return [(name, place) for name, place in _partitions(definition, history) if name in wanted]
 
 
 def _files(folder: Path) -> list[tuple[TableName, Path]]:
@@ -73,25 +97,27 @@ def _partitions(definition: ModelDefinition, folder: Path) -> list[tuple[str, Pa
     return found
 
 
-def _nameless(data: bytes, suffix: str, definition: ModelDefinition, table: TableName) -> bytes:
+def _nameless(data: bytes, suffix: str, definition: ModelDefinition, table: TableName, secret: bytes) -> bytes:
     """The file as intake would keep it: with tokens, of a key that is forgotten, in place of personal values."""
     if not pseudonyms.personal(definition, table):
         return data
     try:
-        return pseudonyms.replace(data, suffix, definition, table, secrets.token_bytes(32))
+        return pseudonyms.replace(data, suffix, definition, table, secret)
     except UnfitFileError:
         return data  # for the same reason it does not pass
 
 
-def _check(definition: ModelDefinition, table: TableName, key: str, file: Path) -> Check:
+def _check(definition: ModelDefinition, table: TableName, key: str, file: Path, judged: Judged, secret: bytes) -> Check:
     size = file.stat().st_size
     if size > LIMITS.file_bytes:
         failure = too_large(size)
         judgement = Judgement(False, failure.sentence, (failure,), None, None)
     else:
-        expectations = load_expectations(definition, table)
-        data = _nameless(file.read_bytes(), file.suffix[1:], definition, table)
-        judgement = judge(data, file.suffix[1:], definition, table, key, expectations)
+        rules = load_expectations(definition, table)
+        past = judged.past(table, key, rules)
+        data = _nameless(file.read_bytes(), file.suffix[1:], definition, table, secret)
+        judgement = judge(data, file.suffix[1:], definition, table, key, rules, past=past)
+    judged.keep(table, key, judgement)
     failures = [failure.to_json() for failure in judgement.failures]
     said = (judgement.accepted, judgement.reason, judgement.rows, judgement.rows_rejected)
     return Check(key, table, str(file), *said, failures)

@@ -86,6 +86,9 @@ def _of_set(kind: str, kwargs: Kwargs, severity: Severity, result: Mapping[str, 
 
 def _of_aggregate(kind: str, kwargs: Kwargs, severity: Severity, result: Mapping[str, Any]) -> Failure:
     column, observed = subject(kwargs), result.get("observed_value")
+    if kind in _DISTRIBUTIONS:
+        expected, observed, sentence = _DISTRIBUTIONS[kind](kwargs, result)
+        return Failure(kind, column, severity, observed, expected, f"{_where(column)}{sentence}")
     shown = _list(observed) if isinstance(observed, list | tuple) else _bound(observed)
     expected = _expected(kwargs)
     what = _AGGREGATES.get(kind)
@@ -93,6 +96,38 @@ def _of_aggregate(kind: str, kwargs: Kwargs, severity: Severity, result: Mapping
         f"{what} is {shown}, expected {expected}" if what else f"{_words(kind)}: found {shown}, expected {expected}"
     )
     return Failure(kind, column, severity, shown, expected, f"{_where(column)}{sentence}")
+
+
+def _of_quantiles(kwargs: Kwargs, result: Mapping[str, Any]) -> tuple[str, str, str]:
+    """What was expected and observed of quantiles, and a sentence on those that are off."""
+    asked, values = kwargs["quantile_ranges"], result["observed_value"]["values"]
+    held = (result.get("details") or {}).get("success_details") or [False] * len(values)
+    lines = []
+    for quantile, value, (low, high), fine in zip(asked["quantiles"], values, asked["value_ranges"], held, strict=True):
+        if not fine:
+            name = "the median" if quantile == 0.5 else f"the {100 * quantile:.3g} % quantile"
+            lines.append((name, _bound(value), _range({"min_value": low, "max_value": high})))
+    observed = ", ".join(f"{name} {value}" for name, value, _ in lines)
+    expected = ", ".join(f"{name} {bounds}" for name, _, bounds in lines)
+    return expected, observed, "; ".join(f"{name} is {value}, expected {bounds}" for name, value, bounds in lines)
+
+
+def _of_shares(kwargs: Kwargs, result: Mapping[str, Any]) -> tuple[str, str, str]:
+    """The same of the shares of values, with those that changed most."""
+    most, details = kwargs["threshold"], result.get("details") or {}
+    found, usual = details.get("observed_partition") or {}, details.get("expected_partition") or {}
+    moved = sorted(
+        zip(found.get("values", ()), found.get("weights", ()), usual.get("weights", ()), strict=False),
+        key=lambda item: -abs(item[1] - item[2]),
+    )
+    parts = ", ".join(f"{quoted(v)} {100 * now:.3g} % (was {100 * was:.3g} %)" for v, now, was in moved[:3])
+    value = result.get("observed_value")
+    if value is None:
+        return f"at most {most:.3g}", "no values", "there are no values whose shares could be compared"
+    observed = f"divergence {value:.3g}"
+    moves = f": {parts}" if parts else ""
+    sentence = f"the shares of the values have moved{moves}; divergence {value:.3g}, expected at most {most:.3g}"
+    return f"divergence at most {most:.3g}", observed, sentence
 
 
 def _where(column: str | None) -> str:
@@ -161,6 +196,10 @@ _PHRASES: dict[str, Callable[[Kwargs], str]] = {
     "expect_column_values_to_be_unique": lambda _: "are there more than once",
     "expect_column_value_lengths_to_be_between": lambda k: f"are not {_range(k)} characters long",
     "expect_compound_columns_to_be_unique": lambda _: "are there more than once together",
+}
+_DISTRIBUTIONS: dict[str, Callable[[Kwargs, Mapping[str, Any]], tuple[str, str, str]]] = {
+    "expect_column_quantile_values_to_be_between": _of_quantiles,
+    "expect_column_kl_divergence_to_be_less_than": _of_shares,
 }
 _AGGREGATES = {
     "expect_table_row_count_to_be_between": "the number of rows",

@@ -8,7 +8,7 @@ import logging
 import math
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -16,12 +16,15 @@ import pandas as pd
 
 from evergreen.errors import DefinitionError
 from evergreen.intake import sentences
+from evergreen.intake.comparisons import COMPARED, Comparison
 from evergreen.intake.failures import SAMPLE, Failure, Severity, critical, reason
 
 # BASIC costs a third less than SUMMARY, which adds the positions of bad rows: asked only of what failed.
 _COUNTS = {"result_format": "BASIC", "partial_unexpected_count": SAMPLE}
 _POSITIONS = {"result_format": "SUMMARY", "partial_unexpected_count": SAMPLE}
 _ALL_POSITIONS = {**_POSITIONS, "result_format": "COMPLETE"}
+_LISTED = 10_000
+"""Items of a list that the kept result holds: Great Expectations lists every value of a column of text it compares."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +80,11 @@ def run_suite(frame: pd.DataFrame, expectations: Sequence[Any], name: str, *, na
 
 
 def suite_hash(expectations: Iterable[Any]) -> str:
-    """SHA-256 over what the expectations ask for and how severe they are; their notes do not count."""
-    parts = [(_identity(e), _severity(e.severity)) for e in expectations]
+    """SHA-256 over what the expectations ask for and how severe they are; their notes do not count.
+
+    Of a comparison, what it asks for counts and not the numbers that it comes to.
+    """
+    parts = [e.identity if isinstance(e, Comparison) else (_identity(e), _severity(e.severity)) for e in expectations]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -142,9 +148,13 @@ def _failures(results: Iterable[Any]) -> list[Failure]:
         severity = _severity(item.expectation_config.severity)
         message = _exception(item.exception_info or {})
         if message is None:
-            failures.append(sentences.failure(config, severity, item.result))
+            found = sentences.failure(config, severity, item.result)
         else:
-            failures.append(sentences.impossible(config, severity, message))
+            found = sentences.impossible(config, severity, message)
+        if compared := (item.expectation_config.meta or {}).get(COMPARED):
+            # Which rows are taken out of a table may not depend on what landed before it.
+            found = replace(found, sentence=f"{found.sentence} (from {compared})", rule="", bad=None)
+        failures.append(found)
     return failures
 
 
@@ -165,5 +175,5 @@ def _jsonable(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(k): _jsonable(v) for k, v in value.items() if k != "exception_traceback"}
     if isinstance(value, list | tuple):
-        return [_jsonable(v) for v in value]
+        return [_jsonable(v) for v in value[:_LISTED]]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from dataclasses import dataclass
 from typing import Any, cast
@@ -9,12 +10,14 @@ from typing import Any, cast
 from evergreen.definition import ModelDefinition
 from evergreen.definition.model import TableName
 from evergreen.errors import BadInputError
-from evergreen.intake import data_docs, late, pseudonyms, quarantine
+from evergreen.intake import data_docs, earlier, late, pseudonyms, quarantine
 from evergreen.intake.expectations import load_expectations
 from evergreen.intake.failures import UnfitFileError
 from evergreen.intake.frames import as_file, to_parquet
 from evergreen.intake.judge import Judgement, judge, too_large, verdict_hash
 from evergreen.intake.limits import LIMITS
+from evergreen.intake.past import Past
+from evergreen.intake.profile import profile
 from evergreen.ledger import Ledger
 from evergreen.ledger.collected import explained
 from evergreen.ledger.outbox import AlertBody, owe
@@ -95,12 +98,15 @@ def validate(
         )
         return _validated(partition, verdict, new=False)
     store = Store.from_settings(settings)
-    judgement = _judge(definition, partition, expectations, store, settings)
-    verdict = _keep(definition, partition, judgement, suite_hash, store)
+    rules = earlier.rules_for(definition, partition, expectations, settings)
+    past = earlier.past_of(definition, partition, rules, settings)
+    judgement = _judge(definition, partition, rules, past, store, settings)
+    evidence = hashlib.sha256(f"{suite_hash}{past.digest}".encode()).hexdigest()
+    verdict = _keep(definition, partition, judgement, suite_hash, evidence, store)
     verdict.run_url, verdict.asked_by, verdict.why = run_url, asked_by, why
     mail = None
     if not judgement.accepted:
-        sample_uri = store.uri(quarantine.sample_name(partition, suite_hash))
+        sample_uri = store.uri(quarantine.sample_name(partition, evidence))
         mail = quarantine.alert_body(
             definition, partition, judgement, sample_uri,
             results_uri=verdict.results_uri, airflow_url=settings.airflow_url, run_url=run_url,
@@ -122,7 +128,12 @@ def _look_up(
 
 
 def _judge(
-    definition: ModelDefinition, partition: PartitionVersion, expectations: list[Any], store: Store, settings: Settings
+    definition: ModelDefinition,
+    partition: PartitionVersion,
+    rules: list[Any],
+    past: Past,
+    store: Store,
+    settings: Settings,
 ) -> Judgement:
     if partition.bytes > LIMITS.file_bytes:
         failure = too_large(partition.bytes)
@@ -143,30 +154,39 @@ def _judge(
         except UnfitFileError:
             failure = pseudonyms.unreadable(partition.raw_uri)
             return Judgement(False, failure.sentence, (failure,), None, None)
-    return judge(data, suffix, definition, table, partition.key, expectations)
+    return judge(data, suffix, definition, table, partition.key, rules, past=past)
 
 
 def _keep(
-    definition: ModelDefinition, partition: PartitionVersion, judgement: Judgement, suite_hash: str, store: Store
+    definition: ModelDefinition,
+    partition: PartitionVersion,
+    judgement: Judgement,
+    suite_hash: str,
+    evidence: str,
+    store: Store,
 ) -> Verdict:
-    """Write what the verdict refers to: results, and accepted rows or a sample of the bad ones."""
+    """Write what the verdict refers to: results, and accepted rows with their profile or a sample of the bad ones.
+
+    Accepted rows are the same under one suite whatever they are compared with; what is said of them is named by
+    `evidence`, which covers that too.
+    """
     table, key, content = partition.table, partition.key, partition.content_hash
     results_uri = clean_uri = rejected_uri = None
     if judgement.suite is not None:
-        name = layout.validation(definition.name, table, key, content, suite_hash)
+        name = layout.validation(definition.name, table, key, content, evidence)
         results_uri = store.write(name, judgement.suite.json.encode())
         data_docs.keep(store, name, judgement.suite.json, _heading(definition, partition, judgement))
     rejected = judgement.rows_rejected if judgement.accepted else judgement.rows or 0
     if judgement.accepted and judgement.frame is not None:
         columns = definition.feed.tables[cast("TableName", table)].columns
         data = to_parquet(judgement.frame, columns)
+        name = earlier.profile_name(partition, suite_hash)
+        store.write(name, profile(judgement.frame, columns).to_json().encode())
         clean_uri = store.write(layout.clean(definition.name, table, key, content, suite_hash), data)
         if judgement.rejected is not None:
             rejected_uri = store.write(quarantine.rejected_name(partition, suite_hash), as_file(judgement.rejected))
     else:
-        store.write(
-            quarantine.sample_name(partition, suite_hash), quarantine.sample_json(partition, judgement).encode()
-        )
+        store.write(quarantine.sample_name(partition, evidence), quarantine.sample_json(partition, judgement).encode())
     return Verdict(
         partition_version_id=partition.id,
         suite_hash=suite_hash,

@@ -38,6 +38,16 @@ def accepted_keys(session: Session, model: str, table: str) -> list[str]:
     return list(session.scalars(query))
 
 
+def decided_keys(session: Session, model: str, table: str, keys: Iterable[str]) -> set[str]:
+    """Those of `keys` of which some version has a verdict."""
+    query = (
+        select(PartitionVersion.key)
+        .join(Verdict, Verdict.partition_version_id == PartitionVersion.id)
+        .where(PartitionVersion.model == model, PartitionVersion.table == table, PartitionVersion.key.in_(list(keys)))
+    )
+    return set(session.scalars(query.distinct()))
+
+
 def newest(session: Session, model: str, table: str, key: str) -> PartitionVersion | None:
     """The version of a partition that landed last, whatever its verdict, or None."""
     query = select(PartitionVersion).where(

@@ -21,6 +21,8 @@ from evergreen.features.compute import compute
 from evergreen.features.history import history_of
 from evergreen.features.plan import wanted_keys
 from evergreen.intake.arrival import find_drop
+from evergreen.intake.comparisons import decides
+from evergreen.intake.earlier import Judged
 from evergreen.intake.expectations import load_expectations
 from evergreen.intake.failures import critical, reason
 from evergreen.intake.judge import judge
@@ -132,9 +134,10 @@ def read_history(
     inputs: dict[str, pd.DataFrame] = {}
     labels: dict[str, pd.DataFrame] = {}
     left_out: dict[str, str] = {}
+    judged = Judged(definition)
     for done, key in enumerate(needed, 1):
         for table, found in zip(TABLES, (inputs, labels), strict=True):
-            _read(definition, landing_url, table, key, found, left_out)
+            _read(definition, landing_url, table, key, found, left_out, judged)
         if progress:
             progress(done, len(needed))
     return build_history(definition, Tables(inputs, labels, left_out), [k for k in wanted if k in inputs])
@@ -217,6 +220,7 @@ def _read(
     key: str,
     found: dict[str, pd.DataFrame],
     left_out: dict[str, str],
+    judged: Judged,
 ) -> None:
     """Judge one landed table; put its rows into `found`, or the reason against them into `left_out`."""
     from fsspec.core import url_to_fs
@@ -225,9 +229,10 @@ def _read(
     if drop is None:
         return
     fs, path = url_to_fs(drop.uri)
-    judgement = judge(
-        fs.cat_file(path), drop.suffix, definition, table, key, load_expectations(definition, table)
-    )  # fmt: skip
+    rules = decides(load_expectations(definition, table))
+    past = judged.past(table, key, rules)
+    judgement = judge(fs.cat_file(path), drop.suffix, definition, table, key, rules, past=past)
+    judged.keep(table, key, judgement)
     if judgement.accepted and judgement.frame is not None:
         found[key] = judgement.frame
     else:

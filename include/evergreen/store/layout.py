@@ -34,6 +34,11 @@ def clean(model: str, table: str, key: str, content_hash: str, suite_hash: str) 
     return join("clean", model, table, key, f"{content_hash[:16]}-{suite_hash[:8]}.parquet")
 
 
+def profile(model: str, table: str, key: str, content_hash: str, suite_hash: str, version: int) -> str:
+    """What the accepted rows held, in numbers; `version` is that of the format."""
+    return join("profile", model, table, key, f"{content_hash[:16]}-{suite_hash[:8]}-v{version}.json")
+
+
 def quarantine(model: str, table: str, key: str, content_hash: str, name: str) -> str:
     """What is kept of a quarantined partition version: sample rows, rejected rows."""
     return join("quarantine", model, table, key, content_hash[:16], name)

@@ -9,6 +9,8 @@ from typing import Any
 
 import great_expectations.expectations as gxe
 
+from evergreen.intake.comparisons import Categories, MatchesInputs, Nulls, Numbers, PeriodCovered, RowCount
+
 WARNING = "warning"
 AIRPORTS = ["EWR", "JFK", "LGA"]
 FLIGHT_ID = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}-[0-9A-Z]{2}-[0-9]{1,4}-(?:EWR|JFK|LGA)$"
@@ -16,7 +18,17 @@ FLIGHT_ID = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}-[0-9A-Z]{2}-[0-9]{1,4}-(?:EWR|JFK|LGA)
 
 def inputs() -> list[Any]:
     """Expectations on the planned flights and their weather."""
-    return [*_rows(), *_plan(), *_weather()]
+    return [
+        *_rows(),
+        *_plan(),
+        *_weather(),
+        # Against the eight weeks before. The weather has its seasons: drift is what the monitor watches it for.
+        RowCount(),
+        PeriodCovered(),
+        Nulls(),
+        Numbers(columns=["scheduled_hour", "scheduled_minutes", "distance"]),
+        Categories(columns=["carrier", "origin", "destination"]),
+    ]
 
 
 def labels() -> list[Any]:
@@ -28,6 +40,12 @@ def labels() -> list[Any]:
         gxe.ExpectColumnMeanToBeBetween(column="cancelled", max_value=0.3, severity=WARNING),
         *_number("arrival_delay", -180, 2880, known=0.4),  # -86 to 1272; null where cancelled or diverted
         gxe.ExpectColumnMedianToBeBetween(column="arrival_delay", min_value=-60, max_value=180),  # -21 to 7
+        RowCount(),
+        PeriodCovered(),
+        Nulls(),
+        Numbers(columns=["arrival_delay"]),
+        Categories(columns=["late", "cancelled"]),
+        MatchesInputs(),
     ]
 
 

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from evergreen.cli import app
 from evergreen.definition import load_definition
+from evergreen.intake.earlier import Judged
 from evergreen.intake.expectations import load_expectations
 from evergreen.intake.frames import to_parquet
 from evergreen.intake.judge import judge
@@ -23,17 +24,22 @@ def definition():
     return load_definition("nyc_flights")
 
 
-@pytest.mark.parametrize("table", ["inputs", "labels"])
-def test_all_51_weeks_pass_without_a_warning(definition, table):
-    expectations = load_expectations(definition, table)
+@pytest.mark.parametrize(("table", "unlike"), [("inputs", ["2013-12-23"]), ("labels", ["2013-12-02"])])
+def test_all_51_weeks_pass_and_two_tables_are_unlike_the_weeks_before(definition, table, unlike):
+    """Christmas, and a week of December whose delays were long. Nothing else warns."""
+    rules, judged = load_expectations(definition, table), Judged(definition)
     columns = definition.feed.tables[table].columns
     keys = definition.partitions.keys("2013-01-07", "2013-12-23")
     assert len(keys) == 51
+    warned = []
     for key in keys:
         data = to_parquet(rows(definition, table, key), columns)
-        result = judge(data, "parquet", definition, table, key, expectations)
+        result = judge(data, "parquet", definition, table, key, rules, past=judged.past(table, key, rules))
         assert result.accepted, f"{key}: {result.reason}"
-        assert result.failures == (), key
+        assert all("(from 8 accepted partitions" in failure.sentence for failure in result.failures), key
+        warned += [key] * bool(result.failures)
+        judged.keep(table, key, result)
+    assert warned == unlike
 
 
 @pytest.mark.parametrize("table", ["inputs", "labels"])

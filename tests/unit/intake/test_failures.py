@@ -112,9 +112,38 @@ def config(kind: str, **kwargs) -> dict:
             "origin: has the unexpected values 'XXX' and lacks the values 'JFK'",
         ),
         (
-            config("column_kl_divergence_to_be_less_than", column="price", threshold=0.1),
+            config("column_pair_cramers_phi_value_to_be_less_than", column_A="a", column_B="b", threshold=0.1),
             {"observed_value": 0.4},
-            "price: column kl divergence to be less than: found 0.4, expected threshold 0.1",
+            "a, b: column pair cramers phi value to be less than: found 0.4, expected threshold 0.1",
+        ),
+        (
+            config("column_kl_divergence_to_be_less_than", column="country", threshold=0.1),
+            {
+                "observed_value": 0.4,
+                "details": {
+                    "observed_partition": {"values": ["SE", "<b>"], "weights": [0.5, 0.5]},
+                    "expected_partition": {"values": ["SE", "<b>"], "weights": [0.995, 0.005]},
+                },
+            },
+            "country: the shares of the values have moved: 'SE' 50 % (was 99.5 %), '<b>' 50 % (was 0.5 %); "
+            "divergence 0.4, expected at most 0.1",
+        ),
+        (
+            config("column_kl_divergence_to_be_less_than", column="country", threshold=0.1),
+            {"observed_value": None, "details": {}},
+            "country: there are no values whose shares could be compared",
+        ),
+        (
+            config(
+                "column_quantile_values_to_be_between",
+                column="price",
+                quantile_ranges={"quantiles": [0.05, 0.5, 0.95], "value_ranges": [[0, 1], [2, 3], [4, 5]]},
+            ),
+            {
+                "observed_value": {"quantiles": [0.05, 0.5, 0.95], "values": [0.5, None, 9]},
+                "details": {"success_details": [True, False, False]},
+            },
+            "price: the median is missing, expected 2 to 3; the 95 % quantile is 9, expected 4 to 5",
         ),
     ],
 )

@@ -1,0 +1,389 @@
+"""Rules of `expectations.py` that compare a partition with what was accepted before it.
+
+They stand in the lists beside ordinary Great Expectations expectations, and become such, with numbers, when a partition
+is judged. What a comparison asks for is in its own fields alone, so that a verdict under the same rules is the same
+verdict whatever has landed meanwhile.
+
+Numbers come from a prediction interval for one more value after n like it (Student's t; Hahn and Meeker, Statistical
+Intervals, 1991, chapter 4): `alpha` is the chance that one figure of a partition lies outside where partitions are
+alike and independent. Seasons are neither, which is why a comparison warns unless it is told otherwise.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from evergreen.definition.model import ColumnType
+from evergreen.intake.failures import Failure, Severity
+from evergreen.intake.past import Past
+from evergreen.intake.profile import QUANTILES, ColumnProfile, Profile
+from evergreen.intake.references import mismatches
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COMPARED = "compared_with"
+"""Key of an expectation's meta: what its numbers come from, in words."""
+UNSEEN = 0.005
+"""Share that values never seen before are given where shares are compared: one of them is no infinite change."""
+MOST_PARTITIONS = 60
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What comparisons ask of one partition."""
+
+    expectations: tuple[Any, ...] = ()
+    """Ordinary Great Expectations expectations"""
+    checks: tuple[Callable[[pd.DataFrame], list[Failure]], ...] = ()
+    """What Great Expectations has no word for; each gives the failures it finds in the rows"""
+    rules: int = 0
+    """Rules that `checks` look at"""
+    notes: tuple[str, ...] = ()
+    """What could not be compared, and why"""
+
+
+class Comparison(ABC):
+    """A rule that needs to know more than the table itself. Subclasses are frozen dataclasses."""
+
+    last: int = 0
+    """Partitions of the calendar before the judged one that it looks at"""
+    about_other_table: ClassVar[bool] = False
+    """Whether it needs the ids of the partition's other table"""
+    fits: ClassVar[tuple[ColumnType, ...]] = ()
+    """Types of column it can be asked of; any where empty"""
+
+    @property
+    def identity(self) -> str:
+        """What it asks for; part of the suite's hash."""
+        parts = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
+        return json.dumps([type(self).__qualname__, parts], default=str)
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """Columns it names."""
+        return tuple(getattr(self, "columns", None) or ())
+
+    @abstractmethod
+    def ask(self, past: Past) -> Asked:
+        """What it asks of the partition whose past this is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _WithHistory(Comparison):
+    """A comparison with the accepted ones of the `last` partitions before; not made with fewer than `least`."""
+
+    severity: Severity = "warning"
+    """`critical` quarantines, but only where all of the `last` partitions have a verdict: what lands before its past
+    is accepted with a warning, so think twice about it where backfills run out of order"""
+    last: int = 8
+    least: int = 4
+    alpha: float = 0.001
+    """Chance that a figure lies outside though nothing has changed"""
+
+    def __post_init__(self) -> None:
+        _check_severity(self, self.severity)
+        name = type(self).__name__
+        if not 2 <= self.least <= self.last <= MOST_PARTITIONS:
+            raise ValueError(f"{name}: least and last must be 2 <= least <= last <= {MOST_PARTITIONS}")
+        if not 0 < self.alpha <= 0.2:
+            raise ValueError(f"{name}: alpha must lie above 0 and not above 0.2")
+
+    def ask(self, past: Past) -> Asked:
+        window = past.window(self.last)
+        known, wanted = len(window.accepted), f"{self.least} of the {self.last} before it are needed"
+        if known < self.least:
+            return Asked(notes=(f"not compared with earlier partitions: {known or 'none'} accepted, {wanted}",))
+        notes: list[str] = []
+        severity = self.severity
+        if severity == "critical" and window.undecided:
+            severity = "warning"
+            notes.append(f"what is critical only warns: no verdict yet on {_some(window.undecided)}")
+        first, *_, newest = window.accepted
+        meta = {COMPARED: f"{known} accepted partitions, {first} to {newest}"}
+        asked = self._figures(past, tuple(window.accepted.values()), {"severity": severity, "meta": meta}, notes)
+        return Asked(tuple(asked), notes=tuple(notes))
+
+    @abstractmethod
+    def _figures(self, past: Past, profiles: Sequence[Profile], common: dict[str, Any], notes: list[str]) -> list[Any]:
+        """Expectations with numbers from `profiles`, oldest first, each made with `common`; `notes` may be added to."""
+
+    def interval(self, values: Sequence[float], room: float) -> tuple[float, float]:
+        """Where one more value like `values` lies; a standard deviation below `room` is taken to be `room`."""
+        return interval(values, self.alpha, room)
+
+
+def _check_severity(rule: Comparison, severity: str) -> None:
+    if severity not in ("critical", "warning"):
+        raise ValueError(f"{type(rule).__name__}: severity must be critical or warning, not {severity!r}")
+
+
+def interval(values: Sequence[float], alpha: float, room: float) -> tuple[float, float]:
+    """The prediction interval of one more value after `values` (two or more), with the chance `alpha` to lie outside.
+
+    A standard deviation below `room` is taken to be `room`: a few values that happen to be equal promise nothing.
+    """
+    import numpy as np
+    from scipy import stats
+
+    n = len(values)
+    spread = max(float(np.std(values, ddof=1)), room)
+    half = float(stats.t.ppf(1 - alpha / 2, n - 1)) * spread * math.sqrt(1 + 1 / n)
+    centre = float(np.mean(values))
+    return centre - half, centre + half
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowCount(_WithHistory):
+    """The number of rows is like before."""
+
+    room: float = 0.02
+    """Smallest standard deviation from partition to partition that is reckoned with, as a share of the mean"""
+
+    def _figures(self, past: Past, profiles: Sequence[Profile], common: dict[str, Any], notes: list[str]) -> list[Any]:
+        import great_expectations.expectations as gxe
+
+        rows = [float(p.rows) for p in profiles]
+        low, high = self.interval(rows, self.room * sum(rows) / len(rows))
+        return [
+            gxe.ExpectTableRowCountToBeBetween(min_value=max(0, math.floor(low)), max_value=math.ceil(high), **common)
+        ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Nulls(_WithHistory):
+    """No more values are missing than before."""
+
+    columns: Sequence[str] | None = None
+    """All by default"""
+    room: float = 0.01
+    """Smallest standard deviation of the share of missing values that is reckoned with"""
+
+    def _figures(self, past: Past, profiles: Sequence[Profile], common: dict[str, Any], notes: list[str]) -> list[Any]:
+        import great_expectations.expectations as gxe
+
+        asked = []
+        for name in self.columns or past.columns:
+            _, high = self.interval([c.nulls for c in _columns(profiles, name)], self.room)
+            if high < 1:
+                known = _below(1 - high, 0.01)
+                asked.append(
+                    gxe.ExpectColumnProportionOfNonNullValuesToBeBetween(column=name, min_value=known, **common)
+                )
+        return asked
+
+
+@dataclass(frozen=True, kw_only=True)
+class Numbers(_WithHistory):
+    """Numbers are spread as before: their 5, 25, 50, 75 and 95 % quantiles, missing values aside."""
+
+    fits: ClassVar[tuple[ColumnType, ...]] = ("integer", "float")
+    columns: Sequence[str]
+    room: float = 0.02
+    """Smallest standard deviation of a quantile that is reckoned with, as a share of the distance from the 5 % to the
+    95 % quantile (of the whole range where these are equal)"""
+
+    def _figures(self, past: Past, profiles: Sequence[Profile], common: dict[str, Any], notes: list[str]) -> list[Any]:
+        import great_expectations.expectations as gxe
+
+        asked = []
+        for name in self.columns:
+            known = [c for c in _columns(profiles, name) if c.quantiles is not None]
+            if len(known) < self.least:
+                notes.append(f"{name} not compared: {len(known) or 'none'} of the partitions before has numbers in it")
+                continue
+            room, ranges = self.room * _spread(known), []
+            for position in range(len(QUANTILES)):
+                low, high = self.interval([c.quantiles[position] for c in known if c.quantiles], room)
+                ranges.append([_below(low, room), _above(high, room)])
+            asked.append(
+                gxe.ExpectColumnQuantileValuesToBeBetween(
+                    column=name,
+                    quantile_ranges={"quantiles": list(QUANTILES), "value_ranges": ranges},
+                    allow_relative_error="nearest",
+                    **common,
+                )
+            )
+        return asked
+
+
+@dataclass(frozen=True, kw_only=True)
+class Categories(_WithHistory):
+    """The shares of values are as before: text by its Kullback-Leibler divergence, booleans by the share that is true.
+
+    How far shares may move is taken from how far those of each earlier partition were from the others'.
+    """
+
+    fits: ClassVar[tuple[ColumnType, ...]] = ("string", "boolean")
+    columns: Sequence[str]
+    room: float = 0.02
+    """Divergence (or, for booleans, smallest standard deviation of the share) below which nothing counts as a change"""
+
+    def _figures(self, past: Past, profiles: Sequence[Profile], common: dict[str, Any], notes: list[str]) -> list[Any]:
+        asked = []
+        for name in self.columns:
+            known = [c for c in _columns(profiles, name) if c.shares is not None]
+            if len(known) < self.least:
+                notes.append(f"{name} not compared: too many different values, or none, in the partitions before")
+            elif all(set(c.shares or ()) <= {"True", "False"} for c in known):
+                asked.append(self._share_of_true(name, known, common))
+            else:
+                asked.append(self._divergence(name, known, common))
+        return asked
+
+    def _share_of_true(self, name: str, known: Sequence[ColumnProfile], common: dict[str, Any]) -> Any:
+        import great_expectations.expectations as gxe
+
+        low, high = self.interval([c.true or 0.0 for c in known], self.room)
+        low, high = _below(max(0.0, low), 0.01), _above(min(1.0, high), 0.01)
+        return gxe.ExpectColumnMeanToBeBetween(column=name, min_value=low, max_value=high, **common)
+
+    def _divergence(self, name: str, known: Sequence[ColumnProfile], common: dict[str, Any]) -> Any:
+        import great_expectations.expectations as gxe
+
+        shares = [c.shares or {} for c in known]
+        apart = [divergence(own, mean_shares([*shares[:n], *shares[n + 1 :]])) for n, own in enumerate(shares)]
+        _, high = self.interval(apart, 0.0)
+        usual = mean_shares(shares)
+        return gxe.ExpectColumnKLDivergenceToBeLessThan(
+            column=name,
+            partition_object={"values": list(usual), "weights": list(usual.values())},
+            threshold=_above(max(high, self.room), 0.01),
+            tail_weight_holdout=UNSEEN,
+            **common,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeriodCovered(Comparison):
+    """Events reach from the beginning to the end of the period: neither the first day is missing nor the last.
+
+    It looks at nothing but the partition and its calendar, so it may well be critical.
+    """
+
+    within: dt.timedelta | None = None
+    """How far from either end the first and the last event may be; default: a tenth of the period"""
+    severity: Severity = "warning"
+
+    def __post_init__(self) -> None:
+        _check_severity(self, self.severity)
+
+    def ask(self, past: Past) -> Asked:
+        """See the class."""
+        import great_expectations.expectations as gxe
+
+        start, end = past.period.start, past.period.end
+        within = self.within if self.within is not None else (end - start) / 10
+        meta = {COMPARED: f"the period, {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC"}
+        common: dict[str, Any] = {"column": past.event_time, "severity": self.severity, "meta": meta}
+        return Asked(
+            (
+                gxe.ExpectColumnMinToBeBetween(max_value=start + within, **common),
+                gxe.ExpectColumnMaxToBeBetween(min_value=end - within, **common),
+            )
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatchesInputs(Comparison):
+    """Labels are those of the partition's accepted inputs. For `labels()`.
+
+    Where inputs are accepted after the labels of their partition, it is asked then, and only warns.
+    """
+
+    unknown: float = 0.01
+    """Share of labels whose entity the inputs lack, above which it is critical; fewer are a warning"""
+    covered: float = 0.9
+    """Share of inputs with a label, below which it is a warning"""
+    about_other_table: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        for name in ("unknown", "covered"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"MatchesInputs: {name} must lie between 0 and 1")
+
+    def ask(self, past: Past) -> Asked:
+        """See the class."""
+        other = past.other
+        if other is None:
+            note = "not compared with the inputs: those of this partition are not accepted yet"
+            return Asked(notes=(note,) if past.table == "labels" else ())
+
+        def check(frame: pd.DataFrame) -> list[Failure]:
+            return mismatches(frame[past.entity], other, past.table, past.entity, self.unknown, self.covered)
+
+        return Asked(checks=(check,), rules=2)
+
+
+def ask(rules: Sequence[Any], past: Past) -> Asked:
+    """Everything that the comparisons among `rules` ask of one partition, and what they cannot ask."""
+    found = [rule.ask(past) for rule in rules if isinstance(rule, Comparison)]
+    return Asked(
+        expectations=tuple(e for part in found for e in part.expectations),
+        checks=tuple(c for part in found for c in part.checks),
+        rules=sum(part.rules for part in found),
+        notes=tuple(dict.fromkeys(note for part in found for note in part.notes)),
+    )
+
+
+def ordinary(rules: Sequence[Any]) -> list[Any]:
+    """The expectations among `rules` that ask of the table alone."""
+    return [rule for rule in rules if not isinstance(rule, Comparison)]
+
+
+def decides(rules: Sequence[Any]) -> list[Any]:
+    """`rules` without the comparisons that can only warn, for those who ask for the outcome alone."""
+    return [r for r in rules if not isinstance(r, Comparison) or getattr(r, "severity", "critical") == "critical"]
+
+
+def divergence(observed: Mapping[str, float], usual: Mapping[str, float]) -> float:
+    """Kullback-Leibler divergence of `observed` from `usual`, in nats, as Great Expectations computes it.
+
+    Values that are not among the usual ones share the weight `UNSEEN`.
+    """
+    unseen = [value for value in observed if value not in usual]
+    scale = 1 - UNSEEN if unseen else 1.0
+    expected = {value: usual[value] * scale if value in usual else UNSEEN / len(unseen) for value in observed}
+    return sum(p * math.log(p / expected[value]) for value, p in observed.items() if p > 0)
+
+
+def mean_shares(shares: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The mean share of each value; a partition without it counts as 0."""
+    values = dict.fromkeys(value for part in shares for value in part)
+    return {value: sum(part.get(value, 0.0) for part in shares) / len(shares) for value in values}
+
+
+def _columns(profiles: Sequence[Profile], name: str) -> list[ColumnProfile]:
+    return [p.columns[name] for p in profiles if name in p.columns]
+
+
+def _spread(known: Sequence[ColumnProfile]) -> float:
+    """How wide the column's numbers are spread within a partition."""
+    import numpy as np
+
+    inner = [c.quantiles[-1] - c.quantiles[0] for c in known if c.quantiles]
+    whole = [(c.high or 0.0) - (c.low or 0.0) for c in known]
+    return float(np.median(inner)) or float(np.median(whole))
+
+
+def _below(value: float, scale: float) -> float:
+    """`value` rounded down, with no more decimals than somebody reads where differences of `scale` do not count."""
+    if not scale or not math.isfinite(scale) or not math.isfinite(value):
+        return value
+    digits = max(0, 1 - math.floor(math.log10(abs(scale))))
+    return round(math.floor(round(value * 10**digits, 6)) / 10**digits, digits) if digits < 15 else value
+
+
+def _above(value: float, scale: float) -> float:
+    return -_below(-value, scale)
+
+
+def _some(keys: Sequence[str]) -> str:
+    shown = ", ".join(keys[:3])
+    return shown + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")

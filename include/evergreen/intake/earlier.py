@@ -1,0 +1,153 @@
+"""Gather what a partition is compared with: from ledger and store, or from files that were judged before it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from evergreen.definition import ModelDefinition
+from evergreen.definition.model import TableName
+from evergreen.intake.comparisons import Comparison
+from evergreen.intake.expectations import load_expectations
+from evergreen.intake.past import Ids, Past, keys_before, no_past
+from evergreen.intake.profile import VERSION, Profile, profile
+from evergreen.intake.read import read_clean, read_clean_table
+from evergreen.ledger import Ledger, partitions
+from evergreen.ledger.partitions import Current
+from evergreen.ledger.tables import PartitionVersion
+from evergreen.settings import Settings
+from evergreen.store import Store, layout
+
+if TYPE_CHECKING:
+    from evergreen.intake.judge import Judgement
+
+log = logging.getLogger("evergreen.intake")
+
+OTHER: dict[TableName, TableName] = {"inputs": "labels", "labels": "inputs"}
+
+
+def past_of(definition: ModelDefinition, partition: PartitionVersion, rules: Sequence[Any], settings: Settings) -> Past:
+    """What the comparisons among `rules` need to know about `partition`, and no more: often nothing is read.
+
+    Raises:
+        FileNotFoundError: the store no longer has the accepted rows of an earlier partition.
+    """
+    asked = [rule for rule in rules if isinstance(rule, Comparison)]
+    table, key = cast("TableName", partition.table), partition.key
+    known = no_past(definition, table, key)
+    keys = keys_before(definition, key, last_of(asked))
+    refers = any(rule.about_other_table for rule in asked)
+    if not keys and not refers:
+        return known
+    with Ledger.from_settings(settings).transaction() as session:
+        accepted = partitions.current_map(session, definition.name, table, keys)
+        decided = partitions.decided_keys(session, definition.name, table, keys)
+        other = partitions.current(session, definition.name, OTHER[table], key) if refers else None
+    return Past(
+        table,
+        known.period,
+        known.entity,
+        known.event_time,
+        known.columns,
+        keys=keys,
+        accepted={k: read_profile(definition, found, settings) for k, found in accepted.items()},
+        decided=decided,
+        other=_ids(definition, other, settings) if other else None,
+    )
+
+
+def read_profile(definition: ModelDefinition, found: Current, settings: Settings) -> Profile:
+    """The profile of accepted rows; made and kept now where they were accepted before profiles were."""
+    partition, verdict = found
+    store, name = Store.from_settings(settings), profile_name(partition, verdict.suite_hash)
+    try:
+        return Profile.from_json(store.read(name))
+    except FileNotFoundError:
+        columns = definition.feed.tables[cast("TableName", partition.table)].columns
+        made = profile(read_clean(verdict, settings), columns)
+        store.write(name, made.to_json().encode())
+        log.info("%s of %s had no profile yet: made from its accepted rows", partition.table, partition.key)
+        return made
+
+
+def profile_name(partition: PartitionVersion, suite_hash: str) -> str:
+    """Name of the object that holds the profile of the rows that a suite accepted."""
+    return layout.profile(
+        partition.model, partition.table, partition.key, partition.content_hash, suite_hash, VERSION
+    )  # fmt: skip
+
+
+def rules_for(
+    definition: ModelDefinition, partition: PartitionVersion, own: Sequence[Any], settings: Settings
+) -> list[Any]:
+    """The rules `own` of the partition's table and, for inputs, what the labels that wait for them could not be asked.
+
+    Labels may be accepted before their inputs, or inputs landed again after them: whichever comes last is compared.
+    """
+    if partition.table != "inputs":
+        return list(own)
+    with Ledger.from_settings(settings).transaction() as session:
+        if partitions.current(session, definition.name, "labels", partition.key) is None:
+            return list(own)
+    labels = load_expectations(definition, "labels")
+    return [*own, *(rule for rule in labels if isinstance(rule, Comparison) and rule.about_other_table)]
+
+
+def _ids(definition: ModelDefinition, found: Current, settings: Settings) -> Ids:
+    partition, verdict = found
+    entity = definition.feed.entity
+    values = read_clean_table(verdict, settings, [entity]).column(entity)
+    return Ids(values, ids_name(partition.table, partition.key, partition.version), partitions.rows_hash(found))
+
+
+def ids_name(table: str, key: str, version: int | None = None) -> str:
+    """What accepted rows are, in words."""
+    return f"{table} of {key}" + (f", version {version}" if version else "")
+
+
+def most_before(definition: ModelDefinition) -> int:
+    """How many partitions before one a comparison of either table looks at."""
+    return max(last_of(load_expectations(definition, table)) for table in OTHER)
+
+
+def last_of(rules: Sequence[Any]) -> int:
+    """The same of `rules`."""
+    return max((rule.last for rule in rules if isinstance(rule, Comparison)), default=0)
+
+
+class Judged:
+    """Files that were judged one after the other: what the later ones are compared with."""
+
+    def __init__(self, definition: ModelDefinition) -> None:
+        self.definition = definition
+        self._profiles: dict[tuple[TableName, str], Profile] = {}
+        self._ids: dict[tuple[TableName, str], Ids] = {}
+        self._decided: set[tuple[TableName, str]] = set()
+
+    def past(self, table: TableName, key: str, rules: Sequence[Any]) -> Past:
+        """What is known about `table` of the partition `key`."""
+        known = no_past(self.definition, table, key)
+        keys = keys_before(self.definition, key, last_of(rules))
+        return Past(
+            table,
+            known.period,
+            known.entity,
+            known.event_time,
+            known.columns,
+            keys=keys,
+            accepted={k: self._profiles[table, k] for k in keys if (table, k) in self._profiles},
+            decided={k for k in keys if (table, k) in self._decided},
+            other=self._ids.get((OTHER[table], key)),
+        )
+
+    def keep(self, table: TableName, key: str, judgement: Judgement) -> None:
+        """Remember a verdict."""
+        import pyarrow as pa
+
+        self._decided.add((table, key))
+        if not judgement.accepted or judgement.frame is None:
+            return
+        self._profiles[table, key] = profile(judgement.frame, self.definition.feed.tables[table].columns)
+        values = pa.array(judgement.frame[self.definition.feed.entity], from_pandas=True)
+        self._ids[table, key] = Ids(values, ids_name(table, key))

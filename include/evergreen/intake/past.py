@@ -1,0 +1,92 @@
+"""What a table is compared with: accepted partitions before it in the calendar, and the other table of its own.
+
+Only what lies before a partition counts, whenever it landed: later data never speaks about earlier data.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from evergreen.definition import ModelDefinition, Period
+from evergreen.definition.model import TableName
+from evergreen.intake.profile import Profile
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Ids:
+    """The entities in the accepted rows of the partition's other table."""
+
+    values: pa.Array | pa.ChunkedArray
+    name: str
+    """What these rows are, in words, such as "inputs of 2013-01-07, version 1"."""
+    rows_hash: str = ""
+    """Names the accepted rows (see `evergreen.ledger.partitions.rows_hash`)"""
+
+
+@dataclass(frozen=True)
+class Window:
+    """The last few partitions before one."""
+
+    keys: tuple[str, ...]
+    """Partitions of the calendar, oldest first"""
+    accepted: Mapping[str, Profile]
+    """Those of them that are accepted, oldest first"""
+    undecided: tuple[str, ...]
+    """Those of them that have no verdict"""
+
+
+@dataclass(frozen=True)
+class Past:
+    """What is known when one table of a partition is judged."""
+
+    table: TableName
+    period: Period
+    entity: str
+    event_time: str
+    columns: tuple[str, ...]
+    """Of the table"""
+    keys: tuple[str, ...] = ()
+    """Partitions of the calendar before it, oldest first"""
+    accepted: Mapping[str, Profile] = field(default_factory=dict)
+    """Of those that are accepted"""
+    decided: Collection[str] = ()
+    """Those that have a verdict, accepted ones included"""
+    other: Ids | None = None
+    """None: the other table of this partition is not accepted, or nobody asks for it"""
+
+    def window(self, last: int) -> Window:
+        """The `last` partitions of the calendar before it; fewer at its beginning."""
+        keys = self.keys[-last:] if last else ()
+        accepted = {key: self.accepted[key] for key in keys if key in self.accepted}
+        return Window(keys, accepted, tuple(k for k in keys if k not in self.decided and k not in accepted))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256, hex, over all that a verdict may take from here: names what is written about it."""
+        parts = [
+            [[key, self.accepted[key].to_json()] for key in self.keys if key in self.accepted],
+            [key for key in self.keys if key in self.decided],
+            [self.other.name, self.other.rows_hash] if self.other else None,
+        ]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def keys_before(definition: ModelDefinition, key: str, last: int) -> tuple[str, ...]:
+    """The `last` partitions of the calendar before `key`, oldest first; fewer at its beginning."""
+    calendar = definition.partitions
+    keys = [calendar.shift(key, -n) for n in range(last, 0, -1)]
+    return tuple(k for k in keys if calendar.contains(k))
+
+
+def no_past(definition: ModelDefinition, table: TableName, key: str) -> Past:
+    """What is known where neither earlier partitions nor the other table are at hand."""
+    feed = definition.feed
+    columns = tuple(feed.tables[table].columns)
+    return Past(table, definition.partitions.period(key), feed.entity, feed.event_time, columns)
