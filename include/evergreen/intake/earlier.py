@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from evergreen.definition import ModelDefinition
@@ -30,8 +30,10 @@ OTHER: dict[TableName, TableName] = {"inputs": "labels", "labels": "inputs"}
 def past_of(definition: ModelDefinition, partition: PartitionVersion, rules: Sequence[Any], settings: Settings) -> Past:
     """What the comparisons among `rules` need to know about `partition`, and no more: often nothing is read.
 
+    An earlier partition of which the store has neither profile nor rows any more is passed over.
+
     Raises:
-        FileNotFoundError: the store no longer has the accepted rows of an earlier partition.
+        FileNotFoundError: the store no longer has the accepted rows of the partition's other table.
     """
     asked = [rule for rule in rules if isinstance(rule, Comparison)]
     table, key = cast("TableName", partition.table), partition.key
@@ -51,14 +53,28 @@ def past_of(definition: ModelDefinition, partition: PartitionVersion, rules: Seq
         known.event_time,
         known.columns,
         keys=keys,
-        accepted={k: read_profile(definition, found, settings) for k, found in accepted.items()},
+        accepted=_profiles(definition, accepted, settings),
         decided=decided,
         other=_ids(definition, other, settings) if other else None,
     )
 
 
+def _profiles(definition: ModelDefinition, accepted: Mapping[str, Current], settings: Settings) -> dict[str, Profile]:
+    profiles = {}
+    for key, found in accepted.items():
+        try:
+            profiles[key] = read_profile(definition, found, settings)
+        except FileNotFoundError:
+            log.warning("%s of %s: neither profile nor rows in the store, not compared with", found[0].table, key)
+    return profiles
+
+
 def read_profile(definition: ModelDefinition, found: Current, settings: Settings) -> Profile:
-    """The profile of accepted rows; made and kept now where they were accepted before profiles were."""
+    """The profile of accepted rows; made and kept now where they were accepted before profiles were.
+
+    Raises:
+        FileNotFoundError: the store has neither the profile nor the rows.
+    """
     partition, verdict = found
     store, name = Store.from_settings(settings), profile_name(partition, verdict.suite_hash)
     try:

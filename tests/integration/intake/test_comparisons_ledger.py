@@ -2,6 +2,8 @@
 
 import json
 import random
+from pathlib import Path
+from urllib.parse import urlparse
 
 import pandas as pd
 import pytest
@@ -9,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from evergreen.errors import DefinitionError
+from evergreen.errors import BadInputError, DefinitionError
 from evergreen.intake.earlier import profile_name
+from evergreen.intake.offline import check_folder
 from evergreen.ledger import partitions
 from evergreen.ledger.tables import PartitionVersion, Verdict
 from evergreen.store import Store
@@ -117,7 +120,7 @@ def test_rules_that_compare_otherwise_give_a_new_verdict(compared):
     assert again.results_uri != before.results_uri
 
 
-def test_rows_accepted_before_there_were_profiles_are_profiled_when_they_are_needed(compared):
+def test_rows_without_a_profile_get_one_when_it_is_needed_and_rows_that_are_gone_are_passed_over(compared):
     for key in KEYS[:3]:
         land_and_ingest(compared, key)
     store, names = Store.from_settings(compared.settings), []
@@ -129,6 +132,12 @@ def test_rows_accepted_before_there_were_profiles_are_profiled_when_they_are_nee
         store.fs.rm(store.path(name))
     assert land_and_ingest(compared, KEYS[3]).reason == "50 rows; 9 of 9 expectations hold"
     assert [store.read(name) for name in names] == kept
+    with compared.ledger.transaction() as session:
+        _, verdict = partitions.current(session, "shop", "inputs", KEYS[2])
+    for name in (names[2], store.name(verdict.clean_uri)):
+        store.fs.rm(store.path(name))
+    few = land_and_ingest(compared, KEYS[4], rows=20)
+    assert "(from 3 accepted partitions, 2024-01-01 to 2024-01-04)" in few.reason
 
 
 def test_a_comparison_that_does_not_fit_the_definition_is_an_error_with_its_place(compared):
@@ -175,6 +184,26 @@ def test_whichever_of_labels_and_inputs_comes_last_is_compared_with_the_other(co
     assert inputs.outcome == "accepted"
     assert "10 of 50 (20 %) rows of labels of 2024-01-01, version 1 have an id that these inputs lack" in inputs.reason
     assert compared.ingest(KEYS[0]).new is False
+
+
+def test_offline_the_partitions_before_are_looked_for_in_folders(compared, tmp_path):
+    for key in KEYS[:3]:
+        compared.land(key, compared.orders(key))
+    feed, drop = Path(urlparse(compared.file(KEYS[0])).path).parent.parent, tmp_path / KEYS[3]
+    drop.mkdir()
+    compared.orders(KEYS[3], rows=20).to_parquet(drop / "inputs.parquet")
+    labels_of(compared.orders(KEYS[3], rows=20), [f"x-{n}" for n in range(20)]).to_parquet(drop / "labels.parquet")
+    alone, labels = check_folder(compared.definition, drop)
+    assert "not compared with earlier partitions: none accepted" in alone.reason
+    assert (alone.accepted, labels.accepted) == (True, False)
+    assert "have an id that inputs of 2024-01-04 lack" in labels.reason
+    told, _ = check_folder(compared.definition, drop, history=feed)
+    assert "the number of rows is 20" in told.reason
+    drop.rename(feed / KEYS[3])
+    whole = {(check.key, check.table): check.reason for check in check_folder(compared.definition, feed)}
+    assert whole[KEYS[3], "inputs"] == told.reason
+    with pytest.raises(BadInputError, match="is not a folder"):
+        check_folder(compared.definition, feed, history=tmp_path / "nowhere")
 
 
 @settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
