@@ -1,0 +1,117 @@
+"""`evergreen expectations propose MODEL`: a first `expectations.py` from what has landed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.text import Text
+
+from evergreen.commands.shared import HomeOption, JsonOption, console, join_stack, print_json
+
+if TYPE_CHECKING:
+    from evergreen.definition.model import TableName
+    from evergreen.intake.propose.propose import Proposal
+
+REFUSED = 3
+
+
+class Table(StrEnum):
+    """A table of the feed."""
+
+    INPUTS = "inputs"
+    LABELS = "labels"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = typer.Typer(no_args_is_help=True, help="Help with writing a model's expectations.")
+    group.command("propose")(propose)
+    group.callback()(_group)
+    app.add_typer(group, name="expectations")
+
+
+def _group() -> None:
+    """Help with writing a model's `expectations.py`."""
+
+
+def propose(
+    model: Annotated[str, typer.Argument(help="Name of the model, such as nyc_flights. Its model.yaml must be there.")],
+    first: Annotated[str | None, typer.Option("--from", metavar="KEY", help="First partition. Default: all.")] = None,
+    last: Annotated[str | None, typer.Option("--through", metavar="KEY", help="Last partition, included.")] = None,
+    table: Annotated[
+        Table | None, typer.Option("--table", help="Only this table; the other's function is left out. Default: both.")
+    ] = None,
+    landing: Annotated[
+        str | None,
+        typer.Option("--landing", metavar="URL", help="Landing zone, a folder or URL. Default: the stack's own."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Write the proposal there. Default: print it.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace FILE where it is there already.")] = False,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Propose an expectations.py from partitions that have landed: to be read, corrected and then owned by the team.
+
+    Profiles what model.yaml accepts (columns, types, ids, times) and writes ranges with room, shares of missing values,
+    closed sets, the look of ids and codes, numbers of rows, and comparisons with the partitions before. Eight
+    partitions or more are a good beginning; below four, little is taken for certain. The proposal is then tried on the
+    partitions it was made from. No ledger is needed, and an existing expectations.py is neither read nor changed.
+
+    Exit code 0: done; 1: nothing usable has landed; 2: wrong usage; 3: FILE is there already, or a partition that the
+    proposal was made from would be quarantined by it.
+    """
+    from evergreen.definition import load_definition
+    from evergreen.errors import RefusedError
+    from evergreen.intake.propose.propose import propose as run
+
+    if out is not None and out.is_dir():
+        raise typer.BadParameter(f"{out} is a folder; name the file to be written", param_hint="--out")
+    if out is not None and out.exists() and not force:
+        raise RefusedError(f"{out} is there already and stays as it is; name another --out, or give --force")
+    definition = load_definition(model)
+    both: tuple[TableName, ...] = ("inputs", "labels")
+    tables = [name for name in both if table in (None, name)]
+    proposal = run(definition, _landing_url(landing, home), tables=tables, first=first, last=last)
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(proposal.text, encoding="utf-8")
+    if as_json:
+        print_json({"model": model, "out": str(out) if out else None, **asdict(proposal)})
+    else:
+        _show(proposal, out)
+    if not all(tried.accepted for tried in proposal.tried):
+        raise typer.Exit(REFUSED)
+
+
+def _landing_url(given: str | None, home: Path | None) -> str:
+    if given is not None:
+        return given if "://" in given else f"file://{Path(given).resolve()}"
+    from evergreen.settings import Settings
+
+    join_stack(home)
+    return Settings.from_env().landing_url
+
+
+def _show(proposal: Proposal, out: Path | None) -> None:
+    """The text alone goes to standard output, so that it can be redirected; what is said about it goes beside it."""
+    from rich.console import Console
+
+    if out is None:
+        typer.echo(proposal.text, nl=False)
+    beside = console() if out else Console(stderr=True, highlight=False)
+    for name, reason in proposal.left_out.items():
+        beside.print(Text(f"left out: {name}: {reason}", "yellow"), soft_wrap=True)
+    for tried in proposal.tried:
+        if not tried.accepted:
+            beside.print(Text(f"would be quarantined: {tried.key} {tried.table}: {tried.reason}", "bold red"))
+    accepted, warned = sum(t.accepted for t in proposal.tried), sum(bool(t.warnings) for t in proposal.tried)
+    said = f"{accepted} of {len(proposal.tried)} tables it was made from pass, {warned} with warnings"
+    beside.print(
+        f"{f'{out}: ' if out else ''}{said}. Read it, correct it, then try a drop: evergreen check", soft_wrap=True
+    )

@@ -1,0 +1,191 @@
+"""From landed partitions to the text of an `expectations.py`, tried on the partitions it was made from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from types import ModuleType
+from typing import Any
+
+import pandas as pd
+
+from evergreen.definition import ModelDefinition, Period
+from evergreen.definition.model import TableName
+from evergreen.errors import BadInputError, PartitionKeyError
+from evergreen.intake.arrival import Drop, list_feed
+from evergreen.intake.comparisons import Categories, Numbers, ask
+from evergreen.intake.earlier import OTHER, Judged
+from evergreen.intake.failures import plain
+from evergreen.intake.judge import Judgement, judge, too_large
+from evergreen.intake.limits import LIMITS
+from evergreen.intake.propose import rules
+from evergreen.intake.propose.facts import Facts
+from evergreen.intake.propose.file import file_of
+from evergreen.intake.propose.rules import Compared
+from evergreen.intake.suite import run_suite
+
+Progress = Callable[[str, str, str], None]
+"""Told what is done with which table of which partition."""
+_TOO_LIVELY = 0.05
+"""A column that warns in more than this share of partitions is not compared."""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What the proposal says of one table that it was made from."""
+
+    table: str
+    key: str
+    accepted: bool
+    reason: str
+    warnings: int
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A file, and what it was made from."""
+
+    text: str
+    partitions: dict[str, list[str]]
+    """Table -> the keys that were profiled, in order"""
+    left_out: dict[str, str]
+    """`<key> <table>` -> why it could not be read as the table that model.yaml describes"""
+    tried: tuple[Tried, ...]
+
+
+def propose(
+    definition: ModelDefinition,
+    landing_url: str,
+    *,
+    tables: Sequence[TableName] = ("inputs", "labels"),
+    first: str | None = None,
+    last: str | None = None,
+    progress: Progress = lambda *_: None,
+) -> Proposal:
+    """Propose expectations on `tables` from the partitions `first` to `last` (both included; by default all).
+
+    What model.yaml refuses (columns, types, ids, times) is left out; the model's own expectations are not asked.
+
+    Raises:
+        BadInputError: nothing usable of a table has landed.
+        PartitionKeyError: `first` or `last` is no partition key.
+        UnavailableError: the landing zone does not answer.
+    """
+    landed = _Landed(definition, landing_url, first, last)
+    facts: dict[TableName, Facts] = {}
+    compared: dict[TableName, Compared] = {}
+    for table in tables:
+        facts[table] = _facts(landed, table, progress)
+        compared[table] = _quiet(landed, table, rules.comparable(definition, table, facts[table]), progress)
+    text = file_of(definition, facts, compared)
+    tried = tuple(_try(landed, text, facts, progress))
+    return Proposal(text, {table: found.keys for table, found in facts.items()}, landed.left_out, tried)
+
+
+class _Landed:
+    """The drops of the partitions asked for."""
+
+    def __init__(self, definition: ModelDefinition, landing_url: str, first: str | None, last: str | None) -> None:
+        for key in (first, last):
+            if key is not None:
+                definition.partitions.parse(key)
+        self.definition, self.landing_url = definition, landing_url
+        self.left_out: dict[str, str] = {}
+        folders = list_feed(landing_url, definition.feed.name, list(OTHER))
+        self._drops: dict[tuple[str, str], Drop] = {
+            (table, key): drop
+            for key, folder in sorted(folders.items())
+            for table, drop in folder.drops.items()
+            if _is_key(definition, key) and (first is None or key >= first) and (last is None or key <= last)
+        }
+
+    def keys(self, table: TableName) -> list[str]:
+        return [key for own, key in self._drops if own == table and f"{key} {table}" not in self.left_out]
+
+    def judge(self, table: TableName, key: str, expectations: Sequence[Any], judged: Judged | None = None) -> Judgement:
+        from fsspec.core import url_to_fs
+
+        drop = self._drops[table, key]
+        if drop.size > LIMITS.file_bytes:
+            failure = too_large(drop.size)
+            return Judgement(False, failure.sentence, (failure,), None, None)
+        fs, path = url_to_fs(drop.uri)
+        past = judged.past(table, key, expectations) if judged else None
+        return judge(fs.cat_file(path), drop.suffix, self.definition, table, key, expectations, past=past)
+
+    def frames(self, table: TableName) -> Iterator[tuple[str, Judgement, pd.DataFrame]]:
+        """What passes model.yaml, in order; the rest is remembered with its reason."""
+        for key in self.keys(table):
+            found = self.judge(table, key, [])
+            if found.accepted and found.frame is not None:
+                yield key, found, found.frame
+            else:
+                self.left_out[f"{key} {table}"] = found.reason
+
+
+def _is_key(definition: ModelDefinition, name: str) -> bool:
+    try:
+        return definition.partitions.contains(name)
+    except PartitionKeyError:
+        return False
+
+
+def _facts(landed: _Landed, table: TableName, progress: Progress) -> Facts:
+    definition = landed.definition
+    facts = Facts.of(definition.feed.tables[table].columns)
+    for key, _, frame in landed.frames(table):
+        progress("profile", table, key)
+        facts.add(key, frame, _reach(frame[definition.feed.event_time], definition.partitions.period(key)))
+    if facts.keys:
+        return facts
+    reasons = "".join(f"\n  {name}: {reason}" for name, reason in landed.left_out.items() if name.endswith(table))
+    raise BadInputError(
+        f"no {table} of {definition.name} that model.yaml allows have landed below {landed.landing_url} for these "
+        f"partitions; land some (with _SUCCESS last), or name another place with --landing{reasons}"
+    )
+
+
+def _reach(times: pd.Series, period: Period) -> float:
+    gap = max(times.min() - period.start, period.end - times.max())
+    return float(gap / (period.end - period.start))
+
+
+def _quiet(landed: _Landed, table: TableName, wanted: Compared, progress: Progress) -> Compared:
+    """Those of `wanted` that seldom warn in the partitions themselves."""
+    judged, loud, asked = Judged(landed.definition), Counter[str](), 0
+    candidates = [Numbers(columns=wanted.numbers), Categories(columns=wanted.categories)]
+    for key, judgement, frame in landed.frames(table):
+        progress("compare", table, key)
+        expectations = ask(candidates, judged.past(table, key, candidates)).expectations
+        if expectations:
+            asked += 1
+            loud.update(
+                f.column or "" for f in run_suite(frame, expectations, f"{landed.definition.name}.{table}").found
+            )
+        judged.keep(table, key, judgement)
+
+    def quiet(names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(name for name in names if loud[name] <= _TOO_LIVELY * asked)
+
+    return replace(wanted, numbers=quiet(wanted.numbers), categories=quiet(wanted.categories))
+
+
+def load_text(text: str) -> ModuleType:
+    """The module that `text` makes."""
+    module = ModuleType("proposed_expectations")
+    exec(compile(text, "expectations.py", "exec"), module.__dict__)  # noqa: S102 - we wrote it
+    return module
+
+
+def _try(landed: _Landed, text: str, facts: dict[TableName, Facts], progress: Progress) -> Iterator[Tried]:
+    """Judge every partition the proposal was made from by it, as if they had landed in order."""
+    module, judged = load_text(text), Judged(landed.definition)
+    for table, found in facts.items():
+        expectations = getattr(module, table)()
+        for key in found.keys:
+            progress("try", table, key)
+            judgement = landed.judge(table, key, expectations, judged)
+            judged.keep(table, key, judgement)
+            said = plain(judgement.reason, 400)
+            yield Tried(table, key, judgement.accepted, said, sum(f.severity == "warning" for f in judgement.failures))
