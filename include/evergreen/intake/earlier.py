@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from evergreen.definition import ModelDefinition
 from evergreen.definition.model import TableName
+from evergreen.intake import pseudonyms
 from evergreen.intake.comparisons import Comparison
 from evergreen.intake.expectations import load_expectations
 from evergreen.intake.past import Ids, Past, keys_before, no_past
@@ -20,6 +21,8 @@ from evergreen.settings import Settings
 from evergreen.store import Store, layout
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from evergreen.intake.judge import Judgement
 
 log = logging.getLogger("evergreen.intake")
@@ -80,11 +83,16 @@ def read_profile(definition: ModelDefinition, found: Current, settings: Settings
     try:
         return Profile.from_json(store.read(name))
     except FileNotFoundError:
-        columns = definition.feed.tables[cast("TableName", partition.table)].columns
-        made = profile(read_clean(verdict, settings), columns)
+        made = profile_of(definition, cast("TableName", partition.table), read_clean(verdict, settings))
         store.write(name, made.to_json().encode())
         log.info("%s of %s had no profile yet: made from its accepted rows", partition.table, partition.key)
         return made
+
+
+def profile_of(definition: ModelDefinition, table: TableName, frame: pd.DataFrame) -> Profile:
+    """The profile of accepted rows of `table`."""
+    columns = definition.feed.tables[table].columns
+    return profile(frame, columns, pseudonyms.personal(definition, table))
 
 
 def profile_name(partition: PartitionVersion, suite_hash: str) -> str:
@@ -164,6 +172,6 @@ class Judged:
         self._decided.add((table, key))
         if not judgement.accepted or judgement.frame is None:
             return
-        self._profiles[table, key] = profile(judgement.frame, self.definition.feed.tables[table].columns)
+        self._profiles[table, key] = profile_of(self.definition, table, judgement.frame)
         values = pa.array(judgement.frame[self.definition.feed.entity], from_pandas=True)
         self._ids[table, key] = Ids(values, ids_name(table, key))

@@ -57,6 +57,9 @@ def _check(rule: Comparison, definition: ModelDefinition, suite: SuiteName, path
     columns = definition.feed.tables[suite].columns
     if strangers := [name for name in rule.subjects if name not in columns]:
         raise DefinitionError(f"{what}: there is no column {', '.join(strangers)} in feed.tables.{suite} of model.yaml")
+    hidden = [name for name in rule.subjects if name in definition.feed.personal and rule.fits]
+    if hidden:
+        raise DefinitionError(f"{what}: {', '.join(hidden)} is personal (feed.personal): its values are not compared")
     if unfit := [name for name in rule.subjects if rule.fits and columns[name] not in rule.fits]:
         raise DefinitionError(f"{what} is for columns of type {' or '.join(rule.fits)}, not for {', '.join(unfit)}")
 

@@ -97,7 +97,7 @@ def _partitions(definition: ModelDefinition, folder: Path) -> list[tuple[str, Pa
     return found
 
 
-def _nameless(data: bytes, suffix: str, definition: ModelDefinition, table: TableName, secret: bytes) -> bytes:
+def nameless(data: bytes, suffix: str, definition: ModelDefinition, table: TableName, secret: bytes) -> bytes:
     """The file as intake would keep it: with tokens, of a key that is forgotten, in place of personal values."""
     if not pseudonyms.personal(definition, table):
         return data
@@ -115,7 +115,7 @@ def _check(definition: ModelDefinition, table: TableName, key: str, file: Path, 
     else:
         rules = load_expectations(definition, table)
         past = judged.past(table, key, rules)
-        data = _nameless(file.read_bytes(), file.suffix[1:], definition, table, secret)
+        data = nameless(file.read_bytes(), file.suffix[1:], definition, table, secret)
         judgement = judge(data, file.suffix[1:], definition, table, key, rules, past=past)
     judged.keep(table, key, judgement)
     failures = [failure.to_json() for failure in judgement.failures]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -63,15 +63,19 @@ def _column(parts: dict[str, Any]) -> ColumnProfile:
     return ColumnProfile(**parts | {"quantiles": None if quantiles is None else tuple(quantiles)})
 
 
-def profile(frame: pd.DataFrame, columns: Mapping[str, ColumnType]) -> Profile:
-    """The profile of accepted rows: `frame` has the definition's `columns`, with the dtypes that reading gives."""
-    return Profile(len(frame), {name: _profile(frame[name], kind) for name, kind in columns.items()})
+def profile(frame: pd.DataFrame, columns: Mapping[str, ColumnType], personal: Collection[str] = ()) -> Profile:
+    """The profile of accepted rows: `frame` has the definition's `columns`, with the dtypes that reading gives.
+
+    Of `personal` columns it holds the share of missing values alone.
+    """
+    found = {name: _profile(frame[name], kind, hidden=name in personal) for name, kind in columns.items()}
+    return Profile(len(frame), found)
 
 
-def _profile(values: pd.Series, kind: ColumnType) -> ColumnProfile:
+def _profile(values: pd.Series, kind: ColumnType, *, hidden: bool) -> ColumnProfile:
     nulls = float(values.isna().mean()) if len(values) else 0.0
     known = values.dropna()
-    if known.empty or kind == "timestamp":
+    if known.empty or hidden or kind == "timestamp":
         return ColumnProfile(nulls)
     if kind in ("string", "boolean"):
         return ColumnProfile(nulls, shares=_shares(known.astype(str)))

@@ -17,7 +17,6 @@ from evergreen.intake.frames import as_file, to_parquet
 from evergreen.intake.judge import Judgement, judge, too_large, verdict_hash
 from evergreen.intake.limits import LIMITS
 from evergreen.intake.past import Past
-from evergreen.intake.profile import profile
 from evergreen.ledger import Ledger
 from evergreen.ledger.collected import explained
 from evergreen.ledger.outbox import AlertBody, owe
@@ -181,7 +180,8 @@ def _keep(
         columns = definition.feed.tables[cast("TableName", table)].columns
         data = to_parquet(judgement.frame, columns)
         name = earlier.profile_name(partition, suite_hash)
-        store.write(name, profile(judgement.frame, columns).to_json().encode())
+        found = earlier.profile_of(definition, cast("TableName", table), judgement.frame)
+        store.write(name, found.to_json().encode())
         clean_uri = store.write(layout.clean(definition.name, table, key, content, suite_hash), data)
         if judgement.rejected is not None:
             rejected_uri = store.write(quarantine.rejected_name(partition, suite_hash), as_file(judgement.rejected))

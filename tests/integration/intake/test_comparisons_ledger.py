@@ -11,12 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
+from evergreen.definition.load import read_definition
 from evergreen.errors import BadInputError, DefinitionError
 from evergreen.intake.earlier import profile_name
 from evergreen.intake.offline import check_folder
 from evergreen.ledger import partitions
 from evergreen.ledger.tables import PartitionVersion, Verdict
-from evergreen.store import Store
+from evergreen.store import Store, layout
 
 pytestmark = pytest.mark.integration
 
@@ -82,6 +83,7 @@ def test_a_day_unlike_those_before_is_accepted_and_says_how_it_differs(compared)
     assert "(from 3 accepted partitions, 2024-01-01 to 2024-01-03)" in said
     store = Store.from_settings(compared.settings)
     assert json.loads(store.read(store.name(odd.results_uri)))["success"] is False
+    assert "Kullback-Leibler" in store.read(store.name(layout.data_docs(odd.results_uri))).decode()
 
 
 def test_only_what_lies_before_in_the_calendar_counts(compared):
@@ -204,6 +206,16 @@ def test_offline_the_partitions_before_are_looked_for_in_folders(compared, tmp_p
     assert whole[KEYS[3], "inputs"] == told.reason
     with pytest.raises(BadInputError, match="is not a folder"):
         check_folder(compared.definition, feed, history=tmp_path / "nowhere")
+
+
+def test_labels_are_compared_with_inputs_where_ids_are_personal(compared, tmp_path):
+    file = compared.folder / "model.yaml"
+    file.write_text(file.read_text().replace("  entity: order_id", "  entity: order_id\n  personal: [order_id]"))
+    definition, orders = read_definition(file), compared.orders(KEYS[0])
+    (tmp_path / KEYS[0]).mkdir()
+    orders.to_parquet(tmp_path / KEYS[0] / "inputs.parquet")
+    labels_of(orders).to_parquet(tmp_path / KEYS[0] / "labels.parquet")
+    assert [check.failures for check in check_folder(definition, tmp_path)] == [[], []]
 
 
 @settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

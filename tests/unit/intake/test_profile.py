@@ -29,6 +29,12 @@ def test_accepted_rows_have_the_same_profile_when_they_are_read_back(orders):
     assert profile(to_frame(to_table(orders, COLUMNS)), COLUMNS) == profile(orders, COLUMNS)
 
 
+def test_of_personal_columns_it_holds_how_many_are_missing_and_nothing_else(orders):
+    found = profile(orders, COLUMNS, personal=["country", "items"])
+    assert found.columns["country"] == ColumnProfile(1 / 6)
+    assert "SE" not in found.to_json()
+
+
 ROWS = st.lists(
     st.tuples(st.none() | st.text(max_size=3), st.none() | st.floats(allow_nan=False, allow_infinity=False)), max_size=9
 )

@@ -101,6 +101,16 @@ def test_columns_of_a_few_values_that_always_come_are_closed_sets(shop):
     assert '*_text("country", r"^[0-9A-Z]{2}$"),' in new
 
 
+def test_nothing_that_is_personal_is_written_down(shop):
+    facts = Facts.of(shop.feed.tables["inputs"].columns, personal=["order_id", "country"])
+    for number, frame in enumerate(days(4)):
+        facts.add(shop.partitions.shift("2024-01-01", number), frame, 0.01)
+    text = file_of(shop, {"inputs": facts}, {"inputs": comparable(shop, "inputs", facts)})
+    assert 'gxe.ExpectColumnValuesToNotBeNull(column="country"),' in text
+    assert text.count("country") == 1
+    assert "order_id" not in text
+
+
 def test_little_data_makes_little_certain(shop):
     text = proposed(shop, days(2, rows=20))
     assert "Regex" not in text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -21,6 +21,8 @@ class ColumnFacts:
     """One column of all partitions."""
 
     kind: ColumnType
+    personal: bool = False
+    """Nothing but the number of missing values may be written down"""
     profiles: list[ColumnProfile] = field(default_factory=list)
     """In order of the partitions"""
     distinct: list[int] = field(default_factory=list)
@@ -33,7 +35,7 @@ class ColumnFacts:
     def add(self, values: pd.Series, found: ColumnProfile) -> None:
         """One more partition."""
         self.profiles.append(found)
-        if self.kind != "string":
+        if self.kind != "string" or self.personal:
             return
         unique = [str(value) for value in values.dropna().unique()]
         self.distinct.append(len(unique))
@@ -64,15 +66,16 @@ class Facts:
     """How far from the ends of each partition's period its first or last event was, as a share of the period"""
 
     @classmethod
-    def of(cls, columns: Mapping[str, ColumnType]) -> Facts:
+    def of(cls, columns: Mapping[str, ColumnType], personal: Collection[str] = ()) -> Facts:
         """Of no partition yet."""
-        return cls({name: ColumnFacts(kind) for name, kind in columns.items()})
+        return cls({name: ColumnFacts(kind, personal=name in personal) for name, kind in columns.items()})
 
     def add(self, key: str, frame: pd.DataFrame, reach: float) -> None:
         """One more partition: its accepted rows."""
         self.keys.append(key)
         self.rows.append(len(frame))
         self.reach.append(reach)
-        found = profile(frame, {name: facts.kind for name, facts in self.columns.items()})
+        kinds = {name: facts.kind for name, facts in self.columns.items()}
+        found = profile(frame, kinds, [name for name, facts in self.columns.items() if facts.personal])
         for name, facts in self.columns.items():
             facts.add(frame[name], found.columns[name])

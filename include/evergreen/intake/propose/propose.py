@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,12 +14,14 @@ import pandas as pd
 from evergreen.definition import ModelDefinition, Period
 from evergreen.definition.model import TableName
 from evergreen.errors import BadInputError, PartitionKeyError
+from evergreen.intake import pseudonyms
 from evergreen.intake.arrival import Drop, list_feed
 from evergreen.intake.comparisons import Categories, Numbers, ask
 from evergreen.intake.earlier import OTHER, Judged
 from evergreen.intake.failures import plain
 from evergreen.intake.judge import Judgement, judge, too_large
 from evergreen.intake.limits import LIMITS
+from evergreen.intake.offline import nameless
 from evergreen.intake.propose import rules
 from evergreen.intake.propose.facts import Facts
 from evergreen.intake.propose.file import file_of
@@ -92,6 +95,7 @@ class _Landed:
                 definition.partitions.parse(key)
         self.definition, self.landing_url = definition, landing_url
         self.left_out: dict[str, str] = {}
+        self._secret = secrets.token_bytes(32)
         folders = list_feed(landing_url, definition.feed.name, list(OTHER))
         self._drops: dict[tuple[str, str], Drop] = {
             (table, key): drop
@@ -112,7 +116,8 @@ class _Landed:
             return Judgement(False, failure.sentence, (failure,), None, None)
         fs, path = url_to_fs(drop.uri)
         past = judged.past(table, key, expectations) if judged else None
-        return judge(fs.cat_file(path), drop.suffix, self.definition, table, key, expectations, past=past)
+        data = nameless(fs.cat_file(path), drop.suffix, self.definition, table, self._secret)
+        return judge(data, drop.suffix, self.definition, table, key, expectations, past=past)
 
     def frames(self, table: TableName) -> Iterator[tuple[str, Judgement, pd.DataFrame]]:
         """What passes model.yaml, in order; the rest is remembered with its reason."""
@@ -133,7 +138,7 @@ def _is_key(definition: ModelDefinition, name: str) -> bool:
 
 def _facts(landed: _Landed, table: TableName, progress: Progress) -> Facts:
     definition = landed.definition
-    facts = Facts.of(definition.feed.tables[table].columns)
+    facts = Facts.of(definition.feed.tables[table].columns, pseudonyms.personal(definition, table))
     for key, _, frame in landed.frames(table):
         progress("profile", table, key)
         facts.add(key, frame, _reach(frame[definition.feed.event_time], definition.partitions.period(key)))
