@@ -1,6 +1,6 @@
 """The verdict on a landed file: from its bytes to accepted rows or to reasons.
 
-No I/O, so that `evergreen check` and the DAGs give the same answer.
+No I/O but a child process that reads the bytes, so that `evergreen check` and the DAGs give the same answer.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ import pyarrow as pa
 
 from evergreen.definition import ModelDefinition
 from evergreen.definition.model import TableName
-from evergreen.intake import comparisons, delimited, parquet
+from evergreen.intake import comparisons
 from evergreen.intake.comparisons import Asked
+from evergreen.intake.contained import read_table
 from evergreen.intake.convert import to_frame
 from evergreen.intake.failures import Failure, UnfitFileError, critical, reason, share, unfit
 from evergreen.intake.limits import LIMITS, Limits
@@ -76,6 +77,7 @@ def judge(
 
     Raises:
         DefinitionError: the expectations contradict the definition. Whatever is wrong with the file is in the result.
+        UnavailableError: the process that reads the file was ended from outside.
     """
     try:
         landed = _read(data, suffix, definition, table, limits)
@@ -147,13 +149,9 @@ def _rejected(landed: pa.Table, reasons: dict[int, str]) -> pa.Table:
 
 def _read(data: bytes, suffix: str, definition: ModelDefinition, table: TableName, limits: Limits) -> pa.Table:
     """The definition's columns as they landed; raises UnfitFileError where the file holds no such table."""
-    if not data:
-        raise UnfitFileError(unfit("readable", "the file is empty (0 bytes)", observed="0 bytes", expected="a table"))
     if len(data) > limits.file_bytes:
         raise UnfitFileError(too_large(len(data), limits))
-    columns = definition.feed.tables[table].columns
-    reader = delimited if suffix == "csv" else parquet
-    return reader.read(data, columns, limits)
+    return read_table(data, suffix, definition.feed.tables[table].columns, limits)
 
 
 def too_large(size: int, limits: Limits = LIMITS) -> Failure:

@@ -13,6 +13,12 @@ class Limits:
     """Size as landed: 1 GiB"""
     read_bytes: int = 4 << 30
     """Size in memory of the columns that the definition names: 4 GiB. A decompression bomb is stopped here."""
+    read_memory: int = 8 << 30
+    """Memory that reading may take on the way to that: 8 GiB. What is not seen to be a bomb before is stopped here."""
+    read_seconds: int = 300
+    """Processor time that reading may take. 1 GiB of ordinary Parquet or CSV takes some ten seconds."""
+    read_wait: int = 1_200
+    """Seconds by the clock that reading may take. Beyond it, not the file is at fault but the machine."""
     rows: int = 20_000_000
     columns: int = 1_000
     """Columns in the file, those that are not read included"""

@@ -113,7 +113,11 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
 def _damage_in_words() -> Iterator[None]:
     try:
         yield
-    except (pa.ArrowException, OSError, ValueError, UnicodeDecodeError, MemoryError, OverflowError) as error:
+    except MemoryError as error:
+        detail = plain(str(error).partition("\n")[0], 160)
+        sentence = "the Parquet file asks for more memory than reading may take: it is damaged or unpacks to too much"
+        raise UnfitFileError(unfit("size", sentence, observed=detail)) from None
+    except (pa.ArrowException, OSError, ValueError, UnicodeDecodeError, OverflowError) as error:
         detail = plain(str(error).strip().partition("\n")[0], 160)
         sentence = "the Parquet file is damaged and cannot be read; land it again"
         raise UnfitFileError(unfit("readable", sentence, observed=detail, expected="a readable file")) from None

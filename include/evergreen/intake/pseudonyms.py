@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from evergreen.definition import ModelDefinition
 from evergreen.definition.model import TableName
 from evergreen.errors import SettingsError
-from evergreen.intake import delimited, parquet
+from evergreen.intake.contained import read_table
 from evergreen.intake.failures import Failure, UnfitFileError, plain, unfit
 from evergreen.intake.limits import LIMITS, Limits
 from evergreen.ledger import Ledger
@@ -52,10 +52,7 @@ def replace(
     Raises:
         UnfitFileError: it cannot be read as such a table, or a personal column holds neither text nor whole numbers.
     """
-    if not data:
-        raise UnfitFileError(unfit("readable", "the file is empty (0 bytes)", observed="0 bytes", expected="a table"))
-    columns = definition.feed.tables[table].columns
-    found = (delimited if suffix == "csv" else parquet).read(data, columns, limits)
+    found = read_table(data, suffix, definition.feed.tables[table].columns, limits)
     for name in personal(definition, table):
         values = _tokens(found.column(name), name, definition.feed.name, key)
         found = found.set_column(found.schema.get_field_index(name), name, values)

@@ -6,7 +6,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evergreen.errors import DefinitionError
@@ -41,6 +41,7 @@ def read(data, suffix, definition, table="inputs"):
     return READERS[suffix](data, definition.feed.tables[table].columns, LIMITS)
 
 
+@settings(deadline=None)  # each file is read in a process of its own
 @given(values=VALUES)
 def test_equal_values_and_only_those_have_equal_tokens_and_nulls_stay(private, values):
     frame = pd.DataFrame({"order_id": values, "ordered_at": "2024-01-01", "returned": 1.0})
