@@ -10,12 +10,16 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from fsspec.core import url_to_fs
 
 from evergreen.errors import UnavailableError
 from evergreen.store.layout import join
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
 
 SUFFIXES = ("parquet", "csv")
 SUCCESS = "_SUCCESS"
@@ -59,6 +63,8 @@ def explain_wait(landing_url: str, feed: str, table: str, key: str) -> str:
     """What is missing until `table` of `key` has landed, in one sentence; raises as `find_drop`."""
     folder = folder_uri(landing_url, feed, key)
     entries = _list(folder)
+    if entries is None and _is_link(folder):
+        return f"{folder} is a link, which is not followed; land an ordinary folder"
     if entries is None:
         return f"nothing has landed for {key} yet: there is no folder {folder}"
     return _obstacle(folder, entries, table) or f"{table} of {key} has landed in {folder}"
@@ -95,7 +101,7 @@ def _walk(root: str) -> Iterator[tuple[list[str], dict[str, Any]]]:
         fs, path = url_to_fs(root)
         fs.invalidate_cache(path)
         # An object store lists all levels at once; a file system's deeper folders are nobody's partitions.
-        flat = "file" not in (fs.protocol if isinstance(fs.protocol, tuple) else (fs.protocol,))
+        flat = not _is_local(fs)
         if not flat:
             fs.ls(path, detail=False)  # raises where it may not be read, which `find` would pass over
         files = fs.find(path, detail=True, maxdepth=None if flat else 2)
@@ -123,7 +129,9 @@ def folder_uri(landing_url: str, feed: str, key: str) -> str:
 
 
 def _list(folder: str) -> dict[str, _Entry] | None:
-    """The folder's entries by name, read anew each time; None where there is no such folder."""
+    """The folder's entries by name, read anew each time; None where there is no such folder, or a link."""
+    if _is_link(folder):
+        return None
     try:
         fs, path = url_to_fs(folder)
         found = fs.ls(path, detail=True, refresh=True)
@@ -134,6 +142,16 @@ def _list(folder: str) -> dict[str, _Entry] | None:
             f"cannot list {folder}: {error.strerror or error}; check EVERGREEN_LANDING_URL and its permissions"
         ) from error
     return {str(info["name"]).rstrip("/").rpartition("/")[2]: _entry(info) for info in found}
+
+
+def _is_link(folder: str) -> bool:
+    """Whether the partition's folder is a link, which could lead out of the landing zone."""
+    fs, path = url_to_fs(folder)
+    return _is_local(fs) and Path(path).is_symlink()
+
+
+def _is_local(fs: AbstractFileSystem) -> bool:
+    return "file" in (fs.protocol if isinstance(fs.protocol, tuple) else (fs.protocol,))
 
 
 def _entry(info: dict[str, Any]) -> _Entry:

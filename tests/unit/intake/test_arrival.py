@@ -120,3 +120,13 @@ def test_the_triggerer_need_not_import_pandas():
     heavy = "pandas pyarrow numpy great_expectations"
     code = f"import sys, evergreen.intake.arrival; sys.exit(any(m in sys.modules for m in {heavy.split()}))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_folder_that_is_a_link_is_not_followed(tmp_path, folder):
+    put(folder / "inputs.parquet", 1000)
+    put(folder / "_SUCCESS", 1001)
+    elsewhere = folder.rename(tmp_path / "elsewhere")
+    folder.symlink_to(elsewhere)
+    drop, words = look(tmp_path)
+    assert drop is None
+    assert "is a link, which is not followed" in words
