@@ -67,6 +67,16 @@ def _broken_parquet(good: bytes, frame: Frame) -> Iterator[tuple[str, bytes, str
     yield "encrypted", b"PARE" + bytes(100) + b"PARE", "not a Parquet file"
     yield "nested-20000-deep", deep_schema(20_000), "nested"
     yield "nested-500-deep", deep_schema(500), "nested values"
+    yield "two-files", good + good[: len(good) // 2], "cut off"
+    yield "footer-reversed", good[:-300] + good[-300:-8][::-1] + good[-8:], "damaged"
+    yield "footer-ones", good[:-300] + b"\xff" * 292 + good[-8:], "damaged"
+    yield "footer-of-another", good[:-8] + (12).to_bytes(4, "little") + good[-4:], "damaged"
+    yield "arrow-file", _arrow(frame), "an Arrow file"
+    yield "orc", b"ORC" + bytes(200), "an ORC file"
+    yield "avro", b"Obj\x01" + bytes(200), "an Avro file"
+    yield "zstd", b"\x28\xb5\x2f\xfd" + bytes(200), "a zstd archive"
+    yield "text-in-utf16", frame.head(5).to_csv().encode("utf-16"), "text in UTF-16"
+    yield "xml", b"<?xml version='1.0'?><!DOCTYPE a [<!ENTITY x 'ha'>]><a>&x;</a>", "a web page or XML"
 
 
 def _broken_schema(frame: Frame) -> Iterator[tuple[str, bytes, str]]:
@@ -83,6 +93,13 @@ def _broken_schema(frame: Frame) -> Iterator[tuple[str, bytes, str]]:
     for label, name in _HOSTILE_NAMES.items():
         yield f"name-{label}", _parquet(frame.assign(**{name: 1})), "column names must"
     yield "columns-10000", _parquet(pd.DataFrame({f"c{i}": [1] for i in range(10_000)})), "10,000 columns"
+    yield "columns-1001", _parquet(frame.assign(**{f"c{i}": 1 for i in range(1_001)})), "a table may have 1,000"
+    yield "rows-20000001", _many_nulls(frame, 20_000_001), "20,000,001 rows; a partition may have 20,000,000"
+    for label, kind, shown in _FOREIGN_TYPES:
+        yield f"id-as-{label}", _retyped(frame, "flight_id", kind), f"flight_id: {shown.format(kind=kind)}"
+        if label not in ("date", "seconds-since-1970"):
+            words = f"scheduled_departure: {shown.format(kind=kind)}"
+            yield f"time-as-{label}", _retyped(frame, "scheduled_departure", kind), words
     yield "id-as-number", _parquet(frame.assign(flight_id=range(rows))), "flight_id: holds int64 values"
     yield "id-as-bytes", _parquet(frame.assign(flight_id=frame["flight_id"].str.encode("utf-8"))), "holds binary values"
     yield "time-as-text", _parquet(frame.assign(scheduled_departure="2013-01-07")), "holds string values"
@@ -120,12 +137,16 @@ def _broken_rows(frame: Frame) -> Iterator[tuple[str, bytes, str]]:
     one_late = changed(lambda f: _set(f, "scheduled_departure", [0], pd.Timestamp("2013-01-14T00:00Z")))
     yield "one-row-of-next-week", one_late, "1 of 6,114"
     yield "id-huge", changed(lambda f: _set(f, "flight_id", [0], "x" * 20_000_000)), "20,000,000 bytes long"
+    yield "id-100-mb", changed(lambda f: _set(f, "flight_id", [0], "x" * 100_000_000)), "100,000,000 bytes long"
     yield "id-huge-often", _same_huge_id(frame), "1,000,000 bytes long"
     yield "id-control", changed(lambda f: _set(f, "flight_id", [0], "2013\x00\x1b[31m")), "control characters"
     yield "id-html", changed(lambda f: _set(f, "flight_id", [0], "<script>alert(1)</script>")), "do not look like"
     yield "id-formula", changed(lambda f: _set(f, "flight_id", [0], "=cmd|'/c calc'!A1")), "do not look like"
     yield "id-mojibake", changed(lambda f: _set(f, "flight_id", [0], "2013-01-07-UA-1-EWRÃ©")), "do not look like"
     yield "id-not-utf8", _invalid_utf8(frame), "not valid UTF-8"
+    for label, text in _HOSTILE_TEXTS.items():
+        says = "control characters" if label in ("nul", "escape", "delete") else "do not look like"
+        yield f"id-text-{label}", changed(lambda f, text=text: _set(f, "flight_id", [0], text)), says
     yield "id-bidi", changed(lambda f: _set(f, "flight_id", [0], "2013\u202e-01")), "\\u202e"
 
 
@@ -134,6 +155,23 @@ def _broken_csv(text: bytes) -> Iterator[tuple[str, bytes, str]]:
     header, body = lines[0], lines[1:]
     yield "empty", b"", "the file is empty"
     yield "header-only", header + b"\n", "no rows"
+    for label, name in _HOSTILE_NAMES.items():
+        if label not in ("control", "long", "empty"):
+            quoted = b'"' + name.replace('"', '""').encode() + b'"'
+            rest = (line + b",1" for line in body if line)
+            yield f"name-{label}", b"\n".join([header + b"," + quoted, *rest]), "column names must"
+    yield (
+        "column-twice",
+        b"\n".join([header + b",flight_id", *(line + b",1" for line in body if line)]),
+        "more than once",
+    )
+    yield "json-lines", b'{"flight_id": "2013-01-07-UA-1-EWR"}\n' * 50, "JSON"
+    yield "xml", b"<?xml version='1.0'?><rows/>", "a web page or XML"
+    yield "old-spreadsheet", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(500), "not UTF-8"
+    yield "utf16-without-mark", text.decode().encode("utf-16-le"), "NUL"
+    yield "header-of-a-million", b",".join(b"c%d" % i for i in range(200_000)) + b"\n", "columns"
+    yield "quote-never-closed", text + b'"' + b"x" * 1000, "open quote"
+    yield "id-control", b"\n".join([header, b"2013\x1b[31m" + body[0], *body[1:]]), "control characters"
     yield "no-header", b"\n".join(body), "missing"
     yield "blank-lines", b"\n\n\n", "missing"
     yield "cut-in-a-line", text[: len(text) // 2].rpartition(b",")[0], "a cut-off end"
@@ -215,7 +253,59 @@ _HOSTILE_NAMES = {
     "long": "n" * 5_000,
     "template": "{{ conf }}",
     "sql": "'; DROP TABLE verdict; --",
+    "plus": "+1+cmd|' /C calc'!A0",
+    "at": "@SUM(1)",
+    "minus": "-2+3",
+    "option": "--help",
+    "tab": "\tname",
+    "space": " name",
+    "zero-width": "na\u200bme",
+    "joiner": "na\u200dme",
+    "line-separator": "na\u2028me",
+    "isolate": "na\u2066me",
+    "private": "na\ue000me",
+    "backtick": "a`b`",
+    "quote": 'a" onload="x',
+    "backslash": "a\\b",
+    "dot": ".hidden",
+    "escape": "a\x1b[2Jb",
+    "delete": "a\x7fb",
+    "tilde": "~/.ssh/id",
+    "dollar": "${jndi:ldap://x}",
+    "129-letters": "n" * 129,
 }
+_HOSTILE_TEXTS = {
+    "nul": "a\x00b",
+    "escape": "a\x1b[2J",
+    "delete": "a\x7f",
+    "attribute": "x' onmouseover='alert(1)",
+    "template": "{{ 7*7 }}{% raw %}",
+    "format": "%s%n%x",
+    "lookup": "${jndi:ldap://x/a}",
+    "sql": "'; DROP TABLE verdict;--",
+    "path": "../../../../etc/passwd",
+    "plus": "+1+cmd|' /C calc'!A0",
+    "at": "@SUM(1)",
+    "line-separator": "a\u2028b",
+    "zero-width": "2013-01-07-UA-1-EWR\u200b",
+    "combining": "Z\u0335a\u0334l\u0337g\u0336o" * 100,
+    "right-to-left": "\u0645\u0631\u062d\u0628\u0627",
+    "space": " ",
+    "10000-bytes": "x" * 10_000,
+}
+_FOREIGN_TYPES: list[tuple[str, pa.DataType, str]] = [
+    ("int8", pa.int8(), "holds {kind} values"),
+    ("uint64", pa.uint64(), "holds {kind} values"),
+    ("float", pa.float64(), "holds {kind} values"),
+    ("decimal", pa.decimal128(20, 3), "holds {kind} values"),
+    ("bool", pa.bool_(), "holds {kind} values"),
+    ("date", pa.date32(), "holds {kind} values"),
+    ("time", pa.time64("us"), "holds {kind} values"),
+    ("duration", pa.duration("us"), "holds {kind} values"),
+    ("seconds-since-1970", pa.timestamp("s"), "holds timestamp"),
+    ("bytes", pa.binary(), "holds {kind} values"),
+    ("fixed-bytes", pa.binary(4), "holds {kind} values"),
+]
 
 
 def deep_schema(depth: int) -> bytes:
@@ -262,6 +352,31 @@ def _table(table: pa.Table) -> bytes:
     buffer = io.BytesIO()
     pq.write_table(table, buffer)
     return buffer.getvalue()
+
+
+def _arrow(frame: Frame) -> bytes:
+    table, sink = pa.Table.from_pandas(frame.head(9), preserve_index=False), io.BytesIO()
+    with pa.ipc.new_file(sink, table.schema) as file:
+        file.write_table(table)
+    return sink.getvalue()
+
+
+def _many_nulls(frame: Frame, rows: int) -> bytes:
+    """Some kilobytes that say they are millions of rows."""
+    sink = io.BytesIO()
+    pq.write_table(pa.table({name: pa.nulls(rows) for name in frame.columns}), sink, write_statistics=False)
+    return sink.getvalue()
+
+
+def _retyped(frame: Frame, column: str, kind: pa.DataType) -> bytes:
+    """Every value of `column` is the same one of another type."""
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    if pa.types.is_binary(kind) or pa.types.is_fixed_size_binary(kind):
+        values = pa.array([b"abcd"] * len(frame), kind)
+    else:
+        values = pa.array([1] * len(frame), pa.int32()).cast(pa.int64() if pa.types.is_int64(kind) else pa.int32())
+        values = values.cast(pa.int64()).cast(kind) if kind.bit_width == 64 else values.cast(kind)
+    return _table(table.set_column(table.schema.get_field_index(column), column, values))
 
 
 def _far_future(rows: int) -> pa.Array:

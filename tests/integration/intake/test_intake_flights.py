@@ -1,9 +1,10 @@
 """The shipped model's expectations: every real week passes, every malformed one is stopped with its reason."""
 
 import json
+from dataclasses import replace
 
 import pytest
-from malformed import corpus
+from malformed import corpus, deep_schema
 from typer.testing import CliRunner
 
 from evergreen.cli import app
@@ -13,6 +14,7 @@ from evergreen.intake.expectations import load_expectations
 from evergreen.intake.frames import to_parquet
 from evergreen.intake.judge import judge
 from evergreen.intake.landing import land
+from evergreen.intake.limits import LIMITS
 from evergreen.intake.sources import rows
 
 pytestmark = pytest.mark.integration
@@ -52,7 +54,15 @@ def test_every_malformed_drop_is_stopped_with_its_reason(definition, table):
         if result.accepted or drop.says not in result.reason or not _readable(result.reason):
             wrong.append((drop.name, drop.says, result.reason))
     assert wrong == []
-    assert count > 100
+    assert count > 200
+
+
+def test_a_schema_that_crashes_pyarrow_is_refused_without_the_limit_on_columns_too(definition):
+    nested, careless = deep_schema(200_000), replace(LIMITS, columns=1_000_000)
+    for limits, says in ((LIMITS, "columns or nested fields"), (careless, "its reader cannot bear (SIGSEGV)")):
+        result = judge(nested, "parquet", definition, "inputs", KEY, load_expectations(definition, "inputs"), limits)
+        assert not result.accepted
+        assert says in result.reason
 
 
 def _readable(reason: str) -> bool:
