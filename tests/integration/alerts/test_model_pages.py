@@ -71,7 +71,7 @@ def test_older_verdicts_are_a_page_of_their_own(lived, client, monkeypatch):
     seen, address = [], "/models/nyc_flights/verdicts"
     while address:
         page = client.get(address).text
-        seen += re.findall(r"<td>(inputs|labels)</td><td class=\"tight\">(\S+)</td><td>(\d)</td>", page)
+        seen += re.findall(r"<td class=\"tight\">(inputs|labels)</td><td class=\"tight\">(\S+)</td><td>(\d)</td>", page)
         older = re.search(r'href="(/models/[^"]+)">Older', page)
         address = older and older.group(1)
     assert len(seen) == len(set(seen)) == 10
