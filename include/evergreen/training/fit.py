@@ -64,6 +64,8 @@ def fit(definition: ModelDefinition, training_run_id: int, *, settings: Settings
             _adopt(definition, run, registered, settings)
         else:
             _make(definition, run, settings, run_url)
+        with answering(settings, "keep one version of this training"):
+            _keep_first(run, registry)
         with answering(settings, "move the alias challenger"):
             _point_challenger(definition, run, registry)
         run.state, run.finished_at = "trained", func.now()
@@ -100,6 +102,14 @@ def _adopt(definition: ModelDefinition, run: TrainingRun, version: ModelVersion,
     run.candidate, run.params = publish.read_params(logged.data.params)
     run.metrics = {name: value for name, value in logged.data.metrics.items() if publish.is_single(name)}
     run.mlflow_run_id, run.version = version.run_id, int(version.version)
+
+
+def _keep_first(run: TrainingRun, registry: Registry) -> None:
+    """One training run is one version, also where MLflow registered it twice: the first, as a later attempt finds."""
+    first, twins = registry.version_of_run(run), registry.drop_twins(run)
+    if first is not None and twins:
+        log.warning("MLflow had registered version %s again as %s; deleted", first.version, ", ".join(map(str, twins)))
+        run.version = int(first.version)
 
 
 def _point_challenger(definition: ModelDefinition, run: TrainingRun, registry: Registry) -> None:

@@ -103,6 +103,18 @@ class Registry:
         found = sorted(self.client.search_model_versions(query), key=lambda v: int(v.version))
         return found[0] if found else None
 
+    def drop_twins(self, run: TrainingRun) -> list[int]:
+        """Delete the versions that this training run registered after its first one; returns them.
+
+        MLflow's client sends a request again whose answer it did not hear: a server that died between doing and
+        answering does it twice.
+        """
+        query = f"name = '{self.model}' AND tags.`{RUN_TAG}` = '{run_name(run)}'"
+        twins = sorted(int(v.version) for v in self.client.search_model_versions(query))[1:]
+        for twin in twins:
+            self.client.delete_model_version(self.model, str(twin))
+        return twins
+
     def register(
         self,
         folder: Path,

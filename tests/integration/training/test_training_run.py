@@ -5,6 +5,7 @@ import json
 import mlflow.artifacts
 import numpy as np
 import pytest
+from mlflow import MlflowClient
 from sqlalchemy import select
 
 from evergreen.errors import BadInputError, NotReadyError, RefusedError, UnavailableError
@@ -155,6 +156,27 @@ def test_a_run_killed_before_registering_starts_over_and_marks_what_was_left(sho
     made = fit(shop.definition, run.training_run_id, settings=shop.settings)
     assert not made.reused
     assert tracking.get_run(left.info.run_id).info.status == "KILLED"
+
+
+def test_a_version_that_the_server_registered_twice_is_one_version(shop, monkeypatch, caplog):
+    """It died between registering and answering, so MLflow's client asked again."""
+    once = MlflowClient.create_model_version
+
+    def asked_again(self, *args, **kwargs):
+        once(self, *args, **kwargs)
+        return once(self, *args, **kwargs)
+
+    monkeypatch.setattr(MlflowClient, "create_model_version", asked_again)
+    run = ask(shop, "answer-lost")
+    made = fit(shop.definition, run.training_run_id, settings=shop.settings)
+    registry = Registry(shop.settings, "orders")
+    with shop.ledger.transaction() as session:
+        row = models.training_run(session, "orders", run.training_run_id)
+    versions = [int(v.version) for v in registry.client.search_model_versions("name = 'orders'")]
+    assert row.version == made.version == max(versions)
+    assert sorted(versions) == [shop.version, made.version]
+    assert registry.alias("challenger") == made.version
+    assert "registered version 2 again as 3; deleted" in caplog.text
 
 
 def test_labels_after_as_of_are_not_used(shop):
