@@ -30,6 +30,7 @@ from evergreen.commands import (
     reproduce,
     rollback,
     stack,
+    verify,
 )
 from evergreen.errors import EvergreenError, QuarantinedError, RefusedError
 
@@ -52,6 +53,7 @@ for group in (
     check,
     expectations,
     history,
+    verify,
     promote,
     rollback,
     replay_quarantine,

@@ -1,0 +1,126 @@
+"""Files by their bytes and folders by their listings, wherever fsspec reaches."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fsspec.core import url_to_fs
+
+from evergreen.definition import ModelDefinition
+from evergreen.errors import PartitionKeyError, UnavailableError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+TABLES = ("inputs", "labels")
+_SUFFIXES = (".parquet", ".csv")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file of a listing: its path below the folder that was listed, and when it was written (UTC)."""
+
+    path: str
+    uri: str
+    modified: dt.datetime
+    is_link: bool = False
+
+
+@dataclass(frozen=True)
+class Landed:
+    """A table of a partition that lies in the landing zone whole, with its `_SUCCESS`."""
+
+    table: str
+    key: str
+    uri: str
+    modified: dt.datetime
+
+
+def read(uri: str) -> bytes | None:
+    """The bytes of a file; None where there is none.
+
+    Raises:
+        UnavailableError: the store does not answer.
+    """
+    try:
+        fs, path = url_to_fs(uri)
+        return bytes(fs.cat_file(path))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise UnavailableError(f"cannot read {uri}: {error.strerror or error}") from error
+
+
+def sha256(data: bytes) -> str:
+    """SHA-256 of bytes, hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def md5(data: bytes) -> str:
+    """MD5 of bytes, hex: the name by which DVC stores them."""
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+
+def table(data: bytes) -> pa.Table | None:
+    """The Parquet file's table; None where these bytes are none."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.read_table(io.BytesIO(data))
+    except (pa.ArrowInvalid, OSError):
+        return None
+
+
+def listing(url: str) -> list[Entry]:
+    """Every file below a folder, hidden ones included; none where there is no such folder.
+
+    Raises:
+        UnavailableError: the folder cannot be listed.
+    """
+    try:
+        fs, root = url_to_fs(url.rstrip("/"))
+        fs.invalidate_cache(root)
+        found = fs.find(root, detail=True)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise UnavailableError(f"cannot list {url}: {error.strerror or error}") from error
+    beginning = len(str(root).rstrip("/")) + 1
+    return [_entry(url, str(name)[beginning:], info) for name, info in sorted(found.items())]
+
+
+def _entry(url: str, path: str, info: dict[str, Any]) -> Entry:
+    stamp = info.get("mtime") or info.get("LastModified") or 0
+    modified = stamp if isinstance(stamp, dt.datetime) else dt.datetime.fromtimestamp(stamp, dt.UTC)
+    return Entry(path, f"{url.rstrip('/')}/{path}", modified, bool(info.get("islink")))
+
+
+def landed(definition: ModelDefinition, landing_url: str, now: dt.datetime) -> list[Landed]:
+    """What lies in the landing zone whole and is due; of a Parquet and a CSV file of one table, the newer one."""
+    folders: dict[str, dict[str, Entry]] = {}
+    for entry in listing(f"{landing_url.rstrip('/')}/{definition.feed.name}"):
+        key, _, name = entry.path.partition("/")
+        if name and "/" not in name and not entry.is_link:
+            folders.setdefault(key, {})[name] = entry
+    found = []
+    for key, names in folders.items():
+        for which in TABLES:
+            written = [names[which + suffix] for suffix in _SUFFIXES if which + suffix in names]
+            newest = max(written, key=lambda entry: entry.modified, default=None)
+            mark = names.get("_SUCCESS")
+            if newest and mark and mark.modified >= newest.modified and _due(definition, which, key, now):
+                found.append(Landed(which, key, newest.uri, newest.modified))
+    return found
+
+
+def _due(definition: ModelDefinition, which: str, key: str, now: dt.datetime) -> bool:
+    calendar, delay = definition.partitions, definition.feed.label_delay if which == "labels" else 0
+    try:
+        return calendar.contains(key) and calendar.due(key, delay) <= now
+    except PartitionKeyError:
+        return False

@@ -1,0 +1,78 @@
+"""The ledger as SQL finds it, at one instant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import NullPool
+
+from evergreen.errors import UnavailableError
+from evergreen.verify.finding import Row, by
+
+_OF_MODEL = ("partition_version", "snapshot", "training_run", "comparison", "decision", "deployment", "prediction",
+             "drift_check")  # fmt: skip
+_QUERIES = {name: f"SELECT * FROM {name} WHERE model = :model ORDER BY id" for name in _OF_MODEL} | {  # noqa: S608 - our own names
+    "verdict": "SELECT v.* FROM verdict v JOIN partition_version p ON p.id = v.partition_version_id "
+    "WHERE p.model = :model ORDER BY v.id",
+    "alert": "SELECT * FROM alert WHERE model IN (:model, 'evergreen') ORDER BY created_at",
+}
+
+
+@dataclass(frozen=True)
+class Rows:
+    """All rows of one model, oldest first, table by table."""
+
+    partition_versions: list[Row]
+    verdicts: list[Row]
+    snapshots: list[Row]
+    training_runs: list[Row]
+    comparisons: list[Row]
+    decisions: list[Row]
+    deployments: list[Row]
+    predictions: list[Row]
+    drift_checks: list[Row]
+    alerts: list[Row]
+    """Those of no model included"""
+
+    @property
+    def latest_verdicts(self) -> dict[int, Row]:
+        """The verdict that counts, by the id of the partition's version."""
+        return {verdict["partition_version_id"]: verdict for verdict in self.verdicts}
+
+    def current_partitions(self, table: str) -> dict[str, tuple[Row, Row]]:
+        """By key: the newest version whose latest verdict is `accepted`, and that verdict."""
+        latest, found = self.latest_verdicts, {}
+        for version in sorted(self.partition_versions, key=lambda row: row["version"]):
+            verdict = latest.get(version["id"])
+            if version["table"] == table and verdict is not None and verdict["outcome"] == "accepted":
+                found[version["key"]] = (version, verdict)
+        return found
+
+    @property
+    def current_snapshots(self) -> dict[str, Row]:
+        """The newest snapshot of each key."""
+        return {key: max(rows, key=lambda row: row["version"]) for key, rows in by(self.snapshots, "key").items()}
+
+
+def read(url: str, model: str) -> Rows:
+    """All rows of `model`, from one transaction that sees one instant and may write nothing.
+
+    Raises:
+        UnavailableError: the ledger does not answer.
+    """
+    engine = create_engine(url, poolclass=NullPool, isolation_level="REPEATABLE READ")
+    try:
+        with engine.connect() as connection:
+            connection.execute(text("SET TRANSACTION READ ONLY"))
+            found: dict[str, list[Row]] = {
+                name: [dict(row) for row in connection.execute(text(query), {"model": model}).mappings()]
+                for name, query in _QUERIES.items()
+            }
+    except OperationalError as error:
+        address = engine.url.render_as_string(hide_password=True)
+        raise UnavailableError(f"the ledger at {address} does not answer; check that PostgreSQL runs") from error
+    finally:
+        engine.dispose()
+    return Rows(**{f"{name}s": rows for name, rows in found.items()})

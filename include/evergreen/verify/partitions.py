@@ -1,0 +1,124 @@
+"""Landing zone, ledger and store: what landed was received once, kept as it was, and judged once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+
+from evergreen.verify import files
+from evergreen.verify.files import Landed
+from evergreen.verify.finding import Disagreement, Row, by
+from evergreen.verify.ledger import Rows
+
+AREA = "partitions"
+OUTCOMES = ("accepted", "quarantined")
+BRING_IN = (
+    "Trigger the model's ingest DAG for this partition; evergreen.housekeeping does so by itself within the hour."
+)
+RESTORE = "Restore the file from a backup of the store, or land the partition again and run its ingest DAG."
+
+
+def check(rows: Rows, landed: Iterable[Landed]) -> Iterator[Disagreement]:
+    """Compare what lies in the landing zone, what the ledger received and judged, and what the store keeps of it."""
+    verdicts = by(rows.verdicts, "partition_version_id")
+    versions = by(rows.partition_versions, "table", "key")
+    for drop in landed:
+        yield from _received(drop, versions.get((drop.table, drop.key), []))
+    for history in versions.values():
+        yield from _numbered(history)
+        for version in history:
+            yield from _kept(version)
+            yield from _judged(version, verdicts.get(version["id"], []))
+
+
+def name(version: Row) -> str:
+    """How a version of a partition is called."""
+    return f"{version['table']} of {version['key']}, version {version['version']}"
+
+
+def _received(drop: Landed, history: list[Row]) -> Iterator[Disagreement]:
+    about = f"{drop.table} of {drop.key}"
+    if not history:
+        what = f"{drop.uri} has landed, and the ledger has never received it"
+        yield Disagreement(AREA, about, what, BRING_IN, drop.modified)
+        return
+    newest = history[-1]
+    data = None if newest["raw_uri"] == newest["landed_uri"] else files.read(drop.uri)
+    if data is not None and files.sha256(data) != newest["content_hash"]:
+        what = f"{drop.uri} holds other bytes than version {newest['version']}, the newest that the ledger received"
+        yield Disagreement(AREA, about, what, BRING_IN, drop.modified)
+
+
+def _numbered(history: list[Row]) -> Iterator[Disagreement]:
+    """Versions count 1, 2, 3, and no bytes were received twice in a row."""
+    about = f"{history[0]['table']} of {history[0]['key']}"
+    numbers = [version["version"] for version in history]
+    if numbers != list(range(1, len(numbers) + 1)):
+        what = f"the ledger's versions are {', '.join(map(str, numbers))}, and not 1 to {len(numbers)}"
+        yield Disagreement(AREA, about, what, "Find out who changed the table partition_version by hand.")
+    for earlier, later in pairwise(history):
+        if (earlier["content_hash"], earlier["raw_uri"]) == (later["content_hash"], later["raw_uri"]):
+            what = f"versions {earlier['version']} and {later['version']} are the same bytes, received twice"
+            yield Disagreement(AREA, about, what, "Report it: the same bytes are one version.", later["received_at"])
+
+
+def _kept(version: Row) -> Iterator[Disagreement]:
+    if version["raw_uri"] == version["landed_uri"]:  # too large to be copied: quarantined where it landed
+        return
+    data = files.read(version["raw_uri"])
+    if data is None:
+        what = f"the copy of the landed bytes, {version['raw_uri']}, is not there"
+    elif files.sha256(data) != version["content_hash"]:
+        what = f"{version['raw_uri']} does not have the SHA-256 {version['content_hash'][:12]} that the ledger recorded"
+    else:
+        return
+    yield Disagreement(AREA, name(version), what, RESTORE, version["received_at"])
+
+
+def _judged(version: Row, verdicts: list[Row]) -> Iterator[Disagreement]:
+    about = name(version)
+    if not verdicts:
+        what = "it was received and has no verdict"
+        yield Disagreement(AREA, about, what, BRING_IN, version["received_at"])
+        return
+    for earlier, later in pairwise(verdicts):
+        if earlier["suite_hash"] == later["suite_hash"]:
+            what = f"verdicts {earlier['id']} and {later['id']} were given under the same suite"
+            yield Disagreement(AREA, about, what, "Report it: one suite gives one verdict.", later["decided_at"])
+    latest = verdicts[-1]
+    if latest["outcome"] not in OUTCOMES:
+        what = f"its verdict is {latest['outcome']!r}, which is neither of {' and '.join(OUTCOMES)}"
+        yield Disagreement(AREA, about, what, "Find out who changed the table verdict by hand.", latest["decided_at"])
+    if latest["outcome"] == "accepted":
+        yield from _accepted(version, latest)
+    results = latest["results_uri"]
+    if results is not None and files.read(results) is None:
+        what = f"the validation's result, {results}, is not there"
+        yield Disagreement(AREA, about, what, RESTORE, latest["decided_at"])
+
+
+def _accepted(version: Row, verdict: Row) -> Iterator[Disagreement]:
+    parts = [("clean_uri", "rows_accepted", "accepted rows")]
+    if verdict["rejected_uri"] is not None:
+        parts.append(("rejected_uri", "rows_rejected", "rows that were kept out"))
+    for uri, count, what in parts:
+        said = _rows_of(verdict[uri], verdict[count], what)
+        if said is not None:
+            yield Disagreement(AREA, name(version), said, RESTORE, verdict["decided_at"])
+    if verdict["rows_accepted"] + verdict["rows_rejected"] != version["rows"]:
+        what = (
+            f"{verdict['rows_accepted']} rows accepted and {verdict['rows_rejected']} kept out are not the "
+            f"{version['rows']} that it has"
+        )
+        yield Disagreement(AREA, name(version), what, "Report it: no row may be lost.", verdict["decided_at"])
+
+
+def _rows_of(uri: str | None, expected: int, what: str) -> str | None:
+    """What is wrong with a file of rows, or None."""
+    data = None if uri is None else files.read(uri)
+    if data is None:
+        return f"the {what}, {uri}, are not there"
+    found = files.table(data)
+    if found is None:
+        return f"the {what}, {uri}, are no readable Parquet file"
+    return None if found.num_rows == expected else f"{uri} has {found.num_rows} rows, the ledger says {expected}"
