@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +20,7 @@ from evergreen.ledger.session import share
 from evergreen.ledger.tables import Snapshot
 from evergreen.settings import Settings
 from evergreen.store import Store
+from evergreen.store.scratch import scratch_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -191,8 +191,8 @@ def _publish(
     from evergreen.features.compute import write_parquet
 
     path = dvc_path(definition.name, key)
-    with tempfile.TemporaryDirectory(prefix="evergreen-features-") as folder:
-        file = Path(folder) / "features.parquet"
+    with scratch_folder("features") as folder:
+        file = folder / "features.parquet"
         write_parquet(definition, frame, file)
         content_hash, size = _sha256(file), file.stat().st_size
         published = publish(settings, path, file, message)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import Any
 import yaml
 
 from evergreen.errors import UnavailableError
+from evergreen.store.scratch import scratch_folder
 
 SUFFIX = ".dvc"
 _CHUNK = 1 << 20
@@ -37,8 +37,8 @@ class Pointer:
 @contextmanager
 def scratch(url: str) -> Iterator[DvcRemote]:
     """The DVC remote at `url`, with a scratch repository that ends with the block."""
-    with tempfile.TemporaryDirectory(prefix="evergreen-dvc-") as folder:
-        yield DvcRemote(url, Path(folder))
+    with scratch_folder("dvc") as folder:
+        yield DvcRemote(url, folder)
 
 
 class DvcRemote:

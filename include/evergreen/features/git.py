@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import tempfile
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from evergreen.errors import BadInputError, UnavailableError
+from evergreen.store.scratch import scratch_folder
 
 BRANCH = "refs/heads/main"
 TIMEOUT_SECONDS = 300
@@ -58,9 +58,9 @@ class GitFailedError(UnavailableError):
 @contextmanager
 def open_remote(url: str) -> Iterator[GitRemote]:
     """The Git remote at `url` (any URL that Git understands), with a scratch repository that ends with the block."""
-    with tempfile.TemporaryDirectory(prefix="evergreen-git-") as folder:
-        remote = GitRemote(url, Path(folder))
-        remote.run("init", "--quiet", "--bare", "--template=", folder)
+    with scratch_folder("git") as folder:
+        remote = GitRemote(url, folder)
+        remote.run("init", "--quiet", "--bare", "--template=", str(folder))
         yield remote
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import func
@@ -15,6 +13,7 @@ from evergreen.definition import ModelDefinition
 from evergreen.ledger import Ledger, models
 from evergreen.ledger.tables import TrainingRun
 from evergreen.settings import Settings
+from evergreen.store.scratch import scratch_folder
 from evergreen.training import publish
 from evergreen.training.dataset import read_examples
 from evergreen.training.learn import Learned, learn
@@ -80,13 +79,13 @@ def _make(definition: ModelDefinition, run: TrainingRun, settings: Settings, run
     _report(definition, learned, time.monotonic() - started)
     data = freeze(learned.model)
     picture = describe(definition, learned)
-    with answering(settings, "take the challenger"), tempfile.TemporaryDirectory(prefix="evergreen-fit-") as folder:
+    with answering(settings, "take the challenger"), scratch_folder("fit") as folder:
         experiment = experiment_id(settings, definition.name)
         interrupted = end_interrupted(settings, experiment, run)
         if interrupted:
             log.info("%d interrupted attempt(s) at this training run marked as killed in MLflow", interrupted)
         record = publish.Record(definition, run, learned, picture, content_hash(data), len(examples), run_url)
-        mlflow_run_id, version = publish.publish(record, data, experiment, Path(folder), settings)
+        mlflow_run_id, version = publish.publish(record, data, experiment, folder, settings)
     run.candidate, run.params = learned.best.candidate, dict(learned.best.params)
     run.metrics, run.mlflow_run_id, run.version = dict(picture.metrics), mlflow_run_id, version
     log.info(

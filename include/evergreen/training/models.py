@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import logging
-import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 
 from evergreen.errors import BadInputError, RefusedError
 from evergreen.settings import Settings
+from evergreen.store.scratch import scratch_folder
 from evergreen.training.frames import model_frame
 from evergreen.training.losses import Floats
 
@@ -88,8 +88,8 @@ def load(definition: ModelDefinition, version: int, *, settings: Settings, anew:
     name = (settings.mlflow_url, definition.name, version, trusted)
     if anew or name not in _cache:
         known = model_name(definition.name, version)
-        with tempfile.TemporaryDirectory(prefix="evergreen-model-") as folder, explained(settings, known, [known]):
-            data = Registry(settings, definition.name).download(version, MODEL_FILE, Path(folder)).read_bytes()
+        with scratch_folder("model") as folder, explained(settings, known, [known]):
+            data = Registry(settings, definition.name).download(version, MODEL_FILE, folder).read_bytes()
         while len(_cache) >= _CACHED:
             _cache.pop(next(iter(_cache)))
         pipeline = thaw(data, trusted, what=f"{definition.name} version {version}")

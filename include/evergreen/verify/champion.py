@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evergreen.errors import UnavailableError
+from evergreen.store.scratch import scratch_folder
 from evergreen.verify import files
 from evergreen.verify.finding import Disagreement, Row, by
 from evergreen.verify.ledger import Rows
@@ -58,9 +58,11 @@ def _model_hash(client: MlflowClient, url: str, model: str, version: int) -> str
     import mlflow.artifacts
 
     source = client.get_model_version_download_uri(model, str(version))
-    with tempfile.TemporaryDirectory(prefix="evergreen-verify-") as folder:
+    with scratch_folder("verify") as folder:
         try:
-            found = mlflow.artifacts.download_artifacts(f"{source}/{MODEL_FILE}", dst_path=folder, tracking_uri=url)
+            found = mlflow.artifacts.download_artifacts(
+                f"{source}/{MODEL_FILE}", dst_path=str(folder), tracking_uri=url
+            )
         except Exception as error:
             if "404" in str(error) or "not exist" in str(error).lower() or "no such" in str(error).lower():
                 return None

@@ -25,7 +25,7 @@ def check_files(entries: Iterable[Entry]) -> Iterator[Disagreement]:
     for entry in entries:
         if SCRATCH.search(entry.path):
             what = "a writer was killed before it had finished this file"
-            fix = "Delete it; evergreen.housekeeping does so after a day. Whoever was writing it has written it anew."
+            fix = "Delete it. Whoever was writing it has written it anew, or will."
             yield Disagreement("leftovers", entry.uri, what, fix, entry.modified)
 
 
