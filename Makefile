@@ -4,7 +4,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down status up-cluster down-cluster test test-cluster check lint format audit lock bench docs clean
+.PHONY: help setup demo up down status up-cluster down-cluster test test-cluster check lint format audit lock bench chaos
+.PHONY: docs clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -67,6 +68,9 @@ format: setup ## Format the code
 
 bench: setup ## Run the benchmarks (NAME=... for one), which write bench/results/*.json
 	$(BIN)/evergreen bench $(NAME) $(ARGS)
+
+chaos: setup ## Kill a stack's processes while weeks go by, then audit (ARGS="--seeds 1 --faults 60")
+	$(BIN)/python bench/chaos.py $(ARGS)
 
 lock: setup ## Resolve requirements.lock anew, with hashes and without addresses
 	$(BIN)/uv pip compile pyproject.toml --extra dev --generate-hashes --python-version 3.11 --universal \
