@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from evergreen.definition import ModelDefinition
 from evergreen.definition.model import TableName
+from evergreen.errors import CollectedError
 from evergreen.intake import pseudonyms
 from evergreen.intake.comparisons import Comparison
 from evergreen.intake.expectations import load_expectations
@@ -67,7 +68,7 @@ def _profiles(definition: ModelDefinition, accepted: Mapping[str, Current], sett
     for key, found in accepted.items():
         try:
             profiles[key] = read_profile(definition, found, settings)
-        except FileNotFoundError:
+        except (FileNotFoundError, CollectedError):
             log.warning("%s of %s: neither profile nor rows in the store, not compared with", found[0].table, key)
     return profiles
 

@@ -13,7 +13,7 @@ from sqlalchemy import func, select, union_all
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.selectable import Subquery
 
-from evergreen.errors import CollectedError, EvergreenError
+from evergreen.errors import CollectedError, EvergreenError, UnavailableError
 from evergreen.ledger.session import Ledger
 from evergreen.ledger.tables import Collection, DriftCheck, PartitionVersion, Prediction, Snapshot, Verdict
 from evergreen.settings import Settings
@@ -98,10 +98,7 @@ def explained(settings: Settings, what: str, names: Many[str]) -> Iterator[None]
     try:
         yield
     except (FileNotFoundError, EvergreenError) as error:
-        try:
-            found = look_up(settings, names)
-        except EvergreenError:
-            found = None  # what went wrong first is what is told
+        found = look_up(settings, names)
         if found is None:
             raise
         raise CollectedError(
@@ -111,9 +108,12 @@ def explained(settings: Settings, what: str, names: Many[str]) -> Iterator[None]
 
 
 def look_up(settings: Settings, names: Many[str]) -> Collection | None:
-    """The last collection of one of `names`, or None."""
-    with Ledger.from_settings(settings).transaction() as session:
-        return newest(session, names)
+    """The last collection of one of `names`; None where there is none, or the ledger does not answer."""
+    try:
+        with Ledger.from_settings(settings).transaction() as session:
+            return newest(session, names)
+    except UnavailableError:
+        return None  # that something is missed is what is told then
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The loop runs as a role that cannot change history, and pages as one that cannot write."""
 
+import datetime as dt
 from pathlib import Path
 
 import psycopg2
@@ -8,14 +9,16 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ProgrammingError
 
+from evergreen.definition.retention import RetentionSection
 from evergreen.ledger import Ledger
 from evergreen.ledger import history as life
 from evergreen.ledger.tables import Base
 from evergreen.monitoring.check import run
+from evergreen.retention.collect import collect
 
 pytestmark = pytest.mark.integration
 SCRIPT = Path(__file__).parents[3] / "deploy" / "ledger-roles.sql"
-CHANGING = {"partition_version", "training_run", "alert", "sighting"}
+CHANGING = {"partition_version", "training_run", "alert", "sighting", "collection"}
 
 
 def as_role(url, role):
@@ -52,6 +55,9 @@ def test_a_task_adds_to_the_ledger_and_cannot_rewrite_it(shop, roles):
         shop.live(number)
     assert shop.train(as_of=7, cause="age") == shop.version + 1
     assert run(shop.definition, shop.key(8), settings=shop.settings).loss is not None
+    keep = shop.definition.model_copy(update={"retention": RetentionSection(keep_validations=1)})
+    later = dt.datetime.now(dt.UTC) + dt.timedelta(days=30)
+    assert collect(keep, settings=shop.settings, now=later, dry_run=False).removed == 16
 
     for table in Base.metadata.tables:
         assert refused(shop.ledger, f'DELETE FROM "{table}"')
