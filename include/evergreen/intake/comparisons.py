@@ -312,7 +312,7 @@ class MatchesInputs(Comparison):
         """See the class."""
         other = past.other
         if other is None:
-            note = "not compared with the inputs: those of this partition are not accepted yet"
+            note = "not compared with the inputs: none of this partition are accepted yet, or they are gone"
             return Asked(notes=(note,) if past.table == "labels" else ())
 
         def check(frame: pd.DataFrame) -> list[Failure]:

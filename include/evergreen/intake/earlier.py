@@ -28,16 +28,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("evergreen.intake")
 
+_GONE = (CollectedError, FileNotFoundError)
 OTHER: dict[TableName, TableName] = {"inputs": "labels", "labels": "inputs"}
 
 
 def past_of(definition: ModelDefinition, partition: PartitionVersion, rules: Sequence[Any], settings: Settings) -> Past:
     """What the comparisons among `rules` need to know about `partition`, and no more: often nothing is read.
 
-    An earlier partition of which the store has neither profile nor rows any more is passed over.
-
-    Raises:
-        FileNotFoundError: the store no longer has the accepted rows of the partition's other table.
+    What the store no longer has, because retention removed it or somebody else did, is passed over: a verdict does not
+    hang on what it would have been compared with.
     """
     asked = [rule for rule in rules if isinstance(rule, Comparison)]
     table, key = cast("TableName", partition.table), partition.key
@@ -68,7 +67,7 @@ def _profiles(definition: ModelDefinition, accepted: Mapping[str, Current], sett
     for key, found in accepted.items():
         try:
             profiles[key] = read_profile(definition, found, settings)
-        except (FileNotFoundError, CollectedError):
+        except _GONE:
             log.warning("%s of %s: neither profile nor rows in the store, not compared with", found[0].table, key)
     return profiles
 
@@ -77,6 +76,7 @@ def read_profile(definition: ModelDefinition, found: Current, settings: Settings
     """The profile of accepted rows; made and kept now where they were accepted before profiles were.
 
     Raises:
+        CollectedError: there is no profile, and retention has removed the rows.
         FileNotFoundError: the store has neither the profile nor the rows.
     """
     partition, verdict = found
@@ -119,10 +119,14 @@ def rules_for(
     return [*own, *(rule for rule in labels if isinstance(rule, Comparison) and rule.about_other_table)]
 
 
-def _ids(definition: ModelDefinition, found: Current, settings: Settings) -> Ids:
+def _ids(definition: ModelDefinition, found: Current, settings: Settings) -> Ids | None:
     partition, verdict = found
     entity = definition.feed.entity
-    values = read_clean_table(verdict, settings, [entity]).column(entity)
+    try:
+        values = read_clean_table(verdict, settings, [entity]).column(entity)
+    except _GONE:
+        log.warning("%s of %s: accepted rows no longer in the store, not compared", partition.table, partition.key)
+        return None
     return Ids(values, ids_name(partition.table, partition.key, partition.version), partitions.rows_hash(found))
 
 

@@ -178,7 +178,7 @@ def test_whichever_of_labels_and_inputs_comes_last_is_compared_with_the_other(co
     compared.land(KEYS[0], labels_of(orders, [*orders["order_id"][:40], *(f"x-{n}" for n in range(10))]), "labels")
     labels = compared.ingest(KEYS[0], "labels")
     assert labels.outcome == "accepted"
-    assert "not compared with the inputs: those of this partition are not accepted yet" in labels.reason
+    assert "not compared with the inputs: none of this partition are accepted yet, or they are gone" in labels.reason
     compared.land(KEYS[0], orders.assign(price=-1.0))
     assert compared.ingest(KEYS[0]).outcome == "quarantined"
     compared.land(KEYS[0], orders)
@@ -186,6 +186,17 @@ def test_whichever_of_labels_and_inputs_comes_last_is_compared_with_the_other(co
     assert inputs.outcome == "accepted"
     assert "10 of 50 (20 %) rows of labels of 2024-01-01, version 1 have an id that these inputs lack" in inputs.reason
     assert compared.ingest(KEYS[0]).new is False
+
+
+def test_labels_whose_inputs_were_removed_from_the_store_get_their_verdict(compared):
+    orders = compared.orders(KEYS[0])
+    inputs = land_and_ingest(compared, KEYS[0])
+    store = Store.from_settings(compared.settings)
+    store.fs.rm(store.path(store.name(inputs.clean_uri)))
+    compared.land(KEYS[0], labels_of(orders), "labels")
+    labels = compared.ingest(KEYS[0], "labels")
+    assert labels.outcome == "accepted"
+    assert "or they are gone" in labels.reason
 
 
 def test_offline_the_partitions_before_are_looked_for_in_folders(compared, tmp_path):
