@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+import threading
 from collections.abc import Collection
 from pathlib import Path
 
@@ -29,6 +30,7 @@ class Archive:
 
     def __init__(self, url: str, *, writing: bool = False) -> None:
         self.folder = Folder(url)
+        self._lock, self._coming = threading.Lock(), set[str]()
         self.sizes = {name.rpartition("/")[2]: found.size for name, found in self.folder.find(OBJECTS).items()}
         self.manifests = sorted(name.rpartition("/")[2] for name in self.folder.find(MANIFESTS))
         if writing and not self.sizes and not self.manifests and (others := self.folder.find()):
@@ -42,9 +44,11 @@ class Archive:
         return self.sizes.get(sha256) == size
 
     def add(self, fetched: Fetched) -> bool:
-        """Keep a file under its hash; False where it is here already."""
-        if self.holds(fetched.sha256, fetched.size):
-            return False
+        """Keep a file under its hash; False where it is here already, or another thread is bringing it."""
+        with self._lock:
+            if self.holds(fetched.sha256, fetched.size) or fetched.sha256 in self._coming:
+                return False
+            self._coming.add(fetched.sha256)
         self.folder.publish(fetched.path, _object(fetched.sha256))
         self.sizes[fetched.sha256] = fetched.size
         return True

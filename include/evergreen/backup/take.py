@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -131,6 +132,7 @@ class _Copier:
         self._progress = progress
         self._known = _known(archive)
         self.copied_files = self.copied_bytes = 0
+        self._counting = threading.Lock()
 
     def files(self, folder: Path, cut: cuts.Cut) -> Iterator[Entry]:
         """The dumps and the bundle."""
@@ -161,8 +163,9 @@ class _Copier:
         try:
             with source.fetch(found.name, self._archive.folder) as fetched:
                 if self._archive.add(fetched):
-                    self.copied_files += 1
-                    self.copied_bytes += fetched.size
+                    with self._counting:
+                        self.copied_files += 1
+                        self.copied_bytes += fetched.size
                 return Entry(part=part, name=found.name, size=fetched.size, sha256=fetched.sha256, seen=found.seen)
         except FileNotFoundError:
             raise UnavailableError(
