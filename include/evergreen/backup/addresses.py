@@ -13,6 +13,9 @@ from sqlalchemy.types import Text
 
 from evergreen.ledger.tables import Base
 
+_ADDRESSES = {("collection", "name")}
+"""Columns of URIs whose name does not say so; that of a collection may also hold something else."""
+
 
 def move(connection: Connection, old: str, new: str) -> int:
     """Make URIs that begin with `old` begin with `new`, in the columns of URIs and within JSON; rows that changed.
@@ -37,7 +40,7 @@ def move(connection: Connection, old: str, new: str) -> int:
 def named(connection: Connection, store_url: str) -> Iterator[str]:
     """Names of the store's objects that the ledger's rows name."""
     for _, column in _columns():
-        if not isinstance(column.type, JSONB):
+        if not isinstance(column.type, JSONB) and column.table.name != "collection":  # what that names is gone
             found = connection.scalars(select(column).where(column.startswith(f"{store_url}/", autoescape=True)))
             yield from (str(uri)[len(store_url) + 1 :] for uri in found)
 
@@ -45,5 +48,6 @@ def named(connection: Connection, store_url: str) -> Iterator[str]:
 def _columns() -> Iterator[tuple[Table, Column[str]]]:
     for table in Base.metadata.sorted_tables:
         for column in table.columns:
-            if column.name == "uri" or column.name.endswith("_uri") or isinstance(column.type, JSONB):
+            address = column.name == "uri" or column.name.endswith("_uri") or (table.name, column.name) in _ADDRESSES
+            if address or isinstance(column.type, JSONB):
                 yield table, column

@@ -43,7 +43,9 @@ def _received(drop: Landed, history: list[Row]) -> Iterator[Disagreement]:
         yield Disagreement(AREA, about, what, BRING_IN, drop.modified)
         return
     newest = history[-1]
-    data = None if newest["raw_uri"] == newest["landed_uri"] else files.read(drop.uri)
+    # A copy with tokens in its personal columns has other bytes than what landed, and nobody here has the key.
+    comparable = newest["raw_uri"] != newest["landed_uri"] and ".tokens." not in newest["raw_uri"]
+    data = files.read(drop.uri) if comparable else None
     if data is not None and files.sha256(data) != newest["content_hash"]:
         what = f"{drop.uri} holds other bytes than version {newest['version']}, the newest that the ledger received"
         yield Disagreement(AREA, about, what, BRING_IN, drop.modified)

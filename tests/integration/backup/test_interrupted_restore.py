@@ -19,7 +19,7 @@ from evergreen.errors import BadInputError, UnavailableError
 from evergreen.features.snapshots import publish, read_frame
 from evergreen.ledger import Ledger
 from evergreen.ledger.outbox import AlertBody, Links, owe_to
-from evergreen.ledger.tables import Alert, PartitionVersion
+from evergreen.ledger.tables import Alert, Collection, PartitionVersion
 from evergreen.stack.features_remote import create_features_remote
 from evergreen.store import Store
 
@@ -40,6 +40,7 @@ def busy(places, tmp_path):
                 landed_uri=f"{settings.landing_url}/m/inputs.parquet", landed_at=dt.datetime.now(dt.UTC),
             )
         )  # fmt: skip
+        session.add(Collection(model="m", kind="raw", name=uri, key="k", rule="r", rows=1, asked_by="policy"))
         body = AlertBody(headline="h", summary=f"kept as {uri}", links=Links(report=uri))
         owe_to(
             session, "m", ["a@example.com"], kind="quarantine", key=None, dedup_key="d", subject="s", body=body
@@ -104,9 +105,11 @@ def test_it_goes_on_where_it_stopped(places, busy, target, tmp_path, monkeypatch
     assert done.moved_rows >= 3
     there = target.settings
     with Ledger.from_settings(there).transaction() as session:
+        gone = session.scalars(select(Collection.name)).one()
         row, mail = session.scalars(select(PartitionVersion)).one(), session.scalars(select(Alert)).one()
     assert Store.from_settings(there).read(Store.from_settings(there).name(row.raw_uri)) == b"raw"
     assert row.landed_uri == f"{there.landing_url}/m/inputs.parquet"
+    assert gone == row.raw_uri
     assert mail.body["links"]["report"] == row.raw_uri
     assert mail.body["summary"] == f"kept as {row.raw_uri}"
     features = read_frame(there, busy.git_commit, "m/2024-01-01.parquet", dvc_hash=busy.dvc_hash)
