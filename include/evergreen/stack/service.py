@@ -21,6 +21,10 @@ log = logging.getLogger("evergreen.stack")
 _BACKOFF = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 _SETTLED = 60.0
 """Seconds after which a service that keeps running has earned an immediate restart again."""
+HUNG_AFTER = 90.0
+"""Seconds for which a service may do nothing, though its process lives, before it is ended and started again."""
+_WATCH_PAUSE = 10.0
+"""Seconds between two looks at whether a healthy service still works."""
 _CHECK_PAUSE, _CHECK_LIMIT = 1.0, 20.0
 """Seconds between two health checks that are commands, and for one."""
 
@@ -35,6 +39,7 @@ class Service:
         env: its whole environment.
         needs: services that must be healthy (or done) first.
         healthy: whether it serves, given the moment (epoch seconds) it was started at.
+        hung: whether it is known not to work any more, once it was healthy. What cannot be told is no.
         check: a command that says so by its exit code, in the service's environment; counts before `healthy`. Without
             either it is a step that runs once and is done when it exits with 0.
         timeout: seconds until it must be healthy or done.
@@ -48,6 +53,7 @@ class Service:
     env: Mapping[str, str]
     needs: tuple[str, ...] = ()
     healthy: Callable[[float], bool] | None = None
+    hung: Callable[[], bool] | None = None
     check: tuple[str, ...] = ()
     timeout: float = 120.0
     before: Callable[[], None] | None = None
@@ -77,6 +83,8 @@ class Unit:
         self._first_start = 0.0
         self._retry_at = 0.0
         self._failures = 0
+        self._watched_at = 0.0
+        self._hung_since: float | None = None
 
     @property
     def up(self) -> bool:
@@ -95,6 +103,8 @@ class Unit:
         elif self.state.condition != "healthy" and self._serves():
             self.state.condition = "healthy"
             log.info("%s is healthy after %.1f s", self.service.name, time.time() - self._started_at)
+        elif self.state.condition == "healthy":
+            self._watch()
 
     def overdue(self) -> bool:
         """Whether it should have been up by now."""
@@ -104,8 +114,27 @@ class Unit:
         """What its log says at the end."""
         return f"{self._log_file} ends with:\n{logs.tail(self._log_file)}"
 
+    def _watch(self) -> None:
+        """End it where it has done nothing for `HUNG_AFTER`, so that it is started again.
+
+        A scheduler whose disk was full, for one, ends its loop and then waits for ever for a worker that has died.
+        """
+        now = time.time()
+        if self.service.hung is None or now < self._watched_at + _WATCH_PAUSE:
+            return
+        self._watched_at = now
+        if not self.service.hung():
+            self._hung_since = None
+            return
+        self._hung_since = self._hung_since or now
+        if now - self._hung_since >= HUNG_AFTER:
+            seconds = now - self._hung_since
+            log.error("%s has done nothing for %.0f s, though its process runs: ending it", self.service.name, seconds)
+            end_service(self.state.process, self._stack_id, self.service.name, grace=1)
+
     def _start(self) -> None:
         service = self.service
+        self._hung_since = None
         if service.before:
             service.before()
         self._child = self._run(service.argv, **service.popen)

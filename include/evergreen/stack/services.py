@@ -152,6 +152,7 @@ def _mlflow(home: Home, ports: Mapping[str, int], secrets: Mapping[str, str], en
         inherited | own,
         needs=("databases",),
         healthy=lambda _: mlflow_answers(ports["mlflow"]),
+        hung=lambda: not mlflow_answers(ports["mlflow"]),
         timeout=180,
         before=lambda: _write_mlflow_login(login_file, ports),
     )  # fmt: skip
@@ -186,11 +187,18 @@ def _airflow(name: str, entry: str, ports: Mapping[str, int], env: Mapping[str, 
         fresh = entry == "metadatabase" or (beat is not None and datetime.fromisoformat(beat).timestamp() >= since)
         return part.get("status") == "healthy" and fresh
 
+    def hung() -> bool:
+        health = airflow_health(f"http://{HOST}:{ports['airflow']}")
+        if health is None:  # that is the api-server's fault, and says nothing of the others
+            return name == "api-server"
+        return name != "api-server" and (health.get(entry) or {}).get("status") == "unhealthy"
+
     return Service(
         name,
         (sys.executable, "-m", "airflow", name, *arguments.get(name, ())),
         env,
         needs=("airflow-migrate", "ledger-migrate", "folders"),
         healthy=healthy,
+        hung=hung,
         timeout=240,
     )

@@ -329,3 +329,38 @@ def test_what_the_ledger_has_committed_outlives_a_killed_database(make_stack):
     with psycopg2.connect(url) as again, again.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM kept")
         assert cursor.fetchone()[0] == 300
+
+
+def test_a_service_that_hangs_is_ended_and_started_again(make_stack, monkeypatch, caplog):
+    """Its process lives, so that nobody but its own health says that it does nothing."""
+    from evergreen.stack import service as services
+    from evergreen.stack.service import Service, Unit
+
+    monkeypatch.setattr(services, "HUNG_AFTER", 1.0)
+    monkeypatch.setattr(services, "_WATCH_PAUSE", 0.1)
+    stack = make_stack()
+    stack.home.create(())
+    works = True
+    service = Service("stuck", ("sleep", "600"), {}, healthy=lambda _: True, hung=lambda: not works)
+    unit = Unit(service, states.new_id(), stack.home, lambda: None)
+
+    def step_until(condition):
+        deadline = time.monotonic() + 30
+        while not condition():
+            assert time.monotonic() < deadline
+            unit.step(lambda name: True)
+            time.sleep(0.02)
+
+    step_until(lambda: unit.up)
+    first = unit.state.process
+    until = time.monotonic() + 1.5
+    step_until(lambda: time.monotonic() > until)
+    assert unit.state.process == first, "what works is left alone"
+    works = False
+    step_until(lambda: unit.state.restarts == 1)
+    works = True
+    step_until(lambda: unit.up)
+    second = unit.state.process
+    assert not first.alive()
+    assert "stuck has done nothing for 1 s, though its process runs" in caplog.text
+    second.process().kill()
