@@ -156,7 +156,10 @@ def test_a_failed_training_is_named_by_its_cause(dagbag, monkeypatch, given, exp
 def test_bad_data_is_not_tried_again_and_a_lost_server_is(dagbag):
     from evergreen.errors import QuarantinedError, UnavailableError
 
-    policy = dagbag.dags["nyc_flights.ingest_inputs"].get_task("validate").retry_policy
+    task = dagbag.dags["nyc_flights.ingest_inputs"].get_task("validate")
+    pauses = [min(task.retry_delay * 2**n, task.max_retry_delay) for n in range(task.retries)]
+    assert sum(pauses, dt.timedelta()) >= dt.timedelta(minutes=10), "a server may be away for so long"
+    policy = task.retry_policy
     assert policy.evaluate(QuarantinedError("x"), 1, 3).action.value == "fail"
     assert policy.evaluate(UnavailableError("x"), 1, 3).action.value == "default"
     assert policy.evaluate(OSError("x"), 1, 3).action.value == "default"
