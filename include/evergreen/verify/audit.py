@@ -109,7 +109,8 @@ def _reports(rows: Rows) -> Iterator[Disagreement]:
     decided = {row["evidence"].get("drift_check_id") for row in rows.decisions}
     for check in rows.drift_checks:
         about, since = f"check {check['id']} of {check['key']}", check["created_at"]
-        if check["report_uri"] is not None and files.read(check["report_uri"]) is None:
+        kept = check["report_uri"] is not None and check["report_uri"] not in rows.collected
+        if kept and files.read(check["report_uri"]) is None:
             fix = "Restore the file from a backup of the store."
             yield Disagreement("predictions", about, f"its report, {check['report_uri']}, is not there", fix, since)
         if check["id"] not in decided:

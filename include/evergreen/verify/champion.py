@@ -98,7 +98,7 @@ def _versions(rows: Rows, registry: Registry) -> Iterator[Disagreement]:
         if len(runs) > 1:
             what = f"training runs {' and '.join(str(run['id']) for run in runs)} both say that they made it"
             yield Disagreement(AREA, f"version {version}", what, "Report it: a version has one training run.")
-        if version not in registry.tags:
+        if version not in registry.tags and f"{runs[0]['model']} version {version}" not in rows.collected:
             what = f"training run {runs[0]['id']} made it, and the registry does not have it"
             yield Disagreement(AREA, f"version {version}", what, "Restore MLflow's database from a backup.")
     for version, found in sorted(registry.model_hashes.items()):

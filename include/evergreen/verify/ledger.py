@@ -12,7 +12,7 @@ from evergreen.errors import UnavailableError
 from evergreen.verify.finding import Row, by
 
 _OF_MODEL = ("partition_version", "snapshot", "training_run", "comparison", "decision", "deployment", "prediction",
-             "drift_check")  # fmt: skip
+             "drift_check", "collection")  # fmt: skip
 _QUERIES = {name: f"SELECT * FROM {name} WHERE model = :model ORDER BY id" for name in _OF_MODEL} | {  # noqa: S608 - our own names
     "verdict": "SELECT v.* FROM verdict v JOIN partition_version p ON p.id = v.partition_version_id "
     "WHERE p.model = :model ORDER BY v.id",
@@ -33,8 +33,14 @@ class Rows:
     deployments: list[Row]
     predictions: list[Row]
     drift_checks: list[Row]
+    collections: list[Row]
     alerts: list[Row]
     """Those of no model included"""
+
+    @property
+    def collected(self) -> frozenset[str]:
+        """What retention has removed: URIs in the store, MD5s in the DVC remote, `<model> version 3`."""
+        return frozenset(row["name"] for row in self.collections if row["done_at"] is not None)
 
     @property
     def latest_verdicts(self) -> dict[int, Row]:

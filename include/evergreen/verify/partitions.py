@@ -27,8 +27,8 @@ def check(rows: Rows, landed: Iterable[Landed]) -> Iterator[Disagreement]:
     for history in versions.values():
         yield from _numbered(history)
         for version in history:
-            yield from _kept(version)
-            yield from _judged(version, verdicts.get(version["id"], []))
+            yield from _kept(version, rows.collected)
+            yield from _judged(version, verdicts.get(version["id"], []), rows.collected)
 
 
 def name(version: Row) -> str:
@@ -64,10 +64,12 @@ def _numbered(history: list[Row]) -> Iterator[Disagreement]:
             yield Disagreement(AREA, about, what, "Report it: the same bytes are one version.", later["received_at"])
 
 
-def _kept(version: Row) -> Iterator[Disagreement]:
+def _kept(version: Row, collected: frozenset[str]) -> Iterator[Disagreement]:
     if version["raw_uri"] == version["landed_uri"]:  # too large to be copied: quarantined where it landed
         return
     data = files.read(version["raw_uri"])
+    if data is None and version["raw_uri"] in collected:
+        return
     if data is None:
         what = f"the copy of the landed bytes, {version['raw_uri']}, is not there"
     elif files.sha256(data) != version["content_hash"]:
@@ -77,7 +79,7 @@ def _kept(version: Row) -> Iterator[Disagreement]:
     yield Disagreement(AREA, name(version), what, RESTORE, version["received_at"])
 
 
-def _judged(version: Row, verdicts: list[Row]) -> Iterator[Disagreement]:
+def _judged(version: Row, verdicts: list[Row], collected: frozenset[str]) -> Iterator[Disagreement]:
     about = name(version)
     if not verdicts:
         what = "it was received and has no verdict"
@@ -92,18 +94,20 @@ def _judged(version: Row, verdicts: list[Row]) -> Iterator[Disagreement]:
         what = f"its verdict is {latest['outcome']!r}, which is neither of {' and '.join(OUTCOMES)}"
         yield Disagreement(AREA, about, what, "Find out who changed the table verdict by hand.", latest["decided_at"])
     if latest["outcome"] == "accepted":
-        yield from _accepted(version, latest)
+        yield from _accepted(version, latest, collected)
     results = latest["results_uri"]
-    if results is not None and files.read(results) is None:
+    if results is not None and results not in collected and files.read(results) is None:
         what = f"the validation's result, {results}, is not there"
         yield Disagreement(AREA, about, what, RESTORE, latest["decided_at"])
 
 
-def _accepted(version: Row, verdict: Row) -> Iterator[Disagreement]:
+def _accepted(version: Row, verdict: Row, collected: frozenset[str]) -> Iterator[Disagreement]:
     parts = [("clean_uri", "rows_accepted", "accepted rows")]
     if verdict["rejected_uri"] is not None:
         parts.append(("rejected_uri", "rows_rejected", "rows that were kept out"))
     for uri, count, what in parts:
+        if verdict[uri] in collected:
+            continue
         said = _rows_of(verdict[uri], verdict[count], what)
         if said is not None:
             yield Disagreement(AREA, name(version), said, RESTORE, verdict["decided_at"])

@@ -24,7 +24,8 @@ def check(definition: ModelDefinition, rows: Rows, store: list[Entry], dvc_url: 
     yield from _all_scored(rows, made)
     for prediction in rows.predictions:
         snapshot = snapshots.get(prediction["snapshot_id"])
-        yield from _whole(definition, prediction, snapshot, dvc_url)
+        if prediction["uri"] not in rows.collected:
+            yield from _whole(definition, prediction, snapshot, dvc_url)
         yield from _by_a_champion(prediction, rows.deployments)
     newest = {row["key"]: row for row in rows.predictions}
     for key, prediction in newest.items():

@@ -269,9 +269,20 @@ def test_nothing_is_wrong_with_a_life_and_every_harm_to_it_is_told(life):
         assert any(one.area == area and words in one.what for one in told), (words, told)
         assert all(one.fix.endswith((".", "`")) for one in told)
     assert life.audit().disagreements == ()
+    what_was_collected_is_not_missed(life)
     mails_are_counted(life)
     runs_that_left_tasks_behind_or_failed_silently_are_told(life)
     what_landed_just_now_is_work_in_progress(life)
+
+
+def what_was_collected_is_not_missed(life):
+    snapshot, prediction = life.row(Snapshot), life.row(Prediction)
+    gone = {prediction.uri: life.path(prediction.uri), snapshot.dvc_hash: life.stored(snapshot)}
+    for name, path in gone.items():
+        mark = "INSERT INTO collection (model, kind, name, key, rule, rows, asked_by, done_at) VALUES "
+        mark += f"('orders', 'predictions', '{name}', '{prediction.key}', 'keep_predictions: 1', 1, 'policy', now())"
+        with deleted(path), changed(life, mark, ["DELETE FROM collection"]):
+            assert life.audit().disagreements == ()
 
 
 def mails_are_counted(life):
