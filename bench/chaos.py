@@ -163,15 +163,17 @@ def report(run: dict[str, Any], *, append: bool) -> None:
     counts = Counter[str]()
     for one in runs:
         counts.update(one["faults"])
-    kills, wrong = sum(one["kills"] for one in runs), sum(len(one["disagreements"]) for one in runs)
-    at_once = [len(one["disagreements"]) for one in runs if one["at_once"]]
-    bars = {
-        "R1": {
-            "value": wrong, "bar": 0, "unit": f"disagreements after {kills} kills",
-            "reached": not wrong and kills >= KILLS,
-        },
-        "R3": {"value": sum(at_once), "bar": 0, "unit": "disagreements", "reached": bool(at_once) and not sum(at_once)},
-    }  # fmt: skip
+    live = [one for one in runs if one["at_once"]]
+    bars = {}
+    for bar, which in (("R1", live), ("R1, calls alone", [one for one in runs if not one["at_once"]])):
+        if which:
+            wrong, kills = sum(len(one["disagreements"]) for one in which), sum(one["kills"] for one in which)
+            unit = f"disagreements after {kills} kills (of {KILLS})"
+            bars[bar] = {"value": wrong, "bar": 0, "unit": unit, "reached": not wrong and kills >= KILLS}
+    if live:
+        wrong = sum(len(one["disagreements"]) for one in live)
+        bars["R3"] = {"value": wrong, "bar": 0, "unit": f"disagreements in {len(live)} runs", "reached": not wrong}
+    kills = sum(one["kills"] for one in runs)
     write("chaos", bars=bars, measured={"kills": kills, "faults": dict(sorted(counts.items())), "runs": runs})
 
 
