@@ -10,31 +10,30 @@ import datetime as dt
 import uuid
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, ForeignKey, Index, MetaData, Text, UniqueConstraint, func
-from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy import ForeignKey, Index, UniqueConstraint, func
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-Json = dict[str, Any]
+from evergreen.ledger.base import Base, Json
+from evergreen.ledger.upkeep import Collection, LateFeed, Sighting
 
-
-class Base(DeclarativeBase):
-    """Declarative base; names of constraints are fixed so that migrations can refer to them."""
-
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
-    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads it as a class attribute
-        str: Text,
-        int: BigInteger,
-        dt.datetime: DateTime(timezone=True),
-        Json: JSONB,
-        list[Any]: JSONB,
-    }
+__all__ = [
+    "Alert",
+    "Base",
+    "Collection",
+    "Comparison",
+    "Decision",
+    "Deployment",
+    "DriftCheck",
+    "LateFeed",
+    "PartitionVersion",
+    "Performance",
+    "Prediction",
+    "ShadowLoss",
+    "Sighting",
+    "Snapshot",
+    "TrainingRun",
+    "Verdict",
+]
 
 
 class PartitionVersion(Base):
@@ -354,76 +353,3 @@ class Alert(Base):
     attempts: Mapped[int] = mapped_column(default=0)
     last_error: Mapped[str | None]
     sent_at: Mapped[dt.datetime | None]
-
-
-class LateFeed(Base):
-    """A table of a partition that was not there when its grace period ended. Told once, whatever comes after."""
-
-    __tablename__ = "late_feed"
-    __table_args__ = (UniqueConstraint("model", "table", "key"),)
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    model: Mapped[str]
-    table: Mapped[str]
-    """inputs | labels"""
-    key: Mapped[str]
-    due_at: Mapped[dt.datetime]
-    waiting_since: Mapped[dt.datetime]
-    """When the ingest run began to wait"""
-    grace_until: Mapped[dt.datetime]
-    """The later of the two, and the grace period"""
-    missing: Mapped[str]
-    """What was missing then, in words"""
-    run_url: Mapped[str | None]
-    told_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
-
-
-class Sighting(Base):
-    """Something that housekeeping came upon and acted on: its memory, so that it acts once."""
-
-    __tablename__ = "sighting"
-    __table_args__ = (UniqueConstraint("model", "kind", "name"),)
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    model: Mapped[str]
-    kind: Mapped[str]
-    """drop (brought in) | stray (reported) | stuck (restarted) | unmended (reported)"""
-    name: Mapped[str]
-    first_seen: Mapped[dt.datetime] = mapped_column(server_default=func.now())
-    acted_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
-    """When something was last done about it"""
-
-
-class Collection(Base):
-    """An object that retention removes: written before it is removed, so that whoever misses it knows why."""
-
-    __tablename__ = "collection"
-    __table_args__ = (
-        Index(
-            "uq_collection_open", "model", "name", unique=True, postgresql_where="done_at IS NULL AND kept_at IS NULL"
-        ),
-        Index(None, "name"),
-    )
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    model: Mapped[str]
-    kind: Mapped[str]
-    """raw | accepted | quarantined | features | predictions | validation | report | model"""
-    name: Mapped[str]
-    """What the rows about it call it: URI in the store, MD5 in the DVC remote, `<model> version 3`"""
-    key: Mapped[str]
-    """Its partition; of a model, the newest one whose labels it was trained or judged on"""
-    rule: Mapped[str]
-    """The setting that let it go, such as `keep_reports: 52`"""
-    rows: Mapped[int]
-    """Rows of the ledger that named it then: where there are more, it has been written again since"""
-    bytes: Mapped[int | None]
-    """None where its size was not known"""
-    asked_by: Mapped[str]
-    """policy, or a person's name"""
-    planned_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
-    done_at: Mapped[dt.datetime | None]
-    """When it was removed"""
-    kept_at: Mapped[dt.datetime | None]
-    """When it was found to be named by a new row before it was removed: it stays. These two columns change."""
-    run_url: Mapped[str | None]
