@@ -24,7 +24,7 @@ def bench(
     name: Annotated[str | None, typer.Argument(help="Which benchmark; all of them where left out.")] = None,
 ) -> None:
     """Run benchmarks; each writes bench/results/NAME.json with its machine, versions and sizes, and prints its bars."""
-    known = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "report")
+    known = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in ("figures", "report"))
     if name is not None and name not in known:
         raise BadInputError(f"no benchmark {name!r}; there are: {', '.join(known) or 'none'}")
     for chosen in [name] if name else known:
