@@ -170,9 +170,14 @@ def report(run: dict[str, Any], *, append: bool) -> None:
             wrong, kills = sum(len(one["disagreements"]) for one in which), sum(one["kills"] for one in which)
             unit = f"disagreements after {kills} kills (of {KILLS})"
             bars[bar] = {"value": wrong, "bar": 0, "unit": unit, "reached": not wrong and kills >= KILLS}
+    # Where one version has served alone, there is nothing to roll back to: the rollback is refused, and proves nothing.
+    back = [one for one in live if one["compared"]["deployments"] > 1]
     if live:
-        wrong = sum(len(one["disagreements"]) for one in live)
-        bars["R3"] = {"value": wrong, "bar": 0, "unit": f"disagreements in {len(live)} runs", "reached": not wrong}
+        wrong, unit = (
+            sum(len(one["disagreements"]) for one in live),
+            f"disagreements, {len(back)} rollbacks carried out",
+        )
+        bars["R3"] = {"value": wrong, "bar": 0, "unit": unit, "reached": bool(back) and not wrong}
     kills = sum(one["kills"] for one in runs)
     write("chaos", bars=bars, measured={"kills": kills, "faults": dict(sorted(counts.items())), "runs": runs})
 
