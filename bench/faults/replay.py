@@ -70,7 +70,7 @@ class Replay:
         self.say("the weeks")
         again(lambda: self.story.land(rest))
         self._backfill("ingest_inputs", rest[0], rest[-1])
-        self._backfill("ingest_labels", history[-delay] if delay else rest[0], rest[-1 - delay])
+        self._backfill("ingest_labels", history[-delay] if delay else rest[0], keys[-1 - delay])
         self._backfill("monitor", history[-1], rest[-1])
         self._wait(lambda: self._missing(Prediction, rest), "predictions")
         self._wait(lambda: self._missing(DriftCheck, rest), "checks")
