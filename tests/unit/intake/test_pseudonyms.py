@@ -41,6 +41,7 @@ def read(data, suffix, definition, table="inputs"):
     return READERS[suffix](data, definition.feed.tables[table].columns, LIMITS)
 
 
+@pytest.mark.slow
 @settings(deadline=None)  # each file is read in a process of its own
 @given(values=VALUES)
 def test_equal_values_and_only_those_have_equal_tokens_and_nulls_stay(private, values):

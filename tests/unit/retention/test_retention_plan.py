@@ -3,6 +3,7 @@
 import datetime as dt
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -157,6 +158,7 @@ def reachable(facts):
     return found - {None}
 
 
+@pytest.mark.slow
 @given(lives(), policies)
 @settings(max_examples=150, deadline=None)
 def test_nothing_that_can_be_reached_goes(facts, policy):
@@ -164,6 +166,7 @@ def test_nothing_that_can_be_reached_goes(facts, policy):
     assert names(LEAST, facts) & reachable(facts) == set()
 
 
+@pytest.mark.slow
 @given(lives(), policies)
 @settings(max_examples=60, deadline=None)
 def test_nothing_goes_twice_nor_what_is_young_or_of_another_model(facts, policy):
@@ -174,6 +177,7 @@ def test_nothing_goes_twice_nor_what_is_young_or_of_another_model(facts, policy)
     assert names(policy, replace(facts, gone=facts.gone | going)) == set()
 
 
+@pytest.mark.slow
 @given(lives(), policies, policies)
 @settings(max_examples=60, deadline=None)
 def test_to_keep_more_never_collects_more(facts, one, other):
@@ -183,6 +187,7 @@ def test_to_keep_more_never_collects_more(facts, one, other):
     assert names(RetentionSection(), facts) == set()
 
 
+@pytest.mark.slow
 @given(lives(), st.integers(1, 30))
 @settings(max_examples=60, deadline=None)
 def test_what_kept_features_look_back_on_is_kept_with_them(facts, count):
