@@ -148,12 +148,16 @@ class Warm:
         self.settings = Settings.from_env()
 
     def begin(self, keys: list[str]) -> None:
-        """The history in order, and a champion of it."""
+        """The history in order, a champion of it, and the predictions that waited for one."""
+        from evergreen.scoring.waiting import unscored_keys
+
         self.bring_in(iter(clean(keys, self.model)[2:]), [Drop("inputs", keys[0], "good")])
         train(self.model, self.settings, _first(keys))
         with Ledger.from_settings(self.settings).transaction() as session:
             if models.current_deployment(session, self.model.name) is None:
                 raise SystemExit("the first challenger was not promoted, so that nothing would be predicted")
+        for key in unscored_keys(self.model, settings=self.settings):
+            self._build_and_score(key)
 
     def bring_in(self, drops: Iterator[Drop], before: list[Drop] | None = None) -> None:
         """What each of the DAGs does with a drop."""
