@@ -42,6 +42,7 @@ Rerunning a run changes nothing unless the drop was replaced.
 @body
 def _validate(model: str, table: str) -> None:
     from evergreen.errors import QuarantinedError
+    from evergreen.features.stale import to_rebuild
     from evergreen.intake.receive import receive
     from evergreen.intake.validate import validate
 
@@ -51,26 +52,20 @@ def _validate(model: str, table: str) -> None:
     if validated.outcome == "quarantined":
         send_owed_mail(quietly=True)
         raise QuarantinedError(validated.reason)
-    if not _stale(model, table):
+    if not to_rebuild(definition, table, partition_key(), settings=common["settings"]):
         skip([REBUILD], f"no other features were built without these {table}")
 
 
 @task(task_id=REBUILD)
 @body
 def _rebuild(model: str, table: str) -> None:
-    stale = _stale(model, table)
+    from evergreen.features.stale import to_rebuild
+
+    definition, common = call(model)
+    stale = to_rebuild(definition, table, partition_key(), settings=common["settings"])
     if not stale:
         end_skipped("the features have been built anew meanwhile")
     get_current_context()["outlet_events"][asset(model, "inputs")].add_partitions(stale)
-
-
-def _stale(model: str, table: str) -> list[str]:
-    """Partitions to build anew; without this run's own, which its new inputs start anyway."""
-    from evergreen.features.stale import stale_keys
-
-    definition, common = call(model)
-    own = partition_key() if table == "inputs" else None
-    return [key for key in stale_keys(definition, settings=common["settings"]) if key != own]
 
 
 def ingest(definition: ModelDefinition, table: str) -> DAG:

@@ -28,8 +28,7 @@ def collect(model: str) -> dict[str, Any]:
     from evergreen.retention.collect import collect
 
     definition, common = call(model)
-    asked = get_current_context()["params"]["dry_run"]
-    dry_run = bool(asked) or definition.retention is None
+    dry_run = bool(get_current_context()["params"]["dry_run"])
     found = collect(definition, now=dt.datetime.now(dt.UTC), dry_run=dry_run, **common)
     return {"model": model, "dry_run": found.dry_run, "objects": found.objects, "bytes": found.bytes}
 

@@ -13,6 +13,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from evergreen.definition.calendar import Calendar, Unit
+from evergreen.definition.monitoring import MonitoringSection
 from evergreen.definition.retention import RetentionSection
 from evergreen.definition.section import Section
 
@@ -271,40 +272,6 @@ ALLOWANCES = (
     "min_rows",
 )
 """Settings of the gate of which more allows more."""
-
-
-class MonitoringSection(Section):
-    """What is watched, and what is done about it."""
-
-    share_alpha: float = Field(default=0.05, gt=0, lt=0.5)
-    """Chance that a check of a batch without drift raises an input-drift alarm, over all columns together."""
-    min_effect: float = Field(default=0.1, ge=0, lt=1)
-    """Effect size below which a column's drift is not reported, however certain."""
-    reference: Literal["training", "rolling", "season"] = "training"
-    """What inputs and predictions are compared with: what the champion was made of, the partitions before, or the same
-    season a year before (which needs more than a year; until then it is `training`)."""
-    reference_window: int = Field(default=8, ge=2, le=53)
-    """Partitions of a rolling or seasonal reference."""
-    harm_alpha: float = Field(default=0.05, gt=0, lt=0.5)
-    """Chance of a harm alarm over the life of a champion that is as good as it was."""
-    harm_margin: float = Field(default=0.1, ge=0, lt=2)
-    """Relative rise of the realised loss over the champion's own at promotion that counts as harm."""
-    cool_down: int = Field(default=3, ge=0)
-    """Partitions that must pass between two retrains, and before drift or harm asks for the first."""
-    min_new_rows: int = Field(default=1000, ge=0)
-    """Labelled rows that must have landed since the champion's training."""
-    refresh: int = Field(default=4, ge=1)
-    """Partitions after which a champion meets a challenger though nothing is wrong; each refusal triples the wait."""
-    max_age: int = Field(default=52, ge=1)
-    """Partitions after which a champion meets a challenger whatever was refused before."""
-    persistence: int = Field(default=2, ge=1)
-    """Checks in a row that must see input drift before it alone asks for a retrain."""
-    rival_alpha: float = Field(default=0.1, gt=0, le=0.2)
-    """Chance of ever giving way to the version before, or to a first challenger in the shadow, that is no better."""
-    rival_margin: float = Field(default=0.02, ge=0, lt=1)
-    """Relative loss that a champion must cost over such a rival before it gives way."""
-    rollback_within: int = Field(default=8, ge=0, le=53)
-    """Labelled partitions a new champion has served within which it can be taken back; 0 never does."""
 
 
 class AlertsSection(Section):

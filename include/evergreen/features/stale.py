@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from evergreen.definition import ModelDefinition
+from evergreen.definition.model import TableName
 from evergreen.features.plan import make_plan
 from evergreen.ledger import Ledger, collected, partitions, snapshots
 from evergreen.settings import Settings
@@ -28,3 +29,8 @@ def stale_keys(definition: ModelDefinition, *, settings: Settings) -> list[str]:
         for snapshot, plan in plans
         if plan.build_hash(model, snapshot.code_hash) != snapshot.build_hash and not plan.names & gone
     ]
+
+
+def to_rebuild(definition: ModelDefinition, table: TableName, key: str, *, settings: Settings) -> list[str]:
+    """The stale keys once `table` of the partition `key` was brought in; inputs start the build of their own key."""
+    return [stale for stale in stale_keys(definition, settings=settings) if table == "labels" or stale != key]

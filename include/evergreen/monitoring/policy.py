@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from evergreen.definition.model import MonitoringSection
+from evergreen.definition.monitoring import MonitoringSection
 from evergreen.monitoring import words
 
 Kind = Literal["no_action", "alert", "retrain", "rollback", "promote"]

@@ -73,7 +73,8 @@ def collect(
         definition: the model.
         settings: where ledger, store, feature remotes and MLflow are.
         now: aware; what was recorded in the week before stays.
-        dry_run: change nothing.
+        dry_run: change nothing. Where the definition lets nothing go, the policy alone changes nothing either: what an
+            interrupted call left is then for a person to finish.
         by: who asked.
         run_url: address of the task's log.
 
@@ -81,7 +82,7 @@ def collect(
         UnavailableError: one of them does not answer; what is recorded and not removed is removed by the next call.
     """
     ledger, model = Ledger.from_settings(settings), definition.name
-    if dry_run:
+    if dry_run or (by == "policy" and definition.retention is None):
         with ledger.transaction() as session:
             items, sizes = _measured(session, definition, settings, now)
             unfinished = len(session.scalars(open_collections(model)).all())

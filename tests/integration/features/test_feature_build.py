@@ -15,7 +15,7 @@ from evergreen.features import snapshots as repository
 from evergreen.features.build import build
 from evergreen.features.readiness import readiness
 from evergreen.features.snapshots import read_frame
-from evergreen.features.stale import stale_keys
+from evergreen.features.stale import stale_keys, to_rebuild
 from evergreen.ledger import snapshots
 from evergreen.ledger.tables import Alert, Snapshot
 
@@ -104,6 +104,9 @@ def test_a_restated_partition_is_a_new_version_and_the_old_one_stays_readable(re
     first = make(ready)
     ready.accept(KEY, shift=10)
     assert stale_keys(ready.definition, settings=ready.settings) == [KEY]
+    assert to_rebuild(ready.definition, "inputs", KEY, settings=ready.settings) == [], "its own inputs start that build"
+    assert to_rebuild(ready.definition, "inputs", DAYS[1], settings=ready.settings) == [KEY]
+    assert to_rebuild(ready.definition, "labels", KEY, settings=ready.settings) == [KEY]
     second = make(ready)
     assert (second.version, second.reused) == (2, False)
     assert read(ready, second)["price"].tolist() == [10, 11, 12, 13, 14, 15]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evergreen.definition.model import MonitoringSection
+from evergreen.definition.monitoring import MonitoringSection
 from evergreen.monitoring.policy import PastCheck, Signals, decide
 
 POLICY = MonitoringSection()
