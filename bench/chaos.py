@@ -63,7 +63,7 @@ def run(definition: ModelDefinition, seed: int, options: argparse.Namespace, fol
         os.environ.update(stack.environment())
         replay = Replay(stack, definition, calendar.keys(first, calendar.shift(first, options.weeks - 1)), say)
         kinds = frozenset(options.kinds or KINDS)
-        injector = Injector(stack, faults(seed, kinds), replay.duplicate, options.faults, say)
+        injector = Injector(stack, faults(seed, stack.shape.name, kinds), replay.duplicate, options.faults, say)
         injector.start()
         try:
             replay.run()
@@ -76,7 +76,7 @@ def run(definition: ModelDefinition, seed: int, options: argparse.Namespace, fol
         for one in found.disagreements:
             say(f"DISAGREES  {one.area}: {one.about}: {one.what}")
         return {
-            "topology": options.shape or "embedded",
+            "topology": stack.shape.name,
             "seed": seed,
             "weeks": options.weeks,
             "at_once": True,

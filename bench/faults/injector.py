@@ -13,14 +13,16 @@ from pathlib import Path
 import psutil
 
 from evergreen.errors import EvergreenError
+from evergreen.stack import state as states
 from evergreen.stack.control import Stack
 from evergreen.stack.processes import tree
+from faults import network, victims
 from faults.schedule import Fault
 
 Duplicate = Callable[[float], None]
 """Asks for something a second time, picked by a number from [0, 1)"""
-PATIENCE = 8.0
-"""Seconds to wait for a task to run that can be killed."""
+ASLEEP, AWAKE = 0.2, 0.05
+"""Seconds of each turn that a slowed service stands still, and runs: a fifth of its speed."""
 
 
 class Injector(threading.Thread):
@@ -35,7 +37,11 @@ class Injector(threading.Thread):
         """How often the stack had to be started anew"""
         self._stack, self._faults, self._duplicate, self._most, self._say = stack, faults, duplicate, most, say
         self._over = threading.Event()
-        self._asleep: list[tuple[threading.Timer, list[psutil.Process]]] = []
+        self._lasting: list[threading.Thread] = []
+        """Those that end what they began by themselves"""
+        self._calm = threading.Event()
+        """Tells them to end it now"""
+        self._cuts = network.Cuts(states.read(stack.home.state).ports) if network.possible() else None
 
     @property
     def kills(self) -> int:
@@ -45,7 +51,7 @@ class Injector(threading.Thread):
     def run(self) -> None:
         """Inject, until `finish`."""
         for fault in self._faults:
-            if sum(self.done.values()) >= self._most or self._wait(fault.pause):
+            if sum(self.done.values()) >= self._most or self._over.wait(fault.pause):
                 break
             try:
                 what = self._carry_out(fault)
@@ -55,91 +61,77 @@ class Injector(threading.Thread):
             if what is not None:
                 self.done[fault.name] += 1
                 self._say(f"    {sum(self.done.values()):3} {fault.name}: {what}")
-        self._wake_all()
 
     def finish(self) -> None:
-        """Carry out no more, wake what is stopped, and see to it that the stack runs."""
+        """Carry out no more, end what lasts, and see to it that the stack runs."""
         self._over.set()
         self.join()
-        self._wake_all()
+        self._end_lasting()
         self._start()
 
-    def _wait(self, seconds: float) -> bool:
-        """Wait; whether it is over."""
-        return self._over.wait(seconds)
-
     def _carry_out(self, fault: Fault) -> str | None:
+        """What was done, in words; None where nothing could be."""
         if fault.kind == "duplicate":
             threading.Thread(target=self._duplicate, args=(fault.draw,), daemon=True).start()
             return f"drawn {fault.draw:.3f}"
         if fault.kind == "disk":
             return self._fill_disk(fault.seconds)
-        if fault.kind == "kill" and fault.target == "supervisor":
+        if fault.kind == "cut":
+            return self._cut(fault)
+        if fault.name == "kill supervisor":
             return self._kill_supervisor()
-        victims = self._victims(fault)
-        if not victims:
+        found = victims.of(self._stack, fault, self._over.is_set)
+        if not found:
             return None
-        victim = victims[int(fault.draw * len(victims))]
+        victim = found[int(fault.draw * len(found))]
         title = " ".join(victim.cmdline())[-70:]
         if fault.kind == "kill":
             victim.kill()
             return f"process {victim.pid} ({title})"
-        return self._halt(victim, fault.seconds, title)
-
-    def _victims(self, fault: Fault) -> list[psutil.Process]:
-        if fault.target == "task":
-            return self._tasks()
-        root = self._root(fault.target)
-        if root is None:
-            return []
-        family = tree(root)
-        return family[:1] if fault.at_root or len(family) == 1 or fault.kind == "stop" else family[1:]
-
-    def _root(self, service: str) -> psutil.Process | None:
-        known = self._stack.status().services.get(service)
-        return known.process.process() if known and known.process else None
-
-    def _tasks(self) -> list[psutil.Process]:
-        """Processes that run a task now: children of the scheduler's workers. Waits a little for one."""
-        deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline and not self._over.is_set():
-            scheduler = self._root("scheduler")
-            workers = scheduler.children() if scheduler else []
-            found = [task for worker in workers for task in tree(worker)[1:]]
-            if found:
-                return found
-            time.sleep(0.05)
-        return []
-
-    def _halt(self, victim: psutil.Process, seconds: float, title: str) -> str:
         family = tree(victim)
-        for process in family:
-            process.send_signal(signal.SIGSTOP)
-        waking = threading.Timer(seconds, self._wake, (family,))
-        waking.daemon = True
-        self._asleep.append((waking, family))
-        waking.start()
-        return f"{len(family)} processes from {victim.pid} on ({title}) for {seconds:.0f} s"
+        self._for_a_while(self._halt if fault.kind == "stop" else self._crawl, family, fault.seconds)
+        return f"{len(family)} processes from {victim.pid} on ({title}) for {fault.seconds:.0f} s"
 
-    def _wake(self, family: list[psutil.Process]) -> None:
-        for process in family:
-            try:
-                process.send_signal(signal.SIGCONT)
-            except psutil.NoSuchProcess:
-                continue
+    def _for_a_while(self, do: Callable[[list[psutil.Process], float], None], *arguments: object) -> None:
+        thread = threading.Thread(target=do, args=arguments, daemon=True)
+        self._lasting.append(thread)
+        thread.start()
 
-    def _wake_all(self) -> None:
-        while self._asleep:
-            waking, family = self._asleep.pop()
-            waking.cancel()
-            self._wake(family)
+    def _end_lasting(self) -> None:
+        self._calm.set()
+        while self._lasting:
+            self._lasting.pop().join()
+        self._calm.clear()
+
+    def _halt(self, family: list[psutil.Process], seconds: float) -> None:
+        _signal(family, signal.SIGSTOP)
+        self._calm.wait(seconds)
+        _signal(family, signal.SIGCONT)
+
+    def _crawl(self, family: list[psutil.Process], seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and not self._calm.is_set():
+            self._halt(family, ASLEEP)
+            self._calm.wait(AWAKE)
+
+    def _cut(self, fault: Fault) -> str | None:
+        if self._cuts is None or not self._cuts.knows(fault.target):
+            return None
+        port = self._cuts.cut(fault.target)
+        self._for_a_while(self._mend_later, fault.target, fault.seconds)
+        return f"port {port} for {fault.seconds:.0f} s"
+
+    def _mend_later(self, service: str, seconds: float) -> None:
+        self._calm.wait(seconds)
+        if self._cuts is not None:
+            self._cuts.mend(service)
 
     def _kill_supervisor(self) -> str | None:
         supervisor = self._stack.status().supervisor
         process = supervisor.process() if supervisor else None
         if process is None:
             return None
-        self._wake_all()
+        self._end_lasting()
         process.kill()
         process.wait(30)
         begun = time.monotonic()
@@ -163,9 +155,17 @@ class Injector(threading.Thread):
             return None
         filler = root.parent / "filler"
         begun, filled = time.monotonic(), fill(filler)
-        self._wait(seconds)
+        self._over.wait(seconds)
         filler.unlink()
         return f"{filled / 2**20:.0f} MiB for {time.monotonic() - begun:.0f} s"
+
+
+def _signal(family: list[psutil.Process], number: int) -> None:
+    for process in family:
+        try:
+            process.send_signal(number)
+        except psutil.NoSuchProcess:
+            continue
 
 
 def fill(path: Path) -> int:

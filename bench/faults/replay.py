@@ -14,10 +14,11 @@ from evergreen.definition import ModelDefinition
 from evergreen.demo.story import STAGES, Story
 from evergreen.errors import EvergreenError, UnavailableError
 from evergreen.ledger import Ledger
-from evergreen.ledger.tables import Deployment, DriftCheck, Prediction, Snapshot
+from evergreen.ledger.tables import Deployment, DriftCheck, Prediction, Snapshot, TrainingRun
 from evergreen.settings import Settings
 from evergreen.stack.airflow_api import AirflowApi, AirflowApiError
 from evergreen.stack.control import Stack
+from evergreen.store.objects import publish
 
 T = TypeVar("T")
 PATIENCE = 900.0
@@ -74,6 +75,26 @@ class Replay:
         self._backfill("monitor", history[-1], rest[-1])
         self._wait(lambda: self._missing(Prediction, rest), "predictions")
         self._wait(lambda: self._missing(DriftCheck, rest), "checks")
+        self.second_champion(keys[-1 - delay])
+
+    def second_champion(self, as_of: str) -> None:
+        """A person has another version serve, so that a rollback has somewhere to go."""
+        from evergreen.champion.decide import promote
+
+        self.say("second champion")
+        conf = {"cause": "operator", "cause_key": "second", "reason": "asked for", "as_of": as_of}
+        self._trigger("train", conf, "second")
+        self._wait(lambda: [] if self._judged("second") else ["a verdict on it"], "training")
+        if (run := self._judged("second")) is not None and run.state == "refused":
+            wish = {"settings": self.settings, "decided_by": "a person", "why": "to have somewhere to go back from"}
+            again(lambda: promote(self.definition, run.id, **wish))
+
+    def _judged(self, cause_key: str) -> TrainingRun | None:
+        """The training that was asked for, once it is promoted or refused."""
+        wanted = (TrainingRun.model == self.definition.name, TrainingRun.cause_key == cause_key)
+        ended = TrainingRun.state.in_(("promoted", "refused"))
+        with Ledger.from_settings(self.settings).transaction() as session:
+            return session.scalar(select(TrainingRun).where(*wanted, ended))
 
     def all_at_once(self) -> None:
         """Two backfills over what has been, a retrain, a rollback, and each partition's run once more."""
@@ -117,13 +138,16 @@ class Replay:
         again(lambda: self.airflow.wait_until_idle([self.dag(s) for s in (*STAGES, "rollback")], timeout=1200, quiet=6))
 
     def _land_again(self, key: str) -> None:
-        from pathlib import Path
+        """The same bytes once more, under a new time, with `_SUCCESS` behind them."""
+        import fsspec
 
-        folder = Path(self.settings.landing_url.removeprefix("file://")) / self.definition.feed.name / key
-        for name in ("inputs.parquet", "labels.parquet", "_SUCCESS"):
-            (folder / name).touch(exist_ok=False) if not (folder / name).exists() and name == "_SUCCESS" else None
-            if (folder / name).exists():
-                (folder / name).touch()
+        from evergreen.intake.arrival import SUCCESS, folder_uri
+
+        folder = folder_uri(self.settings.landing_url, self.definition.feed.name, key)
+        for name in ("inputs.parquet", "labels.parquet", SUCCESS):
+            system, path = fsspec.core.url_to_fs(f"{folder}/{name}", use_listings_cache=False)
+            if system.exists(path):
+                publish(f"{folder}/{name}", system.cat_file(path))
 
     def _trigger(
         self, stage: str, conf: dict[str, str], run_id: str, key: str | None = None, patience: float = PATIENCE
