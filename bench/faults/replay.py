@@ -51,14 +51,26 @@ class Replay:
 
     def run(self) -> None:
         """The whole of it; what fails meanwhile is left to the system's own recovery."""
-        delay, keys = self.definition.feed.label_delay, self.keys
-        history, rest = keys[:HISTORY], keys[HISTORY:]
+        self.begin()
+        self.say("the weeks")
+        delay, keys, rest = self.definition.feed.label_delay, self.keys, self.keys[HISTORY:]
+        again(lambda: self.story.land(rest))
+        self._backfill("ingest_inputs", rest[0], rest[-1])
+        self._backfill("ingest_labels", keys[HISTORY - delay], keys[-1 - delay])
+        self._backfill("monitor", keys[HISTORY - 1], rest[-1])
+        self.wait(lambda: self.missing(Prediction, rest), "predictions")
+        self.wait(lambda: self.missing(DriftCheck, rest), "checks")
+        self.second_champion(keys[-1 - delay])
+
+    def begin(self) -> None:
+        """History, and the first champion."""
+        delay, history = self.definition.feed.label_delay, self.keys[:HISTORY]
         self.say("history")
         again(lambda: self.story.open())
         again(lambda: self.story.land(history))
         self._backfill("ingest_inputs", history[0], history[-1])
         self._backfill("ingest_labels", history[0], history[-1 - delay])
-        self._wait(lambda: self._missing(Snapshot, history), "features")
+        self.wait(lambda: self.missing(Snapshot, history), "features")
         self.say("first champion")
         conf = {
             "cause": "first",
@@ -67,15 +79,7 @@ class Replay:
             "as_of": history[-1 - delay],
         }
         again(lambda: self.airflow.trigger(self.dag("train"), conf, run_id="first"))
-        self._wait(lambda: [] if self._count(Deployment) else ["a champion"], "training")
-        self.say("the weeks")
-        again(lambda: self.story.land(rest))
-        self._backfill("ingest_inputs", rest[0], rest[-1])
-        self._backfill("ingest_labels", history[-delay] if delay else rest[0], keys[-1 - delay])
-        self._backfill("monitor", history[-1], rest[-1])
-        self._wait(lambda: self._missing(Prediction, rest), "predictions")
-        self._wait(lambda: self._missing(DriftCheck, rest), "checks")
-        self.second_champion(keys[-1 - delay])
+        self.wait(lambda: [] if self._count(Deployment) else ["a champion"], "training")
 
     def second_champion(self, as_of: str) -> None:
         """A person has another version serve, so that a rollback has somewhere to go."""
@@ -83,13 +87,13 @@ class Replay:
 
         self.say("second champion")
         conf = {"cause": "operator", "cause_key": "second", "reason": "asked for", "as_of": as_of}
-        self._trigger("train", conf, "second")
-        self._wait(lambda: [] if self._judged("second") else ["a verdict on it"], "training")
-        if (run := self._judged("second")) is not None and run.state == "refused":
+        self.trigger("train", conf, "second")
+        self.wait(lambda: [] if self.judged("second") else ["a verdict on it"], "training")
+        if (run := self.judged("second")) is not None and run.state == "refused":
             wish = {"settings": self.settings, "decided_by": "a person", "why": "to have somewhere to go back from"}
             again(lambda: promote(self.definition, run.id, **wish))
 
-    def _judged(self, cause_key: str) -> TrainingRun | None:
+    def judged(self, cause_key: str) -> TrainingRun | None:
         """The training that was asked for, once it is promoted or refused."""
         wanted = (TrainingRun.model == self.definition.name, TrainingRun.cause_key == cause_key)
         ended = TrainingRun.state.in_(("promoted", "refused"))
@@ -103,17 +107,17 @@ class Replay:
         asks = [
             lambda: self._backfill("ingest_inputs", keys[0], keys[-1], "completed"),
             lambda: self._backfill("monitor", keys[HISTORY], keys[-1], "completed"),
-            lambda: self._trigger(
+            lambda: self.trigger(
                 "train",
                 {"cause": "operator", "cause_key": "at-once", "reason": "asked for at once", "as_of": keys[-1 - delay]},
                 "at-once",
             ),
-            lambda: self._trigger(
+            lambda: self.trigger(
                 "train",
                 {"cause": "operator", "cause_key": "at-once", "reason": "asked for twice", "as_of": keys[-1 - delay]},
                 "at-once-again",
             ),
-            lambda: self._trigger("rollback", {"why": "asked for at once"}, "at-once"),
+            lambda: self.trigger("rollback", {"why": "asked for at once"}, "at-once"),
         ]
         threads = [threading.Thread(target=ask) for ask in asks]
         for thread in threads:
@@ -131,7 +135,7 @@ class Replay:
             again(lambda: self._land_again(key), patience=120)
         for stage in ("ingest_inputs", "ingest_labels") if draw < 0.5 else ("features", "monitor"):
             for twin in "ab":
-                self._trigger(stage, {"partition_key": key}, f"twin-{number}{twin}__{key}", key, patience=120)
+                self.trigger(stage, {"partition_key": key}, f"twin-{number}{twin}__{key}", key, patience=120)
 
     def wait_until_idle(self) -> None:
         """Wait until nothing of the model runs."""
@@ -149,9 +153,10 @@ class Replay:
             if system.exists(path):
                 publish(f"{folder}/{name}", system.cat_file(path))
 
-    def _trigger(
+    def trigger(
         self, stage: str, conf: dict[str, str], run_id: str, key: str | None = None, patience: float = PATIENCE
     ) -> None:
+        """Start a run of a stage."""
         again(lambda: self.airflow.trigger(self.dag(stage), conf, run_id=run_id, partition_key=key), patience=patience)
 
     def _backfill(self, stage: str, first: str, last: str, reprocess: str = "none") -> None:
@@ -180,7 +185,8 @@ class Replay:
         found = self.airflow.request("GET", "/backfills", query={"dag_id": self.dag(stage)})["backfills"]
         return [one for one in found if one["completed_at"] is None]
 
-    def _wait(self, missing: Callable[[], list[str]], doing: str) -> None:
+    def wait(self, missing: Callable[[], list[str]], doing: str) -> None:
+        """Wait until nothing is missing; what has not come in `PATIENCE` is said and left to the recovery."""
         deadline, said = time.monotonic() + PATIENCE, 0.0
         while left := again(missing):
             if time.monotonic() > deadline:
@@ -191,7 +197,8 @@ class Replay:
                 self.say(f"{doing}: {len(left)} to come")
             time.sleep(1)
 
-    def _missing(self, table: type[Snapshot | Prediction | DriftCheck], keys: list[str]) -> list[str]:
+    def missing(self, table: type[Snapshot | Prediction | DriftCheck], keys: list[str]) -> list[str]:
+        """Which of the partitions have no row in a table of the ledger."""
         with Ledger.from_settings(self.settings).transaction() as session:
             found = session.scalars(select(table.key).where(table.model == self.definition.name))
             return sorted(set(keys) - set(found))

@@ -1,0 +1,174 @@
+"""R4: SMTP, MLflow and the DVC remote are away for ten minutes each, while a week comes in and a model is trained.
+
+Servers are not stopped: their network is cut, so that every packet from and to them vanishes and nobody is refused.
+The embedded shape keeps the DVC remote in a folder; there an empty file system, read only, is mounted over it, as a
+lost network drive looks. Afterwards everything has to end by itself, and an independent audit (`evergreen verify`)
+compares all that is kept and every mail that arrived. Needs root and iptables.
+
+    python bench/outages.py [--shape cluster] [--seconds 600]     writes bench/results/outages.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import subprocess
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from chaos import check
+from faults import network
+from faults.recovery import recover
+from faults.replay import HISTORY, Replay, again
+
+from evergreen.definition import load_definition
+from evergreen.ledger.tables import DriftCheck, Prediction
+from evergreen.stack import state as states
+from evergreen.stack.control import Stack
+from evergreen.stack.home import Home
+from report import RESULTS, write
+
+AWAY = {"embedded": ("mail", "mlflow", "dvc"), "cluster": ("mailpit", "mlflow", "features-git", "s3")}
+"""What is cut off, one after the other; `dvc` is a folder, and `s3` in the cluster shape the DVC remote and more."""
+STAGES = ("ingest_inputs", "ingest_labels", "monitor")
+
+
+@contextmanager
+def away(stack: Stack, service: str) -> Iterator[None]:
+    """The service cannot be reached in here."""
+    if service == "dvc":
+        folder = str(stack.home.features_dvc)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "ro,size=4k", "tmpfs", folder], check=True)
+        try:
+            yield
+        finally:
+            subprocess.run(["umount", "--lazy", folder], check=True)
+        return
+    cuts = network.Cuts(states.read(stack.home.state).ports)
+    cuts.cut(service)
+    try:
+        yield
+    finally:
+        cuts.mend(service)
+
+
+def outage(replay: Replay, service: str, key: str, seconds: float) -> dict[str, Any]:
+    """One week and one training while the service is away; what waited, and how long it took afterwards."""
+    label_key = replay.definition.partitions.shift(key, -replay.definition.feed.label_delay)
+    again(lambda: replay.story.land([key]))
+    replay.say(f"{service} is away; {key} comes in")
+    with away(replay.stack, service):
+        for stage in STAGES:
+            of = label_key if stage == "ingest_labels" else key
+            replay.trigger(stage, {}, f"{service}__{of}", of)
+        asked = {"cause": "operator", "cause_key": service, "reason": f"{service} is away", "as_of": label_key}
+        replay.trigger("train", asked, f"train-{service}")
+        time.sleep(seconds)
+        waiting = states_of(replay)
+        replay.say(f"after {seconds:.0f} s: {waiting}")
+    begun = time.monotonic()
+    replay.wait(lambda: replay.missing(Prediction, [key]), "predictions")
+    replay.wait(lambda: replay.missing(DriftCheck, [key]), "checks")
+    replay.wait(lambda: [] if replay.judged(service) else ["a verdict"], "training")
+    replay.wait_until_idle()
+    took = round(time.monotonic() - begun)
+    replay.say(f"all done {took} s after it was back")
+    return {"away": service, "seconds": seconds, "when_it_came_back": waiting, "all_done_after_seconds": took}
+
+
+def states_of(replay: Replay) -> dict[str, int]:
+    """Task instances of the model's runs that have not ended, or failed, by state."""
+    runs = [run for run in again(lambda: replay.airflow.dag_runs()) if run["state"] not in ("success",)]
+    ours = [run for run in runs if run["dag_id"].startswith(f"{replay.definition.name}.")]
+    found = Counter[str]()
+    for run in ours:
+        tasks = again(lambda run=run: replay.airflow.task_instances(run["dag_id"], run["dag_run_id"]))
+        found.update(str(task["state"]) for task in tasks if task["state"] not in ("success", "skipped", None))
+    return dict(sorted(found.items()))
+
+
+def failed(replay: Replay) -> list[str]:
+    """Runs of the model that failed."""
+    runs = again(lambda: replay.airflow.dag_runs(state="failed"))
+    return [f"{run['dag_id']} {run['dag_run_id']}" for run in runs]
+
+
+def measure(folder: Path, options: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
+    """One stack, one outage after the other, and the audit."""
+    definition = load_definition("nyc_flights")
+    calendar = definition.partitions
+    first, begun = calendar.key_of(definition.calendar.start), time.monotonic()
+    stack = Stack(Home(folder / "stack"), shape=options.shape)
+    stack.start(tied=True)
+    try:
+        os.environ.update(stack.environment())
+        services = options.away or AWAY[stack.shape.name]
+        keys = calendar.keys(first, calendar.shift(first, HISTORY + len(services)))
+        replay = Replay(stack, definition, keys[: HISTORY + 1], say)
+        replay.begin()
+        outages = [
+            outage(replay, s, key, options.seconds) for s, key in zip(services, keys[HISTORY + 1 :], strict=True)
+        ]
+        broken = failed(replay)
+        recovered = recover(replay)
+        found = again(lambda: check(definition, stack))
+        for one in found.disagreements:
+            say(f"DISAGREES  {one.area}: {one.about}: {one.what}")
+        return {
+            "topology": stack.shape.name,
+            "outages": outages,
+            "failed_runs": broken,
+            "runs_started_by_housekeeping": recovered.by_housekeeping,
+            "runs_cleared_by_a_person": recovered.by_a_person,
+            "compared": found.compared,
+            "disagreements": [one.as_dict() for one in found.disagreements],
+            "seconds": round(time.monotonic() - begun),
+        }
+    finally:
+        stack.stop()
+
+
+def report(run: dict[str, Any]) -> None:
+    """Write the result, in place of the one of the same shape."""
+    path = RESULTS / "outages.json"
+    runs = json.loads(path.read_text())["measured"]["runs"] if path.exists() else []
+    runs = [one for one in runs if one["topology"] != run["topology"]] + [run]
+    bars = {}
+    for one in runs:
+        wrong = len(one["disagreements"]) + len(one["failed_runs"]) + one["compared"]["mails that arrived twice"]
+        who = ", ".join(f"{o['away']} {o['seconds']:.0f} s" for o in one["outages"])
+        long = all(o["seconds"] >= 600 for o in one["outages"])
+        unit = f"disagreements, failed runs, mails twice ({who})"
+        bars[f"R4, {one['topology']}"] = {"value": wrong, "bar": 0, "unit": unit, "reached": not wrong and long}
+    write("outages", bars=bars, measured={"runs": runs})
+
+
+def main() -> None:
+    """Measure one shape."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shape", choices=("embedded", "cluster"), default=None)
+    parser.add_argument("--seconds", type=float, default=600)
+    parser.add_argument("--away", nargs="+", help="only these")
+    options = parser.parse_args()
+    logging.disable(logging.INFO)
+    if not network.possible():
+        raise SystemExit("outages: needs root and iptables, to cut a network (Debian: iptables)")
+    begun = time.monotonic()
+
+    def say(words: str) -> None:
+        print(f"{time.monotonic() - begun:6.0f} s  {words}", flush=True)
+
+    with tempfile.TemporaryDirectory(prefix="evergreen-outages-") as folder:
+        Path(folder).chmod(0o755)
+        report(measure(Path(folder), options, say))
+
+
+if __name__ == "__main__":
+    main()
