@@ -155,31 +155,32 @@ def folder(seed: int, keep: bool) -> Iterator[Path]:
         shutil.rmtree(path, ignore_errors=True)
 
 
+def bars_of(topology: str, runs: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """What the runs of one topology reached."""
+    wrong, kills = sum(len(one["disagreements"]) for one in runs), sum(one["kills"] for one in runs)
+    unit = f"disagreements after {kills} kills (of {KILLS})"
+    bars = {f"R1, {topology}": {"value": wrong, "bar": 0, "unit": unit, "reached": not wrong and kills >= KILLS}}
+    if any(one["at_once"] for one in runs):
+        # Where one version has served alone the rollback is refused: there is nothing to go back to.
+        back = sum(one["compared"]["deployments"] > 1 for one in runs if one["at_once"])
+        unit = f"disagreements, {back} rollbacks carried out"
+        bars[f"R3, {topology}"] = {"value": wrong, "bar": 0, "unit": unit, "reached": bool(back) and not wrong}
+    return bars
+
+
 def report(run: dict[str, Any], *, append: bool) -> None:
     """Write the result, with `run` after those that it holds already where they are to be kept."""
     path = RESULTS / "chaos.json"
-    runs = list(json.loads(path.read_text())["measured"]["runs"]) if append and path.exists() else []
+    runs = list(json.loads(path.read_text())["runs"]) if append and path.exists() else []
     runs.append(run)
     counts = Counter[str]()
     for one in runs:
         counts.update(one["faults"])
-    live = [one for one in runs if one["at_once"]]
     bars = {}
-    for bar, which in (("R1", live), ("R1, calls alone", [one for one in runs if not one["at_once"]])):
-        if which:
-            wrong, kills = sum(len(one["disagreements"]) for one in which), sum(one["kills"] for one in which)
-            unit = f"disagreements after {kills} kills (of {KILLS})"
-            bars[bar] = {"value": wrong, "bar": 0, "unit": unit, "reached": not wrong and kills >= KILLS}
-    # Where one version has served alone, there is nothing to roll back to: the rollback is refused, and proves nothing.
-    back = [one for one in live if one["compared"]["deployments"] > 1]
-    if live:
-        wrong, unit = (
-            sum(len(one["disagreements"]) for one in live),
-            f"disagreements, {len(back)} rollbacks carried out",
-        )
-        bars["R3"] = {"value": wrong, "bar": 0, "unit": unit, "reached": bool(back) and not wrong}
+    for topology in dict.fromkeys(one["topology"] for one in runs):
+        bars |= bars_of(topology, [one for one in runs if one["topology"] == topology])
     kills = sum(one["kills"] for one in runs)
-    write("chaos", bars=bars, measured={"kills": kills, "faults": dict(sorted(counts.items())), "runs": runs})
+    write("chaos", bars=bars, measured={"kills": kills, "faults": dict(sorted(counts.items()))}, runs=runs)
 
 
 def main() -> None:

@@ -28,8 +28,8 @@ def machine() -> dict[str, Any]:
     }
 
 
-def write(name: str, *, bars: dict[str, dict[str, Any]], measured: dict[str, Any]) -> Path:
-    """Write `bench/results/<name>.json` and print its bars."""
+def write(name: str, *, bars: dict[str, dict[str, Any]], measured: dict[str, Any], **more: object) -> Path:
+    """Write `bench/results/<name>.json` and print its bars; `more` stands beside what was measured."""
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=PROJECT, capture_output=True, text=True, check=False)
     result = {
         "name": name,
@@ -39,6 +39,7 @@ def write(name: str, *, bars: dict[str, dict[str, Any]], measured: dict[str, Any
         "versions": {library: version(library) for library in LIBRARIES},
         "commit": commit.stdout.strip(),
         "at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        **more,
     }
     RESULTS.mkdir(parents=True, exist_ok=True)
     path = RESULTS / f"{name}.json"
