@@ -9,7 +9,10 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import signal
 import subprocess
+import sys
+import threading
 
 NAMES = {"mail": "smtp", "mailpit": "smtp", "api-server": "airflow", "features-git": "features_git"}
 """Services whose port the stack knows by another name."""
@@ -26,6 +29,9 @@ class Cuts:
     def __init__(self, ports: dict[str, int]) -> None:
         self._ports, self._cut = ports, set[int]()
         atexit.register(self.mend_all)
+        if threading.current_thread() is threading.main_thread():
+            # Without it SIGTERM ends this process at once, and the ports stay cut.
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
     def knows(self, service: str) -> bool:
         """Whether the service listens on a port of its own."""
