@@ -150,7 +150,7 @@ class _Place:
             self.environment(made) | changes,
             needs=tuple("databases" if name == "postgres" else name for name in made.needs),
             check=self.words(made, made.check),
-            timeout=300,
+            timeout=480,
             before=before,
             folder=folder,
         )

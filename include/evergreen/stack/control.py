@@ -28,7 +28,7 @@ log = logging.getLogger("evergreen.stack")
 Progress = Callable[[StackState], None]
 """Called again and again during a start with what is known."""
 
-_START_LIMIT = 600.0
+_START_LIMIT = 900.0
 _STOP_LIMIT = 60.0
 
 

@@ -200,5 +200,5 @@ def _airflow(name: str, entry: str, ports: Mapping[str, int], env: Mapping[str, 
         needs=("airflow-migrate", "ledger-migrate", "folders"),
         healthy=healthy,
         hung=hung,
-        timeout=240,
+        timeout=480,
     )
