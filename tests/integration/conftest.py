@@ -2,8 +2,7 @@
 
 import datetime as dt
 
-import numpy as np
-import pandas as pd
+import orders
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -14,45 +13,13 @@ from evergreen.ledger.tables import PartitionVersion, Verdict
 from evergreen.store import Store
 from evergreen.store.objects import sha256
 
-DEFINITION = """
-name: orders
-title: Will an order be returned?
-owner: shop
-task: binary
-target: returned
-calendar: {period: week, start: 2024-01-01}
-feed:
-  name: orders
-  entity: order_id
-  event_time: ordered_at
-  label_delay: 1
-  tables:
-    inputs: {columns: {order_id: string, ordered_at: timestamp, day: string, country: string, price: float, age: float}}
-    labels: {columns: {order_id: string, ordered_at: timestamp, returned: boolean}}
-features: {look_back: 0, numeric: [price, age], categorical: [country]}
-training: {window: 4, validation: 1, candidates: [linear], trials: 1}
-gate: {cluster: day}
-alerts: {to: [shop@example.com]}
-"""
-FEATURES = """
-def build(inputs, history):
-    return inputs.drop(columns="day")
-"""
-EXPECTATIONS = """
-def features():
-    return []
-"""
-ROWS = 700
-
 
 class Shop:
     """Weeks of orders. `week` hands out rows; a test changes them before it accepts them."""
 
     def __init__(self, folder, settings):
-        folder.mkdir(parents=True)
         self.settings = settings
-        for name, text in (("model.yaml", DEFINITION), ("features.py", FEATURES), ("expectations.py", EXPECTATIONS)):
-            (folder / name).write_text(text)
+        orders.write_model(folder)
         self.definition = read_definition(folder / "model.yaml")
         self.ledger = Ledger.from_settings(settings)
         self.version = None
@@ -61,18 +28,8 @@ class Shop:
         return self.definition.partitions.shift("2024-01-01", number)
 
     def week(self, number):
-        """Inputs and labels of a week: dear orders of young customers come back."""
-        rng = np.random.default_rng(number)
-        start = dt.datetime.fromisoformat(self.key(number)).replace(tzinfo=dt.UTC)
-        minutes = np.sort(rng.integers(0, 7 * 24 * 60, ROWS))
-        times = (pd.Timestamp(start) + pd.to_timedelta(minutes, unit="min")).astype("datetime64[us, UTC]")
-        orders = pd.DataFrame({"order_id": [f"{number}-{n}" for n in range(ROWS)], "ordered_at": times})
-        price, age = rng.lognormal(3, 0.6, ROWS), rng.normal(40, 12, ROWS)
-        inputs = orders.assign(
-            day=times.strftime("%Y-%m-%d"), country=rng.choice(["SE", "FI", "NO"], ROWS), price=price, age=age
-        )
-        logit = -1.2 + 0.03 * (price - 20) - 0.06 * (age - 40)
-        return inputs, orders.assign(returned=rng.random(ROWS) < 1 / (1 + np.exp(-logit)))
+        """Inputs and labels of a week."""
+        return orders.week(number, self.key(number))
 
     def accept(self, table, number, frame):
         """What intake leaves of a landed partition: its accepted rows, and a version in the ledger."""

@@ -1,0 +1,201 @@
+"""A bad champion serves on a live Airflow, labels land, and the monitor's own run takes it back.
+
+Nothing about the change is done by the test: the gate of the live `train` promotes a challenger that learned four
+weeks in which the producer landed answers turned round, and when the answers are right again it is proven worse than
+the version before it.
+"""
+
+import json
+import shutil
+
+import orders
+import pytest
+from steps import alias, counts, rows, rows_by_time, wait_until
+from typer.testing import CliRunner
+
+from evergreen.cli import app
+from evergreen.definition.load import models_dir as shipped_models
+from evergreen.ledger.tables import Alert, Decision, Deployment, Prediction, TrainingRun
+from evergreen.stack import mails
+
+# The cluster's image has models of its own.
+pytestmark = [pytest.mark.e2e, pytest.mark.shape("embedded")]
+MODEL = "orders"
+RIGHT, TURNED, WAITS, NEXT, LAST = range(4), range(4, 8), 8, 9, 10
+STAGES = ("ingest_inputs", "ingest_labels", "features", "score", "train", "monitor")
+
+
+@pytest.fixture(scope="module")
+def models_dir(tmp_path_factory):
+    """The shipped models and one whose challengers are made of two weeks."""
+    folder = tmp_path_factory.mktemp("models") / "models"
+    shutil.copytree(shipped_models(), folder, ignore=shutil.ignore_patterns("__pycache__"))
+    text = orders.DEFINITION.replace("window: 4", "window: 2")
+    orders.write_model(folder / MODEL, text.replace("start: 2024-01-01", "start: 2024-01-01, end: 2024-06-24"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def definition(stack):
+    from evergreen.definition import load_definition
+
+    return load_definition(MODEL)
+
+
+@pytest.fixture(scope="module")
+def life(stack, definition, settings):
+    """Nine weeks by the functions that the tasks call: version 1 serves, the last week waits for predictions."""
+    life = Life(definition, settings)
+    for number in (*RIGHT, *TURNED, WAITS):
+        life.land(number)
+        life.bring_in(number)
+    life.first_champion(RIGHT[-1])
+    for number in TURNED:
+        life.score(number)
+    dags = [f"{MODEL}.{stage}" for stage in STAGES]
+    stack.airflow.wait_until_dags_parsed(dags)
+    stack.airflow.unpause(dags)
+    return life
+
+
+class Life:
+    """Weeks of orders in the landing zone, and what is done with them."""
+
+    def __init__(self, definition, settings):
+        self.definition, self.settings = definition, settings
+
+    def key(self, number):
+        return self.definition.partitions.shift("2024-01-01", number)
+
+    def land(self, number):
+        """The week's inputs, and the labels of the week before."""
+        from evergreen.intake.arrival import SUCCESS, folder_uri
+        from evergreen.intake.frames import to_parquet
+        from evergreen.store.objects import publish
+
+        for table, of in (("inputs", number), ("labels", number - 1)):
+            if of < 0:
+                continue
+            inputs, labels = orders.week(of, self.key(of))
+            if of in TURNED:
+                orders.turn(inputs, labels)
+            frame, columns = {"inputs": inputs, "labels": labels}[table], self.definition.feed.tables[table].columns
+            folder = folder_uri(self.settings.landing_url, self.definition.feed.name, self.key(of))
+            publish(f"{folder}/{table}.parquet", to_parquet(frame, columns))
+            publish(f"{folder}/{SUCCESS}", b"")
+
+    def bring_in(self, number):
+        from evergreen.features.build import build
+        from evergreen.intake.receive import receive
+        from evergreen.intake.validate import validate
+
+        for table, of in (("inputs", number), ("labels", number - 1)):
+            if of >= 0:
+                received = receive(self.definition, table, self.key(of), settings=self.settings)
+                validate(self.definition, received.partition_version_id, settings=self.settings)
+        build(self.definition, self.key(number), settings=self.settings)
+
+    def first_champion(self, number):
+        from evergreen.champion.decide import conclude
+        from evergreen.champion.evaluate import evaluate
+        from evergreen.training.assemble import assemble
+        from evergreen.training.fit import fit
+
+        asked = {
+            "cause": "first",
+            "cause_key": "first",
+            "reason": "There is no champion yet.",
+            "as_of": self.key(number),
+        }
+        run = assemble(self.definition, **asked, settings=self.settings).training_run_id
+        fit(self.definition, run, settings=self.settings)
+        said = evaluate(self.definition, run, settings=self.settings)
+        conclude(self.definition, run, said.outcome, approval=None, settings=self.settings)
+
+    def score(self, number):
+        from evergreen.scoring.score import score
+
+        score(self.definition, self.key(number), settings=self.settings)
+
+
+def week(stack, life, number):
+    """A week goes by on the live Airflow."""
+    life.land(number)
+    for stage, of in (("ingest_inputs", number), ("ingest_labels", number - 1)):
+        stack.airflow.trigger(f"{MODEL}.{stage}", run_id=f"week__{life.key(of)}", partition_key=life.key(of))
+
+
+def served_by(ledger, key):
+    return [p.version for p in rows(ledger, Prediction, Prediction.model == MODEL, Prediction.key == key)]
+
+
+def labels_are_in(ledger, key):
+    from evergreen.ledger import partitions
+
+    with ledger.transaction() as session:
+        return key in partitions.accepted_keys(session, MODEL, "labels")
+
+
+def test_the_gate_promotes_what_learned_from_wrong_answers(stack, life, ledger, settings):
+    conf = {
+        "cause": "operator",
+        "cause_key": "turned",
+        "reason": "the answers have changed",
+        "as_of": life.key(TURNED[-1]),
+    }
+    run_id = stack.airflow.trigger(f"{MODEL}.train", conf, run_id="turned")
+    assert stack.airflow.wait_for_run(f"{MODEL}.train", run_id)["state"] == "success"
+    assert [(run.version, run.state) for run in rows(ledger, TrainingRun)] == [(1, "promoted"), (2, "promoted")]
+    assert rows(ledger, Decision)[-1].decided_by == "policy"
+    assert alias(settings) == 2
+    wait_until(lambda: served_by(ledger, life.key(WAITS)) == [2], "its first predictions")
+
+
+def test_the_live_monitor_takes_it_back(stack, life, ledger, settings):
+    week(stack, life, NEXT)
+    dag, run_id = f"{MODEL}.monitor", f"week__{life.key(NEXT)}"
+    wait_until(lambda: labels_are_in(ledger, life.key(WAITS)), "the right answers")
+    stack.airflow.trigger(dag, run_id=run_id, partition_key=life.key(NEXT))
+    assert stack.airflow.wait_for_run(dag, run_id)["state"] == "success"
+    states = {t["task_id"]: t["state"] for t in stack.airflow.task_instances(dag, run_id)}
+    assert {t: states[t] for t in ("check", "change_champion", "retrain", "alert")} == {
+        "check": "success", "change_champion": "success", "retrain": "skipped", "alert": "skipped",
+    }  # fmt: skip
+
+    assert served_by(ledger, life.key(NEXT)) == [2], "it had predicted the week before anybody could know"
+    decision = rows(ledger, Decision)[-1]
+    assert (decision.kind, decision.version, decision.decided_by) == ("rollback", 1, "policy")
+    assert decision.evidence["rivals"]["before"]["proven"]
+    last = rows(ledger, Deployment)[-1]
+    assert (last.version, last.decision_id, last.from_key) == (1, decision.id, life.key(LAST))
+    assert alias(settings) == 1
+    assert decision.reason in stack.airflow.task_log(dag, run_id, "change_champion")
+
+
+def test_mail_and_history_say_the_same(stack, life, ledger):
+    (owed,) = rows_by_time(ledger, Alert, Alert.kind == "rollback")
+    (got,) = [mail for mail in mails.read_all(stack.home.mail) if mail.subject == owed.subject]
+    assert owed.sent_at is not None
+    assert got.subject.endswith("rolled back to version 1")
+    for told in ("Version 1 serves again in place of version 2", "version 1 would have lost less than version 2"):
+        assert told in got.text
+    assert owed.body["links"]["log"].partition("?")[0].endswith("/tasks/change_champion")
+    answer = CliRunner().invoke(app, ["history", MODEL, "--json", "--home", str(stack.home.root)])
+    told = json.loads(answer.stdout)
+    assert [d["version"] for d in told["deployments"]] == [1, 2, 1]
+    (line,) = [d for d in told["decisions"] if d["kind"] == "rollback"]
+    assert line["reason"] == rows(ledger, Decision)[-1].reason
+
+
+def test_it_is_taken_back_once(stack, life, ledger):
+    dags = [f"{MODEL}.{stage}" for stage in STAGES]
+    stack.airflow.wait_until_idle(dags)
+    before = counts(ledger)
+    stack.airflow.clear(f"{MODEL}.monitor", f"week__{life.key(NEXT)}")
+    stack.airflow.wait_until_idle(dags)
+    assert counts(ledger) == before
+
+
+def test_the_next_week_is_predicted_by_the_version_that_came_back(stack, life, ledger):
+    week(stack, life, LAST)
+    wait_until(lambda: served_by(ledger, life.key(LAST)) == [1], "its predictions")
