@@ -6,6 +6,7 @@ import io
 import logging
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from evergreen.settings import Settings
@@ -20,6 +21,9 @@ log = logging.getLogger("evergreen.champion")
 
 REFERENCE_ROWS = 20_000
 """At most, of each part."""
+COMPLETE = "__complete__"
+"""Column that says which rows' partitions were built with every feature; written where some were not. No feed's column
+may be called so."""
 
 
 def write_reference(
@@ -28,7 +32,8 @@ def write_reference(
     """Write the version's reference, unless an earlier attempt has, and return its URI.
 
     Parquet with the feed's entity and event time, `cluster`, the features, `target`, `prediction` (float64) and `part`
-    (train | holdout); at most `REFERENCE_ROWS` rows of each part, drawn with the definition's seed.
+    (train | holdout); at most `REFERENCE_ROWS` rows of each part, drawn with the definition's seed. Features that none
+    of the partitions was built with are left out: nothing is known of them.
     """
     store, name = Store.from_settings(settings), layout.reference(definition.name, challenger.version)
     if store.exists(name):
@@ -38,12 +43,21 @@ def write_reference(
         _part(definition, challenger, train.sample(REFERENCE_ROWS, seed), "train"),
         _part(definition, challenger, held_out.sample(REFERENCE_ROWS, seed), "holdout"),
     ]
-    frame = pd.concat(parts, ignore_index=True)
+    frame = _known(definition, pd.concat(parts, ignore_index=True), train, held_out)
     buffer = io.BytesIO()
     frame.to_parquet(buffer, index=False, compression="zstd")
     uri = store.write(name, buffer.getvalue())
     log.info("reference of version %d: %s rows in %s", challenger.version, f"{len(frame):,}", uri)
     return uri
+
+
+def _known(definition: ModelDefinition, frame: pd.DataFrame, train: Examples, held_out: Examples) -> pd.DataFrame:
+    """The frame without features that no partition has, and without `COMPLETE` where it says nothing."""
+    lacking = {**train.lacking, **held_out.lacking}
+    keys = {*train.key.tolist(), *held_out.key.tolist()}
+    never = [name for name in definition.features.columns if all(name in lacking.get(key, ()) for key in keys)]
+    some = any(names - set(never) for names in lacking.values())
+    return frame.drop(columns=never if some else [*never, COMPLETE])
 
 
 def _part(definition: ModelDefinition, challenger: Predictor, rows: Examples, part: str) -> pd.DataFrame:
@@ -54,6 +68,7 @@ def _part(definition: ModelDefinition, challenger: Predictor, rows: Examples, pa
         "target": rows.target,
         "prediction": challenger.predict(rows.features),
         "part": part,
+        COMPLETE: ~np.isin(rows.key, list(rows.lacking)),
     }
     beside = {name: values for name, values in about.items() if name not in rows.features}  # an entity may be a feature
     return pd.concat([pd.DataFrame(beside), rows.features], axis=1)

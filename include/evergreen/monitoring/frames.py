@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import io
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
+from evergreen.champion.reference import COMPLETE
 from evergreen.definition import ModelDefinition
-from evergreen.errors import UnavailableError
+from evergreen.errors import BadInputError, UnavailableError
 from evergreen.features.snapshots import commit_holding, pull
 from evergreen.intake.read import read_clean
 from evergreen.ledger.tables import Snapshot
 from evergreen.monitoring import drift
 from evergreen.monitoring.evidence import Evidence
 from evergreen.monitoring.performance import labelled_rows
-from evergreen.monitoring.sample import count_rows, read_sample
+from evergreen.monitoring.sample import column_names, count_rows, read_sample
 from evergreen.scoring.score import read_bytes, read_predictions
 from evergreen.settings import Settings
 from evergreen.store import Store, layout
 from evergreen.training.models import load
+
+log = logging.getLogger("evergreen.monitoring")
 
 
 @dataclass(frozen=True)
@@ -49,9 +53,11 @@ def read(definition: ModelDefinition, evidence: Evidence, settings: Settings) ->
     """
     snapshot, labelled, feed = evidence.snapshot, evidence.labelled, definition.feed
     path = snapshot.dvc_path
-    columns = dict.fromkeys((feed.entity, feed.event_time, *definition.features.columns))
     with pull(settings, snapshot.git_commit, [path], expected={path: snapshot.dvc_hash}) as files:
-        features, rows_in_all = read_sample(files[path], list(columns), drift.MAX_ROWS), count_rows(files[path])
+        built = set(column_names(files[path]))
+        names = [name for name in definition.features.columns if name in built]
+        columns = list(dict.fromkeys((feed.entity, feed.event_time, *names)))
+        features, rows_in_all = read_sample(files[path], columns, drift.MAX_ROWS), count_rows(files[path])
     # Predictions stand in the order of their features, so the same seed draws the same rows of both.
     data = io.BytesIO(read_bytes(evidence.prediction, settings))
     predictions = read_sample(data, [feed.entity, drift.PREDICTION], drift.MAX_ROWS)
@@ -59,27 +65,66 @@ def read(definition: ModelDefinition, evidence: Evidence, settings: Settings) ->
     if labelled is not None:
         truth = read_clean(evidence.labels[labelled.key][1], settings)
         rows = labelled_rows(definition, read_predictions(labelled, settings), truth)
+    compared = _read_compared(definition, evidence, names, settings) if evidence.compared_snapshots else None
     return Frames(
         reference=reference,
-        compared=_read_compared(definition, evidence, settings) if evidence.compared_snapshots else reference,
+        compared=_complete(reference) if compared is None else compared,
         current=features.merge(predictions, on=feed.entity, how="left", validate="one_to_one"),
         current_rows=rows_in_all,
         labelled=rows,
     )
 
 
-def _read_compared(definition: ModelDefinition, evidence: Evidence, settings: Settings) -> pd.DataFrame:
-    """An equal sample of each partition of the reference, as the champion of the check predicts it."""
-    columns = list(dict.fromkeys((definition.feed.event_time, *definition.features.columns)))
+def comparable(definition: ModelDefinition, rows: Frames) -> ModelDefinition:
+    """The definition with the features that both the partition and what it is compared with were built with.
+
+    A feature that came to the definition later is not missing there, it was never asked for: that is no drift.
+
+    Raises:
+        BadInputError: there is no such feature.
+    """
+    both = {*rows.current.columns} & {*rows.compared.columns}
+    asked = definition.features
+    lacking = [name for name in asked.columns if name not in both]
+    if not lacking:
+        return definition
+    if len(lacking) == len(asked.columns):
+        raise BadInputError(
+            f"{definition.name}: the partition and the champion's reference have no feature of the definition in "
+            f"common; trigger {definition.name}.features with its key, and {definition.name}.train"
+        )
+    log.info("not compared: %s, which one of both sides was built without", ", ".join(lacking))
+    known = {part: [c for c in getattr(asked, part) if c in both] for part in ("numeric", "categorical")}
+    return definition.model_copy(update={"features": asked.model_copy(update=known)})
+
+
+def _complete(reference: pd.DataFrame) -> pd.DataFrame:
+    """Its rows of partitions that were built with every feature, where it says which those are and there are some."""
+    if COMPLETE not in reference or not reference[COMPLETE].any():
+        return reference
+    return reference[reference[COMPLETE]]
+
+
+def _read_compared(
+    definition: ModelDefinition, evidence: Evidence, names: Sequence[str], settings: Settings
+) -> pd.DataFrame | None:
+    """An equal sample of each partition of the reference, as the champion of the check predicts it.
+
+    Partitions built without a feature of `names` or of the champion's are left out; None where none is left.
+    """
+    model = load(definition, evidence.version, settings=settings)
+    columns = list(dict.fromkeys((definition.feed.event_time, *names, *model.columns)))
     most = max(1, drift.MAX_ROWS // len(evidence.compared_snapshots))
     frames = []
     for commit, built in _by_commit(evidence.compared_snapshots, settings).items():
         expected = {snapshot.dvc_path: snapshot.dvc_hash for snapshot in built}
         with pull(settings, commit, list(expected), expected=expected) as files:
-            frames += [read_sample(files[path], columns, most) for path in expected]
+            whole = [path for path in expected if set(columns) <= set(column_names(files[path]))]
+            frames += [read_sample(files[path], columns, most) for path in whole]
+    if not frames:
+        return None
     rows = pd.concat(frames, ignore_index=True)
-    model = load(definition, evidence.version, settings=settings)
-    return rows.assign(**{drift.PREDICTION: model.predict(rows[list(definition.features.columns)])})
+    return rows.assign(**{drift.PREDICTION: model.predict(rows)})
 
 
 def _by_commit(built: Sequence[Snapshot], settings: Settings) -> dict[str, list[Snapshot]]:

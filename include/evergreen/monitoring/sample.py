@@ -73,6 +73,12 @@ def count_rows(file: Source) -> int:
         return int(parquet.metadata.num_rows)
 
 
+def column_names(file: Source) -> tuple[str, ...]:
+    """Names of the file's columns, from its footer."""
+    with _opened(file, ()) as parquet:
+        return tuple(parquet.schema_arrow.names)
+
+
 def count_nulls(file: Source, columns: Sequence[str]) -> dict[str, int]:
     """Exact number of nulls of each column, from the statistics in the file's footer; no data is read.
 

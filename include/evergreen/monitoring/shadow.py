@@ -101,7 +101,7 @@ def _labelled(
 
 
 def _score(definition: ModelDefinition, version: int, rows: pd.DataFrame, settings: Settings) -> tuple[Cluster, ...]:
-    predicted = load(definition, version, settings=settings).predict(rows[list(definition.features.columns)])
+    predicted = load(definition, version, settings=settings).predict(rows)
     about = rows[["target", "cluster"]].assign(prediction=predicted)
     return tuple(losses_by_cluster(definition, about))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from evergreen.ledger import Ledger, partitions
 from evergreen.ledger.tables import Snapshot, TrainingRun, Verdict
 from evergreen.settings import Settings
 from evergreen.training.examples import Examples, Names, concatenate
-from evergreen.training.frames import model_frame, target_values
+from evergreen.training.frames import model_frame, target_values, unknown_as_null
 
 if TYPE_CHECKING:
     from evergreen.definition import ModelDefinition
@@ -38,7 +39,8 @@ class _Sources:
 def read_examples(definition: ModelDefinition, run: TrainingRun, keys: list[str], *, settings: Settings) -> Examples:
     """Labelled rows of these partitions of the run's dataset, in time order.
 
-    Rows without a label, or whose target is null (unknown yet), are left out.
+    Rows without a label, or whose target is null (unknown yet), are left out. A feature that came to the definition
+    after a partition was built is unknown there: null.
 
     Raises:
         BadInputError: features or target do not fit the definition.
@@ -54,7 +56,17 @@ def read_examples(definition: ModelDefinition, run: TrainingRun, keys: list[str]
         "read %s labelled rows of %d partitions, %s to %s, from their snapshots; %s rows have no label",
         f"{len(examples):,}", len(keys), keys[0], keys[-1], f"{built - len(examples):,}",
     )  # fmt: skip
+    if examples.lacking:
+        log.info(_built_before(definition, examples.lacking))
     return examples
+
+
+def _built_before(definition: ModelDefinition, lacking: Mapping[str, frozenset[str]]) -> str:
+    names = ", ".join(sorted(set().union(*lacking.values())))
+    return (
+        f"{names}: null in {len(lacking)} partitions, {min(lacking)} to {max(lacking)}, which were built before the "
+        f"definition had it; trigger {definition.name}.features with their keys to have them built again"
+    )
 
 
 def _sources(definition: ModelDefinition, run: TrainingRun, keys: list[str], settings: Settings) -> list[_Sources]:
@@ -81,6 +93,7 @@ def _examples(definition: ModelDefinition, sources: _Sources, features: pd.DataF
     target = "__target__"  # no column of a feed may begin so: the labels' name can also be a feature's
     rows = features.merge(truth.rename(columns={definition.target: target}), on=entity, validate="one_to_one")
     inputs = read_clean(sources.inputs, settings).set_index(entity).loc[rows[entity]].reset_index()
+    rows, lacking = unknown_as_null(rows, definition.features)
     strangers = [c for c in definition.gate.columns if c not in definition.features.columns]
     return Examples(
         features=model_frame(rows, definition.features.numeric, definition.features.categorical),
@@ -90,6 +103,7 @@ def _examples(definition: ModelDefinition, sources: _Sources, features: pd.DataF
         entity=rows[entity].to_numpy(dtype=object),
         event_time=rows[event_time],
         extra=inputs[strangers],
+        lacking={sources.key: lacking} if lacking else {},
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -25,6 +26,8 @@ class Examples:
         entity: the feed's entity id.
         event_time: datetime64[us, UTC].
         extra: inputs columns that the gate's slices and groups are made of and that are no features.
+        lacking: features of the definition that partitions were built without, because it had not got them yet, by
+            partition key; null in `features`.
     """
 
     features: pd.DataFrame
@@ -34,6 +37,7 @@ class Examples:
     entity: Names
     event_time: pd.Series
     extra: pd.DataFrame
+    lacking: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.target)
@@ -48,6 +52,7 @@ class Examples:
             entity=self.entity[rows],
             event_time=self.event_time.iloc[rows].reset_index(drop=True),
             extra=self.extra.iloc[rows].reset_index(drop=True),
+            lacking=self.lacking,
         )
 
     def of_keys(self, keys: list[str]) -> Examples:
@@ -72,4 +77,5 @@ def concatenate(parts: list[Examples]) -> Examples:
         entity=np.concatenate([p.entity for p in parts]),
         event_time=pd.concat([p.event_time for p in parts], ignore_index=True),
         extra=pd.concat([p.extra for p in parts], ignore_index=True),
+        lacking={key: names for p in parts for key, names in p.lacking.items()},
     )

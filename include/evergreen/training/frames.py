@@ -13,6 +13,7 @@ from evergreen.training.losses import Floats
 
 if TYPE_CHECKING:
     from evergreen.definition import ModelDefinition
+    from evergreen.definition.model import FeaturesSection
 
 
 def model_frame(frame: pd.DataFrame, numeric: Sequence[str], categorical: Sequence[str]) -> pd.DataFrame:
@@ -33,6 +34,20 @@ def model_frame(frame: pd.DataFrame, numeric: Sequence[str], categorical: Sequen
     columns: dict[str, object] = {name: _as_float(frame[name]) for name in numeric}
     columns.update({name: _as_text(frame[name]) for name in categorical})
     return pd.DataFrame(columns, index=frame.index)
+
+
+def unknown_as_null(frame: pd.DataFrame, features: FeaturesSection) -> tuple[pd.DataFrame, frozenset[str]]:
+    """`frame` with a column of nulls for each feature that it lacks, and the names of these.
+
+    A partition that was built before the definition had a feature does not know it. To learn from it all the same is
+    right; to predict from it with a model that reads the feature is not, so that `model_frame` refuses it.
+    """
+    lacking = frozenset(features.columns) - set(frame.columns)
+    if lacking:
+        frame = frame.copy()
+    for name in sorted(lacking):
+        frame[name] = np.nan if name in features.numeric else None
+    return frame, lacking
 
 
 def target_values(definition: ModelDefinition, column: pd.Series) -> Floats:
