@@ -108,6 +108,8 @@ def _airflow_defaults(home: Home) -> dict[str, str]:
             "SCHEDULER_HEALTH_CHECK_THRESHOLD": 20,
             "TASK_INSTANCE_HEARTBEAT_TIMEOUT": 90,
         },
+        # A task rides out the minute in which the api-server is replaced, instead of needing another try.
+        "WORKERS": {"EXECUTION_API_RETRIES": 20, "EXECUTION_API_RETRY_WAIT_MAX": 10},
         "DAG_PROCESSOR": {"MIN_FILE_PROCESS_INTERVAL": 30, "REFRESH_INTERVAL": 10, "PARSING_PROCESSES": 1},
         "LOGGING": {
             "LOGGING_LEVEL": "INFO",
