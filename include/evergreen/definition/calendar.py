@@ -78,6 +78,12 @@ class Calendar:
         step = dt.timedelta(days=7 if self.unit == "week" else 1)
         return (day + periods * step).strftime(KEY_FORMAT)
 
+    def year_before(self, key: str) -> str:
+        """Key of the partition of the same weekday or month a year before `key`."""
+        if self.unit == "month":
+            return self.shift(key, -12)
+        return self.key_of(self.parse(key) - dt.timedelta(days=364))
+
     def period(self, key: str) -> Period:
         """The interval of the partition `key`, as aware UTC datetimes."""
         return Period(key, self._midnight(key), self._midnight(self.shift(key, 1)))

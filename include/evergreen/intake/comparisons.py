@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from evergreen.definition.model import ColumnType
 from evergreen.intake.failures import Failure, Severity
-from evergreen.intake.past import Past
+from evergreen.intake.past import MOST_PARTITIONS, Past
 from evergreen.intake.profile import QUANTILES, ColumnProfile, Profile
 from evergreen.intake.references import mismatches
 
@@ -32,7 +32,6 @@ COMPARED = "compared_with"
 """Key of an expectation's meta: what its numbers come from, in words."""
 UNSEEN = 0.005
 """Share that values never seen before are given where shares are compared: one of them is no infinite change."""
-MOST_PARTITIONS = 60
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from evergreen.definition import ModelDefinition, Period
+from evergreen.definition.calendar import Calendar
 from evergreen.definition.model import TableName
 from evergreen.intake.profile import Profile
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+MOST_PARTITIONS = 60
+"""How many partitions a comparison can be asked to look at."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,11 @@ def keys_before(definition: ModelDefinition, key: str, last: int) -> tuple[str, 
     calendar = definition.partitions
     keys = [calendar.shift(key, -n) for n in range(last, 0, -1)]
     return tuple(k for k in keys if calendar.contains(k))
+
+
+def earliest_compared(calendar: Calendar, key: str) -> str:
+    """The oldest partition that any comparison can look at when `key` is judged."""
+    return min(calendar.shift(key, -MOST_PARTITIONS), calendar.shift(calendar.year_before(key), -MOST_PARTITIONS))
 
 
 def no_past(definition: ModelDefinition, table: TableName, key: str) -> Past:

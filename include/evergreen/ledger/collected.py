@@ -17,6 +17,7 @@ from evergreen.errors import CollectedError, EvergreenError, UnavailableError
 from evergreen.ledger.session import Ledger
 from evergreen.ledger.tables import Collection, DriftCheck, PartitionVersion, Prediction, Snapshot, Verdict
 from evergreen.settings import Settings
+from evergreen.store import layout
 
 NAMES = (
     PartitionVersion.raw_uri, Verdict.clean_uri, Verdict.rejected_uri, Verdict.results_uri, Snapshot.results_uri,
@@ -40,12 +41,13 @@ def run_name(model: str, training_run_id: int) -> str:
 
 
 def count_rows(session: Session, names: Many[str]) -> Counter[str]:
-    """How many rows of the ledger, of any model, name each of `names`."""
+    """How many rows of the ledger, of any model, name each of `names`, or what it is written beside."""
+    owners = {name: layout.named_with(name) for name in names}
     found: Counter[str] = Counter()
     for column in NAMES:
-        query = select(column, func.count()).where(column.in_(names)).group_by(column)
+        query = select(column, func.count()).where(column.in_(set(owners.values()))).group_by(column)
         found.update({str(name): rows for name, rows in session.execute(query).tuples()})
-    return found
+    return Counter({name: found[owner] for name, owner in owners.items()})
 
 
 def gone(session: Session, model: str) -> frozenset[str]:
@@ -64,6 +66,12 @@ def gone(session: Session, model: str) -> frozenset[str]:
         )
     )
     return frozenset(session.scalars(query))
+
+
+def unfinished(session: Session, model: str) -> frozenset[str]:
+    """Names of what is recorded as to be collected of `model`, and is not removed yet."""
+    settled = (Collection.done_at.is_(None), Collection.kept_at.is_(None))
+    return frozenset(session.scalars(select(Collection.name).where(Collection.model == model, *settled)))
 
 
 def _counts() -> Subquery:

@@ -7,7 +7,6 @@ What comes every year is not drift; it needs more than a year of partitions.
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
@@ -34,7 +33,7 @@ def wanted_keys(kind: ReferenceKind, calendar: Calendar, key: str, *, window: in
         return []
     if kind == "rolling":
         return [calendar.shift(key, -n) for n in range(gap + window, gap, -1)]
-    centre = _year_before(calendar, key)
+    centre = calendar.year_before(key)
     wanted = [calendar.shift(centre, n) for n in range(-(window // 2), window - window // 2)]
     # a window of more than a year would otherwise reach the partition itself
     return [k for k in wanted if k < key]
@@ -63,10 +62,3 @@ def choose_reference(
         return Reference("training", (), f"{len(keys)} of the {window} partitions of a {kind} reference have landed")
     said = "the partitions before it" if kind == "rolling" else "the same season a year before"
     return Reference(kind, keys, f"{said}: {len(keys)} from {keys[0]} through {keys[-1]}")
-
-
-def _year_before(calendar: Calendar, key: str) -> str:
-    """The partition of the same weekday or month a year before."""
-    if calendar.unit == "month":
-        return calendar.shift(key, -12)
-    return calendar.key_of(calendar.parse(key) - dt.timedelta(days=364))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy.orm import Session
 
@@ -18,11 +18,12 @@ from evergreen.definition.retention import RetentionSection
 from evergreen.ledger import Ledger, collected
 from evergreen.ledger.session import hold
 from evergreen.ledger.tables import Collection
-from evergreen.retention import facts
+from evergreen.retention import facts, sweep
 from evergreen.retention.measure import measure
 from evergreen.retention.plan import Item, plan
 from evergreen.retention.remove import finish, open_collections
 from evergreen.settings import Settings
+from evergreen.store.objects import Unfinished
 
 log = logging.getLogger("evergreen.retention")
 
@@ -31,13 +32,13 @@ KEEP_ALL = RetentionSection()
 
 @dataclass(frozen=True)
 class Group:
-    """Objects of one kind that one rule lets go."""
+    """Objects of one kind that one rule lets go; the kind `scratch` is what killed writers left."""
 
     kind: str
     objects: int
     bytes: int
     oldest: str
-    """Partition key"""
+    """Partition key; of scratch files the day on which they were written"""
     newest: str
     rule: str
 
@@ -78,38 +79,40 @@ def collect(
         by: who asked.
         run_url: address of the task's log.
 
+    What killed writers left in the store a day ago or more goes too, whatever the policy says: nobody can read it.
+
     Raises:
         UnavailableError: one of them does not answer; what is recorded and not removed is removed by the next call.
     """
     ledger, model = Ledger.from_settings(settings), definition.name
+    left = sweep.find(model, settings=settings, now=now)
+    swept = 0 if dry_run else sweep.sweep(left, settings=settings)
     if dry_run or (by == "policy" and definition.retention is None):
         with ledger.transaction() as session:
-            items, sizes = _measured(session, definition, settings, now)
+            items = _planned(session, definition, settings, now, facts.list_beside(definition, settings))
+            sizes = measure(session, model, items, settings)
             unfinished = len(session.scalars(open_collections(model)).all())
-        return _tell(_describe(definition, items, sizes, dry_run=True, unfinished=unfinished))
+        found = _describe(definition, items, sizes, dry_run=True, unfinished=unfinished)
+        return _tell(_with_scratch(found, left, dry_run=dry_run, removed=swept))
     with ledger.lock("retention", model) as session:
         hold(session, collected.REMOVAL)  # a backup that runs copies what its ledger names first
         unfinished = len(session.scalars(open_collections(model)).all())
-        _, sizes = _measured(session, definition, settings, now)  # before the locks: it asks every server
+        beside = facts.list_beside(definition, settings)  # before the locks: this asks the servers
+        sizes = measure(session, model, _planned(session, definition, settings, now, beside), settings)
         with ledger.lock("assemble", model) as recording:
             hold(recording, "champion", model)
-            items = _planned(recording, definition, settings, now)
+            items = _planned(recording, definition, settings, now, beside)
             _record(recording, model, items, sizes, by, run_url)
         removed = finish(model, settings=settings)
     found = _describe(definition, items, sizes, dry_run=False, unfinished=unfinished, removed=removed)
-    return _tell(found)
+    return _tell(_with_scratch(found, left, dry_run=False, removed=removed + swept))
 
 
-def _planned(session: Session, definition: ModelDefinition, settings: Settings, now: dt.datetime) -> list[Item]:
+def _planned(
+    session: Session, definition: ModelDefinition, settings: Settings, now: dt.datetime, beside: Sequence[str]
+) -> list[Item]:
     policy = definition.retention or KEEP_ALL
-    return plan(definition, policy, facts.read(session, definition, settings), now=now)
-
-
-def _measured(
-    session: Session, definition: ModelDefinition, settings: Settings, now: dt.datetime
-) -> tuple[list[Item], dict[str, int]]:
-    items = _planned(session, definition, settings, now)
-    return items, measure(session, definition.name, items, settings)
+    return plan(definition, policy, facts.read(session, definition, settings, beside), now=now)
 
 
 def _record(
@@ -158,6 +161,16 @@ def _describe(
         unfinished=unfinished,
         removed=removed,
     )
+
+
+def _with_scratch(found: Collected, left: Sequence[Unfinished], *, dry_run: bool, removed: int) -> Collected:
+    """`found` and what killed writers left, which `dry_run` says to be there still."""
+    found = replace(found, dry_run=dry_run, removed=removed)
+    if not left:
+        return found
+    size, (first, last) = sum(file.bytes for file in left), (f"{left[n].modified:%Y-%m-%d}" for n in (0, -1))
+    group = Group("scratch", len(left), size, first, last, sweep.RULE)
+    return replace(found, groups=[*found.groups, group], objects=found.objects + len(left), bytes=found.bytes + size)
 
 
 def _tell(found: Collected) -> Collected:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,6 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from evergreen.definition import ModelDefinition
-from evergreen.intake.quarantine import sample_name
 from evergreen.ledger import collected
 from evergreen.ledger.partitions import QUARANTINED
 from evergreen.ledger.tables import (
@@ -25,12 +24,15 @@ from evergreen.ledger.tables import (
     Verdict,
 )
 from evergreen.settings import Settings
-from evergreen.store import Store
+from evergreen.store import Store, layout
 
 FOLDERS = ("raw", "clean", "quarantine", "validation", "predictions", "reports")
 """Those of the store in which a model's objects can be collected."""
 
 Own = Callable[[str | None], str | None]
+Place = tuple[str, str, str, str]
+_HASH = 16
+"""Digits of a content's hash in names of objects"""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,6 @@ class Judged:
     accepted: bool
     clean: str | None = None
     rejected: str | None = None
-    sample: str | None = None
     results: str | None = None
 
 
@@ -58,6 +59,10 @@ class Landed:
     """Oldest first; the last one counts"""
     born: dt.datetime
     """When something was last recorded about it"""
+    samples: tuple[str, ...] = ()
+    """What is kept of its bad rows where it was quarantined"""
+    profiles: tuple[str, ...] = ()
+    """What its accepted rows held, in numbers"""
 
     @property
     def accepted(self) -> bool:
@@ -121,14 +126,15 @@ class Facts:
     """DVC hashes that other models' snapshots name"""
 
 
-def read(session: Session, definition: ModelDefinition, settings: Settings) -> Facts:
-    """The facts about `definition` in the ledger now."""
+def read(session: Session, definition: ModelDefinition, settings: Settings, listed: Collection[str]) -> Facts:
+    """The facts about `definition` in the ledger now, and of the objects `listed` (see `list_beside`)."""
+    beside = set(listed) - collected.unfinished(session, definition.name)
     model, own = definition.name, _own(Store.from_settings(settings), settings.landing_url, definition.name)
     compared = select(Comparison.challenger_version, Comparison.champion_version).where(Comparison.model == model)
     served = select(Deployment.version).where(Deployment.model == model).order_by(Deployment.id)
     foreign = select(Snapshot.dvc_hash).where(Snapshot.model != model).distinct()
     return Facts(
-        landed=_landed(session, model, own, Store.from_settings(settings)),
+        landed=_landed(session, model, own, _by_version(beside)),
         built=tuple(
             Built(row.id, row.key, row.dvc_hash, own(row.results_uri), row.inputs_version_id, row.inputs_verdict_id,
                   row.created_at)
@@ -142,9 +148,25 @@ def read(session: Session, definition: ModelDefinition, settings: Settings) -> F
         ),
         served=tuple(session.scalars(served)),
         compared=frozenset(session.execute(compared).tuples()),
-        gone=collected.gone(session, model),
+        gone=collected.gone(session, model) - beside,
         foreign=frozenset(session.scalars(foreign)),
     )  # fmt: skip
+
+
+def list_beside(definition: ModelDefinition, settings: Settings) -> list[str]:
+    """URIs of the objects that no row names, since they are written beside others: profiles, samples of bad rows."""
+    store = Store.from_settings(settings)
+    names = (name for folder in ("profile", "quarantine") for name in store.sizes(f"{folder}/{definition.name}"))
+    return [uri for uri in map(store.uri, names) if layout.named_with(uri) != uri]
+
+
+def _by_version(beside: Collection[str]) -> dict[Place, list[str]]:
+    """The same by folder, table, key, and by the hash that names a version's content."""
+    found: dict[Place, list[str]] = {}
+    for uri in sorted(beside):
+        folder, _, table, key, content = layout.named_with(uri).split("/")[-5:]
+        found.setdefault((folder, table, key, content[:_HASH]), []).append(uri)
+    return found
 
 
 def _own(store: Store, landing_url: str, model: str) -> Own:
@@ -158,7 +180,7 @@ def _own(store: Store, landing_url: str, model: str) -> Own:
     return own
 
 
-def _landed(session: Session, model: str, own: Own, store: Store) -> tuple[Landed, ...]:
+def _landed(session: Session, model: str, own: Own, beside: Mapping[Place, list[str]]) -> tuple[Landed, ...]:
     versions = session.scalars(
         select(PartitionVersion).where(PartitionVersion.model == model).order_by(PartitionVersion.id)
     ).all()
@@ -166,24 +188,25 @@ def _landed(session: Session, model: str, own: Own, store: Store) -> tuple[Lande
     query = select(Verdict).join(PartitionVersion, PartitionVersion.id == Verdict.partition_version_id)
     for verdict in session.scalars(query.where(PartitionVersion.model == model).order_by(Verdict.id)):
         verdicts.setdefault(verdict.partition_version_id, []).append(verdict)
-    return tuple(_version(row, verdicts.get(row.id, []), own, store) for row in versions)
+    return tuple(_version(row, verdicts.get(row.id, []), own, beside) for row in versions)
 
 
-def _version(row: PartitionVersion, verdicts: list[Verdict], own: Own, store: Store) -> Landed:
+def _version(row: PartitionVersion, verdicts: list[Verdict], own: Own, beside: Mapping[Place, list[str]]) -> Landed:
     judged = tuple(
         Judged(
             id=v.id,
             accepted=v.outcome != QUARANTINED,
             clean=own(v.clean_uri),
             rejected=own(v.rejected_uri),
-            sample=store.uri(sample_name(row, v.suite_hash)) if v.outcome == QUARANTINED else None,
             results=own(v.results_uri),
         )
         for v in verdicts
     )
     instants = [row.received_at, row.landed_again_at, *(v.decided_at for v in verdicts)]
     born = max(instant for instant in instants if instant is not None)
-    return Landed(row.id, row.table, row.key, row.version, own(row.raw_uri), judged, born)
+    named = (row.table, row.key, row.content_hash[:_HASH])
+    samples, profiles = (tuple(beside.get((owner, *named), ())) for owner in ("validation", "clean"))
+    return Landed(row.id, row.table, row.key, row.version, own(row.raw_uri), judged, born, samples, profiles)
 
 
 def _written(session: Session, model: str, own: Own, table: Any, column: str) -> tuple[Written, ...]:

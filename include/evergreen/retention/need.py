@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from evergreen.definition import ModelDefinition
+from evergreen.intake.past import earliest_compared
 from evergreen.monitoring.references import wanted_keys
 from evergreen.retention.facts import Facts, Trained
 
@@ -22,6 +23,8 @@ class Needed:
     verdicts: frozenset[int]
     runs: frozenset[int]
     """Ids of the training runs whose models stay"""
+    profiles_from: str
+    """Accepted rows of this partition and later ones keep their profiles: the next verdicts may compare with them"""
 
 
 def needed(definition: ModelDefinition, facts: Facts) -> Needed:
@@ -49,6 +52,7 @@ def needed(definition: ModelDefinition, facts: Facts) -> Needed:
         snapshots=snapshots,
         verdicts=frozenset().union(*(run.labels for run in datasets)) | _inputs_of(facts, snapshots),
         runs=frozenset(models | open_runs),
+        profiles_from=_next_verdict(definition, facts),
     )
 
 
@@ -74,6 +78,12 @@ def _next_build(definition: ModelDefinition, facts: Facts) -> str:
     latest = nth_newest(landed, 2)  # a check may come a partition late
     compared = wanted_keys(kind, definition.partitions, latest, window=window) if latest else []
     return min([back, *compared])
+
+
+def _next_verdict(definition: ModelDefinition, facts: Facts) -> str:
+    """The oldest partition that a comparison of the next one, or of the one that is landing, can look at."""
+    latest = nth_newest({version.key for version in facts.landed if version.accepted}, 2)
+    return earliest_compared(definition.partitions, latest) if latest else ""
 
 
 def _inputs_of(facts: Facts, snapshots: Collection[int]) -> frozenset[int]:

@@ -6,7 +6,7 @@ An object goes where every row that names it lets it go: files are named by thei
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,7 +17,7 @@ from evergreen.retention.facts import Facts, Landed
 from evergreen.retention.need import Needed, needed, nth_newest
 from evergreen.store import layout
 
-Kind = Literal["raw", "accepted", "quarantined", "features", "predictions", "validation", "report", "model"]
+Kind = Literal["raw", "accepted", "profile", "quarantined", "features", "predictions", "validation", "report", "model"]
 
 GRACE = dt.timedelta(days=7)
 """What was recorded within this time stays: a task that began before may still read it. Tasks end within hours."""
@@ -104,10 +104,8 @@ def _uses(model: str, facts: Facts, limits: _Limits) -> Iterator[Use]:
 
 
 def _landed(facts: Facts, limits: _Limits) -> Iterator[Use]:
-    newest: dict[tuple[str, str], int] = {}
-    for version in facts.landed:
-        place = (version.table, version.key)
-        newest[place] = max(version.version, newest.get(place, 0))
+    newest = _newest(facts.landed)
+    current = _newest(version for version in facts.landed if version.accepted)
     keys = {version.key for version in facts.landed}
     quarantined_from = _from(keys, limits.policy.keep_quarantined)
     validations_from = _from(keys, limits.policy.keep_validations)
@@ -121,10 +119,22 @@ def _landed(facts: Facts, limits: _Limits) -> Iterator[Use]:
             else:
                 rule = limits.rule("keep_quarantined") if version.key < quarantined_from else None
         yield from _objects(version, rule)
+        compared = version.version == current.get((version.table, version.key))
+        stays = compared and version.key >= limits.needed.profiles_from
+        for name in version.profiles:
+            yield Use("profile", name, version.key, version.born, None if stays else rule)
         shown = None if held or version.key >= validations_from else limits.rule("keep_validations")
         for verdict in version.verdicts:
             for name in _pages(verdict.results):
                 yield Use("validation", name, version.key, version.born, shown)
+
+
+def _newest(versions: Iterable[Landed]) -> dict[tuple[str, str], int]:
+    found: dict[tuple[str, str], int] = {}
+    for version in versions:
+        place = (version.table, version.key)
+        found[place] = max(version.version, found.get(place, 0))
+    return found
 
 
 def _objects(version: Landed, rule: str | None) -> Iterator[Use]:
@@ -134,8 +144,10 @@ def _objects(version: Landed, rule: str | None) -> Iterator[Use]:
     for verdict in version.verdicts:
         if verdict.clean:
             yield Use("accepted", verdict.clean, version.key, version.born, rule)
-        for name in filter(None, (verdict.rejected, verdict.sample)):
-            yield Use("quarantined", name, version.key, version.born, rule)
+        if verdict.rejected:
+            yield Use("quarantined", verdict.rejected, version.key, version.born, rule)
+    for name in version.samples:
+        yield Use("quarantined", name, version.key, version.born, rule)
 
 
 def _built(facts: Facts, limits: _Limits) -> Iterator[Use]:

@@ -68,7 +68,7 @@ def _batches(marks: Sequence[Collection], store: Store) -> list[tuple[Lock, list
 
 
 def _lock(mark: Collection, store: Store) -> Lock:
-    if mark.kind in ("raw", "accepted", "quarantined"):
+    if mark.kind in ("raw", "accepted", "profile", "quarantined"):
         table, key = store.name(mark.name).split("/")[2:4]
         return ("partition", mark.model, table, key)
     if mark.kind == "features":

@@ -10,6 +10,14 @@ import re
 from evergreen.errors import BadInputError
 
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=-]{0,127}")
+_BESIDE = (
+    (re.compile(r"(^|/)profile/((?:[^/]+/){3}[^/]+)-v[0-9]+\.json$"), r"\1clean/\2.parquet"),
+    (re.compile(r"(^|/)quarantine/((?:[^/]+/){3}[^/]+)/sample-([^/]+)\.json$"), r"\1validation/\2-\3.json"),
+)
+FOLDERS = (
+    "raw", "clean", "profile", "quarantine", "validation", "predictions", "reference", "pseudonyms", "reports",
+)  # fmt: skip
+"""Beginnings of names; the model's is what follows."""
 
 
 def join(*parts: str) -> str:
@@ -57,6 +65,17 @@ def data_docs(validation_name: str) -> str:
 def validation_of(data_docs_name: str) -> str:
     """The reverse of `data_docs`."""
     return data_docs_name.removesuffix(".html") + ".json"
+
+
+def named_with(name: str) -> str:
+    """The object by which rows of the ledger name `name`: itself, but for what is written beside another object.
+
+    A profile goes with the accepted rows it is of, the sample of a quarantined partition with its validation result.
+    Also from URI to URI.
+    """
+    for pattern, owner in _BESIDE:
+        name = pattern.sub(owner, name)
+    return name
 
 
 def prediction(model: str, key: str, snapshot: int, version: int) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import os
+import re
 import uuid
 from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -15,6 +18,19 @@ if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
     from evergreen.settings import Settings
+
+_SCRATCH = re.compile(r"(^|/)\.[^/]+\.[0-9a-f]{32}$")
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A file that a writer has begun and not renamed: it is at work, or was killed."""
+
+    name: str
+    """In the store"""
+    bytes: int
+    modified: dt.datetime
+    """UTC"""
 
 
 class Store:
@@ -81,6 +97,17 @@ class Store:
         found = self.fs.find(self.path(folder), detail=True)
         return {str(path)[len(self._root) + 1 :]: int(about["size"]) for path, about in found.items()}
 
+    def unfinished(self, folder: str) -> list[Unfinished]:
+        """What is being written below `folder`, or never was to its end; nothing where objects appear whole (S3)."""
+        if not _is_local(self.fs):
+            return []
+        found = []
+        for path, about in self.fs.find(self.path(folder), detail=True).items():
+            if _SCRATCH.search(str(path)):
+                modified = dt.datetime.fromtimestamp(about["mtime"], dt.UTC)
+                found.append(Unfinished(str(path)[len(self._root) + 1 :], int(about["size"]), modified))
+        return found
+
     def delete(self, names: Collection[str]) -> None:
         """Remove objects; one that is not there is removed already.
 
@@ -108,7 +135,7 @@ def publish(uri: str, data: bytes) -> None:
 
 
 def _publish(fs: AbstractFileSystem, path: str, data: bytes) -> None:
-    if "file" not in (fs.protocol if isinstance(fs.protocol, tuple) else (fs.protocol,)):
+    if not _is_local(fs):
         fs.pipe_file(path, data)
         return
     target = Path(path)
@@ -122,6 +149,10 @@ def _publish(fs: AbstractFileSystem, path: str, data: bytes) -> None:
         scratch.replace(target)
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def _is_local(fs: AbstractFileSystem) -> bool:
+    return "file" in (fs.protocol if isinstance(fs.protocol, tuple) else (fs.protocol,))
 
 
 def sha256(data: bytes) -> str:

@@ -25,7 +25,10 @@ def check_files(entries: Iterable[Entry]) -> Iterator[Disagreement]:
     for entry in entries:
         if SCRATCH.search(entry.path):
             what = "a writer was killed before it had finished this file"
-            fix = "Delete it. Whoever was writing it has written it anew, or will."
+            fix = (
+                "Whoever was writing it has written it anew, or will. Delete it; in the store `evergreen gc MODEL "
+                "--yes`, or the DAG evergreen.retention, does so once it is a day old."
+            )
             yield Disagreement("leftovers", entry.uri, what, fix, entry.modified)
 
 

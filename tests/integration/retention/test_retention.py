@@ -1,6 +1,7 @@
 """Retention on the store and the DVC remote: crash-safe, never too much, on a disk and on S3."""
 
 import datetime as dt
+import os
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,13 @@ from evergreen.definition.retention import RetentionSection
 from evergreen.errors import CollectedError, NotReadyError, UnavailableError
 from evergreen.features.snapshots import read_frame
 from evergreen.features.stale import stale_keys
+from evergreen.intake.earlier import profile_name
 from evergreen.intake.read import read_clean
 from evergreen.ledger import collected
 from evergreen.ledger.tables import Collection, PartitionVersion, Snapshot, Verdict
 from evergreen.retention import remove
 from evergreen.retention.collect import collect
-from evergreen.store import Store
+from evergreen.store import Store, layout
 from evergreen.store.objects import sha256
 from evergreen.training.assemble import assemble
 
@@ -145,6 +147,9 @@ def test_quarantine_goes_only_where_it_was_landed_again_and_the_landing_zone_nev
     drop.write_bytes(b"too large to be copied")
 
     def quarantined(key, version, raw=None):
+        # It is named by all that its verdict rests on, which is more than the suite.
+        sample = layout.quarantine("orders", "inputs", key, sha256(f"{key}{version}".encode()), "sample-evidence.json")
+        samples.append(store.write(sample, b"{}"))
         raw = raw or store.write(f"raw/orders/inputs/{key}/bad{version}.csv", b"bad")
         with shop.ledger.transaction() as session:
             row = PartitionVersion(
@@ -161,14 +166,57 @@ def test_quarantine_goes_only_where_it_was_landed_again_and_the_landing_zone_nev
             )  # fmt: skip
         return raw
 
+    samples = []
     held = quarantined(shop.key(0), 2)
     landed_again = [quarantined(shop.key(1), version) for version in (2, 3)]
     for version in (4, 5):
         quarantined(shop.key(1), version, drop.as_uri())
     gc(shop)
     assert [store.exists(store.name(uri)) for uri in (held, *landed_again)] == [True, False, False]
+    assert [store.exists(store.name(uri)) for uri in samples] == [True, False, False, False, True]
     assert drop.read_bytes() == b"too large to be copied"
     assert {row.kind for row in rows(shop, Collection)} == {"raw", "features", "quarantined"}
+
+
+def test_what_was_written_beside_rows_that_go_goes_with_them_and_is_not_needed_by_a_comparison(young_shop):
+    shop, store = young_shop, Store.from_settings(young_shop.settings)
+    shop.accept("inputs", 9, shop.week(9)[0].iloc[:-1])
+    shop.accept("inputs", 0, shop.week(0)[0].iloc[:-1])
+    profiles = {}
+    with shop.ledger.transaction() as session:
+        for part, verdict in session.execute(select(PartitionVersion, Verdict).join(Verdict)).tuples():
+            if part.table == "inputs":
+                name = profile_name(part, verdict.suite_hash)
+                profiles[part.key, part.version] = store.write(name, b"{}")
+    gc(shop)
+    there = {place for place, uri in profiles.items() if store.exists(store.name(uri))}
+    assert profiles.keys() - there == {(shop.key(0), 1)}, "rows that were replaced; others may be compared with"
+    (row,) = [row for row in rows(shop, Collection) if row.kind == "profile"]
+    assert (row.name, row.rule, row.done_at is None) == (profiles[shop.key(0), 1], "keep_partitions: 1", False)
+
+    store.write(store.name(row.name), b"{}")  # the same bytes landed once more, and were replaced again
+    assert gc(shop).removed == 1
+    assert not store.exists(store.name(row.name))
+
+
+def test_what_killed_writers_left_goes_after_a_day_whatever_the_policy_says(young_shop):
+    shop = young_shop
+    folder = Path(shop.settings.store_url.removeprefix("file://"))
+    names = [f"{place}/.half.parquet.{'a' * 32}" for place in ("clean/orders/inputs/2024-01-01", "clean/others/inputs")]
+    names += [f"reports/orders/2024-01-01/.drift.html.{'b' * 32}", f"reports/orders/.kept.{'a' * 31}"]
+    old, others, young, another_name = (folder / name for name in names)
+    for path in (old, others, young, another_name):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"half")
+        past = (dt.datetime.now(dt.UTC) - dt.timedelta(hours=23 if path == young else 25)).timestamp()
+        os.utime(path, (past, past))
+    options = {"settings": shop.settings, "now": dt.datetime.now(dt.UTC)}
+    said = collect(shop.definition, **options)
+    assert [(g.kind, g.objects, g.bytes, g.rule) for g in said.groups] == [("scratch", 1, 4, "no writer for a day")]
+    assert old.exists()
+    done = collect(shop.definition, **options, dry_run=False)
+    assert (done.groups, done.removed) == (said.groups, 1)
+    assert [path.exists() for path in (old, others, young, another_name)] == [False, True, True, True]
 
 
 @pytest.fixture

@@ -48,14 +48,18 @@ def versions(draw):
                     _judged(number * 10 + n, f"{content}-{suite}", draw(st.sampled_from([True, True, True, False])))
                     for n, suite in enumerate(draw(st.sampled_from([[1], [1], [1], [1, 2], []])))
                 )
-                found.append(Landed(number, table, key, version, f"raw/{content}", verdicts, draw(ages)))
+                samples = tuple(f"sample/{v.results}" for v in verdicts if not v.accepted)
+                profiles = tuple(f"profile/{v.clean}" for v in verdicts if v.accepted)
+                found.append(
+                    Landed(number, table, key, version, f"raw/{content}", verdicts, draw(ages), samples, profiles)
+                )
     return tuple(found)
 
 
 def _judged(number, name, accepted):
     if accepted:
         return Judged(number, True, clean=f"clean/{name}", rejected=f"rejected/{name}", results=f"results/{name}")
-    return Judged(number, False, sample=f"sample/{name}", results=f"results/{name}")
+    return Judged(number, False, results=f"results/{name}")
 
 
 @st.composite
@@ -154,7 +158,10 @@ def reachable(facts):
     for version in facts.landed:
         last = max(v.version for v in facts.landed if (v.table, v.key) == (version.table, version.key))
         if not version.accepted and version.version == last:
-            found |= {version.raw, *(v.sample for v in version.verdicts)}
+            found |= {version.raw, *version.samples}
+    # The next verdicts compare with all of these: a comparison may reach further back than thirty weeks.
+    for version in (*inputs.values(), *labels.values()):
+        found.add(f"profile/{version.verdicts[-1].clean}")
     return found - {None}
 
 
@@ -242,6 +249,30 @@ def test_the_season_a_year_ago_stays_where_checks_compare_with_it():
         definition = DEFINITION.model_copy(update={"monitoring": asked})
         going = [item.key for item in plan(definition, LEAST, facts, now=NOW) if item.kind == "features"]
         assert going == keys[:first]
+
+
+def test_profiles_stay_for_as_long_as_a_comparison_may_look_at_them():
+    keys = CALENDAR.keys("2011-01-03", CALENDAR.shift("2011-01-03", 149))
+    landed = tuple(
+        Landed(
+            n, table, key, 1, f"raw/{table}/{key}", (_judged(n, f"{table}/{key}", True),), OLD, (), (f"{table}/{key}",)
+        )
+        for n, (key, table) in enumerate((key, table) for key in keys for table in ("inputs", "labels"))
+    )
+    built = tuple(Built(n, key, f"md5-{key}", None, 2 * n, 2 * n, OLD) for n, key in enumerate(keys))
+    facts = Facts(landed=landed, built=built)
+    going = [item.name for item in plan(DEFINITION, LEAST, facts, now=NOW) if item.kind == "profile"]
+    # The one that is landing is the last but one; a year before it is 52 weeks, and 60 before that may be asked for.
+    assert sorted(going) == sorted(f"{table}/{key}" for key in keys[: 148 - 52 - 60] for table in ("inputs", "labels"))
+    assert not plan(DEFINITION, RetentionSection(), facts, now=NOW)
+
+    replaced, n = landed[200], 999
+    again = replace(
+        replaced, id=n, version=2, raw="raw/again", verdicts=(_judged(n, "again", True),), profiles=("new",)
+    )
+    policy = names(LEAST, replace(facts, landed=(*landed, again)))
+    assert replaced.profiles[0] in policy, "those rows were replaced"
+    assert "new" not in policy
 
 
 def test_a_key_far_in_the_future_displaces_one_partition_only():
