@@ -133,6 +133,7 @@ def describe(stack: Stack) -> dict[str, Any]:
             }
             for name, s in state.services.items()
         },
+        "left_out": {name: why for name, why in stack.shape.left_out().items() if name not in state.services},
     }
 
 
@@ -151,6 +152,8 @@ def _show(answer: dict[str, Any], stack: Stack, logins: bool = False) -> None:
         table.add_row(name, f"[{colour}]{service['condition']}[/]", str(pid or ""), str(restarts or ""))
     if table.row_count:
         screen.print(table)
+        for name, why in answer["left_out"].items():
+            screen.print(f"[yellow]left out:[/] {name}: {why}", soft_wrap=True)
     if answer["phase"] == "ready":
         show_pages(stack, logins)
 
@@ -166,6 +169,9 @@ def show_pages(stack: Stack, logins: bool = False, *, model: str | None = None) 
     if logins and stack.metrics_token:
         address = f"{stack.urls['airflow']}/evergreen/metrics"
         screen.print(f"{'metrics':8} {address}  token {stack.metrics_token}", soft_wrap=True)
+    for name in ("prometheus", "alertmanager"):
+        if name in stack.urls:
+            screen.print(f"{name:8} {stack.urls[name]}", soft_wrap=True)
     if model is not None:
         screen.print(f"{'model':8} {stack.urls['airflow']}/evergreen/models/{model}", soft_wrap=True)
     screen.print(f"{'mails':8} evergreen mail")

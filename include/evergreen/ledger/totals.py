@@ -43,6 +43,8 @@ class Totals:
 
     partitions: Counts
     """(model, table, outcome) -> partitions whose newest version has this newest verdict; `unjudged` without one"""
+    verdicts: Counts
+    """(model, table, outcome) -> verdicts ever given; a partition that lands again or is replayed gets another one"""
     rows: dict[tuple[str, ...], tuple[int, int]]
     """(model, table) -> rows accepted and rejected of these"""
     newest_keys: dict[tuple[str, ...], str]
@@ -53,6 +55,8 @@ class Totals:
     """(model,) -> partitions with features"""
     predictions: Counts
     """(model,) -> partitions with predictions"""
+    checks: Counts
+    """(model,) -> partitions that were checked for drift"""
     decisions: Counts
     """(model, kind) -> decisions made"""
     trainings: Counts
@@ -69,6 +73,7 @@ def read(session: Session) -> Totals:
     judged = _judged(session)
     return Totals(
         partitions=_grouped(judged, lambda row: (row.model, row.table, row.outcome or "unjudged")),
+        verdicts=_verdicts(session),
         rows=_rows(judged),
         newest_keys=_newest_keys(judged),
         landed={row.model: row.key for row in sorted(judged, key=lambda row: str(row.key))},
@@ -77,6 +82,9 @@ def read(session: Session) -> Totals:
         ),
         predictions=_counted(
             session, select(Prediction.model, func.count(Prediction.key.distinct())).group_by(Prediction.model)
+        ),
+        checks=_counted(
+            session, select(DriftCheck.model, func.count(DriftCheck.key.distinct())).group_by(DriftCheck.model)
         ),
         decisions=_count_by(session, Decision.model, Decision.kind),
         trainings=_count_by(session, TrainingRun.model, TrainingRun.cause, TrainingRun.state),
@@ -101,6 +109,12 @@ def _judged(session: Session) -> Sequence[Any]:
         )
     )  # fmt: skip
     return session.execute(query).all()
+
+
+def _verdicts(session: Session) -> Counts:
+    named = (PartitionVersion.model, PartitionVersion.table, Verdict.outcome)
+    joined = select(*named, func.count()).join(Verdict, Verdict.partition_version_id == PartitionVersion.id)
+    return _counted(session, joined.group_by(*named))
 
 
 def _grouped(rows: Sequence[Any], name: Any) -> Counts:

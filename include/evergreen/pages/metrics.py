@@ -64,8 +64,10 @@ def exposition(settings: Settings) -> bytes:
         families = list(_families(found, settings))
     seconds = GaugeMetricFamily("evergreen_metrics_read_seconds", "Time that reading these metrics took.")
     seconds.add_metric([], time.perf_counter() - begun)
+    airflow = GaugeMetricFamily("evergreen_airflow_info", "Where Airflow's pages are, for links.", labels=["url"])
+    airflow.add_metric([settings.airflow_url], 1)
     registry = CollectorRegistry()
-    registry.register(_Collected([*families, seconds]))
+    registry.register(_Collected([*families, seconds, airflow]))
     return generate_latest(registry)
 
 
@@ -90,8 +92,10 @@ def _families(found: Totals, settings: Settings) -> Iterator[Metric]:
     rejected = {name: rows[1] for name, rows in found.rows.items()}
     yield _counts("rows_accepted", "Accepted rows of the newest versions.", ("table",), accepted)
     yield _counts("rows_quarantined", "Rows of the newest versions that are in quarantine.", ("table",), rejected)
+    yield _counts("verdicts", "Verdicts given.", ("table", "outcome"), found.verdicts, total=True)
     yield _counts("feature_partitions", "Partitions with features.", (), found.snapshots)
     yield _counts("prediction_partitions", "Partitions with predictions.", (), found.predictions)
+    yield _counts("checked_partitions", "Partitions that were checked for drift.", (), found.checks)
     yield _counts("decisions", "Decisions made.", ("kind",), found.decisions, total=True)
     yield _counts("training_runs", "Training runs by what came of them.", ("cause", "state"), found.trainings)
     yield _counts("alerts", "Mails owed so far.", ("kind",), found.alerts, total=True)

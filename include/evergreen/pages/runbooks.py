@@ -9,8 +9,6 @@ from pathlib import Path
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from evergreen.ledger.outbox import KINDS
-
 FOLDER = Path(__file__).resolve().parents[3] / "docs" / "runbooks"
 _SIBLING = re.compile(r"\]\((\w+)\.md\)")
 """A link to another runbook: its file in the repository, its page here."""
@@ -25,15 +23,16 @@ class Runbook:
 
 
 def titles() -> dict[str, str]:
-    """Title of each runbook that is there, by kind of alert."""
-    found = {kind: read(kind) for kind in KINDS}
+    """Title of each runbook that is there, by kind of alert (a mail's, or a rule's of Prometheus)."""
+    found = {path.stem: read(path.stem) for path in sorted(FOLDER.glob("*.md"))}
     return {kind: runbook.title for kind, runbook in found.items() if runbook}
 
 
 def read(kind: str) -> Runbook | None:
     """The runbook for alerts of `kind`; None where there is none of that name."""
-    path = FOLDER / f"{kind}.md"
-    if kind not in KINDS or not path.is_file():
+    # Looked for among the files: a name from outside never becomes a path.
+    path = next((path for path in FOLDER.glob("*.md") if path.stem == kind), None)
+    if path is None:
         return None
     text = path.read_text(encoding="utf-8")
     title = text.partition("\n")[0].lstrip("# ").strip()

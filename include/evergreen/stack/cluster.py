@@ -2,54 +2,34 @@
 
 Environment, commands, health checks and order are read from that file. Replaced are only names of hosts, ports and
 folders, and the two images that no wheel holds: PostgreSQL's (its programs come from one) and Mailpit (our mail catcher
-takes the mails under the same login). `redis-server` comes from the machine.
+takes the mails under the same login). `redis-server` comes from the machine, and what watches the rest (observers.py)
+as far as the machine has it.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from evergreen.errors import SettingsError
-from evergreen.stack import airflow_settings, compose, postgres
+from evergreen.stack import airflow_settings, compose, observers, postgres
 from evergreen.stack.compose import ComposeService
 from evergreen.stack.credentials import write_private
-from evergreen.stack.environment import NOT_INHERITED, code_version, process
+from evergreen.stack.environment import NOT_INHERITED, process
 from evergreen.stack.features_remote import IDENTITY
 from evergreen.stack.home import PROJECT, Home
-from evergreen.stack.ports import HOST, PREFERRED
+from evergreen.stack.place import PORTS, Place
+from evergreen.stack.ports import HOST
 from evergreen.stack.service import Service
 from evergreen.stack.services import mail_service, postgres_service, step
 
+__all__ = ["PORTS", "create_secrets", "environment", "mlflow_artifacts", "require_programs", "services"]
+
 COMPOSE = PROJECT / "docker-compose.yaml"
-PORTS = PREFERRED | {
-    "redis": 6389,
-    "features_git": 9418,
-    "s3": 8333,
-    # SeaweedFS' own parts talk to each other; in its container they stay on its loopback.
-    "s3_grpc": 18333,
-    "s3_master": 9333,
-    "s3_master_grpc": 19333,
-    "s3_volume": 9340,
-    "s3_volume_grpc": 19340,
-    "s3_filer": 8888,
-    "s3_filer_grpc": 18888,
-}
-_ADDRESSES = {
-    "postgres:5432": "postgres", "redis:6379": "redis", "s3:8333": "s3", "features-git:9418": "features_git",
-    "mlflow:5000": "mlflow", "localhost:5000": "mlflow", "api-server:8080": "airflow", "127.0.0.1:8333": "s3",
-}  # fmt: skip
-"""Addresses in the compose file's network, each with our name for its port."""
-_ADDRESS = re.compile("|".join(rf"(?<![\w.-]){re.escape(address)}\b" for address in _ADDRESSES))
-_APART = {"EVERGREEN_LEDGER": "postgres", "EVERGREEN_SMTP": "smtp"}
-"""Prefixes of variables that name a host and its port apart."""
-_TOKENS = {"api-server": ("8080", "airflow"), "mlflow": ("5000", "mlflow")}
-"""Ports that stand alone on a command line."""
 _PROGRAMS = {"redis-server": "redis-server", "redis-cli": "redis-tools", "git": "git", "wget": "wget"}
 """Programs of the machine that commands and health checks name, each with Debian's package."""
 
@@ -74,7 +54,7 @@ def environment(
         SettingsError: the compose file or `airflow_settings.yaml` is wrong.
     """
     shell = os.environ if base is None else base
-    place = _Place(home, ports, shell)
+    place = Place(home, ports, shell)
     joined = place.environment(_read(place, secrets)["scheduler"], home.airflow)
     env = {k: v for k, v in shell.items() if not k.startswith((*NOT_INHERITED, "AWS_"))}
     env |= {k: v for k, v in joined.items() if k not in ("HOME", "TMPDIR")} | {"EVERGREEN_HOME": str(home.root)}
@@ -87,76 +67,15 @@ def services(home: Home, ports: Mapping[str, int], secrets: Mapping[str, str]) -
     Raises:
         SettingsError: the compose file is wrong.
     """
-    place = _Place(home, ports, os.environ)
+    place = Place(home, ports, os.environ)
     known = _read(place, secrets)
     (home.root / "gitconfig").write_text(IDENTITY)
-    made = [_MAKERS.get(service.name, _ours)(service, place) for service in known.values()]
+    here = [service for service in known.values() if service.name not in observers.left_out()]
+    made = [_MAKERS.get(service.name, _ours)(service, place) for service in here]
     return [*made, _databases(known["postgres"], place)]
 
 
-@dataclass(frozen=True)
-class _Place:
-    """Where the services of the compose file are on this machine."""
-
-    home: Home
-    ports: Mapping[str, int]
-    shell: Mapping[str, str]
-
-    def text(self, text: str) -> str:
-        """A value with this machine's addresses and folders."""
-
-        def found(match: re.Match[str]) -> str:
-            # MLflow answers to names that it knows only.
-            host = "localhost" if match[0].startswith("localhost") else HOST
-            return f"{host}:{self.ports[_ADDRESSES[match[0]]]}"
-
-        return _ADDRESS.sub(found, text).replace("/opt/evergreen", str(PROJECT))
-
-    def words(self, service: ComposeService, words: tuple[str, ...]) -> tuple[str, ...]:
-        """A command line with this machine's addresses and folders."""
-        token, port = _TOKENS.get(service.name, ("", ""))
-        alone = {"0.0.0.0": HOST} | ({token: str(self.ports[port])} if token else {})  # nosec B104  # noqa: S104
-        return tuple(alone.get(word, self.text(word)) for word in words)
-
-    def environment(self, service: ComposeService, folder: Path | None = None) -> dict[str, str]:
-        """What the container would find in its environment; nothing of the shell's but the search path."""
-        folder = folder or self.home.part(service.name)
-        env = process(self.home, self.shell) | {
-            "HOME": str(folder),
-            "TMPDIR": str(folder / "tmp"),
-            "AIRFLOW_HOME": str(folder),
-            "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),
-            "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
-            "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(folder / "logs"),
-            "EVERGREEN_CODE_VERSION": code_version(),
-        }
-        env |= {name: self.text(value) for name, value in service.environment.items()}
-        for prefix, port in _APART.items():
-            if f"{prefix}_HOST" in env:
-                env |= {f"{prefix}_HOST": HOST, f"{prefix}_PORT": str(self.ports[port])}
-        return env
-
-    def service(self, made: ComposeService, argv: tuple[str, ...], **changes: str) -> Service:
-        """The process of a service, in a folder of its own."""
-        folder = self.home.part(made.name)
-
-        def before() -> None:
-            (folder / "tmp").mkdir(parents=True, exist_ok=True)
-            folder.chmod(0o700)
-
-        return Service(
-            made.name,
-            argv,
-            self.environment(made) | changes,
-            needs=tuple("databases" if name == "postgres" else name for name in made.needs),
-            check=self.words(made, made.check),
-            timeout=480,
-            before=before,
-            folder=folder,
-        )
-
-
-def _read(place: _Place, secrets: Mapping[str, str]) -> dict[str, ComposeService]:
+def _read(place: Place, secrets: Mapping[str, str]) -> dict[str, ComposeService]:
     return compose.read(COMPOSE, {**secrets, "EVERGREEN_AIRFLOW_URL": f"http://{HOST}:{place.ports['airflow']}"})
 
 
@@ -182,7 +101,7 @@ def require_programs() -> None:
         )
 
 
-def _postgres(service: ComposeService, place: _Place) -> Service:
+def _postgres(service: ComposeService, place: Place) -> Service:
     plain = {name: place.shell[name] for name in ("LANG",) if name in place.shell}
     plain |= {"PATH": f"{postgres.programs()}:{place.shell.get('PATH', os.defpath)}", "TZ": "UTC"}
     # The options of the file come last, and the last one counts.
@@ -192,7 +111,7 @@ def _postgres(service: ComposeService, place: _Place) -> Service:
     )  # fmt: skip
 
 
-def _databases(service: ComposeService, place: _Place) -> Service:
+def _databases(service: ComposeService, place: Place) -> Service:
     """The image runs deploy/postgres-init.sh inside the server's start."""
     env = place.environment(service) | {
         "PATH": f"{postgres.programs()}{os.pathsep}{process(place.home, place.shell)['PATH']}",
@@ -205,14 +124,14 @@ def _databases(service: ComposeService, place: _Place) -> Service:
     return step("databases-by-script", env, needs=("postgres",), name="databases")
 
 
-def _redis(service: ComposeService, place: _Place) -> Service:
+def _redis(service: ComposeService, place: Place) -> Service:
     own = f"dir .\nport {place.ports['redis']}\nbind {HOST}\nset-proc-title no"
     made = place.service(service, tuple(word.replace("dir /data", own) for word in service.command))
     check = (word.replace("redis-cli", f"redis-cli -p {place.ports['redis']}") for word in service.check)
     return _with_check(made, tuple(check))
 
 
-def _s3(service: ComposeService, place: _Place) -> Service:
+def _s3(service: ComposeService, place: Place) -> Service:
     at = place.ports
     known = {
         "-dir=/data": "-dir=.",
@@ -230,27 +149,27 @@ def _s3(service: ComposeService, place: _Place) -> Service:
     return place.service(service, argv)
 
 
-def _mailpit(service: ComposeService, place: _Place) -> Service:
+def _mailpit(service: ComposeService, place: Place) -> Service:
     user, _, password = service.environment["MP_SMTP_AUTH"].partition(":")
     env = process(place.home, place.shell) | {"EVERGREEN_SMTP_USER": user, "EVERGREEN_SMTP_PASSWORD": password}
     return mail_service(place.home, place.ports, env, name=service.name)
 
 
-def _features_git(service: ComposeService, place: _Place) -> Service:
+def _features_git(service: ComposeService, place: Place) -> Service:
     port = str(place.ports["features_git"])
     argv = place.words(service, (*(service.entrypoint or ()), str(place.home.part(service.name))))
     made = place.service(service, argv, GIT_DAEMON_HOST=HOST, GIT_DAEMON_PORT=port)
     return _with_check(made, tuple(word.replace("//localhost/", f"//localhost:{port}/") for word in service.check))
 
 
-def _mlflow(service: ComposeService, place: _Place) -> Service:
+def _mlflow(service: ComposeService, place: Place) -> Service:
     login = place.home.root / "mlflow-auth.ini"
     write_private(login, place.text((PROJECT / "deploy" / "mlflow-auth.ini").read_text()))
     argv = place.words(service, (*(service.entrypoint or ()), *service.command))
     return place.service(service, argv, MLFLOW_AUTH_CONFIG_PATH=str(login))
 
 
-def _ours(service: ComposeService, place: _Place) -> Service:
+def _ours(service: ComposeService, place: Place) -> Service:
     """A service of our image behind its entry point."""
     command = ("python", "/opt/evergreen/deploy/entrypoint.py", *service.command)
     return place.service(service, place.words(service, command))
@@ -260,11 +179,12 @@ def _with_check(service: Service, check: tuple[str, ...]) -> Service:
     return replace(service, check=check)
 
 
-_MAKERS: dict[str, Callable[[ComposeService, _Place], Service]] = {
+_MAKERS: dict[str, Callable[[ComposeService, Place], Service]] = {
     "postgres": _postgres,
     "redis": _redis,
     "s3": _s3,
     "mailpit": _mailpit,
     "features-git": _features_git,
     "mlflow": _mlflow,
+    **observers.MAKERS,
 }

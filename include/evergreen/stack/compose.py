@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ class ComposeService:
         check: the command of its health check; empty where it has none.
         needs: services that must be healthy (or done) first.
         ends: whether it runs once.
+        files: files of the checkout that it sees: path in the container, and path from the checkout.
+        secrets: values of the files below /run/secrets, by path.
     """
 
     name: str
@@ -33,6 +35,8 @@ class ComposeService:
     check: tuple[str, ...]
     needs: tuple[str, ...]
     ends: bool
+    files: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
 
 
 def read(path: Path, variables: Mapping[str, str]) -> dict[str, ComposeService]:
@@ -48,13 +52,20 @@ def read(path: Path, variables: Mapping[str, str]) -> dict[str, ComposeService]:
     import yaml
 
     try:
-        raw = yaml.safe_load(path.read_text())["services"]
+        document = yaml.safe_load(path.read_text())
+        raw = document["services"]
     except FileNotFoundError:
         raise SettingsError(
             f"{path} does not exist: the cluster shape runs what it says. Start it from a checkout."
         ) from None
     image = raw["init"]["image"]
-    return {name: _service(name, _filled(spec, variables, path), spec["image"] == image) for name, spec in raw.items()}
+    known = {
+        name: fill(f"${{{where['environment']}:?}}", variables, path) for name, where in document["secrets"].items()
+    }
+    return {
+        name: _service(name, _filled(spec, variables, path), spec["image"] == image, known)
+        for name, spec in raw.items()
+    }
 
 
 def fill(text: str, variables: Mapping[str, str], where: object) -> str:
@@ -85,7 +96,7 @@ def _filled(value: Any, variables: Mapping[str, str], where: object) -> Any:
     return fill(value, variables, where) if isinstance(value, str) else value
 
 
-def _service(name: str, spec: Mapping[str, Any], ours: bool) -> ComposeService:
+def _service(name: str, spec: Mapping[str, Any], ours: bool, secrets: Mapping[str, str]) -> ComposeService:
     entrypoint = spec.get("entrypoint")
     kind, *check = spec.get("healthcheck", {}).get("test", ["NONE"])
     return ComposeService(
@@ -97,4 +108,11 @@ def _service(name: str, spec: Mapping[str, Any], ours: bool) -> ComposeService:
         check=("sh", "-c", *check) if kind == "CMD-SHELL" else tuple(check),
         needs=tuple(spec.get("depends_on", ())),
         ends=spec["restart"] == "no",
+        files={target: source for source, target in _mounted(spec) if source.startswith("./")},
+        secrets={f"/run/secrets/{secret}": secrets[secret] for secret in spec.get("secrets", ())},
     )
+
+
+def _mounted(spec: Mapping[str, Any]) -> list[tuple[str, str]]:
+    parts = (volume.split(":") for volume in spec.get("volumes", ()))
+    return [(source, target) for source, target, *_ in parts]

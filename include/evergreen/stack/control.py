@@ -172,9 +172,10 @@ class Stack:
 
     @property
     def urls(self) -> dict[str, str]:
-        """Addresses of the web pages: `airflow`, `mlflow`."""
-        ports = states.read(self.home.state).ports
-        return {name: f"http://{HOST}:{ports[name]}" for name in ("airflow", "mlflow") if name in ports}
+        """Addresses of the web pages: `airflow`, `mlflow`; `prometheus` and `alertmanager` where they run."""
+        state = states.read(self.home.state)
+        shown = ("airflow", "mlflow", *(name for name in ("prometheus", "alertmanager") if name in state.services))
+        return {name: f"http://{HOST}:{state.ports[name]}" for name in shown if name in state.ports}
 
     @cached_property
     def airflow(self) -> AirflowApi:

@@ -146,7 +146,9 @@ def _stack(stack: Stack) -> str:
     down = [name for name, s in state.services.items() if s.condition not in ("healthy", "done")]
     if down:
         raise Wrong(f"not healthy: {', '.join(down)}")
-    return f"{sum(s.condition == 'healthy' for s in state.services.values())} services are healthy"
+    healthy = f"{sum(s.condition == 'healthy' for s in state.services.values())} services are healthy"
+    left_out = [f"{name} ({why})" for name, why in stack.shape.left_out().items() if name not in state.services]
+    return f"{healthy}; left out: {', '.join(left_out)}" if left_out else healthy
 
 
 def _models() -> str:

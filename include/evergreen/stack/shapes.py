@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from evergreen.stack import cluster, credentials, environment, ports, services
+from evergreen.stack import cluster, credentials, environment, observers, ports, services
 from evergreen.stack.home import Home
 from evergreen.stack.service import Service
 
@@ -23,6 +23,7 @@ class Shape:
         create_secrets: writes the passwords and keys of a new stack to a file.
         environment: of a task, from the home, the ports and the secrets.
         services: from the home, the ports and the secrets; each after those that it needs.
+        left_out: services that this machine cannot run and the rest can do without, each with the reason.
         mlflow_artifacts: URL below which the MLflow server keeps artifacts.
     """
 
@@ -33,6 +34,7 @@ class Shape:
     create_secrets: Callable[[Path], None]
     environment: Callable[[Home, Mapping[str, int], Mapping[str, str]], dict[str, str]]
     services: Callable[[Home, Mapping[str, int], Mapping[str, str]], list[Service]]
+    left_out: Callable[[], dict[str, str]]
     mlflow_artifacts: Callable[[Home], str]
 
 
@@ -47,6 +49,7 @@ SHAPES = {
             credentials.create,
             environment.environment,
             services.services,
+            dict,
             lambda home: home.mlflow.as_uri(),
         ),
         Shape(
@@ -57,6 +60,7 @@ SHAPES = {
             cluster.create_secrets,
             cluster.environment,
             cluster.services,
+            observers.left_out,
             lambda _: cluster.mlflow_artifacts(),
         ),
     )

@@ -1,5 +1,10 @@
 """The cluster shape as it would start: commands, folders, order, and what it refuses. Nothing is started here."""
 
+import os
+import shutil
+import stat
+from pathlib import Path
+
 import pytest
 import yaml
 
@@ -9,6 +14,7 @@ from evergreen.stack import cluster, compose, credentials
 from evergreen.stack import state as states
 from evergreen.stack.control import Stack
 from evergreen.stack.home import PROJECT, Home
+from evergreen.stack.shapes import SHAPES
 from evergreen.stack.state import StackState
 
 FILE = yaml.safe_load(cluster.COMPOSE.read_text())["services"]
@@ -21,14 +27,28 @@ def secrets(tmp_path_factory):
     return credentials.load(path)
 
 
+def programs(folder, *names):
+    """A folder for the search path with programs of these names; nothing here starts them."""
+    folder.mkdir()
+    if setpriv := shutil.which("setpriv"):  # PostgreSQL's command asks for it
+        (folder / "setpriv").symlink_to(setpriv)
+    for name in names:
+        (folder / name).touch(0o755)
+    return str(folder)
+
+
 @pytest.fixture
-def made(tmp_path, secrets):
-    return {s.name: s for s in cluster.services(Home(tmp_path), cluster.PORTS, secrets)}
+def made(tmp_path, secrets, monkeypatch):
+    monkeypatch.setenv("PATH", programs(tmp_path / "bin", "prometheus", "alertmanager"), prepend=os.pathsep)
+    (tmp_path / "home").mkdir()
+    return {s.name: s for s in cluster.services(Home(tmp_path / "home"), cluster.PORTS, secrets)}
 
 
 def test_every_service_of_the_compose_file_is_started_after_those_it_needs(made):
-    assert made.keys() == FILE.keys() | {"databases"}
+    assert made.keys() == FILE.keys() - {"grafana"} | {"databases"}
     for name, spec in FILE.items():
+        if name == "grafana":
+            continue
         needs = {"databases" if n == "postgres" else n for n in spec.get("depends_on", {})}
         assert set(made[name].needs) == needs
 
@@ -48,7 +68,10 @@ def test_commands_are_the_compose_files_with_other_addresses(made):
 
 
 def test_nothing_of_the_containers_world_is_left(made):
-    foreign = ("/opt/evergreen", "@postgres:", "@redis:", "//s3:", "//mlflow:", "//api-server:", "0.0.0.0", "/data")
+    foreign = (
+        "/opt/evergreen", "@postgres:", "@redis:", "//s3:", "//mlflow:", "//api-server:", "0.0.0.0", "=/data", "=/etc/",
+        "=:9", "=/prometheus", "=/alertmanager", "/run/secrets",
+    )  # fmt: skip
     for service in made.values():
         for text in (*service.argv, *service.check, *service.env.values()):
             assert not any(word in text for word in foreign), f"{service.name}: {text}"
@@ -57,7 +80,7 @@ def test_nothing_of_the_containers_world_is_left(made):
 def test_every_health_check_is_the_compose_files(made):
     for name, spec in FILE.items():
         test = spec.get("healthcheck", {}).get("test", ["NONE"])[1:]
-        if name == "mailpit" or not test:  # the mail catcher of ours is asked over SMTP
+        if name in ("mailpit", "grafana") or not test:  # the mail catcher of ours is asked over SMTP
             continue
         words = [w for w in " ".join(test).split() if not any(c.isdigit() for c in w) and "/" not in w]
         assert words
@@ -104,6 +127,38 @@ def test_a_missing_program_is_named_with_its_package(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SettingsError, match=r"redis-server \(Debian: redis-server\)"):
         cluster.require_programs()
+
+
+def test_what_the_machine_cannot_watch_with_is_left_out_and_said(tmp_path, secrets, monkeypatch):
+    monkeypatch.setenv("PATH", programs(tmp_path / "bin", "prometheus"))
+    (tmp_path / "home").mkdir()
+    names = {s.name for s in cluster.services(Home(tmp_path / "home"), cluster.PORTS, secrets)}
+    assert FILE.keys() - names == {"alertmanager", "grafana"}
+    said = SHAPES["cluster"].left_out()
+    assert said.keys() == {"alertmanager", "grafana"}
+    assert "Debian: prometheus-alertmanager" in said["alertmanager"]
+    assert SHAPES["embedded"].left_out() == {}
+
+
+def test_prometheus_and_alertmanager_find_their_files_with_this_machines_addresses(made, secrets, tmp_path):
+    prometheus = tmp_path / "home" / "parts" / "prometheus" / "files"
+    config = yaml.safe_load((prometheus / "prometheus.yml").read_text())
+    assert f"--config.file={prometheus / 'prometheus.yml'}" in made["prometheus"].argv
+    targets = {job["job_name"]: job["static_configs"][0]["targets"] for job in config["scrape_configs"]}
+    at = cluster.PORTS
+    assert targets == {
+        "evergreen": [f"127.0.0.1:{at['airflow']}"],
+        "airflow": [f"127.0.0.1:{at['statsd_web']}"],
+        "prometheus": [f"127.0.0.1:{at['prometheus']}"],
+        "alertmanager": [f"127.0.0.1:{at['alertmanager']}"],
+    }
+    token = Path(config["scrape_configs"][0]["authorization"]["credentials_file"])
+    assert (token.read_text(), stat.S_IMODE(token.stat().st_mode)) == (secrets["METRICS_TOKEN"], 0o600)
+    for rules in config["rule_files"]:
+        assert (prometheus / rules).is_file()
+    password = Path(made["alertmanager"].env["SMTP_PASSWORD_FILE"])
+    assert password.read_text() == secrets["SMTP_PASSWORD"]
+    assert os.access(made["alertmanager"].argv[0], os.X_OK)
 
 
 def test_a_folder_keeps_its_shape(tmp_path):
