@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from evergreen.commands.shared import HomeOption, JsonOption, console, join_stack, print_json
+from evergreen.commands.shared import HomeOption, JsonOption, console, landing_url, print_json
 
 if TYPE_CHECKING:
     from evergreen.definition.model import TableName
@@ -77,7 +77,7 @@ def propose(
     definition = load_definition(model)
     both: tuple[TableName, ...] = ("inputs", "labels")
     tables = [name for name in both if table in (None, name)]
-    proposal = run(definition, _landing_url(landing, home), tables=tables, first=first, last=last)
+    proposal = run(definition, landing_url(landing, home), tables=tables, first=first, last=last)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(proposal.text, encoding="utf-8")
@@ -87,15 +87,6 @@ def propose(
         _show(proposal, out)
     if not all(tried.accepted for tried in proposal.tried):
         raise typer.Exit(REFUSED)
-
-
-def _landing_url(given: str | None, home: Path | None) -> str:
-    if given is not None:
-        return given if "://" in given else f"file://{Path(given).resolve()}"
-    from evergreen.settings import Settings
-
-    join_stack(home)
-    return Settings.from_env().landing_url
 
 
 def _show(proposal: Proposal, out: Path | None) -> None:

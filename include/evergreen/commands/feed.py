@@ -1,4 +1,4 @@
-"""`evergreen feed ...`: the feed simulator, which lands real rows week by week."""
+"""`evergreen feed ...`: the feed simulator, which lands real rows partition by partition."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evergreen.commands.shared import HomeOption, JsonOption, console, join_stack, print_json
+from evergreen.commands.shared import HomeOption, JsonOption, console, landing_url, print_json
 
 if TYPE_CHECKING:
+    from evergreen.definition import ModelDefinition
+    from evergreen.intake.data_file import DataFile
     from evergreen.intake.landing import Landed
 
 feed = typer.Typer(help="The feed simulator: land real rows, partition by partition.", no_args_is_help=True)
@@ -24,8 +26,18 @@ def register(app: typer.Typer) -> None:
 @feed.command("land")
 def land(
     model: Annotated[str, typer.Argument(help="Name of the model, such as nyc_flights.")],
-    first: Annotated[str, typer.Option("--from", metavar="KEY", help="First partition, YYYY-MM-DD.")],
-    last: Annotated[str, typer.Option("--through", metavar="KEY", help="Last partition, this one included.")],
+    first: Annotated[
+        str | None,
+        typer.Option("--from", metavar="KEY", help="First partition, YYYY-MM-DD. Default: the calendar's start."),
+    ] = None,
+    last: Annotated[
+        str | None,
+        typer.Option("--through", metavar="KEY", help="Last partition, this one included. Default: the file's last."),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="FILE", help="Land the rows of this .csv or .parquet file, labels included."),
+    ] = None,
     to: Annotated[
         str | None, typer.Option("--to", metavar="DIR", help="Landing zone, a folder or URL. Default: the stack's.")
     ] = None,
@@ -37,33 +49,44 @@ def land(
 ) -> None:
     """Land the inputs of each partition, and the labels that become known with it (`label_delay` partitions before).
 
-    What lies there already with the same bytes is left alone, so the command can be given again.
+    The rows are those of the model's `feed.source`, a simulator, or of a file of its past (`--data`): its columns are
+    those of both tables, a row without a target has no label yet, and a partition without rows is passed over. What
+    lies there already with the same bytes is left alone, so the command can be given again.
     """
     from evergreen.definition import load_definition
     from evergreen.errors import BadInputError
+    from evergreen.intake.data_file import DataFile
     from evergreen.intake.landing import land as land_ticks
 
-    landing_url = _landing_url(to, home)
     definition = load_definition(model)
+    if data is None and None in (first, last):
+        raise typer.BadParameter("give both, or --data", param_hint="--from, --through")
+    file = DataFile(data) if data else None
+    first, last = first or str(definition.calendar.start), last or (_last(definition, file) if file else "")
     keys = definition.partitions.keys(first, last)
     if not keys:
         raise BadInputError(f"--through {last} lies before --from {first}: there is nothing to land")
+    url = landing_url(to, home)
     done = land_ticks(
-        definition, keys, landing_url=landing_url, with_labels=with_labels, progress=None if as_json else _say
+        definition,
+        keys,
+        landing_url=url,
+        with_labels=with_labels,
+        rows=file.partition if file else None,
+        progress=None if as_json else _say,
     )
     if as_json:
-        print_json({"model": model, "landing": landing_url, "landed": [asdict(item) for item in done]})
+        print_json({"model": model, "landing": url, "landed": [asdict(item) for item in done]})
     else:
-        console().print(f"{sum(item.new for item in done)} landed below {landing_url}", soft_wrap=True)
+        console().print(f"{sum(item.new for item in done)} landed below {url}", soft_wrap=True)
 
 
-def _landing_url(to: str | None, home: Path | None) -> str:
-    if to is not None:
-        return to if "://" in to else f"file://{Path(to).resolve()}"
-    from evergreen.settings import Settings
-
-    join_stack(home)
-    return Settings.from_env().landing_url
+def _last(definition: ModelDefinition, file: DataFile) -> str:
+    """The tick that brings the last labels of the rows in `file`."""
+    calendar, rows = definition.partitions, file.rows_of(definition, "inputs")
+    newest = calendar.key_of(rows[definition.feed.event_time].iloc[-1].to_pydatetime())
+    last = min(newest, str(calendar.end)) if calendar.end else newest
+    return calendar.shift(last, definition.feed.label_delay)
 
 
 def _say(item: Landed) -> None:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from evergreen.commands.shared import HomeOption, JsonOption, console, print_json
+from evergreen.commands.shared import HomeOption, JsonOption, console, landing_url, print_json
 
 if TYPE_CHECKING:
     from evergreen.definition import ModelDefinition
@@ -34,7 +34,11 @@ def replay(
     ] = None,
     landing: Annotated[
         str | None,
-        typer.Option("--landing", metavar="URL", help="Landing zone, a folder or URL. Default: the feed's simulator."),
+        typer.Option(
+            "--landing",
+            metavar="URL",
+            help="Landing zone, a folder or URL. Default: the feed's simulator, else the stack's landing zone.",
+        ),
     ] = None,
     plot: Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Draw it (.png, .svg, .pdf).")] = None,
     jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Processes that train. Default: all cores.")] = None,
@@ -61,7 +65,10 @@ def replay(
         raise typer.BadParameter(str(error), param_hint="--policy") from error
     cache = Home.find(home).root / "replay"
     with tempfile.TemporaryDirectory(prefix="evergreen-replay-") as folder, _bar(quiet=as_json) as bar:
-        where = _landing_url(landing) if landing else _land(definition, Path(folder), bar)
+        if definition.feed.source and landing is None:
+            where = _land(definition, Path(folder), bar)
+        else:
+            where = landing_url(landing, home)
         outcome = _run(definition, where, names, cache, jobs, bar)
     if plot:
         from evergreen.replay.picture import draw
@@ -107,19 +114,16 @@ def _bar(*, quiet: bool) -> Progress:
     return Progress(*columns, console=Console(stderr=True, highlight=False), transient=True, disable=quiet)
 
 
-def _landing_url(given: str) -> str:
-    return given if "://" in given else f"file://{Path(given).resolve()}"
-
-
 def _land(definition: ModelDefinition, folder: Path, bar: Progress) -> str:
     """Land all that the feed's simulator has; its url."""
     from evergreen.errors import BadInputError
     from evergreen.intake.landing import land
 
     calendar = definition.partitions
-    if definition.feed.source is None or calendar.end is None:
+    if calendar.end is None:
         raise BadInputError(
-            f"{definition.name} has no simulator that could land its past; say with --landing where it has landed"
+            f"{definition.name} has no calendar.end, so its simulator never comes to an end; set it in model.yaml, "
+            "or say with --landing where its past has landed"
         )
     first, last = str(calendar.start), str(calendar.end)
     keys = calendar.keys(first, calendar.shift(calendar.key_of(calendar.end), definition.feed.label_delay))

@@ -69,6 +69,20 @@ def join_stack(home: Path | None = None) -> None:
         os.environ.update(stack.environment())
 
 
+def landing_url(given: str | None, home: Path | None) -> str:
+    """The landing zone that an option names, a folder or URL; by default the stack's own.
+
+    Raises:
+        SettingsError: none is given, and there is no stack.
+    """
+    if given is not None:
+        return given if "://" in given else f"file://{Path(given).resolve()}"
+    from evergreen.settings import Settings
+
+    join_stack(home)
+    return Settings.from_env().landing_url
+
+
 def airflow(home: Path | None = None) -> AirflowApi:
     """A client of the Airflow whose environment `join_stack` took over, or that the shell names.
 

@@ -17,7 +17,7 @@ from evergreen.definition.model import ColumnType
 from evergreen.intake.columns import too_long
 from evergreen.intake.failures import SAMPLE, Failure, UnfitFileError, breach, plain, unfit
 from evergreen.intake.frames import ARROW_TYPES
-from evergreen.intake.limits import Limits
+from evergreen.intake.limits import LIMITS, Limits
 
 _ACCEPTED: dict[ColumnType, Callable[[pa.DataType], bool]] = {
     "string": lambda t: pa.types.is_string(t) or pa.types.is_large_string(t),
@@ -64,6 +64,49 @@ def to_frame(table: pa.Table, columns: Mapping[str, ColumnType], limits: Limits,
     if failures:
         raise UnfitFileError(*failures)
     return pd.DataFrame(series)
+
+
+def type_of_text(texts: pa.Array) -> ColumnType:
+    """The narrowest type that all of `texts` parse as; `string` where nothing else fits, or nothing is there.
+
+    Numbers that begin with a zero are codes: as numbers they would lose it.
+    """
+    texts = pc.utf8_trim_whitespace(texts)
+    texts = texts.filter(pc.invert(pc.is_in(texts, value_set=_MISSING)))
+    if not len(texts) or pc.any(pc.match_substring_regex(texts, r"^[+-]?0[0-9]")).as_py():
+        return "string"
+    for kind in ("integer", "float", "timestamp"):
+        try:
+            _parse("", texts, kind)
+        except UnfitFileError:
+            continue
+        return kind
+    return "boolean" if pc.all(pc.match_substring_regex(texts, "^(?i:true|false)$")).as_py() else "string"
+
+
+def type_of(values: pa.Array) -> ColumnType:
+    """The type under which all of `values`, of a Parquet file, are accepted; `string` where none is.
+
+    Whole numbers with gaps, which pandas writes as floats, are integers; booleans with gaps have no type that fits.
+    """
+    known = values.drop_null()
+    for kind in ("boolean", "timestamp", "integer", "float"):
+        try:
+            found = bool(len(known)) and _ACCEPTED[kind](values.type)
+            if found:
+                _CONVERTERS[kind]("", values, LIMITS)
+        except (UnfitFileError, pa.ArrowException):
+            continue
+        if found:
+            return kind
+    return "string"
+
+
+def is_known(values: pa.Array, *, from_text: bool) -> pa.Array:
+    """Whether each value is one, and not missing under any of its spellings; booleans."""
+    if from_text:
+        return pc.invert(pc.is_in(pc.utf8_trim_whitespace(pc.fill_null(values, "")), value_set=_MISSING))
+    return pc.invert(pc.is_null(values, nan_is_null=True))
 
 
 def _parse(name: str, texts: pa.Array, kind: ColumnType) -> pa.Array:

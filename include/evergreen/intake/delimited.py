@@ -27,8 +27,7 @@ def read(data: bytes, columns: Mapping[str, ColumnType], limits: Limits) -> pa.T
     Raises:
         UnfitFileError: not UTF-8 text, lines of different lengths, beyond a limit, or not these columns.
     """
-    _check_text(data)
-    names = _header(data)
+    names = header(data)
     check_names(names, columns, limits)
     odd_lines: list[pc.InvalidRow] = []
     table = _parse(data, columns, limits, odd_lines)
@@ -58,7 +57,13 @@ def _check_text(data: bytes) -> None:
         raise UnfitFileError(unfit("encoding", f"line {line:,} holds a NUL character: the file is damaged or not text"))
 
 
-def _header(data: bytes) -> list[str]:
+def header(data: bytes) -> list[str]:
+    """The names in the header line of the CSV file `data`.
+
+    Raises:
+        UnfitFileError: not UTF-8 text, or not separated by commas.
+    """
+    _check_text(data)
     head = data.removeprefix(_BOM)[:_HEADER_BYTES].decode("utf-8", "ignore")
     try:
         names = next(csv.reader(io.StringIO(head)), [])

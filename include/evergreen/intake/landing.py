@@ -1,13 +1,14 @@
 """The feed simulator: lands real rows as a producer would, each file whole, `_SUCCESS` last.
 
-One tick lands the inputs of a partition and the labels that become known with it: those of the partition
-`label_delay` before.
+The rows are those of the model's source, or of a file of its past. One tick lands the inputs of a partition and the
+labels that become known with it: those of the partition `label_delay` before.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from evergreen.definition import ModelDefinition
 from evergreen.definition.model import TableName
@@ -15,6 +16,12 @@ from evergreen.errors import BadInputError, PartitionKeyError
 from evergreen.intake import sources
 from evergreen.intake.arrival import SUCCESS, find_drop, folder_uri
 from evergreen.store.objects import publish
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Rows = Callable[[ModelDefinition, TableName, str], "pd.DataFrame"]
+"""The rows of a table that belong to a partition; none where it has none."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +43,14 @@ def land(
     *,
     landing_url: str,
     with_labels: bool = False,
+    rows: Rows | None = None,
     progress: Callable[[Landed], None] | None = None,
 ) -> list[Landed]:
     """Land the ticks `keys` in their order; `progress` is told of each table.
 
     `with_labels` lands the labels of the same partitions at once, without the delay. A key after the calendar's end
-    still brings the last labels.
+    still brings the last labels. `rows` hands them out in place of the model's source; a table of which it has none is
+    passed over.
 
     Raises:
         PartitionKeyError: a key is malformed, or no key brings anything.
@@ -50,7 +59,9 @@ def land(
     """
     landed = []
     for table, key in _plan(definition, keys, with_labels):
-        item = land_table(definition, table, key, landing_url=landing_url)
+        if rows and rows(definition, table, key).empty:
+            continue
+        item = land_table(definition, table, key, landing_url=landing_url, rows=rows or sources.rows)
         landed.append(item)
         if progress:
             progress(item)
@@ -70,11 +81,13 @@ def _plan(definition: ModelDefinition, keys: Iterable[str], with_labels: bool) -
     return list(plan)
 
 
-def land_table(definition: ModelDefinition, table: TableName, key: str, *, landing_url: str) -> Landed:
+def land_table(
+    definition: ModelDefinition, table: TableName, key: str, *, landing_url: str, rows: Rows = sources.rows
+) -> Landed:
     """Land one table of one partition as Parquet; raises as `land`."""
     from evergreen.intake.frames import to_parquet
 
-    frame = sources.rows(definition, table, key)
+    frame = rows(definition, table, key)
     if frame.empty:
         raise BadInputError(
             f"source {definition.feed.source} has no {table} for {key}; set calendar.start and calendar.end in "

@@ -1,0 +1,102 @@
+"""`evergreen new`: the folder of a new model, from a file of its past."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.text import Text
+
+from evergreen.commands.shared import JsonOption, console, print_json
+
+if TYPE_CHECKING:
+    from evergreen.scaffold.plan import Plan
+
+
+class Period(StrEnum):
+    """Length of a partition."""
+
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("new")(new)
+
+
+def new(
+    name: Annotated[str, typer.Argument(help="Name of the model: small letters, digits and underscores.")],
+    data: Annotated[
+        Path, typer.Option("--data", metavar="FILE", help="Rows of the past with their labels: .csv or .parquet.")
+    ],
+    target: Annotated[str, typer.Option("--target", metavar="COL", help="Column to predict.")],
+    time: Annotated[str, typer.Option("--time", metavar="COL", help="Column that says when a row's event was.")],
+    entity: Annotated[
+        str | None,
+        typer.Option("--entity", metavar="COL", help="Column that names a row. Default: the first that is unique."),
+    ] = None,
+    later: Annotated[
+        list[str] | None,
+        typer.Option("--later", metavar="COL", help="Column known only with the target: no feature. May be repeated."),
+    ] = None,
+    period: Annotated[
+        Period | None,
+        typer.Option("--period", help="Length of a partition. Default: the shortest with 200 rows or more."),
+    ] = None,
+    label_delay: Annotated[
+        int, typer.Option("--label-delay", min=0, help="Periods from a partition's end to its labels' landing.")
+    ] = 1,
+    owner: Annotated[str, typer.Option("--owner", help="The team.")] = "data-science",
+    mail: Annotated[str, typer.Option("--mail", metavar="ADDRESS", help="Who is told.")] = "data-science@example.com",
+    as_json: JsonOption = False,
+) -> None:
+    """Write a new model's folder from a file of its past: model.yaml, features.py, expectations.py and a README.
+
+    Columns, types, task, period and calendar come from the file and are said, so that they can be corrected. All
+    columns but the target and those of --later are taken to be known when a prediction is needed. The file itself
+    stays where it is: `evergreen feed land NAME --data FILE` lands its rows, partition by partition.
+
+    Exit code 0: done; 1: the file does not make a model; 2: wrong usage; 3: the model is there already.
+    """
+    from evergreen.scaffold.new import new as run
+    from evergreen.scaffold.plan import Asked
+
+    asked = Asked(
+        name, target, time, entity, tuple(later or ()), period.value if period else None, label_delay, owner, mail
+    )  # fmt: skip
+    decided, folder = run(asked, data)
+    if as_json:
+        print_json({"model": name, "folder": str(folder), **asdict(decided)})
+    else:
+        _show(decided, folder, data)
+
+
+def _show(plan: Plan, folder: Path, data: Path) -> None:
+    name = plan.asked.name
+    until = f"through {plan.end}" if plan.end else "and goes on"
+    say(f"{folder}: written, and tried on {data}", "bold")
+    say(f"  task      {plan.task}, target {plan.asked.target}; {plan.covered:.1%} of the rows have one")
+    say(f"  row       named by {plan.entity}, at {plan.asked.time}")
+    say(f"  calendar  each {plan.period} from {plan.start} {until}; {plan.rows:,} rows in an ordinary one")
+    features = [*plan.numeric, *plan.derived, *plan.categorical]
+    say(f"  features  {', '.join(features)}")
+    for column, reason in plan.left_out.items():
+        say(f"  left out  {column}: {reason}", "yellow")
+    if plan.window:
+        say(f"  window    {plan.window} partitions: the default of 16 holds too few rows to train on", "yellow")
+    say("Correct what you know better: owner, alerts.to; columns known only afterwards (they belong to labels alone).")
+    say("Then:", "bold")
+    say(f"  evergreen feed land {name} --data {data} --to landing  # cut into partitions, as a producer would")
+    say(f"  evergreen expectations propose {name} --landing landing --out {folder / 'expectations.py'} --force")
+    say(f"  evergreen check {name} landing/{name}")
+    say(f"  evergreen replay {name} --landing landing")
+
+
+def say(text: str, style: str = "") -> None:
+    """One line, whatever the columns are called."""
+    console().print(Text(text, style), soft_wrap=True)

@@ -1,0 +1,162 @@
+"""The text of a new model's files. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import yaml
+
+from evergreen.intake.propose.source import literal
+from evergreen.scaffold.plan import Plan
+
+_PLAIN = re.compile(r"[^\W\d][\w .()/-]*")
+
+
+def texts(plan: Plan) -> dict[str, str]:
+    """File name -> its text."""
+    return {
+        "model.yaml": definition(plan),
+        "features.py": features(plan),
+        "expectations.py": expectations(plan),
+        "README.md": readme(plan),
+    }
+
+
+def title(plan: Plan) -> str:
+    """A few words for people, from the model's name."""
+    return plan.asked.name.replace("_", " ").capitalize()
+
+
+def definition(plan: Plan) -> str:
+    """`model.yaml`."""
+    asked = plan.asked
+    lines = [
+        "# Fields, defaults and units: docs/model-definition.md",
+        f"name: {asked.name}",
+        f"title: {scalar(title(plan))}",
+        f"owner: {scalar(asked.owner)}",
+        f"task: {plan.task}",
+        f"target: {scalar(asked.target)}",
+        "",
+        "calendar:",
+        f"  period: {plan.period}",
+        f"  start: {plan.start}",
+        *([f"  end: {plan.end} # leave it out for a feed that goes on"] if plan.end else []),
+        "",
+        "feed:",
+        f"  name: {asked.name}",
+        f"  entity: {scalar(plan.entity)}",
+        f"  event_time: {scalar(asked.time)}",
+        f"  label_delay: {asked.label_delay} # {plan.period}s between the end of a partition and its labels",
+        "  tables:",
+        "    inputs: # known when a prediction is needed",
+        "      columns:",
+        *(f"        {scalar(name)}: {kind}" for name, kind in plan.inputs.items()),
+        "    labels: # known afterwards",
+        "      columns:",
+        *(f"        {scalar(name)}: {kind}" for name, kind in plan.labels.items()),
+        "",
+        "features:",
+        "  look_back: 0 # partitions of inputs and labels that features.py gets as `history`",
+        *_listed("numeric", [*plan.numeric, *plan.derived]),
+        *_listed("categorical", plan.categorical),
+        "",
+        *([_window(plan), f"  window: {plan.window}", ""] if plan.window else []),
+        "alerts:",
+        f"  to: [{scalar(asked.mail)}]",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _window(plan: Plan) -> str:
+    return f"training: # an ordinary {plan.period} has {plan.rows:,} rows: the default window holds too few to train on"
+
+
+def _listed(name: str, columns: list[str]) -> list[str]:
+    return [f"  {name}:", *(f"    - {scalar(column)}" for column in columns)] if columns else []
+
+
+def scalar(text: str) -> str:
+    """`text` as YAML: bare where that reads back as the same text."""
+    bare = _PLAIN.fullmatch(text) and not text.endswith(" ") and yaml.safe_load(text) == text
+    return text if bare else json.dumps(text, ensure_ascii=False)
+
+
+def features(plan: Plan) -> str:
+    """`features.py`."""
+    kept = [*plan.numeric, *plan.categorical]
+    ids = [plan.entity, plan.asked.time]
+    what = ["the inputs as they are"] * bool(kept) + ["when the event was"] * bool(plan.derived)
+    left = "".join(f"# Not a feature: {name}: {reason}.\n" for name, reason in plan.left_out.items())
+    derived = {"event_weekday": "dayofweek", "event_hour": "hour"}
+    body = [f"    features = inputs[[{', '.join(map(literal, ids))}, *AS_THEY_ARE]].reset_index(drop=True)"]
+    body += [
+        f"    features[{literal(name)}] = features[{literal(plan.asked.time)}].dt.{derived[name]}  # {about}"
+        for name, about in plan.derived.items()
+    ]
+    return f'''"""Features of {title(plan)}: {" and ".join(what)}."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+{left}AS_THEY_ARE = [
+{"".join(f"    {literal(name)},{chr(10)}" for name in kept)}]
+
+
+def build(inputs: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
+    """Features of `inputs`, one row each, in the same order.
+
+    Args:
+        inputs: accepted inputs of one partition.
+        history: inputs joined with labels of the `features.look_back` partitions that were due before this one began
+            (model.yaml; now none). Averages of the target by group, or its last value, belong here.
+    """
+{chr(10).join(body)}
+    return features
+'''
+
+
+def expectations(plan: Plan) -> str:
+    """`expectations.py`: comparisons with the partitions before, and nothing that only the team can know."""
+    covered = min(0.9, round(0.9 * plan.covered, 2))
+    return f'''"""What a {plan.period} of {plan.asked.name} looks like: as those before it.
+
+Let `evergreen expectations propose` write ranges and sets from what has landed, and correct them.
+"""
+
+from typing import Any
+
+from evergreen.intake.comparisons import MatchesInputs, Nulls, PeriodCovered, RowCount
+
+
+def inputs() -> list[Any]:
+    """Expectations on the inputs."""
+    return [RowCount(), PeriodCovered(), Nulls()]
+
+
+def labels() -> list[Any]:
+    """Expectations on the labels."""
+    return [RowCount(), PeriodCovered(), Nulls(), MatchesInputs(covered={covered})]
+
+
+def features() -> list[Any]:
+    """Expectations on what `features.py` builds: a row for each row of inputs."""
+    return []
+'''
+
+
+def readme(plan: Plan) -> str:
+    """`README.md`."""
+    return f"""# {title(plan)}
+
+Predicts `{plan.asked.target}` ({plan.task}) for each `{plan.entity}`, {plan.period} by {plan.period}.
+Say here where the data comes from, who uses the predictions, and what a wrong one costs.
+
+| File | Says |
+|---|---|
+| `model.yaml` | which columns land, which features there are, when to retrain, whom to tell |
+| `features.py` | `build(inputs, history)`: the features of one {plan.period} |
+| `expectations.py` | what inputs, labels and features must look like, and what is compared with those before |
+"""

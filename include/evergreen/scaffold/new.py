@@ -1,0 +1,53 @@
+"""Write a new model's folder, whole or not at all, and only where it works on the file it was made from."""
+
+from __future__ import annotations
+
+import datetime as dt
+import tempfile
+from pathlib import Path
+
+from evergreen.definition import ModelDefinition
+from evergreen.definition.load import models_dir, read_definition
+from evergreen.errors import RefusedError
+from evergreen.features.compute import compute
+from evergreen.intake.data_file import DataFile
+from evergreen.intake.expectations import load_expectations
+from evergreen.scaffold.files import texts
+from evergreen.scaffold.plan import Asked, Plan, plan
+
+_TRIED_ROWS = 1_000
+
+
+def new(asked: Asked, data: Path, *, folder: Path | None = None) -> tuple[Plan, Path]:
+    """Write the folder of the model `asked.name` below `folder` (default: where all models are) from the file `data`.
+
+    Raises:
+        RefusedError: the folder is there already.
+        BadInputError: the file or what is asked of it does not make a model.
+        DefinitionError: the name or a column's name cannot be used.
+    """
+    target = (folder or models_dir()) / asked.name
+    if target.exists():
+        raise RefusedError(f"{target} is there already and stays as it is; choose another name, or remove it first")
+    file = DataFile(data)
+    types = file.types()
+    # A boolean target may be missing where no label has come yet; as a column of booleans it would have to be complete.
+    decided = plan(asked, types, file.frame(types), dt.datetime.now(dt.UTC).date())
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=target.parent) as scratch:
+        made = Path(scratch) / asked.name
+        made.mkdir()
+        for name, text in texts(decided).items():
+            (made / name).write_text(text, encoding="utf-8")
+        _try(read_definition(made / "model.yaml"), file)
+        made.rename(target)
+    return decided, target
+
+
+def _try(definition: ModelDefinition, file: DataFile) -> None:
+    """Raise where the new files do not work on the beginning of `file`."""
+    for suite in ("inputs", "labels", "features"):
+        load_expectations(definition, suite)
+    inputs, labels = (file.rows_of(definition, table) for table in ("inputs", "labels"))
+    history = inputs.head(0).merge(labels.head(0), on=definition.feed.entity, suffixes=("", "_label"))
+    compute(definition, inputs.head(_TRIED_ROWS), history)
