@@ -125,6 +125,14 @@ def test_ranges_stand_well_outside_of_what_was_seen_and_keep_a_sign_that_is_sure
     assert '*_number("price", 0, ' in proposed(shop, days(4, price=[float(n) for n in range(400)]))
 
 
+def test_zero_bounds_what_begins_there_and_not_a_temperature_of_a_mild_season(shop):
+    """A week of which one reading is below 0 degrees is no broken feed."""
+    text = proposed(shop, days(4, price=[1.5 + 0.1 * n for n in range(400)]))
+    assert '*_number("price", -' in text
+    prices = proposed(shop, days(4, price=[0.3 + 1.1 * n for n in range(400)]))
+    assert '*_number("price", 0, ' in prices
+
+
 def test_missing_values_leave_room_for_more_of_them(shop):
     some = [None] * 20 + [float(n) for n in range(380)]
     assert '*_number("price", 0, 2280, known=0.7),  # 0 to 379' in proposed(shop, days(4, price=some))

@@ -20,6 +20,8 @@ ROOM = 5.0
 """Bounds stand this many times the range seen outside of it."""
 _SKEWED = 10.0
 """The same, for columns whose largest values lie far outside of the rest: the next one may lie farther still."""
+_AT_ZERO = 0.01
+"""Share of the range seen within which it must begin for 0 to be its bound: a mild winter's 1.5 degrees are no bound"""
 _FEW = 20
 """Different values of a column of text up to which they can be a closed set"""
 _EACH = 50
@@ -112,8 +114,8 @@ def _number_lines(name: str, column: ColumnFacts, sure: bool) -> list[str]:
         rule = call("gxe.ExpectColumnValuesToBeBetween", args, comment="never anything else")
         return [*_null_lines(name, column, sure), *rule]
     room = span * (_SKEWED if _is_skewed(column, span) else ROOM)
-    never_below = low >= 0 and (low <= 0.05 * span or (column.kind == "integer" and low <= 0.5 * span))
-    never_above = high <= 0 and high >= -0.05 * span
+    never_below = low >= 0 and (low <= _AT_ZERO * span or (column.kind == "integer" and low <= 0.5 * span))
+    never_above = high <= 0 and high >= -_AT_ZERO * span
     least = 0.0 if never_below else _floor(low - room, span)
     most = 0.0 if never_above else _ceil(high + room, span)
     known = _known(column, sure)
