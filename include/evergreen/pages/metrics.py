@@ -85,9 +85,15 @@ class _Collected:
 
 
 def _families(found: Totals, settings: Settings) -> Iterator[Metric]:
+    # What is not there yet is zero and not absent: a rule sees a rise only from a value to a value.
+    tables = {(model, table) for model, table, _ in found.partitions}
+    outcomes: dict[tuple[str, ...], int] = {
+        (*named, outcome): 0 for named in tables for outcome in ("accepted", "quarantined", "unjudged")
+    }
     yield _counts(
-        "partitions", "Partitions by the verdict on their newest version.", ("table", "outcome"), found.partitions
-    )
+        "partitions", "Partitions by the verdict on their newest version.", ("table", "outcome"),
+        outcomes | found.partitions,
+    )  # fmt: skip
     accepted = {name: rows[0] for name, rows in found.rows.items()}
     rejected = {name: rows[1] for name, rows in found.rows.items()}
     yield _counts("rows_accepted", "Accepted rows of the newest versions.", ("table",), accepted)
@@ -98,6 +104,10 @@ def _families(found: Totals, settings: Settings) -> Iterator[Metric]:
     yield _counts("checked_partitions", "Partitions that were checked for drift.", (), found.checks)
     yield _counts("decisions", "Decisions made.", ("kind",), found.decisions, total=True)
     yield _counts("training_runs", "Training runs by what came of them.", ("cause", "state"), found.trainings)
+    failed = {(model,): 0 for model in list_models(settings.models_dir)}
+    for (model, _, state), runs in found.trainings.items():
+        failed[model,] = failed.get((model,), 0) + (runs if state == "failed" else 0)
+    yield _counts("trainings_failed", "Training runs that stand failed.", (), failed)
     yield _counts("alerts", "Mails owed so far.", ("kind",), found.alerts, total=True)
     yield from _outbox(found)
     yield from _champions(found.newest)

@@ -30,6 +30,9 @@ def test_the_ledger_is_what_is_counted(lived, read):
     found = read()
     assert of(found, "partitions", table="inputs", outcome="accepted") == 4
     assert of(found, "partitions", table="inputs", outcome="quarantined") == 1
+    assert of(found, "partitions", table="labels", outcome="quarantined") == 0, "zero and not absent"
+    assert of(found, "verdicts_total", table="inputs", outcome="quarantined") >= 1
+    assert of(found, "checked_partitions") >= 1
     assert of(found, "champion_version") == 2
     assert of(found, "decisions_total", kind="promote") == 2
     assert of(found, "alerts_unsent") == 1
@@ -44,6 +47,8 @@ def test_the_ledger_is_what_is_counted(lived, read):
 def test_an_empty_ledger_has_metrics_too(settings, ledger, read):
     found = read()
     assert of(found, "definition_readable") == 1
+    assert of(found, "trainings_failed") == 0, "so that the first failure is a rise"
+    assert ("evergreen_airflow_info", (("url", settings.airflow_url),)) in found
     assert ("evergreen_metrics_read_seconds", ()) in found
 
 
