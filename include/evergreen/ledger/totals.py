@@ -55,6 +55,8 @@ class Totals:
     """(model,) -> partitions with features"""
     predictions: Counts
     """(model,) -> partitions with predictions"""
+    unscored: Counts
+    """(model,) -> partitions with features and no predictions, from the first that ever had a champion"""
     checks: Counts
     """(model,) -> partitions that were checked for drift"""
     decisions: Counts
@@ -83,6 +85,7 @@ def read(session: Session) -> Totals:
         predictions=_counted(
             session, select(Prediction.model, func.count(Prediction.key.distinct())).group_by(Prediction.model)
         ),
+        unscored=_unscored(session),
         checks=_counted(
             session, select(DriftCheck.model, func.count(DriftCheck.key.distinct())).group_by(DriftCheck.model)
         ),
@@ -115,6 +118,16 @@ def _verdicts(session: Session) -> Counts:
     named = (PartitionVersion.model, PartitionVersion.table, Verdict.outcome)
     joined = select(*named, func.count()).join(Verdict, Verdict.partition_version_id == PartitionVersion.id)
     return _counted(session, joined.group_by(*named))
+
+
+def _unscored(session: Session) -> Counts:
+    first = select(Deployment.model, func.min(Deployment.from_key).label("key")).group_by(Deployment.model).subquery()
+    counted = func.count(Snapshot.key.distinct()).filter(Prediction.id.is_(None))
+    predicted = (Prediction.model == Snapshot.model) & (Prediction.key == Snapshot.key)
+    joined = (
+        select(Snapshot.model, counted).join(first, first.c.model == Snapshot.model).outerjoin(Prediction, predicted)
+    )
+    return _counted(session, joined.where(Snapshot.key >= first.c.key).group_by(Snapshot.model))
 
 
 def _grouped(rows: Sequence[Any], name: Any) -> Counts:

@@ -101,6 +101,7 @@ def _families(found: Totals, settings: Settings) -> Iterator[Metric]:
     yield _counts("verdicts", "Verdicts given.", ("table", "outcome"), found.verdicts, total=True)
     yield _counts("feature_partitions", "Partitions with features.", (), found.snapshots)
     yield _counts("prediction_partitions", "Partitions with predictions.", (), found.predictions)
+    yield _counts("unscored_partitions", "Partitions a champion should have scored and has not.", (), found.unscored)
     yield _counts("checked_partitions", "Partitions that were checked for drift.", (), found.checks)
     yield _counts("decisions", "Decisions made.", ("kind",), found.decisions, total=True)
     yield _counts("training_runs", "Training runs by what came of them.", ("cause", "state"), found.trainings)

@@ -3,8 +3,10 @@
 import datetime as dt
 
 import pytest
+import sqlalchemy as sa
 from prometheus_client.parser import text_string_to_metric_families
 
+from evergreen.ledger.tables import Deployment, DriftCheck, Performance, Prediction, Snapshot
 from evergreen.pages import metrics
 
 
@@ -42,6 +44,21 @@ def test_the_ledger_is_what_is_counted(lived, read):
     assert of(found, "realised_loss") == pytest.approx(0.18, abs=0.02)
     newest = dt.datetime(2013, 3, 18, tzinfo=dt.UTC).timestamp()
     assert of(found, "newest_partition_start_seconds", table="inputs") == newest, "the quarantined week does not count"
+
+
+def test_what_nobody_could_have_scored_is_not_missed(lived, read):
+    def count(**values):
+        with lived.transaction() as session:
+            for snapshot in session.scalars(sa.select(Snapshot).where(Snapshot.key == "2013-03-04")):
+                session.execute(sa.delete(Performance).where(Performance.key == snapshot.key))
+                session.execute(sa.delete(DriftCheck).where(DriftCheck.key == snapshot.key))
+                session.execute(sa.delete(Prediction).where(Prediction.key == snapshot.key))
+            session.execute(sa.update(Deployment).values(**values))
+        return of(read(), "unscored_partitions")
+
+    assert of(read(), "unscored_partitions") == 0
+    assert count(from_key="2013-03-04") == 1
+    assert count(from_key="2013-03-11") == 0, "no champion served then"
 
 
 def test_an_empty_ledger_has_metrics_too(settings, ledger, read):
