@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
+from evergreen.errors import UnavailableError
 from evergreen.ledger.session import Ledger, lock_id
 
 if TYPE_CHECKING:
     from alembic.config import Config
+
+log = logging.getLogger("evergreen.ledger")
+
+LOCK_TIMEOUT = "500ms"
+"""How long a migration waits for a table; whoever comes after it waits as long. Less than PostgreSQL takes to look for
+a deadlock, which might end the task's transaction in place of ours."""
+PATIENCE = 600.0
+"""Seconds for which it is tried again."""
+_PAUSE = 1.0
+_BUSY = ("40P01", "55P03")
+"""PostgreSQL's codes for a deadlock and for a lock that was not had in time"""
 
 
 def _config(url: str) -> Config:
@@ -23,13 +38,37 @@ def _config(url: str) -> Config:
 
 
 def upgrade(url: str) -> None:
-    """Migrate the ledger at `url` to head. Safe to run from several processes at once: they take turns."""
+    """Migrate the ledger at `url` to head, while tasks work on it.
+
+    Safe to run from several processes at once: they take turns. A change of a table waits for the transactions that use
+    it, and all others wait behind it: it gives up after `LOCK_TIMEOUT`, lets them go on, and tries again. Each revision
+    is a transaction of its own.
+
+    Raises:
+        UnavailableError: it did not come to its turn within `PATIENCE` seconds. A revision has happened whole or not
+            at all.
+    """
     from alembic import command
 
     config = _config(url)
+    deadline = time.monotonic() + PATIENCE
     with Ledger(url).engine.connect() as connection:
         connection.execute(text("SELECT pg_advisory_lock(:id)"), {"id": lock_id("migrate")})
-        command.upgrade(config, "head")
+        while True:
+            try:
+                command.upgrade(config, "head")
+            except OperationalError as error:
+                if getattr(error.orig, "pgcode", None) not in _BUSY:
+                    raise
+                if time.monotonic() > deadline:
+                    raise UnavailableError(
+                        f"the ledger could not be migrated within {PATIENCE:.0f} s, because its tables were in use all "
+                        "the time; a revision has happened whole or not at all. Pause the model's DAGs and run it again"
+                    ) from error
+                log.info("a table is in use; the migration is tried again")
+                time.sleep(_PAUSE)
+            else:
+                return
 
 
 def at_head(url: str) -> bool:

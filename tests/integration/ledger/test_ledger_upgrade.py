@@ -2,7 +2,9 @@
 
 import datetime as dt
 import itertools
+import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import sqlalchemy as sa
@@ -10,8 +12,9 @@ from alembic import command
 from alembic.script import ScriptDirectory
 from sqlalchemy.dialects.postgresql import JSONB
 
-from evergreen.ledger import Ledger
-from evergreen.ledger.migrate import _config, at_head, known, upgrade
+from evergreen.errors import UnavailableError
+from evergreen.ledger import Ledger, migrate
+from evergreen.ledger.migrate import LOCK_TIMEOUT, _config, at_head, known, upgrade
 from evergreen.ledger.tables import Base
 
 pytestmark = pytest.mark.integration
@@ -81,6 +84,60 @@ def test_rows_of_an_earlier_schema_stay_and_its_code_can_go_on_writing(empty_led
     with engine.connect() as connection:
         for table in Base.metadata.sorted_tables:
             connection.execute(sa.select(table)).all()  # this code reads what either wrote
+
+
+@pytest.fixture
+def adding_columns(empty_ledger, monkeypatch):
+    """A ledger whose next migration changes the tables of a feed in one transaction, as a later release may."""
+    upgrade(empty_ledger)
+    engine = Ledger(empty_ledger).engine
+
+    def change(config, revision):
+        with engine.begin() as connection:
+            connection.execute(sa.text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
+            for table in ("partition_version", "verdict"):
+                connection.execute(sa.text(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS written_by text"))
+
+    monkeypatch.setattr(command, "upgrade", change)
+    return engine
+
+
+def test_a_task_that_works_meanwhile_is_let_finish(adding_columns):
+    engine = adding_columns
+    url = engine.url.render_as_string(hide_password=False)
+    with ThreadPoolExecutor(1) as pool, engine.connect() as task:
+        # It has read verdicts and will read versions: the other way round than the migration takes them.
+        task.execute(sa.text("SELECT count(*) FROM verdict"))
+        migrating = pool.submit(upgrade, url)
+        time.sleep(1)
+        assert not migrating.done()
+        task.execute(sa.text("SELECT count(*) FROM partition_version"))
+        task.commit()
+        migrating.result(timeout=60)
+    assert "written_by" in {column["name"] for column in sa.inspect(engine).get_columns("verdict")}
+
+
+def test_a_migration_that_never_comes_to_its_turn_says_what_to_do(adding_columns, monkeypatch):
+    monkeypatch.setattr(migrate, "PATIENCE", 1.0)
+    url = adding_columns.url.render_as_string(hide_password=False)
+    with adding_columns.connect() as task:
+        task.execute(sa.text("SELECT count(*) FROM verdict"))
+        with pytest.raises(UnavailableError, match="in use all the time"):
+            upgrade(url)
+
+
+def test_the_schema_is_migrated_with_a_limit_to_waiting(empty_ledger, caplog):
+    command.upgrade(_config(empty_ledger), EARLIER[-1])
+    caplog.set_level("INFO", "evergreen.ledger")
+    engine = Ledger(empty_ledger).engine
+    with ThreadPoolExecutor(1) as pool, engine.connect() as task:
+        task.execute(sa.text("LOCK TABLE alembic_version"))
+        migrating = pool.submit(upgrade, empty_ledger)
+        time.sleep(3)
+        task.rollback()
+        migrating.result(timeout=60)
+    assert "tried again" in caplog.text
+    assert at_head(empty_ledger)
 
 
 def test_a_revision_of_newer_code_is_not_known():

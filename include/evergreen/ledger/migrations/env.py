@@ -1,13 +1,19 @@
 """Alembic's entry point: migrates the database whose URL `evergreen.ledger.migrate` put into the configuration."""
 
 from alembic import context
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
+from evergreen.ledger.migrate import LOCK_TIMEOUT
 from evergreen.ledger.tables import Base
 
 engine = create_engine(context.config.attributes["url"], poolclass=NullPool)
 with engine.connect() as connection:
-    context.configure(connection=connection, target_metadata=Base.metadata, compare_type=True)
+    # A change waits for the tasks that use its table, and whoever comes after waits behind it: not for long.
+    connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
+    connection.commit()
+    context.configure(
+        connection=connection, target_metadata=Base.metadata, compare_type=True, transaction_per_migration=True
+    )
     with context.begin_transaction():
         context.run_migrations()
