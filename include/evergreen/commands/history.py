@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from evergreen.commands.shared import HomeOption, JsonOption, console, join_stack, print_json
 from evergreen.definition import ModelDefinition, load_definition
-from evergreen.ledger import audit, collected
+from evergreen.ledger import audit, collected, definitions
 from evergreen.ledger import history as life
 from evergreen.ledger.lines import ComparisonLine, DeploymentLine, TrainingLine
 from evergreen.ledger.session import Ledger
@@ -65,6 +65,7 @@ def _whole_life(session: Session, model: str) -> dict[str, Any]:
         "tables": life.tables(session, model),
         "quarantines": life.quarantines(session, model),
         "snapshots": life.snapshots(session, model),
+        "definitions": definitions.lines(session, model),
         "trainings": life.trainings(session, model),
         "decisions": life.decisions(session, model),
         "deployments": life.deployments(session, model),
@@ -117,6 +118,14 @@ def _print_life(session: Session, definition: ModelDefinition) -> None:
         ]
         if built
         else [],
+    )
+    _print(
+        "Definitions at work",
+        ["part", "hash", "partitions", "from", "through", "first used (UTC)"],
+        [
+            (d.part, d.hash[:12], d.partitions, d.first_key, d.last_key, _minute(d.first_used))
+            for d in definitions.lines(session, name)
+        ],
     )
     _print_models(session, name)
     _print_losses(session, name, definition.loss)

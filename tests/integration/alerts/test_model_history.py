@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from evergreen.cli import app, main
 from evergreen.ledger import history
 from evergreen.ledger.audit import served_on
+from evergreen.ledger.tables import PartitionVersion, Verdict
 
 
 @pytest.fixture
@@ -55,6 +56,23 @@ def test_the_life_as_json(lived, run):
     inputs, labels = life["tables"]
     assert (inputs["partitions"], inputs["accepted"], inputs["quarantined"]) == (5, 4, 1)
     assert (labels["partitions"], labels["versions"]) == (4, 5)
+
+
+def test_it_says_which_definitions_were_at_work(lived, ledger, run):
+    with ledger.transaction() as session:
+        for verdict in session.query(Verdict).join(PartitionVersion).filter(PartitionVersion.key >= KEYS[2]):
+            verdict.suite_hash = "s2"
+    found = [tuple(d.values())[:5] for d in json.loads(run("nyc_flights", "--json"))["definitions"]]
+    assert sorted(found) == [
+        ("features", "c", 4, KEYS[0], KEYS[3]),
+        ("inputs", "s1", 2, KEYS[0], KEYS[1]),
+        ("inputs", "s2", 3, KEYS[2], "2013-03-25"),
+        ("labels", "s1", 2, KEYS[0], KEYS[1]),
+        ("labels", "s2", 2, KEYS[2], KEYS[3]),
+    ]
+    said = run("nyc_flights", columns=80)
+    assert "Definitions at work" in said
+    assert max(map(len, said.splitlines())) <= 80
 
 
 def test_who_served_on_a_day(lived, run):
