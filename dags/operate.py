@@ -9,8 +9,7 @@ from airflow.sdk import DAG, Param, get_current_context, task
 
 from evergreen.definition import ModelDefinition
 from wiring import (
-    TRAINING_POOL,
-    TRAINING_QUEUE,
+    HEAVY,
     asset,
     body,
     call,
@@ -168,7 +167,7 @@ def replay_quarantine(definition: ModelDefinition) -> DAG:
     return dag
 
 
-@task(pool=TRAINING_POOL, queue=TRAINING_QUEUE)
+@task(**HEAVY)
 @body
 def make_again(model: str) -> dict[str, Any]:
     """Make the version of the form again; what was compared. Fails where something differs."""

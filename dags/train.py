@@ -9,8 +9,8 @@ from airflow.sdk import DAG, Param, get_current_context, task
 
 from evergreen.definition import ModelDefinition
 from wiring import (
+    HEAVY,
     TRAINING_POOL,
-    TRAINING_QUEUE,
     asset,
     body,
     call,
@@ -63,7 +63,7 @@ def assemble(model: str) -> int:
         end_skipped(str(reason))
 
 
-@task(pool=TRAINING_POOL, queue=TRAINING_QUEUE)
+@task(**HEAVY)
 @body
 def fit(model: str, training_run: int) -> int:
     """Tune, fit, log and register; returns the version in the registry."""
@@ -73,7 +73,7 @@ def fit(model: str, training_run: int) -> int:
     return fit(definition, training_run, **common).version
 
 
-@task(pool=TRAINING_POOL, queue=TRAINING_QUEUE)
+@task(**HEAVY)
 @body
 def compare(model: str, training_run: int, version: int) -> dict[str, Any]:
     """Compare with the champion and ask the gate; returns its outcome (promote, refuse, ask), reason and form."""

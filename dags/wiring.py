@@ -40,8 +40,14 @@ BAD_DATA_FAILS_AT_ONCE = ExceptionRetryPolicy(
     ]
 )
 TRAINING_POOL = "training"
-TRAINING_QUEUE = os.environ.get("EVERGREEN_TRAINING_QUEUE") or conf.get("operators", "default_queue")
-"""Where tuning, fitting and comparing go. Only a deployment knows whether a worker of its own waits for them."""
+_TRAINING_POD = os.environ.get("EVERGREEN_TRAINING_POD_TEMPLATE")
+HEAVY: dict[str, Any] = {
+    "pool": TRAINING_POOL,
+    "queue": os.environ.get("EVERGREEN_TRAINING_QUEUE") or conf.get("operators", "default_queue"),
+    "executor_config": {"pod_template_file": _TRAINING_POD} if _TRAINING_POD else None,
+}
+"""What tuning, fitting and comparing ask for. Only a deployment knows whether a worker of its own waits for them
+(Celery), or which pod they get (KubernetesExecutor; other executors do not read it)."""
 FROM_CONFIGURATION = {
     "max_active_tasks": conf.getint("core", "max_active_tasks_per_dag"),
     "max_consecutive_failed_dag_runs": conf.getint("core", "max_consecutive_failed_dag_runs_per_dag"),

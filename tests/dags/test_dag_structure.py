@@ -217,6 +217,19 @@ def test_heavy_tasks_go_to_the_queue_of_the_deployment(named):
     assert set(queues.values()) <= {"default", "heavy"}
 
 
+@pytest.mark.parametrize("template", ["", "/opt/evergreen/deploy/kubernetes/training-pod.yaml"])
+def test_heavy_tasks_get_the_pod_of_the_deployment(template):
+    """Without the variable none: executors that make no pods are asked for nothing."""
+    code = "import train; print({t.task_id: t.executor_config for t in train.train(next(train.definitions())).tasks})"
+    path = [str(PROJECT / name) for name in ("dags", "include", "plugins", "config")]
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(path), "EVERGREEN_TRAINING_POD_TEMPLATE": template}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    asked = ast.literal_eval(done.stdout.splitlines()[-1])
+    with_a_pod = {task: config for task, config in asked.items() if config}
+    wanted = {"pod_template_file": template}
+    assert with_a_pod == ({"fit": wanted, "compare": wanted} if template else {})
+
+
 def test_every_dag_explains_itself(dagbag):
     for dag in dagbag.dags.values():
         assert len(dag.doc_md) > 100, dag.dag_id
