@@ -15,6 +15,7 @@ from evergreen.ledger.tables import (
     TrainingRun,
     Verdict,
 )
+from evergreen.ledger.upkeep import LateFeed
 
 HOSTILE = "<script>alert(1)</script>"
 KEYS = ["2013-02-25", "2013-03-04", "2013-03-11", "2013-03-18"]
@@ -24,7 +25,7 @@ RESULT = "validation/nyc_flights/inputs/2013-03-25/aa-bb.json"
 
 
 def live(session, definition, store_url):
-    """Four partitions scored by two champions, one quarantine, one refusal, one retrain, one mail owed."""
+    """Four partitions scored by two champions; one quarantine, refusal, retrain and owed mail; two late feeds."""
     report = f"{store_url}/reports/nyc_flights/2013-03-18/drift.html"
     for number, key in enumerate(KEYS):
         drifted = key == KEYS[-1]
@@ -35,6 +36,15 @@ def live(session, definition, store_url):
     bad = f"column {HOSTILE} is missing"
     _partition(session, "2013-03-25", "inputs", outcome="quarantined", reason=bad, results_uri=f"{store_url}/{RESULT}")
     _partition(session, KEYS[0], "labels", version=2)
+    for table, key in (("labels", KEYS[0]), ("inputs", "2013-04-01")):
+        due = DAY - dt.timedelta(hours=8)
+        session.add(
+            LateFeed(
+                model="nyc_flights", table=table, key=key, due_at=due, waiting_since=due - dt.timedelta(hours=1),
+                grace_until=due + dt.timedelta(hours=6), missing=f"no {HOSTILE} yet", run_url="http://airflow/waits",
+                told_at=due + dt.timedelta(hours=6),
+            )
+        )  # fmt: skip
     _training(session, 1, "first", "2013-02-18", "promoted")
     _training(session, 2, "drift", "2013-03-04", "promoted")
     _training(session, 3, "age", "2013-03-11", "refused")

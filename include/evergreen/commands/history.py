@@ -17,7 +17,7 @@ from evergreen.commands.shared import HomeOption, JsonOption, console, join_stac
 from evergreen.definition import ModelDefinition, load_definition
 from evergreen.ledger import audit, collected, definitions
 from evergreen.ledger import history as life
-from evergreen.ledger.lines import ComparisonLine, DeploymentLine, TrainingLine
+from evergreen.ledger.lines import ComparisonLine, DeploymentLine, LateLine, TrainingLine, span
 from evergreen.ledger.session import Ledger
 from evergreen.settings import Settings
 
@@ -64,6 +64,7 @@ def _whole_life(session: Session, model: str) -> dict[str, Any]:
     lines: dict[str, Iterable[Any]] = {
         "tables": life.tables(session, model),
         "quarantines": life.quarantines(session, model),
+        "late_feeds": life.late_feeds(session, model),
         "snapshots": life.snapshots(session, model),
         "definitions": definitions.lines(session, model),
         "trainings": life.trainings(session, model),
@@ -82,6 +83,7 @@ def _print_life(session: Session, definition: ModelDefinition) -> None:
     console().print(Text(f"{definition.title} ({name})", "bold"))
     tables = life.tables(session, name)
     if not tables:
+        _print_late(life.late_feeds(session, name))
         console().print(f"Nothing has landed yet. `evergreen feed land {name} --from K --through K` lands partitions.")
         return
     _print(
@@ -103,6 +105,7 @@ def _print_life(session: Session, definition: ModelDefinition) -> None:
             for v in life.quarantines(session, name)
         ],
     )
+    _print_late(life.late_feeds(session, name))
     built = life.snapshots(session, name)
     _print(
         "Feature snapshots",
@@ -160,6 +163,21 @@ def _print_models(session: Session, name: str) -> None:
         "Champions",
         ["version", "for partitions from", "served from (UTC)", "until", "by", WHY],
         [_champion(d) for d in life.deployments(session, name)],
+    )
+
+
+def _print_late(lines: list[LateLine]) -> None:
+    _print(
+        "Late feeds (newest first)",
+        ["table", "partition", "due (UTC)", "told (UTC)", "came (UTC)", "after", "verdict", "what was missing"],
+        [
+            (
+                *(line.table, line.key, _minute(line.due_at), _minute(line.told_at)),
+                _minute(line.landed_at) if line.landed_at else "not yet",
+                *(span(line.waited) if line.waited else None, line.outcome, line.missing),
+            )
+            for line in lines
+        ],
     )
 
 

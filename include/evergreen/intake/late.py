@@ -17,6 +17,7 @@ from evergreen.definition import ModelDefinition
 from evergreen.definition.model import TableName
 from evergreen.intake.arrival import folder_uri
 from evergreen.ledger import Ledger
+from evergreen.ledger.lines import span
 from evergreen.ledger.outbox import AlertBody, Links, owe
 from evergreen.ledger.partitions import newest
 from evergreen.ledger.tables import LateFeed, PartitionVersion, Verdict
@@ -47,7 +48,7 @@ class Terms:
         """One sentence for a log or a mail."""
         return (
             f"{self.table} of {self.key} were due at {_utc(self.due)} and have been waited for since "
-            f"{_utc(self.since)}; with a grace period of {_span(self.grace)} they count as late from "
+            f"{_utc(self.since)}; with a grace period of {span(self.grace)} they count as late from "
             f"{_utc(self.late_from)} on"
         )
 
@@ -154,7 +155,7 @@ def _late_body(
             ("Partition", f"{key}, {table}"),
             ("Due", _utc(asked.due)),
             ("Waited for since", _utc(asked.since)),
-            ("Grace period", f"{_span(asked.grace)}, until {_utc(asked.late_from)}"),
+            ("Grace period", f"{span(asked.grace)}, until {_utc(asked.late_from)}"),
             ("Looked for in", folder_uri(landing_url, definition.feed.name, key)),
             ("Missing", missing),
         ],
@@ -172,7 +173,7 @@ def _arrived_body(
 ) -> AlertBody:
     what = f"{partition.table} of {partition.key}"
     waited = partition.landed_at - max(late.due_at, late.waiting_since)
-    after = f"{_span(waited)} after they were waited for" if waited > dt.timedelta(0) else "meanwhile"
+    after = f"{span(waited)} after they were waited for" if waited > dt.timedelta(0) else "meanwhile"
     went_on = (
         "What waited for them goes on by itself."
         if verdict.outcome == "accepted"
@@ -198,12 +199,3 @@ def _arrived_body(
 
 def _utc(instant: dt.datetime) -> str:
     return f"{instant.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S} UTC"
-
-
-def _span(length: dt.timedelta) -> str:
-    """'45 s', '90 min', '7.5 h' or '3 days'."""
-    seconds = length.total_seconds()
-    for unit, name, limit in ((1, "s", 120), (60, "min", 7200), (3600, "h", 3 * 86400)):
-        if seconds < limit:
-            return f"{round(seconds / unit, 1):g} {name}"
-    return f"{round(seconds / 86400, 1):g} days"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import Select, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from evergreen.ledger.decisions import FOLLOW
@@ -12,6 +12,7 @@ from evergreen.ledger.lines import (
     ComparisonLine,
     DecisionLine,
     DeploymentLine,
+    LateLine,
     LossLine,
     PredictionLine,
     SnapshotLine,
@@ -33,6 +34,7 @@ from evergreen.ledger.tables import (
     TrainingRun,
     Verdict,
 )
+from evergreen.ledger.upkeep import LateFeed
 
 
 def tables(session: Session, model: str) -> list[TableLine]:
@@ -77,6 +79,40 @@ def quarantines(session: Session, model: str, *, limit: int = 20) -> list[Verdic
     """The latest verdicts that put a whole partition or some of its rows into quarantine, newest first."""
     query = _judged(model).where(or_(Verdict.outcome == QUARANTINED, Verdict.rows_rejected > 0))
     return [_verdict_line(*found) for found in session.execute(query.order_by(Verdict.id.desc()).limit(limit)).tuples()]
+
+
+def late_feeds(session: Session, model: str, *, limit: int = 20) -> list[LateLine]:
+    """The latest feeds that were told to be late, newest first, and when each came."""
+    first = and_(
+        PartitionVersion.model == LateFeed.model,
+        PartitionVersion.table == LateFeed.table,
+        PartitionVersion.key == LateFeed.key,
+        PartitionVersion.version == 1,
+    )
+    verdict = (
+        select(Verdict.outcome)
+        .where(Verdict.partition_version_id == PartitionVersion.id)
+        .order_by(Verdict.id)
+        .limit(1)
+        .scalar_subquery()
+    )
+    query = select(LateFeed, PartitionVersion.landed_at, verdict).outerjoin(PartitionVersion, first)
+    query = query.where(LateFeed.model == model).order_by(LateFeed.id.desc()).limit(limit)
+    return [
+        LateLine(
+            table=late.table,
+            key=late.key,
+            due_at=late.due_at,
+            waiting_since=late.waiting_since,
+            grace_until=late.grace_until,
+            missing=late.missing,
+            told_at=late.told_at,
+            landed_at=landed_at,
+            outcome=outcome,
+            run_url=late.run_url,
+        )
+        for late, landed_at, outcome in session.execute(query).tuples()
+    ]
 
 
 def verdicts(session: Session, model: str, *, before: int | None = None, limit: int = 100) -> list[VerdictLine]:

@@ -28,6 +28,32 @@ class TableLine:
 
 
 @dataclass(frozen=True)
+class LateLine:
+    """A table of a partition that was not there when its grace period ended, and what became of it."""
+
+    table: str
+    key: str
+    due_at: dt.datetime
+    waiting_since: dt.datetime
+    """When the ingest run began to wait for it"""
+    grace_until: dt.datetime
+    missing: str
+    """What was missing then, in words"""
+    told_at: dt.datetime
+    landed_at: dt.datetime | None
+    """When it came; None where it has not yet"""
+    outcome: str | None
+    """The first verdict on what came"""
+    run_url: str | None
+    """Log of the run that waited"""
+
+    @property
+    def waited(self) -> dt.timedelta | None:
+        """From when it was due, or waited for where that was later, until it came."""
+        return None if self.landed_at is None else self.landed_at - max(self.due_at, self.waiting_since)
+
+
+@dataclass(frozen=True)
 class VerdictLine:
     """One verdict on one version of a partition."""
 
@@ -193,3 +219,12 @@ class AlertLine:
     sent_at: dt.datetime | None
     attempts: int
     last_error: str | None
+
+
+def span(length: dt.timedelta) -> str:
+    """'45 s', '90 min', '7.5 h' or '3 days'."""
+    seconds = length.total_seconds()
+    for unit, name, limit in ((1, "s", 120), (60, "min", 7200), (3600, "h", 3 * 86400)):
+        if seconds < limit:
+            return f"{round(seconds / unit, 1):g} {name}"
+    return f"{round(seconds / 86400, 1):g} days"

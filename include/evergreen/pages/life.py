@@ -14,10 +14,12 @@ from evergreen.ledger.lines import (
     CheckLine,
     DecisionLine,
     DeploymentLine,
+    LateLine,
     LossLine,
     TableLine,
     TrainingLine,
     VerdictLine,
+    span,
 )
 from evergreen.ledger.outbox import Chart, Mark, Series
 from evergreen.settings import Settings
@@ -32,6 +34,8 @@ class Life:
     tables: list[TableLine]
     quarantines: list[tuple[VerdictLine, str | None]]
     """With the address of each one's validation page"""
+    late_feeds: list[tuple[LateLine, str | None]]
+    """With the time that each was waited for beyond when it was due, in words, where it has come"""
     trainings: list[TrainingLine]
     decisions: list[DecisionLine]
     deployments: list[DeploymentLine]
@@ -60,6 +64,7 @@ def gather(session: Session, definition: ModelDefinition, settings: Settings) ->
         definition=definition,
         tables=history.tables(session, name),
         quarantines=[(line, report(line.docs_uri, settings)) for line in quarantines],
+        late_feeds=[(line, span(line.waited) if line.waited else None) for line in history.late_feeds(session, name)],
         trainings=history.trainings(session, name)[::-1],
         decisions=history.decisions(session, name, quiet=False)[::-1],
         deployments=deployed,

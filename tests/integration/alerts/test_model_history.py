@@ -75,6 +75,17 @@ def test_it_says_which_definitions_were_at_work(lived, ledger, run):
     assert max(map(len, said.splitlines())) <= 80
 
 
+def test_late_feeds_and_when_they_came(lived, run):
+    said = " ".join(run("nyc_flights").split())
+    assert "Late feeds" in said
+    came = "labels 2013-02-25 2013-03-24 16:00 2013-03-24 22:00 2013-03-25 00:00 8 h accepted"
+    assert came in said
+    assert "inputs 2013-04-01 2013-03-24 16:00 2013-03-24 22:00 not yet" in said
+    missing, late = json.loads(run("nyc_flights", "--json"))["late_feeds"]
+    assert (missing["key"], missing["landed_at"], missing["outcome"]) == ("2013-04-01", None, None)
+    assert (late["key"], late["landed_at"][:10], late["outcome"]) == ("2013-02-25", "2013-03-25", "accepted")
+
+
 def test_who_served_on_a_day(lived, run):
     said = run("nyc_flights", "--on", "2013-03-14")
     for words in (

@@ -55,6 +55,12 @@ def test_the_life_of_a_model(lived, client, settings):
     assert 'href="http://airflow/dags/run"' in answer.text
 
 
+def test_late_feeds_and_when_they_came(lived, client):
+    said = text_of(client.get("/models/nyc_flights"))
+    assert f"inputs 2013-04-01 2013-03-24 16:00 2013-03-24 22:00 not yet no {HOSTILE} yet" in said
+    assert "labels 2013-02-25 2013-03-24 16:00 2013-03-24 22:00 2013-03-25 00:00 8 h accepted" in said
+
+
 def test_the_verdicts_of_a_model_newest_first_with_their_pages(lived, client, settings):
     answer = client.get("/models/nyc_flights/verdicts")
     said = text_of(answer)

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evergreen.definition import load_definition
-from evergreen.intake.late import _span, terms
+from evergreen.intake.late import terms
+from evergreen.ledger.lines import span
 
 DEFINITION = load_definition("nyc_flights")
 KEY = "2013-04-15"
@@ -55,4 +56,4 @@ def test_the_terms_are_a_sentence():
     ],
 )
 def test_spans_read_well(seconds, words):
-    assert _span(dt.timedelta(seconds=seconds)) == words
+    assert span(dt.timedelta(seconds=seconds)) == words
