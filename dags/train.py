@@ -157,11 +157,13 @@ def train(definition: ModelDefinition) -> DAG:
         params={
             "reason": Param("asked for by hand", type="string", minLength=3, description="Why; kept in the ledger."),
             "as_of": Param(
-                "", type="string", pattern=r"^(\d{4}-\d{2}-\d{2})?$", title="As of",
+                None, type=["null", "string"], pattern=r"^(\d{4}-\d{2}-\d{2})?$", title="As of",
                 description="Newest partition whose labels may be used; empty: the newest that has landed.",
             ),
             "cause": Param("operator", enum=["first", "drift", "harm", "age", "operator"]),
-            "cause_key": Param("", type="string", description="One key makes one training; empty: this run's own."),
+            "cause_key": Param(
+                None, type=["null", "string"], description="One key makes one training; empty: this run's own."
+            ),
         },
     ) as dag:  # fmt: skip
         training_run = assemble(name)
