@@ -10,6 +10,9 @@ import tempfile
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import roles
+
+from evergreen.definition import list_models
 from evergreen.ledger.migrate import upgrade
 from evergreen.settings import Settings
 from evergreen.stack import airflow_settings
@@ -41,18 +44,20 @@ def import_pools() -> None:
         subprocess.run(["airflow", "pools", "import", str(path)], check=True)
 
 
-def create_admin(user: str, password: str) -> None:
-    """Create the first administrator; one that exists keeps its password (Airflow's CLI would show ours in `ps`)."""
+def create_people(models: list[str], user: str, password: str) -> None:
+    """Create the roles and the first administrator; one that exists keeps its password.
+
+    (Airflow's own command line would show ours in `ps`.)
+    """
     from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
 
+    roles.quiet()
     with get_application_builder() as builder:
         manager = builder.sm
+        roles.provision(manager, models)
         if manager.find_user(user):
             log.info("administrator %s is there", user)
             return
-        # It reports each of the permissions it adds, some hundred lines.
-        logging.getLogger("airflow.providers.fab.auth_manager").setLevel(logging.WARNING)
-        manager.sync_roles()
         role = manager.find_role("Admin")
         if not manager.add_user(user, "Evergreen", "Administrator", f"{user}@localhost", role, password):
             raise SystemExit(f"the administrator {user} could not be created; the lines above say why")
@@ -67,7 +72,7 @@ def main() -> None:
     log.info("the ledger is at this code's schema")
     subprocess.run(["airflow", "db", "migrate"], check=True)
     import_pools()
-    create_admin("admin", os.environ["AIRFLOW_ADMIN_PASSWORD"])
+    create_people(list_models(settings.models_dir), "admin", os.environ["AIRFLOW_ADMIN_PASSWORD"])
 
 
 if __name__ == "__main__":

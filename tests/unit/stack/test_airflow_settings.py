@@ -1,11 +1,18 @@
 """The loader of airflow_settings.yaml."""
 
 import json
+import os
+import re
+import stat
+import subprocess
+import sys
 
 import pytest
+import yaml
 
 from evergreen.errors import SettingsError
 from evergreen.stack import airflow_settings
+from evergreen.stack.home import PROJECT
 
 WHOLE = """
 airflow:
@@ -92,3 +99,45 @@ def test_a_missing_file_is_named(tmp_path):
 
 def test_the_astro_template_with_empty_sections_is_valid(load):
     assert load("airflow:\n  connections:\n  pools:\n  variables:\n").environment() == {}
+
+
+ASTRO = {  # the fields that the Astro CLI decodes, and the type that it decodes each to
+    "connections": {
+        "conn_id": str, "conn_type": str, "conn_host": str, "conn_schema": str, "conn_login": str,
+        "conn_password": str, "conn_port": int, "conn_uri": str, "conn_extra": dict,
+    },
+    "pools": {"pool_name": str, "pool_slot": int, "pool_description": str},
+    "variables": {"variable_name": str, "variable_value": str},
+}  # fmt: skip
+
+
+def test_the_shipped_file_has_the_fields_of_the_astro_cli_and_no_others():
+    body = yaml.safe_load((PROJECT / "airflow_settings.yaml").read_text())
+    assert list(body) == ["airflow"]
+    assert set(body["airflow"]) == set(ASTRO)
+    for section, entries in body["airflow"].items():
+        for entry in entries:
+            assert set(entry) <= set(ASTRO[section]), f"{section}: {entry}"
+
+
+def test_rendered_it_can_be_decoded_by_the_astro_cli(tmp_path):
+    """The CLI fills in no reference: `conn_port: ${PORT}` would keep it from reading anything of the file."""
+    text = (PROJECT / "airflow_settings.yaml").read_text()
+    env = {name: "1025" if name.endswith("PORT") else "true" if "TLS" in name else f"of {name}"
+           for name in re.findall(r"\$\{(\w+)\}", text)}  # fmt: skip
+    path = tmp_path / "settings.yaml"
+    command = [sys.executable, str(PROJECT / "deploy" / "render_settings.py"), str(path)]
+    subprocess.run(command, env={**os.environ, **env}, check=True)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert "${" not in path.read_text()
+    rendered = yaml.safe_load(path.read_text())["airflow"]
+    for section, entries in rendered.items():
+        for entry in entries:
+            wrong = {name for name, value in entry.items() if not isinstance(value, ASTRO[section][name])}
+            assert not wrong, f"{section}: {entry}"
+    assert airflow_settings.load(path, {}) == airflow_settings.load(PROJECT / "airflow_settings.yaml", env)
+    without = {name: value for name, value in os.environ.items() if name not in env}
+    done = subprocess.run(command, env=without, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "which is not set" in done.stderr
+    assert "Traceback" not in done.stderr
