@@ -32,6 +32,8 @@ ABOUT = {
     "scoring_scale": "scoring 10 million rows",
     "soak": "a year landed in random order, late, broken and restated, through a live Airflow",
     "soak_in_process": "a year landed in random order, late, broken and restated, in one process",
+    "upgrade": "a second release (schema and definition) rolls out process by process while weeks land",
+    "upgrade_cluster": "the same on Celery, Redis and S3, workers one by one",
     "year": "a year backfilled through the live loop, against the same calls in one process",
 }
 

@@ -1,0 +1,1 @@
+"""Two releases of the project, and the change from one to the other while the loop works."""
