@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from evergreen.definition.model import ColumnType
+from evergreen.intake.child import note
 from evergreen.intake.columns import too_long
 from evergreen.intake.failures import SAMPLE, Failure, UnfitFileError, breach, plain, unfit
 from evergreen.intake.frames import ARROW_TYPES
@@ -55,6 +56,7 @@ def to_frame(table: pa.Table, columns: Mapping[str, ColumnType], limits: Limits,
     failures: list[Failure] = []
     for name, kind in columns.items():
         try:
+            note(f"converting {plain(name)} to {kind}", name)
             values = table.column(name).combine_chunks()
             if from_text and kind != "string":
                 values = _parse(name, values, kind)

@@ -24,7 +24,7 @@ from evergreen.store import Store, layout
 if TYPE_CHECKING:
     import pandas as pd
 
-    from evergreen.intake.judge import Judgement
+    from evergreen.intake.judgement import Judgement
 
 log = logging.getLogger("evergreen.intake")
 

@@ -6,7 +6,7 @@ Everything quoted from a file passes through `plain`: it may be of any length an
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -46,6 +46,11 @@ class Failure:
         """Plain types only, as the ledger keeps it; without `rule` and `bad`, which stand by the rows themselves."""
         kept = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("rule", "bad")}
         return kept | {"sample": list(self.sample), "rows": list(self.rows)}
+
+    @classmethod
+    def from_json(cls, parts: Mapping[str, Any]) -> Failure:
+        """The failure that `to_json` gave, `rule` too where it stands beside the rest."""
+        return cls(**{**parts, "sample": tuple(parts["sample"]), "rows": tuple(parts["rows"])})
 
 
 class UnfitFileError(BadInputError):

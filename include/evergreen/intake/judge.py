@@ -1,6 +1,7 @@
 """The verdict on a landed file: from its bytes to accepted rows or to reasons.
 
-No I/O but a child process that reads the bytes, so that `evergreen check` and the DAGs give the same answer.
+No I/O but child processes that read the bytes and judge the rows, so that `evergreen check` and the DAGs give the same
+answer.
 """
 
 from __future__ import annotations
@@ -14,51 +15,26 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from evergreen.definition import ModelDefinition
 from evergreen.definition.model import TableName
 from evergreen.intake import comparisons
+from evergreen.intake.apart import judge_apart
+from evergreen.intake.child import note
 from evergreen.intake.comparisons import Asked
 from evergreen.intake.contained import read_table
 from evergreen.intake.convert import to_frame
 from evergreen.intake.failures import Failure, UnfitFileError, critical, reason, share, unfit
+from evergreen.intake.judgement import Judgement
 from evergreen.intake.limits import LIMITS, Limits
 from evergreen.intake.past import Past, no_past
 from evergreen.intake.sift import Look, Positions, sift
 from evergreen.intake.structure import RULES_VERSION, check_structure
-from evergreen.intake.suite import SuiteResult, run_suite, suite_hash
+from evergreen.intake.suite import run_suite, suite_hash
 
 ROW, REASON = "evergreen_row", "evergreen_reason"
 """Columns of rejected rows beside their own: the position in the landed file, from 0, and the rules it breaks."""
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """What is said of one file."""
-
-    accepted: bool
-    reason: str
-    """A sentence a person understands"""
-    failures: tuple[Failure, ...]
-    """Critical ones first; those of an accepted file are warnings, or are about its rejected rows"""
-    frame: pd.DataFrame | None
-    """The rows with the definition's columns and dtypes, rejected ones left out; None where it does not fit them"""
-    suite: SuiteResult | None
-    """None where the expectations could not be asked"""
-    rejected: pa.Table | None = None
-    """Rows that are kept out of an accepted file: as they landed, with `ROW` and `REASON`; None where there are none"""
-
-    @property
-    def rows(self) -> int | None:
-        """Rows in the file; None where it could not be read."""
-        return None if self.frame is None else len(self.frame) + self.rows_rejected
-
-    @property
-    def rows_rejected(self) -> int:
-        """Rows that are kept out of an accepted file."""
-        return 0 if self.rejected is None else int(self.rejected.num_rows)
 
 
 def judge(
@@ -83,22 +59,44 @@ def judge(
         landed = _read(data, suffix, definition, table, limits)
     except UnfitFileError as error:
         return Judgement(False, reason(error.failures), error.failures, None, None)
+    known = past or no_past(definition, table, key)
+
+    def decide(one_by_one: bool) -> Judgement:
+        asked = comparisons.ask(expectations, known)
+        question = _Question(definition, table, key, expectations, asked, limits, suffix == "csv", one_by_one)
+        return _decide(landed, question)
+
+    return judge_apart(decide, definition.feed.tables[table].columns, landed.num_rows, limits)
+
+
+@dataclass(frozen=True)
+class _Question:
+    """All that rows are asked."""
+
+    definition: ModelDefinition
+    table: TableName
+    key: str
+    expectations: Sequence[Any]
+    asked: Asked
+    limits: Limits
+    from_text: bool
+    one_by_one: bool
+    """Whether to ask one expectation after the other, so that a child says which it does not get done"""
+
+
+def _decide(landed: pa.Table, question: _Question) -> Judgement:
+    definition, asked = question.definition, question.asked
     # As a decimal the share is exact: 0.29 of 100 rows are 29.
-    allowed = math.floor(Decimal(str(definition.feed.tables[table].max_bad_rows)) * landed.num_rows)
-    from_text = suffix == "csv"
-    asked = comparisons.ask(expectations, past or no_past(definition, table, key))
-    own = [*comparisons.ordinary(expectations), *asked.expectations]
-
-    def look(rows: pa.Table) -> Look:
-        return _look(rows, definition, table, key, own, asked, limits, from_text=from_text, name_rows=allowed)
-
-    first = look(landed)
+    allowed = math.floor(Decimal(str(definition.feed.tables[question.table].max_bad_rows)) * landed.num_rows)
+    first = _look(landed, question, allowed)
     worst = critical(first.failures)
     if not worst:
         return Judgement(True, _acceptance(first, asked), first.failures, first.frame, first.suite)
     if not allowed:
         return Judgement(False, reason(worst), first.failures, first.frame, first.suite)
-    parts = sift(first, lambda kept: look(_only(landed, kept)), rows=landed.num_rows, allowed=allowed)
+    parts = sift(
+        first, lambda kept: _look(_only(landed, kept), question, allowed), rows=landed.num_rows, allowed=allowed
+    )
     if parts.obstacle:
         told = f"{reason(worst)}; {parts.obstacle}"
         return Judgement(False, told, first.failures, first.frame, first.suite)
@@ -108,27 +106,21 @@ def judge(
     return Judgement(True, told, failures, parts.look.frame, parts.look.suite, rejected)
 
 
-def _look(
-    landed: pa.Table,
-    definition: ModelDefinition,
-    table: TableName,
-    key: str,
-    expectations: Sequence[Any],
-    asked: Asked,
-    limits: Limits,
-    *,
-    from_text: bool,
-    name_rows: int,
-) -> Look:
+def _look(landed: pa.Table, question: _Question, name_rows: int) -> Look:
     """What is found in the rows `landed`, as if they were the file."""
+    definition, table, asked = question.definition, question.table, question.asked
+    columns = definition.feed.tables[table].columns
     try:
-        frame = to_frame(landed, definition.feed.tables[table].columns, limits, from_text=from_text)
+        frame = to_frame(landed, columns, question.limits, from_text=question.from_text)
     except UnfitFileError as error:
         return Look(error.failures)
-    structural = check_structure(frame, definition, table, definition.partitions.period(key))
+    structural = check_structure(frame, definition, table, definition.partitions.period(question.key))
     if frame.empty:
         return Look(tuple(structural), frame)
-    suite = run_suite(frame, expectations, f"{definition.name}.{table}", name_rows=name_rows)
+    own = [*comparisons.ordinary(question.expectations), *asked.expectations]
+    name = f"{definition.name}.{table}"
+    suite = run_suite(frame, own, name, name_rows=name_rows, one_by_one=question.one_by_one)
+    note("the comparison with the partition's other table")
     compared = [failure for check in asked.checks for failure in check(frame)]
     found = sorted((*suite.found, *compared), key=lambda f: f.severity != "critical")
     return Look((*structural, *found), frame, suite)

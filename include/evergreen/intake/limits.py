@@ -19,6 +19,10 @@ class Limits:
     """Processor time that reading may take. 1 GiB of ordinary Parquet or CSV takes some ten seconds."""
     read_wait: int = 1_200
     """Seconds by the clock that reading may take. Beyond it, not the file is at fault but the machine."""
+    judge_seconds: int = 60
+    """Processor time that converting and judging the rows may take, and as much again for each million of them: some
+    thirty times what a suite of a dozen expectations takes"""
+    judge_seconds_per_million: int = 60
     rows: int = 20_000_000
     columns: int = 1_000
     """Columns in the file, those that are not read included"""

@@ -15,7 +15,8 @@ from evergreen.intake.arrival import SUFFIXES
 from evergreen.intake.earlier import Judged, most_before
 from evergreen.intake.expectations import load_expectations
 from evergreen.intake.failures import UnfitFileError
-from evergreen.intake.judge import Judgement, judge, too_large
+from evergreen.intake.judge import judge, too_large
+from evergreen.intake.judgement import Judgement
 from evergreen.intake.limits import LIMITS
 from evergreen.intake.past import keys_before
 from evergreen.intake.receive import check_key

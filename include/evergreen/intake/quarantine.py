@@ -7,7 +7,7 @@ from typing import Any
 
 from evergreen.definition import ModelDefinition
 from evergreen.intake.failures import critical, plain
-from evergreen.intake.judge import Judgement
+from evergreen.intake.judgement import Judgement
 from evergreen.ledger.outbox import AlertBody, Links, Table
 from evergreen.ledger.tables import PartitionVersion
 from evergreen.store import layout

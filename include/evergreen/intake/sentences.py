@@ -34,6 +34,14 @@ def impossible(config: Mapping[str, Any], severity: Severity, message: str) -> F
     return Failure(kind, column, severity, detail, _expected(config["kwargs"]), sentence)
 
 
+def named(configuration: Any) -> tuple[str, str | None]:
+    """An expectation as a team writes it, with what it asks for, and the column that it is about."""
+    kwargs = configuration.kwargs
+    name = "".join(part.capitalize() for part in configuration.type.split("_"))
+    column, asked = subject(kwargs), plain(_expected(kwargs), 120)
+    return f"the expectation {name}" + (f" on {plain(column)}" if column else "") + f" ({asked})", column
+
+
 def subject(kwargs: Kwargs) -> str | None:
     """The column, or columns, that an expectation is about; None where it is about the table."""
     if "column" in kwargs:

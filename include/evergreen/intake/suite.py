@@ -16,6 +16,7 @@ import pandas as pd
 
 from evergreen.errors import DefinitionError
 from evergreen.intake import sentences
+from evergreen.intake.child import note
 from evergreen.intake.comparisons import COMPARED, Comparison
 from evergreen.intake.failures import SAMPLE, Failure, Severity, critical, reason
 
@@ -53,10 +54,19 @@ class SuiteResult:
         return reason(self.found) or f"all {self.checked} expectations hold"
 
 
-def run_suite(frame: pd.DataFrame, expectations: Sequence[Any], name: str, *, name_rows: int = 0) -> SuiteResult:
+def prepare() -> None:
+    """Make what evaluating takes once in a process, so that what it forks finds it."""
+    _batch_definition()
+
+
+def run_suite(
+    frame: pd.DataFrame, expectations: Sequence[Any], name: str, *, name_rows: int = 0, one_by_one: bool = False
+) -> SuiteResult:
     """Evaluate `expectations` on `frame`; `name` (such as "nyc_flights.inputs") appears in results and errors.
 
     Failures name all rows that break them (`Failure.bad`) where these are no more than `name_rows`.
+
+    With `one_by_one` each is evaluated by itself first, and noted: for who wants to know which does not come to an end.
 
     Raises:
         DefinitionError: an expectation names a column that the frame does not have.
@@ -64,6 +74,10 @@ def run_suite(frame: pd.DataFrame, expectations: Sequence[Any], name: str, *, na
     _check_columns(frame, expectations, name)
     digest = suite_hash(expectations)
     batch = _batch_definition().get_batch({"dataframe": frame})
+    for expectation in expectations if one_by_one else ():
+        note(*sentences.named(expectation.configuration))
+        _validate(batch, [expectation], name, _COUNTS)
+    note("evaluating the expectations")
     outcome = _validate(batch, expectations, name, _COUNTS)
     found: list[Failure] = []
     failed = _failed(expectations, outcome.results)

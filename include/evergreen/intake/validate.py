@@ -14,7 +14,8 @@ from evergreen.intake import data_docs, earlier, late, pseudonyms, quarantine
 from evergreen.intake.expectations import load_expectations
 from evergreen.intake.failures import UnfitFileError
 from evergreen.intake.frames import as_file, to_parquet
-from evergreen.intake.judge import Judgement, judge, too_large, verdict_hash
+from evergreen.intake.judge import judge, too_large, verdict_hash
+from evergreen.intake.judgement import Judgement
 from evergreen.intake.limits import LIMITS
 from evergreen.intake.past import Past
 from evergreen.ledger import Ledger

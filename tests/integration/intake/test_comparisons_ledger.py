@@ -254,3 +254,33 @@ def test_days_end_the_same_in_whatever_order_they_land(compared, dice):
         ends.append([tuple(row) for row in found])
     assert ends[0] == ends[1] == ends[2]
     assert [row[1] for row in ends[0]].count("quarantined") == 1
+
+
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.randoms(use_true_random=False))
+def test_labels_and_inputs_end_the_same_in_whatever_order_they_land_or_both_are_told_of(compared, dice):
+    """Labels within `unknown` end the same. Beyond it, those that came before their inputs stay: the inputs tell."""
+    within, beyond = KEYS[0], KEYS[1]
+    drops = {}
+    for key, strangers in ((within, 1), (beyond, 10), (KEYS[2], 0)):
+        orders = compared.orders(key)
+        ids = [*orders["order_id"][strangers:], *(f"x-{n}" for n in range(strangers))]
+        drops |= {("inputs", key): orders, ("labels", key): labels_of(orders, ids)}
+    drops["inputs", KEYS[2]] = drops["inputs", KEYS[2]].assign(price=-1.0)  # these never come out of quarantine
+    order, ends = list(drops), []
+    dice.shuffle(order)
+    for arrival in (list(drops), order, list(drops)[::-1]):
+        with compared.ledger.transaction() as session:
+            session.execute(Verdict.__table__.delete())
+            session.execute(PartitionVersion.__table__.delete())
+        said = {}
+        for table, key in arrival:
+            compared.land(key, drops[table, key], table)
+            said[table, key] = compared.ingest(key, table)
+        first = arrival.index(("inputs", beyond)) < arrival.index(("labels", beyond))
+        labels, inputs = said.pop(("labels", beyond)), said["inputs", beyond]
+        assert labels.outcome == ("quarantined" if first else "accepted")
+        assert ("10 of 50 (20 %) rows of labels" in inputs.reason) != first
+        ends.append({place: (found.outcome, found.rows, found.clean_uri) for place, found in said.items()})
+    assert ends[0] == ends[1] == ends[2]
+    assert [place for place, end in ends[0].items() if end[0] == "quarantined"] == [("inputs", KEYS[2])]

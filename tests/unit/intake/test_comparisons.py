@@ -23,7 +23,7 @@ from evergreen.intake.comparisons import (
     ordinary,
 )
 from evergreen.intake.earlier import Judged
-from evergreen.intake.judge import Judgement
+from evergreen.intake.judgement import Judgement
 from evergreen.intake.past import Past, keys_before, no_past
 from evergreen.intake.profile import ColumnProfile, Profile
 

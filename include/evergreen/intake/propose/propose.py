@@ -19,7 +19,8 @@ from evergreen.intake.arrival import Drop, list_feed
 from evergreen.intake.comparisons import Categories, Numbers, ask
 from evergreen.intake.earlier import OTHER, Judged
 from evergreen.intake.failures import plain
-from evergreen.intake.judge import Judgement, judge, too_large
+from evergreen.intake.judge import judge, too_large
+from evergreen.intake.judgement import Judgement
 from evergreen.intake.limits import LIMITS
 from evergreen.intake.offline import nameless
 from evergreen.intake.propose import rules

@@ -1,0 +1,93 @@
+"""Judge a table in a child process: what its values do to a conversion or to an expectation ends there.
+
+A team's regular expression can take for ever on one long value (`(a+)+$`), a rule can ask for a table of all pairs. The
+child has a limit on processor time, which grows with the rows, and on memory. Unlike the one that reads, it may open
+files: Great Expectations, and whatever a team's rules use, import parts of themselves when they are first needed.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable, Mapping
+
+from evergreen.definition.model import ColumnType
+from evergreen.errors import DefinitionError, EvergreenError
+from evergreen.intake import child
+from evergreen.intake.failures import Failure, plain, unfit
+from evergreen.intake.judgement import Judgement
+from evergreen.intake.limits import Limits
+from evergreen.intake.suite import prepare
+
+Work = Callable[[bool], Judgement]
+
+
+def judge_apart(work: Work, columns: Mapping[str, ColumnType], rows: int, limits: Limits) -> Judgement:
+    """What `work` says of a table of `rows` rows; where it comes to no end, a judgement that quarantines and says why.
+
+    Args:
+        work: judges; with True it evaluates one expectation after the other, which takes longer, and notes which.
+        columns: of the table.
+        rows: in it.
+        limits: how much time and memory it may take.
+
+    Raises:
+        DefinitionError: as `work` raises it.
+        EvergreenError: `work` raised something else, which is no verdict; its traceback is a note.
+        UnavailableError: the child was ended from outside.
+    """
+    prepare()
+    found = _try(lambda: work(False), columns, rows, limits)
+    if isinstance(found, Failure) and found.column is None:
+        # Which one it was is worth the same time again: somebody has to mend it.
+        again = _try(lambda: work(True), columns, rows, limits)
+        found = again if isinstance(again, Failure) else found
+    return found if isinstance(found, Judgement) else Judgement(False, found.sentence, (found,), None, None)
+
+
+def _try(
+    work: Callable[[], Judgement], columns: Mapping[str, ColumnType], rows: int, limits: Limits
+) -> Judgement | Failure:
+    seconds = limits.judge_seconds + limits.judge_seconds_per_million * rows // 1_000_000
+    bounds = child.Bounds(seconds, limits.read_memory, limits.read_wait + seconds, "judges the rows", opens_files=True)
+    board = child.Board()
+
+    def answer_with(answer: child.Answer) -> int:
+        try:
+            work().write(columns, answer)
+        except DefinitionError as error:
+            answer.write(str(error).encode())
+            return child.REFUSED
+        return child.DONE
+
+    with child.memory_file() as answer:
+        code = child.run(answer_with, answer, bounds, board)
+        if code == child.DONE:
+            return Judgement.read(answer)
+        if code == child.REFUSED:
+            raise DefinitionError(child.said(answer))
+        if code == child.FAULT:
+            raise _bug(answer)
+        return _end_in_words(code, answer, board, rows, bounds)
+
+
+def _bug(answer: child.Answer) -> EvergreenError:
+    """What was raised is a mistake in a rule or in Evergreen, and says nothing of the file."""
+    words, _, trace = child.said(answer).partition("\n")
+    error = EvergreenError(f"judging the rows failed: {words}")
+    error.add_note(trace)
+    return error
+
+
+def _end_in_words(code: int, answer: child.Answer, board: child.Board, rows: int, bounds: child.Bounds) -> Failure:
+    what, column = json.loads(board.read() or '["judging", null]')
+    shown = f"on the {rows:,} rows of this drop"
+    if code == -signal.SIGXCPU:
+        told = f"did not finish within {bounds.seconds:,} seconds of processor time {shown}"
+        return unfit("time", f"{what} {told}", expected=f"at most {bounds.seconds} s", column=column)
+    if code == child.MEMORY:
+        told = f"took more than {bounds.memory:,} bytes of memory {shown}"
+        return unfit("memory", f"{what} {told}", expected=f"at most {bounds.memory} bytes", column=column)
+    detail = plain(child.fault(code, answer))
+    told = f"{what} ended the process that it ran in ({detail}) {shown}"
+    return unfit("crash", told, observed=detail, expected="an answer", column=column)
