@@ -84,6 +84,12 @@ class Calendar:
             return self.shift(key, -12)
         return self.key_of(self.parse(key) - dt.timedelta(days=364))
 
+    def season(self, key: str, count: int) -> list[str]:
+        """The `count` partitions around the one a year before `key`, oldest first; none that is `key` or later."""
+        centre = self.year_before(key)
+        wanted = [self.shift(centre, n) for n in range(-(count // 2), count - count // 2)]
+        return [k for k in wanted if k < key]
+
     def period(self, key: str) -> Period:
         """The interval of the partition `key`, as aware UTC datetimes."""
         return Period(key, self._midnight(key), self._midnight(self.shift(key, 1)))

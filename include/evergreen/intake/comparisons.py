@@ -17,17 +17,18 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from evergreen.definition.model import ColumnType
 from evergreen.intake.failures import Failure, Severity
-from evergreen.intake.past import MOST_PARTITIONS, Past
+from evergreen.intake.past import MOST_PARTITIONS, Past, Window
 from evergreen.intake.profile import QUANTILES, ColumnProfile, Profile
 from evergreen.intake.references import mismatches
 
 if TYPE_CHECKING:
     import pandas as pd
 
+Reference = Literal["before", "season"]
 COMPARED = "compared_with"
 """Key of an expectation's meta: what its numbers come from, in words."""
 UNSEEN = 0.005
@@ -52,7 +53,9 @@ class Comparison(ABC):
     """A rule that needs to know more than the table itself. Subclasses are frozen dataclasses."""
 
     last: int = 0
-    """Partitions of the calendar before the judged one that it looks at"""
+    """Partitions that it looks at: before the judged one, or around the one a year before it"""
+    reference: Reference = "before"
+    """Which of the two"""
     about_other_table: ClassVar[bool] = False
     """Whether it needs the ids of the partition's other table"""
     fits: ClassVar[tuple[ColumnType, ...]] = ()
@@ -62,6 +65,8 @@ class Comparison(ABC):
     def identity(self) -> str:
         """What it asks for; part of the suite's hash."""
         parts = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
+        if self.reference == "before":
+            parts.pop("reference", None)  # what was asked for before there was a choice is still the same rule
         return json.dumps([type(self).__qualname__, parts], default=str)
 
     @property
@@ -83,6 +88,9 @@ class _WithHistory(Comparison):
     is accepted with a warning, so think twice about it where backfills run out of order"""
     last: int = 8
     least: int = 4
+    reference: Reference = "before"
+    """`season`: the same weeks (days, months) of last year, `last` of them, as many before as after; where fewer than
+    `least` of these are accepted, the partitions before it, and the reason says so"""
     alpha: float = 0.001
     """Chance that a figure lies outside though nothing has changed"""
 
@@ -91,15 +99,17 @@ class _WithHistory(Comparison):
         name = type(self).__name__
         if not 2 <= self.least <= self.last <= MOST_PARTITIONS:
             raise ValueError(f"{name}: least and last must be 2 <= least <= last <= {MOST_PARTITIONS}")
+        if self.reference not in get_args(Reference):
+            raise ValueError(f"{name}: reference must be before or season, not {self.reference!r}")
         if not 0 < self.alpha <= 0.2:
             raise ValueError(f"{name}: alpha must lie above 0 and not above 0.2")
 
     def ask(self, past: Past) -> Asked:
-        window = past.window(self.last)
+        notes: list[str] = []
+        window = self._window(past, notes)
         known, wanted = len(window.accepted), f"{self.least} of the {self.last} before it are needed"
         if known < self.least:
             return Asked(notes=(f"not compared with earlier partitions: {known or 'none'} accepted, {wanted}",))
-        notes: list[str] = []
         severity = self.severity
         if severity == "critical" and window.undecided:
             severity = "warning"
@@ -108,6 +118,15 @@ class _WithHistory(Comparison):
         meta = {COMPARED: f"{known} accepted partitions, {first} to {newest}"}
         asked = self._figures(past, tuple(window.accepted.values()), {"severity": severity, "meta": meta}, notes)
         return Asked(tuple(asked), notes=tuple(notes))
+
+    def _window(self, past: Past, notes: list[str]) -> Window:
+        if self.reference == "season":
+            window = past.season(self.last)
+            if len(window.accepted) >= self.least:
+                return window
+            accepted = len(window.accepted) or "none"
+            notes.append(f"compared with the partitions before it: of the same season a year ago {accepted} accepted")
+        return past.window(self.last)
 
     @abstractmethod
     def _figures(self, past: Past, profiles: Sequence[Profile], common: dict[str, Any], notes: list[str]) -> list[Any]:
@@ -293,7 +312,8 @@ class PeriodCovered(Comparison):
 class MatchesInputs(Comparison):
     """Labels are those of the partition's accepted inputs. For `labels()`.
 
-    Where inputs are accepted after the labels of their partition, it is asked then, and only warns.
+    Where inputs are accepted after the labels of their partition, it is asked then, and only warns: labels that came
+    first stay accepted (decision 021).
     """
 
     unknown: float = 0.01

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from evergreen.definition import ModelDefinition
@@ -12,7 +13,7 @@ from evergreen.errors import CollectedError
 from evergreen.intake import pseudonyms
 from evergreen.intake.comparisons import Comparison
 from evergreen.intake.expectations import load_expectations
-from evergreen.intake.past import Ids, Past, keys_before, no_past
+from evergreen.intake.past import Ids, Past, keys_before, no_past, seasons
 from evergreen.intake.profile import VERSION, Profile, profile
 from evergreen.intake.read import read_clean, read_clean_table
 from evergreen.ledger import Ledger, partitions
@@ -40,22 +41,17 @@ def past_of(definition: ModelDefinition, partition: PartitionVersion, rules: Seq
     """
     asked = [rule for rule in rules if isinstance(rule, Comparison)]
     table, key = cast("TableName", partition.table), partition.key
-    known = no_past(definition, table, key)
-    keys = keys_before(definition, key, last_of(asked))
+    known = _calendar_of(definition, table, key, asked)
     refers = any(rule.about_other_table for rule in asked)
-    if not keys and not refers:
+    wanted = wanted_of(known)
+    if not wanted and not refers:
         return known
     with Ledger.from_settings(settings).transaction() as session:
-        accepted = partitions.current_map(session, definition.name, table, keys)
-        decided = partitions.decided_keys(session, definition.name, table, keys)
+        accepted = partitions.current_map(session, definition.name, table, wanted)
+        decided = partitions.decided_keys(session, definition.name, table, wanted)
         other = partitions.current(session, definition.name, OTHER[table], key) if refers else None
-    return Past(
-        table,
-        known.period,
-        known.entity,
-        known.event_time,
-        known.columns,
-        keys=keys,
+    return replace(
+        known,
         accepted=_profiles(definition, accepted, settings),
         decided=decided,
         other=_ids(definition, other, settings) if other else None,
@@ -135,14 +131,28 @@ def ids_name(table: str, key: str, version: int | None = None) -> str:
     return f"{table} of {key}" + (f", version {version}" if version else "")
 
 
-def most_before(definition: ModelDefinition) -> int:
-    """How many partitions before one a comparison of either table looks at."""
-    return max(last_of(load_expectations(definition, table)) for table in OTHER)
+def compared_keys(definition: ModelDefinition, key: str) -> set[str]:
+    """All partitions that comparisons of either table look at when `key` is judged."""
+    return {
+        k
+        for table in OTHER
+        for k in wanted_of(_calendar_of(definition, table, key, load_expectations(definition, table)))
+    }
 
 
-def last_of(rules: Sequence[Any]) -> int:
-    """The same of `rules`."""
-    return max((rule.last for rule in rules if isinstance(rule, Comparison)), default=0)
+def wanted_of(past: Past) -> list[str]:
+    """The partitions that somebody asks about, oldest first."""
+    return sorted({*past.keys, *(key for season in past.seasons.values() for key in season)})
+
+
+def _calendar_of(definition: ModelDefinition, table: TableName, key: str, rules: Sequence[Any]) -> Past:
+    """Which partitions `rules` look at when `key` is judged; nothing is known of them yet."""
+    asked = [rule for rule in rules if isinstance(rule, Comparison)]
+    return replace(
+        no_past(definition, table, key),
+        keys=keys_before(definition, key, max((rule.last for rule in asked), default=0)),
+        seasons=seasons(definition, key, (rule.last for rule in asked if rule.reference == "season")),
+    )
 
 
 class Judged:
@@ -156,17 +166,12 @@ class Judged:
 
     def past(self, table: TableName, key: str, rules: Sequence[Any]) -> Past:
         """What is known about `table` of the partition `key`."""
-        known = no_past(self.definition, table, key)
-        keys = keys_before(self.definition, key, last_of(rules))
-        return Past(
-            table,
-            known.period,
-            known.entity,
-            known.event_time,
-            known.columns,
-            keys=keys,
-            accepted={k: self._profiles[table, k] for k in keys if (table, k) in self._profiles},
-            decided={k for k in keys if (table, k) in self._decided},
+        known = _calendar_of(self.definition, table, key, rules)
+        wanted = wanted_of(known)
+        return replace(
+            known,
+            accepted={k: self._profiles[table, k] for k in wanted if (table, k) in self._profiles},
+            decided={k for k in wanted if (table, k) in self._decided},
             other=self._ids.get((OTHER[table], key)),
         )
 

@@ -12,13 +12,12 @@ from evergreen.definition.model import TableName
 from evergreen.errors import BadInputError, PartitionKeyError
 from evergreen.intake import pseudonyms
 from evergreen.intake.arrival import SUFFIXES
-from evergreen.intake.earlier import Judged, most_before
+from evergreen.intake.earlier import Judged, compared_keys
 from evergreen.intake.expectations import load_expectations
 from evergreen.intake.failures import UnfitFileError
 from evergreen.intake.judge import judge, too_large
 from evergreen.intake.judgement import Judgement
 from evergreen.intake.limits import LIMITS
-from evergreen.intake.past import keys_before
 from evergreen.intake.receive import check_key
 
 TABLES: tuple[TableName, ...] = ("inputs", "labels")
@@ -76,8 +75,8 @@ def _before(
         return []
     if not history.is_dir():
         raise BadInputError(f"{history} is not a folder; give one whose folders are named by partition keys")
-    first = min(name for name, _ in partitions)
-    wanted = keys_before(definition, first, most_before(definition))
+    judged = {name for name, _ in partitions}
+    wanted = {key for name in judged for key in compared_keys(definition, name)} - judged
     return [(name, place) for name, place in _partitions(definition, history) if name in wanted]
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -59,24 +59,33 @@ class Past:
     keys: tuple[str, ...] = ()
     """Partitions of the calendar before it, oldest first"""
     accepted: Mapping[str, Profile] = field(default_factory=dict)
-    """Of those that are accepted"""
+    """Of these, and of those of `seasons`, the ones that are accepted"""
     decided: Collection[str] = ()
     """Those that have a verdict, accepted ones included"""
     other: Ids | None = None
     """None: the other table of this partition is not accepted, or nobody asks for it"""
+    seasons: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    """For a number of partitions that somebody asks for: so many around the one a year before it, oldest first"""
 
     def window(self, last: int) -> Window:
         """The `last` partitions of the calendar before it; fewer at its beginning."""
-        keys = self.keys[-last:] if last else ()
+        return self._window(self.keys[-last:] if last else ())
+
+    def season(self, last: int) -> Window:
+        """The `last` partitions around the one a year before it; fewer in a feed's first years."""
+        return self._window(self.seasons.get(last, ()))
+
+    def _window(self, keys: tuple[str, ...]) -> Window:
         accepted = {key: self.accepted[key] for key in keys if key in self.accepted}
         return Window(keys, accepted, tuple(k for k in keys if k not in self.decided and k not in accepted))
 
     @property
     def digest(self) -> str:
         """SHA-256, hex, over all that a verdict may take from here: names what is written about it."""
+        keys = sorted({*self.keys, *(key for season in self.seasons.values() for key in season)})
         parts = [
-            [[key, self.accepted[key].to_json()] for key in self.keys if key in self.accepted],
-            [key for key in self.keys if key in self.decided],
+            [[key, self.accepted[key].to_json()] for key in keys if key in self.accepted],
+            [key for key in keys if key in self.decided],
             [self.other.name, self.other.rows_hash] if self.other else None,
         ]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
@@ -87,6 +96,12 @@ def keys_before(definition: ModelDefinition, key: str, last: int) -> tuple[str, 
     calendar = definition.partitions
     keys = [calendar.shift(key, -n) for n in range(last, 0, -1)]
     return tuple(k for k in keys if calendar.contains(k))
+
+
+def seasons(definition: ModelDefinition, key: str, counts: Iterable[int]) -> dict[int, tuple[str, ...]]:
+    """For each of `counts`, so many partitions of the calendar around the one a year before `key`, oldest first."""
+    calendar = definition.partitions
+    return {n: tuple(k for k in calendar.season(key, n) if calendar.contains(k)) for n in sorted(set(counts))}
 
 
 def earliest_compared(calendar: Calendar, key: str) -> str:

@@ -33,10 +33,7 @@ def wanted_keys(kind: ReferenceKind, calendar: Calendar, key: str, *, window: in
         return []
     if kind == "rolling":
         return [calendar.shift(key, -n) for n in range(gap + window, gap, -1)]
-    centre = calendar.year_before(key)
-    wanted = [calendar.shift(centre, n) for n in range(-(window // 2), window - window // 2)]
-    # a window of more than a year would otherwise reach the partition itself
-    return [k for k in wanted if k < key]
+    return calendar.season(key, window)
 
 
 def choose_reference(

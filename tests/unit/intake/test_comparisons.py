@@ -1,6 +1,7 @@
 """What comparisons ask for: numbers from the partitions before, and nothing that depends on when these landed."""
 
 import datetime as dt
+from dataclasses import replace
 
 import hypothesis.strategies as st
 import numpy as np
@@ -22,9 +23,9 @@ from evergreen.intake.comparisons import (
     interval,
     ordinary,
 )
-from evergreen.intake.earlier import Judged
+from evergreen.intake.earlier import Judged, wanted_of
 from evergreen.intake.judgement import Judgement
-from evergreen.intake.past import Past, keys_before, no_past
+from evergreen.intake.past import Past, keys_before, no_past, seasons
 from evergreen.intake.profile import ColumnProfile, Profile
 
 KEY = "2024-02-01"
@@ -72,6 +73,37 @@ def test_what_is_critical_only_warns_while_a_partition_before_has_no_verdict(sho
     early = ask([rule], past(shop, profiles, decided=keys_before(shop, KEY, 8)[2:]))
     assert early.expectations[0].severity == "warning"
     assert "no verdict yet on 2024-01-24, 2024-01-25" in early.notes[0]
+
+
+def test_the_same_season_of_last_year_stands_in_where_enough_of_it_is_accepted(shop):
+    calendar = shop.calendar.model_copy(update={"start": dt.date(2022, 1, 1)})
+    shop, rule = shop.model_copy(update={"calendar": calendar}), RowCount(reference="season")
+    (keys,) = seasons(shop, KEY, [8]).values()
+    assert keys == tuple(f"2023-{day}" for day in ("01-29", "01-30", "01-31", *(f"02-0{n}" for n in range(1, 6))))
+    before = past(shop, of_rows(100, 104, 98, 102, 96))
+    of_year = dict(zip(keys, of_rows(*range(500, 508)), strict=True))
+
+    def known(count):
+        chosen = dict(list(of_year.items())[:count])
+        return replace(before, seasons={8: keys}, accepted={**before.accepted, **chosen})
+
+    (asked,) = ask([rule], known(8)).expectations
+    assert 400 < asked.min_value < 500
+    assert asked.meta == {"compared_with": "8 accepted partitions, 2023-01-29 to 2023-02-05"}
+    few = ask([rule], known(3))
+    assert few.notes == ("compared with the partitions before it: of the same season a year ago 3 accepted",)
+    assert few.expectations == ask([RowCount()], before).expectations
+    assert known(8).digest != known(7).digest
+
+
+def test_both_what_was_before_and_the_season_are_looked_for(shop):
+    calendar = shop.calendar.model_copy(update={"start": dt.date(2023, 2, 1)})
+    shop = shop.model_copy(update={"calendar": calendar})
+    rules = [RowCount(last=2, least=2), Nulls(last=4, least=2, reference="season")]
+    found = Judged(shop).past("inputs", KEY, rules)
+    assert found.keys == ("2024-01-28", "2024-01-29", "2024-01-30", "2024-01-31")
+    assert found.seasons == {4: ("2023-02-01", "2023-02-02", "2023-02-03")}, "there was no partition before these"
+    assert wanted_of(found) == [*found.seasons[4], *found.keys]
 
 
 def test_missing_values_are_expected_to_be_no_more_than_before(shop):
@@ -123,6 +155,7 @@ def test_the_period_is_covered_where_events_reach_both_ends(shop):
         lambda: RowCount(severity="fatal"),
         lambda: PeriodCovered(severity="fatal"),
         lambda: RowCount(least=9),
+        lambda: RowCount(reference="lately"),
         lambda: RowCount(last=1000),
         lambda: Nulls(alpha=0),
         lambda: MatchesInputs(unknown=2),
@@ -134,9 +167,18 @@ def test_settings_out_of_range_are_refused(wrong):
 
 
 def test_identity_covers_what_is_asked_for():
-    rules = [RowCount(), RowCount(last=9), RowCount(severity="critical"), Nulls(), Categories(columns=["a"])]
+    rules = [
+        RowCount(reference="season"),
+        RowCount(),
+        RowCount(last=9),
+        RowCount(severity="critical"),
+        Nulls(),
+        Categories(columns=["a"]),
+    ]
     rules += [Numbers(columns=["a"]), PeriodCovered(), PeriodCovered(within=dt.timedelta(hours=1)), MatchesInputs()]
     assert len({rule.identity for rule in rules}) == len(rules)
+    # A rule that was written before there was a choice keeps its verdicts.
+    assert "reference" not in RowCount().identity
     assert Categories(columns=["a"]).identity == Categories(columns=("a",)).identity
 
 
