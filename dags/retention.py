@@ -17,6 +17,8 @@ predictions, validation results, reports, and versions in the registry with thei
   section keeps everything, and the log says so. What the champion, a rollback or the next training needs always stays
   (decision 016), and so does what was recorded in the last seven days.
 
+Unpaused, it may run at once, for the Sunday before: try `evergreen gc MODEL` first, which changes nothing.
+
 With the parameter `dry_run` it says in its logs what would go, and changes nothing: so does `evergreen gc MODEL`.
 Rerunning a run that was interrupted finishes it.
 """

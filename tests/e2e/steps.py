@@ -1,11 +1,17 @@
 """What the end-to-end tests ask and wait for."""
 
+import datetime as dt
+import hashlib
+import json
 import time
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
+from typer.testing import CliRunner
 
-from evergreen.ledger.tables import Base
+from evergreen.cli import app
+from evergreen.ledger.tables import Base, DriftCheck, PartitionVersion, Prediction, Snapshot, TrainingRun, Verdict
 from evergreen.stack.airflow_api import AirflowApiError
+from evergreen.store import Store
 
 
 def rows(ledger, table, *where):
@@ -52,3 +58,53 @@ def alias(settings):
     client = MlflowClient(settings.mlflow_url)
     (name,) = [m.name for m in client.search_registered_models()]
     return int(client.get_model_version_by_alias(name, "champion").version)
+
+
+def age(ledger, days):
+    """Set back when things were recorded."""
+    instants = {
+        PartitionVersion: ("received_at", "landed_again_at"),
+        Verdict: ("decided_at",),
+        Snapshot: ("created_at",),
+        Prediction: ("created_at",),
+        DriftCheck: ("created_at",),
+        TrainingRun: ("started_at", "finished_at"),
+    }
+    with ledger.transaction() as session:
+        for table, columns in instants.items():
+            session.execute(update(table).values({c: getattr(table, c) - dt.timedelta(days=days) for c in columns}))
+
+
+def kept(settings):
+    """What there is of objects in the store, and of versions in the registry."""
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(settings.mlflow_url)
+    return set(Store.from_settings(settings).sizes("")), {int(v.version) for v in client.search_model_versions()}
+
+
+def command(stack, *arguments):
+    """Exit code and answer of `evergreen ... --json`."""
+    answer = CliRunner().invoke(app, [*arguments, "--json", "--home", str(stack.home.root)])
+    return answer.exit_code, json.loads(answer.stdout) if answer.exit_code in (0, 3) else answer.output
+
+
+def predictions_hash(definition, run, settings):
+    """SHA-256 over what the registered version of a training run says of the rows that it was judged on."""
+    from evergreen.training.dataset import read_examples
+    from evergreen.training.models import load
+
+    held_out = read_examples(definition, run, list(run.dataset["holdout_keys"]), settings=settings)
+    predicted = load(definition, run.version, settings=settings).predict(held_out.features)
+    return hashlib.sha256(predicted.tobytes()).hexdigest()
+
+
+def remote_logs(env):
+    """The task logs where they do not lie in the stack's folder."""
+    from fsspec.core import url_to_fs
+
+    folder = env.get("AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER")
+    if folder is None:
+        return []
+    filesystem, path = url_to_fs(folder)
+    return [filesystem.cat_file(name).decode(errors="replace") for name in filesystem.find(path)]

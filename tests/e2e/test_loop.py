@@ -3,7 +3,6 @@
 The tests of this file tell one story in their order.
 """
 
-import json
 import re
 import subprocess
 import time
@@ -12,13 +11,24 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from panels import EMPTY_WHEN_HEALTHY, ask, blank
-from steps import alias, answer_form, counts, rows, rows_by_time, wait_until
-from typer.testing import CliRunner
+from steps import (
+    age,
+    alias,
+    answer_form,
+    command,
+    counts,
+    kept,
+    predictions_hash,
+    remote_logs,
+    rows,
+    rows_by_time,
+    wait_until,
+)  # fmt: skip
 
-from evergreen.cli import app
 from evergreen.ledger import partitions, snapshots
 from evergreen.ledger.tables import (
     Alert,
+    Collection,
     Decision,
     Deployment,
     DriftCheck,
@@ -37,6 +47,7 @@ MODEL = "nyc_flights"
 KEYS = ["2013-01-07", "2013-01-14", "2013-01-21", "2013-01-28", "2013-02-04", "2013-02-11"]
 LATE, BROKEN = "2013-02-18", "2013-02-25"
 HELD, STILL_HELD = "2013-03-04", "2013-03-11"
+RETENTION = "evergreen.retention"
 
 
 def test_backfills_drive_the_chain(story, ledger, settings):
@@ -281,15 +292,92 @@ def test_what_is_in_quarantine_is_validated_again_and_flows_on(story, stack, led
 
 def test_the_command_releases_what_is_left(story, stack, ledger):
     def replay():
-        asked = ["replay-quarantine", MODEL, "--all", "--json", "--home", str(stack.home.root)]
-        answer = CliRunner().invoke(app, asked)
-        said = json.loads(answer.stdout)["partitions"] if answer.exit_code in (0, 3) else answer.output
-        return answer.exit_code, [(p["key"], p["version"], p["outcome"]) for p in said]
+        code, said = command(stack, "replay-quarantine", MODEL, "--all")
+        return code, [(p["key"], p["version"], p["outcome"]) for p in said["partitions"]]
 
     assert replay() == (3, [(STILL_HELD, 1, "quarantined")])
     story.land([STILL_HELD])
     assert replay() == (0, [(STILL_HELD, 2, "accepted")])
     wait_until(lambda: rows(ledger, Snapshot, Snapshot.key == STILL_HELD), "its features")
+
+
+@pytest.fixture
+def keeps_little(models_dir, request):
+    """A model that keeps as little as can be, meanwhile."""
+    if request.config.getoption("--shape") != "embedded":
+        pytest.skip("the image's models keep everything")
+    path = models_dir / MODEL / "model.yaml"
+    text = path.read_text()
+    fields = ("partitions", "quarantined", "predictions", "validations", "reports", "models")
+    path.write_text(text + "".join(["\nretention:\n", *(f"  keep_{field}: 1\n" for field in fields)]))
+    yield
+    path.write_text(text)
+
+
+def collect(stack, run_id, **conf):
+    """What a run of the retention did, and its log."""
+    stack.airflow.trigger(RETENTION, conf, run_id=run_id)
+    assert stack.airflow.wait_for_run(RETENTION, run_id)["state"] == "success"
+    (task,) = stack.airflow.task_instances(RETENTION, run_id)
+    assert task["rendered_map_index"] == MODEL
+    return stack.airflow.task_log(RETENTION, run_id, "collect", map_index=0)
+
+
+def test_retention_collects_what_it_said_and_no_more(story, stack, ledger, settings, keeps_little):
+    idle = [dag["dag_id"] for dag in stack.airflow.dags()]
+    stack.airflow.unpause(["evergreen.housekeeping"], paused=True)  # it would find all that is aged to be stuck
+    stack.airflow.unpause([RETENTION])  # Airflow starts last Sunday's run at once: all is young, and nothing goes
+    stack.airflow.wait_until_idle(idle, quiet=6)
+    assert not rows(ledger, Collection)
+    age(ledger, 30)
+    before, counted = kept(settings), counts(ledger)
+    said = collect(stack, "only-say", dry_run=True)
+    assert "a dry run: nothing was removed" in said
+    assert [now ^ then for now, then in zip(kept(settings), before, strict=True)] == [set(), set()]
+    assert counts(ledger) == counted
+
+    done = collect(stack, "for-good")
+    collected = {row.name: row for row in rows(ledger, Collection)}
+    for kind, objects in Counter(row.kind for row in collected.values()).items():
+        assert f"{objects} x {kind}" in said
+    assert all(row.done_at for row in collected.values())
+    assert f"{len(collected)} objects removed" in done
+    store = Store.from_settings(settings)
+    gone = {store.name(row.name) for row in collected.values() if row.kind not in ("features", "model")}
+    first, *_, by_hand = rows(ledger, TrainingRun, TrainingRun.version.is_not(None))
+    assert f"{MODEL} version {first.version}" in collected, "it never served"
+    after = kept(settings)
+    assert before[0] - after[0] == gone | {f"reference/{MODEL}/version={first.version}.parquet"} & before[0]
+    assert not after[0] - before[0]
+    assert before[1] - after[1] == {first.version}
+    assert {alias(settings), by_hand.version} <= after[1]
+    newest = max(check.key for check in rows(ledger, DriftCheck))
+    reports = {store.name(check.report_uri) for check in rows(ledger, DriftCheck)}
+    assert {name for name in reports if newest in name} == reports & after[0] != reports
+    assert counts(ledger) == {**counted, "collection": len(collected)}
+
+    assert f"{MODEL}: 0 objects removed" in collect(stack, "once-more")
+    code, found = command(stack, "verify", MODEL, "--settled", "0")
+    assert (code, found["disagreements"], found["in_progress"]) == (0, [], [])
+
+
+def test_the_champion_is_made_again_bit_for_bit(story, stack, ledger, settings, definition):
+    """Also after the collection."""
+    from mlflow.tracking import MlflowClient
+
+    dag, champion = story.dag("reproduce"), alias(settings)
+    before = kept(settings)
+    stack.airflow.unpause([dag])
+    run_id = stack.airflow.trigger(dag, {"version": champion}, run_id="again")
+    assert stack.airflow.wait_for_run(dag, run_id)["state"] == "success"
+    found = stack.airflow.xcom(dag, run_id, "reproduce")
+    (run,) = rows(ledger, TrainingRun, TrainingRun.version == champion)
+    tags = MlflowClient(settings.mlflow_url).get_model_version(MODEL, str(champion)).tags
+    assert (found["dataset"], found["model"]) == (run.dataset_hash, tags["evergreen.model_hash"])
+    assert found["predictions"] == predictions_hash(definition, run, settings)
+    log = stack.airflow.task_log(dag, run_id, "reproduce")
+    assert re.search("reproduced: dataset .*, each equal bit for bit", log)
+    assert kept(settings) == before, "nothing is written"
 
 
 def test_task_logs_read_like_a_report(story, stack):
@@ -318,17 +406,6 @@ def test_no_secret_is_in_a_log_or_on_a_command_line(stack):
     assert len(texts) > 40
     for secret in secrets:
         assert not any(secret in text for text in (*commands, *texts)), "a secret leaked"
-
-
-def remote_logs(env):
-    """The task logs where they do not lie in the stack's folder."""
-    from fsspec.core import url_to_fs
-
-    folder = env.get("AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER")
-    if folder is None:
-        return []
-    filesystem, path = url_to_fs(folder)
-    return [filesystem.cat_file(name).decode(errors="replace") for name in filesystem.find(path)]
 
 
 @pytest.mark.shape("cluster")
