@@ -27,9 +27,9 @@ Check one partition in production: has the data moved, does the champion still p
 
 1. **wait_for_predictions** waits (deferred) until the partition has been scored, and the labels due by now are judged.
 2. **check** compares inputs, predictions and landed labels with the champion's reference (Evidently), measures the
-   realised loss on labels that have landed, scores the version before the champion and a challenger that was refused
-   for want of proof beside it, and decides: no_action, alert, retrain, rollback or promote. Decision, evidence and the
-   mail that is owed are written to the ledger in one transaction; the report goes to the store.
+   realised loss on labels that have landed, scores versions that served earlier and a challenger that was refused for
+   want of proof beside the champion, and decides: no_action, alert, retrain, rollback or promote. Decision, evidence
+   and the mail that is owed are written to the ledger in one transaction; the report goes to the store.
 3. **alert** sends the mail. Skipped where the check owes none.
 4. **retrain** triggers `{name}.train` with the cause. One cause makes one retrain, however many checks see it. Skipped
    where the check did not decide so.

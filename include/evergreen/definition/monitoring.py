@@ -36,8 +36,12 @@ class MonitoringSection(Section):
     persistence: int = Field(default=2, ge=1)
     """Checks in a row that must see input drift before it alone asks for a retrain."""
     rival_alpha: float = Field(default=0.1, gt=0, le=0.2)
-    """Chance of ever giving way to the version before, or to a first challenger in the shadow, that is no better."""
+    """Chance of ever giving way to the version before, to a first challenger in the shadow, or to any of the pool
+    that is no better: of each of the three."""
     rival_margin: float = Field(default=0.02, ge=0, lt=1)
     """Relative loss that a champion must cost over such a rival before it gives way."""
     rollback_within: int = Field(default=8, ge=0, le=53)
     """Labelled partitions a new champion has served within which it can be taken back; 0 never does."""
+    pool: int = Field(default=3, ge=0, le=8)
+    """Versions that served earlier, the newest ones, that go on being scored beside the champion: one that is proven
+    better again, as when a season returns, comes back. 0 keeps none."""

@@ -102,6 +102,7 @@ def examine(definition: ModelDefinition, known: Evidence, rows: Frames, rivals: 
         regretted=bool(rivals.before and rivals.before.found.proven),
         challenger=rivals.challenger.version if rivals.challenger else None,
         surpassed=bool(rivals.challenger and rivals.challenger.found.proven),
+        comeback=rivals.comeback,
         approval=definition.gate.approval != "never",
     )
     return Findings(
@@ -250,7 +251,7 @@ def _tell(found: Findings, uri: str, seconds: float) -> None:
     log.info("Loss: %s", found.harm.sentence)
     if found.estimate:
         log.info("Loss: %s", found.estimate.sentence)
-    for rival in filter(None, (found.rivals.before, found.rivals.challenger)):
+    for rival in found.rivals.all:
         log.info("Rival: %s", rival.sentence)
     log.info("Decision: %s", found.reason)
     log.info("Report: %s", uri)

@@ -48,7 +48,7 @@ class Findings:
     @property
     def sentences(self) -> tuple[str, ...]:
         """What was found: inputs, labels, loss and what it probably is now, rivals."""
-        rivals = (f"{rival.sentence}" for rival in (self.rivals.before, self.rivals.challenger) if rival)
+        rivals = (rival.sentence for rival in self.rivals.all)
         estimated = self.estimate.sentence if self.estimate else None
         found = (self.drift.sentence, self.label_sentence, self.harm.sentence, estimated, *rivals)
         return tuple(sentence for sentence in found if sentence)
@@ -77,7 +77,7 @@ class Findings:
             "relative_rise": self.harm.relative_rise,
             "loss": self.loss.loss if self.loss else None,
             "loss_key": self.loss.key if self.loss else None,
-            "rivals": {name: _brief(rival) for name, rival in vars(self.rivals).items() if rival is not None},
+            "rivals": _briefly(self.rivals),
         }
 
     @property
@@ -94,6 +94,12 @@ class Findings:
             "tests": self.drift.tests,
             "sentence": self.drift.sentence,
         }
+
+
+def _briefly(rivals: Rivals) -> dict[str, Any]:
+    found: dict[str, Any] = {"before": rivals.before, "challenger": rivals.challenger}
+    told: dict[str, Any] = {name: _brief(rival) for name, rival in found.items() if rival is not None}
+    return told | ({"earlier": [_brief(rival) for rival in rivals.earlier]} if rivals.earlier else {})
 
 
 def _brief(rival: Rival) -> dict[str, Any]:

@@ -1,13 +1,14 @@
 """What to do about what a check saw. Pure: the same call serves the monitor, the replay of policies and the tests.
 
 Another version that is there already and is proven to lose less than the champion takes its place: the one before,
-while the promotion is young, or the newest challenger that was refused for want of proof and has been scored beside
-the champion since. Proven harm asks for a new challenger at once. All else only chooses when to look whether a
-challenger would do better, which costs a training and nothing more: `refresh` partitions after the champion was made, a
-little sooner where its inputs have drifted for good. What comes of it says how soon to look again: a champion that was
-replaced was worth replacing, so its successor is looked at as soon; a challenger that was refused makes the wait
-longer. So a world that moves is followed, and one that stands still costs two trainings a year. Whatever asks waits for
-the cool-down and for new labelled rows, and one cause makes one retrain.
+while the promotion is young, the newest challenger that was refused for want of proof and has been scored beside the
+champion since, or one that served earlier, when the world was as it is again. Proven harm asks for a new challenger
+at once. All else only chooses when to look whether a challenger would do better, which costs a training and nothing
+more: `refresh` partitions after the champion was made, a little sooner where its inputs have drifted for good. What
+comes of it says how soon to look again: a champion that was replaced was worth replacing, so its successor is looked
+at as soon; a challenger that was refused makes the wait longer. So a world that moves is followed, and one that
+stands still costs two trainings a year. Whatever asks waits for the cool-down and for new labelled rows, and one
+cause makes one retrain.
 """
 
 from __future__ import annotations
@@ -54,6 +55,8 @@ class Signals:
     """The newest challenger that was refused for want of proof, and is scored beside the champion since"""
     surpassed: bool = False
     """Whether it is proven better by now"""
+    comeback: int | None = None
+    """A version that served earlier and is proven better on the newest partitions; the best where there are several"""
     approval: bool = False
     """Whether the definition leaves promotions to a person"""
 
@@ -111,15 +114,26 @@ def decide(signals: Signals, history: Sequence[PastCheck], policy: MonitoringSec
 
 
 def _rival(signals: Signals, own: Sequence[PastCheck], policy: MonitoringSection) -> PolicyDecision | None:
-    """Another version that is there already and is proven to lose less: the one before, or a challenger."""
+    """Another version that is there already and is proven to lose less: it costs no training."""
     if signals.regretted and signals.before is not None and signals.served <= policy.rollback_within:
         why = (
             f"version {signals.before} would have lost less than version {signals.version}, which replaced it and has "
             f"served {_partitions(signals.served)}: it comes back"
         )
         return PolicyDecision("rollback", "rollback", f"rollback-v{signals.version}", why, signals.before)
-    if not signals.surpassed or signals.challenger is None:
+    if signals.surpassed and signals.challenger is not None:
+        return _promotion(signals, own)
+    if signals.comeback is None:
         return None
+    why = (
+        f"version {signals.comeback}, which has served before, would lately have lost less than version "
+        f"{signals.version}: it comes back"
+    )
+    return PolicyDecision("rollback", "rollback", f"comeback-v{signals.version}", why, signals.comeback)
+
+
+def _promotion(signals: Signals, own: Sequence[PastCheck]) -> PolicyDecision | None:
+    """The challenger takes over, or a person is told, once, that it should."""
     key = f"promotion-v{signals.challenger}"
     why = (
         f"version {signals.challenger}, refused for want of proof, is proven by now to lose less than version "

@@ -78,8 +78,13 @@ def judge(clusters: Sequence[PairedCluster], *, alpha: float, margin: float, loo
         margin: rise of the champion's loss over the other version's, relative to it, below which nothing is called.
         look: how many labelled partitions there have been to look at, from 1.
     """
+    return judge_at(clusters, needed=level(alpha, look), margin=margin)
+
+
+def judge_at(clusters: Sequence[PairedCluster], *, needed: float, margin: float) -> RegretResult:
+    """The same where this look may spend `needed` of alpha."""
     values, rows = _means(clusters)
-    needed, days = level(alpha, look), len(values)
+    days = len(values)
     if days < FEWEST_DAYS:
         said = "too few labelled days to compare it with the champion."
         return RegretResult(False, 1.0, needed, 0.0, days, said)

@@ -1,7 +1,8 @@
 """Is another version that is there already better than the champion? On the very rows, once their labels have landed.
 
-Two can be: the version that served before, while the promotion that replaced it is young, and the newest challenger
-that the gate refused for want of proof. Both go on being scored in the shadow; `regret` says what that has proven.
+Three kinds can be: the version that served before, while the promotion that replaced it is young; the newest challenger
+that the gate refused for want of proof; and versions that served earlier, whose world may have returned. All go on
+being scored in the shadow; `regret` and, for the last, `comeback` say what that has proven.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -19,7 +21,7 @@ from evergreen.definition import ModelDefinition
 from evergreen.errors import BadInputError, RefusedError
 from evergreen.ledger import decisions, models
 from evergreen.ledger.tables import Comparison, Decision, Deployment, TrainingRun
-from evergreen.monitoring import regret
+from evergreen.monitoring import comeback, regret
 from evergreen.monitoring.evidence import Evidence
 from evergreen.monitoring.harm import Cluster
 from evergreen.monitoring.regret import PairedCluster, RegretResult
@@ -47,6 +49,13 @@ class Candidates:
 
     before: Candidate | None
     challenger: Candidate | None
+    earlier: tuple[Candidate, ...] = ()
+    """The newest first"""
+
+    @property
+    def all(self) -> tuple[Candidate, ...]:
+        """Those there are."""
+        return tuple(rival for rival in (self.before, self.challenger, *self.earlier) if rival is not None)
 
 
 @dataclass(frozen=True)
@@ -64,10 +73,22 @@ class Rival:
 
 @dataclass(frozen=True)
 class Rivals:
-    """What both have proven; None where there is no such version, or nothing to judge it by."""
+    """What they have proven; None where there is no such version, or nothing to judge it by."""
 
     before: Rival | None = None
     challenger: Rival | None = None
+    earlier: tuple[Rival, ...] = ()
+
+    @property
+    def all(self) -> tuple[Rival, ...]:
+        """Those there are."""
+        return tuple(rival for rival in (self.before, self.challenger, *self.earlier) if rival is not None)
+
+    @property
+    def comeback(self) -> int | None:
+        """The earlier version that is proven better by most, or None."""
+        proven = [rival for rival in self.earlier if rival.found.proven]
+        return max(proven, key=lambda rival: rival.found.relative).version if proven else None
 
 
 def compare_with_rivals(
@@ -82,38 +103,62 @@ def compare_with_rivals(
         UnavailableError: the ledger, the registry, the store or the feature remotes do not answer.
     """
     who = candidates(session, definition, known)
-    return Rivals(*(_compare(definition, known.version, rival, settings) for rival in (who.before, who.challenger)))
+    scored = {rival: _scored(definition, known.version, rival, settings) for rival in who.all}
+    earlier = (
+        judge_earlier(definition, known.version, rival, scored[rival], len(who.earlier)) for rival in who.earlier
+    )
+    return Rivals(
+        before=judge(definition, known.version, who.before, scored[who.before]) if who.before else None,
+        challenger=judge(definition, known.version, who.challenger, scored[who.challenger]) if who.challenger else None,
+        earlier=tuple(rival for rival in earlier if rival is not None),
+    )
 
 
-def _compare(definition: ModelDefinition, champion: int, rival: Candidate | None, settings: Settings) -> Rival | None:
-    if rival is None:
-        return None
+def _scored(definition: ModelDefinition, champion: int, rival: Candidate, settings: Settings) -> Shadow:
+    """Losses of both; none where the rival cannot be scored."""
     try:
-        shadow = score_in_shadow(definition, [champion, rival.version], rival.keys, settings=settings)
+        return score_in_shadow(definition, [champion, rival.version], rival.keys, settings=settings)
     except (BadInputError, RefusedError) as error:
         log.warning("version %d cannot be compared with the champion: %s", rival.version, error)
-        return None
-    return judge(definition, champion, rival, shadow)
+        return {}
 
 
 def candidates(session: Session, definition: ModelDefinition, known: Evidence) -> Candidates:
     """Who could serve in the champion's place, as the ledger knew when the partition was due."""
     if known.serving.version != known.version:
         return Candidates(None, None)
-    return Candidates(_before(session, definition, known), _challenger(session, definition, known))
+    before, challenger = _before(session, definition, known), _challenger(session, definition, known)
+    return Candidates(before, challenger, _earlier(session, definition, known))
 
 
-def judge(definition: ModelDefinition, champion: int, rival: Candidate | None, shadow: Shadow) -> Rival | None:
+def judge(definition: ModelDefinition, champion: int, rival: Candidate, shadow: Shadow) -> Rival | None:
     """What `rival` has proven on the partitions where both were scored. Pure."""
-    if rival is None:
-        return None
-    settings, pairs = definition.monitoring, list[PairedCluster]()
-    for key in rival.keys:
-        if (champion, key) in shadow and (rival.version, key) in shadow:
-            pairs.extend(paired(shadow[champion, key], shadow[rival.version, key]))
+    settings = definition.monitoring
+    pairs = [pair for partition in _pairs(champion, rival, shadow) for pair in partition]
     alpha = gate.level(settings.rival_alpha, rival.earlier)
     found = regret.judge(pairs, alpha=alpha, margin=settings.rival_margin, look=rival.look)
     return Rival(rival.version, found) if pairs else None
+
+
+def judge_earlier(
+    definition: ModelDefinition, champion: int, rival: Candidate, shadow: Shadow, versions: int
+) -> Rival | None:
+    """What one of `versions` that served earlier has proven on the newest partitions. Pure."""
+    settings = definition.monitoring
+    found = comeback.judge(
+        _pairs(champion, rival, shadow),
+        alpha=settings.rival_alpha,
+        margin=settings.rival_margin,
+        look=rival.look,
+        versions=versions,
+    )
+    return Rival(rival.version, found) if found else None
+
+
+def _pairs(champion: int, rival: Candidate, shadow: Shadow) -> list[list[PairedCluster]]:
+    """Paired clusters of each partition where both were scored."""
+    both = [key for key in rival.keys if (champion, key) in shadow and (rival.version, key) in shadow]
+    return [paired(shadow[champion, key], shadow[rival.version, key]) for key in both]
 
 
 def paired(champion: Sequence[Cluster], rival: Iterable[Cluster]) -> list[PairedCluster]:
@@ -135,6 +180,52 @@ def _before(session: Session, definition: ModelDefinition, known: Evidence) -> C
     if earlier is None or earlier.version == known.version:
         return None
     return Candidate(earlier.version, served, look=len(served))
+
+
+def _earlier(session: Session, definition: ModelDefinition, known: Evidence) -> tuple[Candidate, ...]:
+    """The newest versions that served before the champion and may come back."""
+    query = select(Deployment, Decision).join(Decision, Decision.id == Deployment.decision_id)
+    found = session.execute(
+        query.where(Deployment.model == definition.name, Deployment.id <= known.serving.id).order_by(Deployment.id)
+    )
+    placed = [Placed(row.Deployment.version, _by_a_person(row.Decision), row.Decision.kind) for row in found]
+    versions = [version for version in may_come_back(placed) if version != known.version]
+    served = [p.key for p in known.own_losses]
+    keys = tuple(served[-max(comeback.WINDOWS) :])
+    chosen = versions[: definition.monitoring.pool] if len(keys) >= min(comeback.WINDOWS) else []
+    return tuple(Candidate(version, keys, look=len(served)) for version in chosen)
+
+
+def _by_a_person(decision: Decision) -> bool:
+    """Whether a person put the version there, without the gate or against it."""
+    return decisions.is_forced(decision) or (decision.kind == "rollback" and decision.decided_by != POLICY)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A version that was put in the champion's place."""
+
+    version: int
+    by_a_person: bool
+    kind: str
+    """promote | rollback"""
+
+
+def may_come_back(placed: Sequence[Placed]) -> list[int]:
+    """Versions that have served, the newest first, as far as no person has said otherwise. Pure.
+
+    None does while a champion serves that a person put there; and one that a person rolled back from stays away until
+    it is put there again, as what was wrong with it need not show in the loss.
+    """
+    if not placed or placed[-1].by_a_person:
+        return []
+    taken_away: set[int] = set()
+    for earlier, later in pairwise(placed):
+        taken_away.discard(later.version)
+        if later.by_a_person and later.kind == "rollback":
+            taken_away.add(earlier.version)
+    newest_first = dict.fromkeys(place.version for place in reversed(placed))
+    return [version for version in newest_first if version not in taken_away]
 
 
 def _challenger(session: Session, definition: ModelDefinition, known: Evidence) -> Candidate | None:

@@ -1,4 +1,8 @@
-"""The best that could have been done, had all losses been known: what policies are measured against."""
+"""The best that could have been done, had all losses been known: what policies are measured against.
+
+It trains when that pays and never goes back to a model that it has replaced. Where a world returns, a policy that does
+go back could cost less.
+"""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ import pandas as pd
 from evergreen.champion import gate
 from evergreen.champion.reference import REFERENCE_ROWS
 from evergreen.errors import BadInputError
-from evergreen.monitoring import drift, harm, policy, regret
+from evergreen.monitoring import comeback, drift, harm, policy, regret
 from evergreen.monitoring.performance import losses_by_cluster
 from evergreen.monitoring.references import choose_reference
 from evergreen.replay.fits import Fits
@@ -108,7 +108,7 @@ class Evergreen:
             **_rivals(now),
         )
         decided = policy.decide(signals, _past(now), settings)
-        return Wish(decided.kind, decided.cause or "", decided.reason, drifted, harmed.proven)
+        return Wish(decided.kind, decided.cause or "", decided.reason, drifted, harmed.proven, decided.version)
 
     def _drifted(self, now: Now) -> tuple[str, ...]:
         pair = (now.champion.as_of, now.key)
@@ -166,7 +166,7 @@ def _clusters(fits: Fits, as_of: str, keys: Iterable[str]) -> tuple[harm.Cluster
 
 
 def _rivals(now: Now) -> dict[str, Any]:
-    """What the policy is told of the version before and of the challenger in the shadow."""
+    """What the policy is told of the version before, of the challenger in the shadow, and of earlier versions."""
     found: dict[str, Any] = {"served": len(now.served)}
     if now.before is not None and now.served:
         said = _regret(now, now.before.as_of, now.served, look=len(now.served), earlier=0)
@@ -178,7 +178,22 @@ def _rivals(now: Now) -> dict[str, Any]:
         if later:
             said = _regret(now, now.shadow.as_of, unseen + later, look=len(later), earlier=now.met - 1)
             found |= {"challenger": now.shadow.version, "surpassed": said.proven}
-    return found
+    return found | {"comeback": _comeback(now)}
+
+
+def _comeback(now: Now) -> int | None:
+    """The earlier version that is proven better by most, or None (see `monitoring.rivals`)."""
+    settings, served = now.fits.history.definition.monitoring, now.served
+    pool, proven = now.earlier[: settings.pool], dict[int, float]()
+    for one in pool if len(served) >= min(comeback.WINDOWS) else []:
+        newest = served[-max(comeback.WINDOWS) :]
+        pairs = [paired_clusters(now.fits, now.champion.as_of, one.as_of, [key]) for key in newest]
+        said = comeback.judge(
+            pairs, alpha=settings.rival_alpha, margin=settings.rival_margin, look=len(served), versions=len(pool)
+        )
+        if said is not None and said.proven:
+            proven[one.version] = said.relative
+    return max(proven, key=proven.__getitem__) if proven else None
 
 
 def _regret(now: Now, rival: str, keys: list[str], *, look: int, earlier: int) -> regret.RegretResult:

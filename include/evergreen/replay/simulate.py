@@ -39,6 +39,8 @@ class Wish:
     reason: str = ""
     drifted: tuple[str, ...] = ()
     harmed: bool = False
+    version: int | None = None
+    """Who serves from now on, where it is a rollback or a promotion"""
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,8 @@ class Now:
     """What has been, oldest first"""
     met: int = 0
     """Challengers that the champion has met"""
+    earlier: tuple[Champion, ...] = ()
+    """Who has served, each version once, the newest first, without the champion"""
 
     @property
     def served(self) -> list[str]:
@@ -145,7 +149,7 @@ class Replay:
 
     @property
     def rollbacks(self) -> int:
-        """Times the version before came back."""
+        """Times an earlier version came back."""
         return sum(step.wish.kind == "rollback" for step in self.steps)
 
     @property
@@ -186,17 +190,18 @@ def simulate(fits: Fits, policy: Policy, *, start: str | None = None) -> Replay:
     for key in served:
         through = definition.partitions.shift(key, -definition.feed.label_delay)
         met = place.looks.get(place.champion.version, 0)
-        now = Now(fits, key, through, place.champion, place.before, place.shadow, tuple(steps), met)
+        now = Now(fits, key, through, place.champion, place.before, place.shadow, tuple(steps), met, place.earlier)
         wish = policy.decide(now)
         loss = float(fits.losses(place.champion.as_of, key).mean())
         step, next_key = Step(key, place.champion, loss, wish), definition.partitions.shift(key, 1)
         if wish.kind == "retrain" and through in fits.by_as_of and through > place.champion.as_of:
             version += 1
             step, place = _train(fits, policy, step, place, Champion(through, next_key, version))
-        elif wish.kind == "rollback" and place.before is not None:
-            place = Place(replace(place.before, from_key=next_key), looks=place.looks)
+        elif wish.kind == "rollback":
+            back = next(one for one in place.earlier if one.version == wish.version)
+            place = place.then(replace(back, from_key=next_key), before=None)
         elif wish.kind == "promote" and place.shadow is not None:
-            place = Place(replace(place.shadow, from_key=next_key), place.champion, looks=place.looks)
+            place = place.then(replace(place.shadow, from_key=next_key), before=place.champion)
         steps.append(step)
     return Replay(policy.name, tuple(steps))
 
@@ -210,6 +215,13 @@ class Place:
     shadow: Champion | None = None
     looks: Mapping[int, int] = field(default_factory=dict)
     """Challengers that each version has met as the champion"""
+    earlier: tuple[Champion, ...] = ()
+    """Who has served, each version once, the newest first, without the champion"""
+
+    def then(self, champion: Champion, *, before: Champion | None, looks: Mapping[int, int] | None = None) -> Place:
+        """After `champion` has taken the place."""
+        served = (self.champion, *(one for one in self.earlier if one.version != champion.version))
+        return Place(champion, before, looks=self.looks if looks is None else looks, earlier=served)
 
 
 def _train(fits: Fits, policy: Policy, step: Step, place: Place, challenger: Champion) -> tuple[Step, Place]:
@@ -217,14 +229,13 @@ def _train(fits: Fits, policy: Policy, step: Step, place: Place, challenger: Cha
     as_of, useless = challenger.as_of, _useless(fits, place.champion.as_of, challenger.as_of, step.key)
     if not policy.gated:
         done = replace(step, ending="promoted", why="promoted without a gate", useless=useless)
-        return done, Place(challenger, place.champion)
+        return done, place.then(challenger, before=place.champion)
     champion, met = place.champion.version, place.looks.get(place.champion.version, 0)
     looks = {**place.looks, champion: met + 1}
     said, found = judge(fits, place.champion, as_of, cause=step.wish.cause, version=challenger.version, looks=met)
     if said.outcome == "promote":
-        return replace(step, ending="promoted", why=said.reason, useless=useless), Place(
-            challenger, place.champion, looks=looks
-        )
+        done = replace(step, ending="promoted", why=said.reason, useless=useless)
+        return done, place.then(challenger, before=place.champion, looks=looks)
     lacks_proof = found.verdict != "worse" and all(guard.state != "failed" for guard in said.guards)
     refused = replace(step, ending="refused", why=said.reason, useless=useless)
     return refused, replace(place, shadow=challenger if lacks_proof else None, looks=looks)

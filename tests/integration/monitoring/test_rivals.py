@@ -170,3 +170,53 @@ def test_what_was_scored_in_the_shadow_is_kept_and_scored_anew_for_other_labels(
     assert other != first
     assert len(rows(shop, ShadowLoss)) == 2
     assert score_in_shadow(shop.definition, [1], [shop.key(9)], settings=shop.settings) == {}
+
+
+@pytest.fixture
+def returned(shop):
+    """Version 2 learned the turned world and has served it for weeks; then the world of version 1 comes back."""
+    for number in range(6, 12):
+        shop.live(number, turned)
+    assert challenge(shop, shop.definition, 11).kind == "promote"
+    for number in (12, 13, 14):
+        shop.live(number, turned)
+    return shop
+
+
+def old_hand(shop):
+    """No promotion is young enough to be taken back."""
+    monitoring = shop.definition.monitoring.model_copy(update={"rollback_within": 0})
+    return shop.definition.model_copy(update={"monitoring": monitoring})
+
+
+def test_an_earlier_version_comes_back_with_its_world(returned):
+    shop = returned
+    definition = old_hand(shop)
+    number, found = until(shop, ("rollback",), range(15, 19), definition=definition)
+    assert (found.cause, found.cause_key) == ("rollback", "comeback-v2")
+    assert "version 1, which has served before, would lately have lost less than version 2" in found.reason
+    assert follow(definition, found.decision_id, settings=shop.settings).version == 1
+    last = rows(shop, Deployment)[-1]
+    assert (last.version, last.decision_id, last.from_key) == (1, found.decision_id, shop.key(number + 1))
+    decision = next(d for d in rows(shop, Decision) if d.id == found.decision_id)
+    (earlier,) = decision.evidence["rivals"]["earlier"]
+    assert (earlier["version"], earlier["proven"]) == (1, True)
+    assert rows(shop, Alert)[-1].kind == "rollback"
+
+
+def test_nobody_comes_back_where_the_definition_keeps_no_pool_or_a_person_chose(returned):
+    from evergreen.champion.rollback import roll_back
+
+    shop = returned
+    definition = old_hand(shop)
+    for number in (15, 16, 17):
+        shop.live(number)
+    none = definition.model_copy(update={"monitoring": definition.monitoring.model_copy(update={"pool": 0})})
+    assert look(shop, 17, none).kind != "rollback"
+    roll_back(shop.definition, to=1, why="a person knows", decided_by="Ada", cause_key="x", settings=shop.settings)
+    for number in (18, 19, 20, 21):
+        shop.live(number, turned)
+    found = look(shop, 21, definition)
+    assert found.kind != "rollback"
+    decision = next(d for d in rows(shop, Decision) if d.id == found.decision_id)
+    assert "earlier" not in decision.evidence["rivals"]

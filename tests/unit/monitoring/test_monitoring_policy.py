@@ -96,6 +96,15 @@ def test_a_refused_challenger_that_is_proven_better_later_is_promoted():
     assert decide(seen(challenger=5), [retrain(2)], POLICY).kind == "no_action"
 
 
+def test_an_earlier_version_that_is_proven_better_comes_back_instead_of_a_training():
+    decision = decide(seen(comeback=1, harmed=True, served=20), [], POLICY)
+    assert (decision.kind, decision.cause, decision.version) == ("rollback", "rollback", 1)
+    assert "version 1, which has served before, would lately have lost less than version 3" in decision.reason
+    taken_back = decide(seen(comeback=1, before=2, served=3, regretted=True), [], POLICY)
+    assert taken_back.version == 2, "a promotion that was a mistake is taken back first"
+    assert decide(seen(comeback=1, challenger=5, surpassed=True), [], POLICY).version == 5
+
+
 def test_drift_is_not_held_by_an_age_whose_challenger_was_refused():
     history = [retrain(9, "age"), past(1, "alert", drifted=("carrier",))]
     assert decide(seen(age=35, drifted=("carrier",)), history, POLICY).cause == "drift"
@@ -159,6 +168,7 @@ signals = st.builds(
     regretted=st.booleans(),
     challenger=st.none() | st.integers(5, 6),
     surpassed=st.booleans(),
+    comeback=st.none() | st.integers(1, 4),
 )
 policies = st.builds(
     MonitoringSection,
