@@ -25,7 +25,8 @@ def form(definition: ModelDefinition, run: TrainingRun, comparison: Comparison) 
         for guard in comparison.guards
     ]
     said = _plain(str(comparison.result["reason"]))
-    return "\n\n".join([f"{said}.", "  \n".join(rows), "Guards:\n\n" + "\n".join(answers), _silence(definition)])
+    parts = [f"{said}.", "  \n".join(rows), "Guards:\n\n" + "\n".join(answers), _silence(definition, comparison)]
+    return "\n\n".join(parts)
 
 
 def facts(definition: ModelDefinition, run: TrainingRun, comparison: Comparison) -> list[tuple[str, str]]:
@@ -75,7 +76,7 @@ def owe_mail(
             "chart": chart(definition, run, comparison),
             "next_steps": [
                 f"Answer in the form (linked below), or in Airflow: {definition.name}.train, task approve.",
-                _silence(definition),
+                _silence(definition, comparison),
             ],
             "links": {"form": form_url, "log": run_url, "model": Registry(settings, definition.name).url(version)},
         },
@@ -109,9 +110,10 @@ def chart(definition: ModelDefinition, run: TrainingRun, comparison: Comparison)
     }
 
 
-def _silence(definition: ModelDefinition) -> str:
+def _silence(definition: ModelDefinition, comparison: Comparison) -> str:
     hours = definition.gate.approval_timeout.total_seconds() / 3600
-    return f"No answer within {hours:,.4g} hours refuses; the champion serves meanwhile."
+    meanwhile = "the champion serves" if comparison.champion_version is not None else "nothing is predicted"
+    return f"No answer within {hours:,.4g} hours refuses; {meanwhile} meanwhile."
 
 
 def _plain(text: str) -> str:

@@ -188,6 +188,7 @@ def _interval(comparison: Comparison) -> str:
     low, high = comparison.relative_low, comparison.relative_high
     if low is None or high is None:
         return ""
+    high = min(high, 1.0)  # an approximation may reach farther, a loss cannot fall by more than all of it
     if comparison.relative < 0:  # the sentence then speaks of a rise
         low, high = -high, -low
     return f"{100 * (1 - comparison.alpha):.4g} % interval {percent(low)} to {percent(high)}; "

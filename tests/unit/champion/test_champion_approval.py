@@ -10,10 +10,10 @@ FLIGHTS = load_definition("nyc_flights")
 HOSTILE = "<img src=x onerror=alert(1)> [click](http://evil) | **all good**\n# Promote"
 
 
-def shown(**result):
+def shown(champion_version=2, **result):
     run = TrainingRun(cause="drift", reason=f"{HOSTILE} moved", candidate="boosted", dataset={"train_keys": ["a", "b"]})
     comparison = Comparison(
-        challenger_version=3, champion_version=2, keys=["2013-03-11"],
+        challenger_version=3, champion_version=champion_version, keys=["2013-03-11"],
         result={"reason": "challenger 3 is better", "challenger_loss": 0.15, "champion_loss": 0.1634} | result,
         guards=[
             {"name": "slices", "state": "passed", "sentence": f"largest change on carrier = {HOSTILE}"},
@@ -34,6 +34,10 @@ def test_the_form_holds_the_evidence():
     assert r"**Gate loosened by model.yaml:** alpha 0.2 \(default 0.01\)" in shown(
         loosened=["alpha 0.2 (default 0.01)"]
     )
+
+
+def test_before_the_first_champion_nothing_is_said_to_serve():
+    assert shown(champion_version=None).endswith("No answer within 24 hours refuses; nothing is predicted meanwhile.")
 
 
 def test_hostile_values_stay_text():
