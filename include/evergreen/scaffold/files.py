@@ -121,6 +121,9 @@ def build(inputs: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
 def expectations(plan: Plan) -> str:
     """`expectations.py`: comparisons with the partitions before, and nothing that only the team can know."""
     covered = min(0.9, round(0.9 * plan.covered, 2))
+    # Dates without an hour end at the last midnight: no partition would reach its period's end.
+    period = "PeriodCovered(), " if plan.hours else ""
+    names = ", ".join(["MatchesInputs", "Nulls", *["PeriodCovered"] * plan.hours, "RowCount"])
     return f'''"""What a {plan.period} of {plan.asked.name} looks like: as those before it.
 
 Let `evergreen expectations propose` write ranges and sets from what has landed, and correct them.
@@ -128,17 +131,17 @@ Let `evergreen expectations propose` write ranges and sets from what has landed,
 
 from typing import Any
 
-from evergreen.intake.comparisons import MatchesInputs, Nulls, PeriodCovered, RowCount
+from evergreen.intake.comparisons import {names}
 
 
 def inputs() -> list[Any]:
     """Expectations on the inputs."""
-    return [RowCount(), PeriodCovered(), Nulls()]
+    return [RowCount(), {period}Nulls()]
 
 
 def labels() -> list[Any]:
     """Expectations on the labels."""
-    return [RowCount(), PeriodCovered(), Nulls(), MatchesInputs(covered={covered})]
+    return [RowCount(), {period}Nulls(), MatchesInputs(covered={covered})]
 
 
 def features() -> list[Any]:

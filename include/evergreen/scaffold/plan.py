@@ -51,6 +51,7 @@ class Plan:
         rows: median rows of a partition that has any.
         window: `training.window`, where the default holds too few rows; else None.
         covered: share of rows that have a target.
+        hours: events have a time of day; else dates alone.
     """
 
     asked: Asked
@@ -68,6 +69,7 @@ class Plan:
     rows: int
     window: int | None
     covered: float
+    hours: bool
 
 
 def plan(asked: Asked, types: Mapping[str, ColumnType], frame: pd.DataFrame, today: dt.date) -> Plan:
@@ -105,6 +107,7 @@ def plan(asked: Asked, types: Mapping[str, ColumnType], frame: pd.DataFrame, tod
         rows=rows,
         window=_window(rows),
         covered=float(frame[asked.target].notna().mean()),
+        hours=times.dt.hour.nunique() > 1,
     )
 
 

@@ -89,6 +89,15 @@ def test_the_calendar_holds_whole_periods_and_enough_rows(file, tmp_path):
     assert (decided.period, str(decided.start), str(decided.end)) == ("day", "2016-07-02", "2016-07-31")
 
 
+@pytest.mark.parametrize("length", [10, 16])
+def test_dates_without_an_hour_are_not_asked_to_reach_the_end_of_their_period(file, tmp_path, length):
+    rows = bookings()
+    rows["Anreise am"] = rows["Anreise am"].str[:length]
+    rows.to_csv(file, index=False)
+    _, folder = new(ASKED, file, folder=tmp_path)
+    assert ("PeriodCovered" in (folder / "expectations.py").read_text()) == (length > 10)
+
+
 def test_small_partitions_get_a_window_that_can_be_trained_on(file, tmp_path):
     asked = Asked("hotel", "Zimmerpreis (€)", "Anreise am", period="day")
     decided, folder = new(asked, file, folder=tmp_path)
