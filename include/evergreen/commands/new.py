@@ -89,6 +89,8 @@ def _show(plan: Plan, folder: Path, data: Path) -> None:
         say(f"  left out  {column}: {reason}", "yellow")
     if plan.window:
         say(f"  window    {plan.window} partitions: the default of 16 holds too few rows to train on", "yellow")
+    if plan.min_new_rows:
+        say(f"  retrain   after {plan.min_new_rows:,} new labelled rows: the default takes too long to land", "yellow")
     say("Correct what you know better: owner, alerts.to; columns known only afterwards (they belong to labels alone).")
     say("Then:", "bold")
     say(f"  evergreen feed land {name} --data {data} --to landing  # cut into partitions, as a producer would")

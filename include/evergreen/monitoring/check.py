@@ -93,6 +93,7 @@ def examine(definition: ModelDefinition, known: Evidence, rows: Frames, rivals: 
         age=evidence.age(definition, known),
         new_rows=known.new_rows,
         drifted=moved.drifted_columns,
+        effects=moved.drifted_effects,
         prediction_drifted=bool(moved.prediction and moved.prediction.drifted),
         label_drifted=bool(label and label.drifted),
         judged=judged.partitions > 0,

@@ -26,8 +26,6 @@ MAX_ROWS = 20_000
 """Rows of each sample that are looked at: more would only find smaller differences than anyone acts on."""
 PREDICTION = "prediction"
 TARGET = "target"
-MAJOR = 0.5
-"""Effect from which drift is major: Cohen's (1988) medium effect, "visible to the naked eye of a careful observer"."""
 Kind = Literal["numeric", "categorical", "joint"]
 Severity = Literal["none", "minor", "major"]
 
@@ -56,7 +54,7 @@ class ColumnDrift:
     @property
     def severity(self) -> Severity:
         """By the size of the effect, not by its certainty: none where it has not drifted, major from `MAJOR` on."""
-        return "none" if not self.drifted else "major" if self.effect >= MAJOR else "minor"
+        return "none" if not self.drifted else "major" if self.effect >= words.MAJOR else "minor"
 
 
 @dataclass(frozen=True)
@@ -87,8 +85,13 @@ class DriftResult:
     @property
     def drifted_columns(self) -> tuple[str, ...]:
         """Names of the drifted feature columns, largest effect first; `JOINT` is how they depend on each other."""
+        return tuple(self.drifted_effects)
+
+    @property
+    def drifted_effects(self) -> dict[str, float]:
+        """The effect of each drifted input, the largest first."""
         found = sorted((c for c in self.inputs if c.drifted), key=lambda c: -c.effect)
-        return tuple(c.name for c in found)
+        return {c.name: c.effect for c in found}
 
     @property
     def severity(self) -> Severity:
@@ -313,7 +316,7 @@ def _require(reference: pd.DataFrame, current: pd.DataFrame, columns: tuple[str,
 
 def _sentence(name: str, drifted: bool, change: str, effect: float, p: float, alpha: float, min_effect: float) -> str:
     if drifted:
-        how = f"{'major' if effect >= MAJOR else 'minor'}, a {words.size(effect)} difference"
+        how = f"{'major' if effect >= words.MAJOR else 'minor'}, a {words.size(effect)} difference"
         return f"{name}: {change} ({how}: {effect:.2f} sd; {words.p_value(p)})."
     if p <= alpha:
         return f"{name}: {change}; certain, but too small to matter ({effect:.2f} sd, limit {min_effect:g})."

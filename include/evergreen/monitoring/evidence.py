@@ -132,6 +132,14 @@ def past_checks(definition: ModelDefinition, evidence: Evidence) -> list[PastChe
         seen = row.evidence
         ago = len(definition.partitions.keys(str(row.key), evidence.key)) - 1
         checks.append(
-            PastCheck(ago, seen["version"], row.kind, seen["cause"], tuple(seen["drifted"]), bool(seen["harmed"]))
+            PastCheck(
+                ago,
+                seen["version"],
+                row.kind,
+                seen["cause"],
+                tuple(seen["drifted"]),
+                bool(seen["harmed"]),
+                seen.get("effects", {}),  # not in what was recorded before there were any
+            )
         )
     return checks

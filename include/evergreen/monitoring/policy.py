@@ -13,15 +13,18 @@ cause makes one retrain.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from evergreen.definition.monitoring import MonitoringSection
 from evergreen.monitoring import words
+from evergreen.monitoring.words import MAJOR
 
 Kind = Literal["no_action", "alert", "retrain", "rollback", "promote"]
 Cause = Literal["drift", "harm", "age", "rollback", "promotion"]
+GROWN = 2.0
+"""Times the effect reported last from which the same input is reported again"""
 PATIENCE: dict[Cause, int] = {"harm": 2, "drift": 2, "age": 3}
 """What each refused challenger multiplies the wait by: where something has moved, newer labels may tell more."""
 
@@ -40,6 +43,8 @@ class Signals:
     """Labelled rows that have landed since"""
     drifted: tuple[str, ...] = ()
     """Inputs that have drifted, the strongest first"""
+    effects: Mapping[str, float] = field(default_factory=dict)
+    """By how much, in standard deviations"""
     prediction_drifted: bool = False
     label_drifted: bool = False
     judged: bool = True
@@ -72,6 +77,7 @@ class PastCheck:
     cause: str | None
     drifted: tuple[str, ...] = ()
     harmed: bool = False
+    effects: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -240,11 +246,28 @@ def _tell(signals: Signals, own: Sequence[PastCheck], why: str, *, held: bool) -
     if signals.harmed and not any(check.harmed for check in own if check.kind in ("alert", "retrain")):
         return PolicyDecision("alert", "harm", _cause_key("harm", signals, own), why)
     news = [column for column in signals.drifted if column not in known]
-    if news:
+    grown = _grown(signals, own)
+    if grown:
+        why += f"; {words.listed(grown)} moved much further than was reported before"
+    if news or grown:
         return PolicyDecision("alert", "drift", _cause_key("drift", signals, own), why)
     if signals.drifted and not held:
         why += "; it has been reported before"
     return PolicyDecision("no_action", None, None, why)
+
+
+def _grown(signals: Signals, own: Sequence[PastCheck]) -> list[str]:
+    """Inputs that were reported as drifted and have moved another `GROWN` times as far, visibly so.
+
+    A season creeps; a feed that suddenly reports Fahrenheit does not, and may do it in a column that is known to drift.
+    """
+    told: dict[str, float] = {}
+    for check in own:
+        if check.kind in ("alert", "retrain"):
+            for column in check.drifted:  # a check recorded without effects: nothing is known to have grown
+                told[column] = max(told.get(column, 0.0), check.effects.get(column, float("inf")))
+    now = {column: signals.effects.get(column, 0.0) for column in signals.drifted if column in told}
+    return [column for column, effect in now.items() if effect >= max(MAJOR, GROWN * told[column])]
 
 
 def _partitions(count: int) -> str:

@@ -20,7 +20,7 @@ from evidently.legacy.renderers.html_widgets import group_widget
 from evidently.legacy.utils.dashboard import STATIC_PATH, dashboard_info_to_json
 
 from evergreen.monitoring import words
-from evergreen.monitoring.drift import MAJOR, MAX_ROWS, PREDICTION, ColumnDrift, DriftResult, bounded
+from evergreen.monitoring.drift import MAX_ROWS, PREDICTION, ColumnDrift, DriftResult, bounded
 from evergreen.monitoring.metrics import ColumnDriftMetric
 
 
@@ -58,7 +58,7 @@ def methods(drift: DriftResult) -> str:
         "each p-value is made for the rows the samples are worth (design effect), then adjusted for all tests "
         "together (Holm). "
         f"Drift is an adjusted p of at most {drift.alpha:g} and an effect of at least {drift.min_effect:g} standard "
-        f"deviations; it is major from {MAJOR:g} on (Cohen's medium effect), else minor. "
+        f"deviations; it is major from {words.MAJOR:g} on (Cohen's medium effect), else minor. "
         f"{drift.reference_rows:,} reference rows, {drift.current_rows:,} current rows; at most {MAX_ROWS:,} of each "
         "are looked at."
     )

@@ -8,6 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+MAJOR = 0.5
+"""Effect from which drift is major: Cohen's (1988) medium effect, "visible to the naked eye of a careful observer"."""
+
 
 def number(value: float) -> str:
     """Four significant digits, without an exponent where there need be none."""

@@ -83,13 +83,13 @@ class Evergreen:
 
     name: str = "evergreen"
     gated: bool = True
-    _drift: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    _drift: dict[tuple[str, str], dict[str, float]] = field(default_factory=dict)
 
     def decide(self, now: Now) -> Wish:
         """The monitor's decision."""
         definition = now.fits.history.definition
         settings, calendar = definition.monitoring, definition.partitions
-        drifted = self._drifted(now)
+        effects = self._drifted(now)
         harmed = harm.judge(
             _clusters(now.fits, now.champion.as_of, now.fits.by_as_of[now.champion.as_of].holdout_keys),
             [harm.Batch(k, _clusters(now.fits, now.champion.as_of, [k])) for k in now.served],
@@ -102,20 +102,23 @@ class Evergreen:
             serving=now.champion.version,
             age=len(new),
             new_rows=sum(len(p.examples) for p in now.fits.history if p.key in new),
-            drifted=drifted,
+            drifted=tuple(effects),
+            effects=effects,
             judged=harmed.partitions > 0,
             harmed=harmed.proven,
             **_rivals(now),
         )
         decided = policy.decide(signals, _past(now), settings)
-        return Wish(decided.kind, decided.cause or "", decided.reason, drifted, harmed.proven, decided.version)
+        asked = decided.kind, decided.cause or "", decided.reason
+        return Wish(*asked, tuple(effects), harmed.proven, effects, decided.version)
 
-    def _drifted(self, now: Now) -> tuple[str, ...]:
+    def _drifted(self, now: Now) -> dict[str, float]:
+        """The effect of each drifted input, the largest first."""
         pair = (now.champion.as_of, now.key)
         if pair not in self._drift:
             current = now.fits.history[now.key].features
             found = drift.check(_compared(now), current, now.fits.history.definition)
-            self._drift[pair] = found.drifted_columns
+            self._drift[pair] = found.drifted_effects
         return self._drift[pair]
 
 
@@ -215,12 +218,12 @@ def paired_clusters(fits: Fits, as_of: str, before: str, keys: Iterable[str]) ->
 
 def _past(now: Now) -> list[policy.PastCheck]:
     count = len(now.steps)
-    return [
-        policy.PastCheck(
-            count - place, step.champion.version, step.wish.kind, step.wish.cause, step.wish.drifted, step.wish.harmed
-        )
-        for place, step in enumerate(now.steps)
-    ]
+    found = []
+    for place, step in enumerate(now.steps):
+        wish = step.wish
+        seen = wish.kind, wish.cause, wish.drifted, wish.harmed, wish.effects
+        found.append(policy.PastCheck(count - place, step.champion.version, *seen))
+    return found
 
 
 PERIOD = re.compile(r"period-([1-9]\d{0,2})")

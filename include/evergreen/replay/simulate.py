@@ -39,6 +39,8 @@ class Wish:
     reason: str = ""
     drifted: tuple[str, ...] = ()
     harmed: bool = False
+    effects: Mapping[str, float] = field(default_factory=dict)
+    """By how much each has drifted, in standard deviations"""
     version: int | None = None
     """Who serves from now on, where it is a rollback or a promotion"""
 

@@ -63,10 +63,14 @@ def definition(plan: Plan) -> str:
         *_listed("categorical", plan.categorical),
         "",
         *([_window(plan), f"  window: {plan.window}", ""] if plan.window else []),
+        *([_MONITORING, f"  min_new_rows: {plan.min_new_rows}", ""] if plan.min_new_rows else []),
         "alerts:",
         f"  to: [{scalar(asked.mail)}]",
     ]
     return "\n".join(lines) + "\n"
+
+
+_MONITORING = "monitoring: # as many as land until a challenger is due: the default would be too long in coming"
 
 
 def _window(plan: Plan) -> str:

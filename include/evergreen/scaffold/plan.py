@@ -11,6 +11,7 @@ import pandas as pd
 
 from evergreen.definition.calendar import Calendar, Unit
 from evergreen.definition.model import RESERVED, ColumnType, Task, TrainingSection
+from evergreen.definition.monitoring import MonitoringSection
 from evergreen.errors import BadInputError
 
 FEWEST_ROWS = 200
@@ -50,6 +51,7 @@ class Plan:
         end: first day of the last whole one where the file ends in the past, else None.
         rows: median rows of a partition that has any.
         window: `training.window`, where the default holds too few rows; else None.
+        min_new_rows: `monitoring.min_new_rows`, where the default is long in landing; else None.
         covered: share of rows that have a target.
         hours: events have a time of day; else dates alone.
     """
@@ -68,6 +70,7 @@ class Plan:
     end: dt.date | None
     rows: int
     window: int | None
+    min_new_rows: int | None
     covered: float
     hours: bool
 
@@ -106,6 +109,7 @@ def plan(asked: Asked, types: Mapping[str, ColumnType], frame: pd.DataFrame, tod
         end=end,
         rows=rows,
         window=_window(rows),
+        min_new_rows=_min_new_rows(rows),
         covered=float(frame[asked.target].notna().mean()),
         hours=times.dt.hour.nunique() > 1,
     )
@@ -223,3 +227,9 @@ def _window(rows: int) -> int | None:
     fields = TrainingSection.model_fields
     needed = math.ceil(_ROOM * fields["min_rows"].default / max(rows, 1))
     return min(needed, 520) if needed > fields["window"].default else None
+
+
+def _min_new_rows(rows: int) -> int | None:
+    fields = MonitoringSection.model_fields
+    due = max(1, rows * fields["refresh"].default)
+    return due if due < fields["min_new_rows"].default else None

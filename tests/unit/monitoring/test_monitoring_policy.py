@@ -47,6 +47,27 @@ def test_a_check_that_was_left_out_breaks_the_row():
     assert decide(seen(drifted=("carrier",)), [past(2, "alert", drifted=("carrier",))], POLICY).kind == "no_action"
 
 
+def told(effect):
+    return [past(1), past(4, "alert", drifted=("temperature",), effects={"temperature": effect})]
+
+
+def test_a_season_that_creeps_on_is_not_told_again_and_a_change_of_unit_is():
+    creeping = seen(drifted=("temperature",), effects={"temperature": 0.7})
+    assert decide(creeping, told(0.4), POLICY).kind == "no_action"
+    jump = decide(seen(drifted=("temperature",), effects={"temperature": 4.0}), told(0.4), POLICY)
+    assert (jump.kind, jump.cause) == ("alert", "drift")
+    assert "temperature moved much further than was reported before" in jump.reason
+    after = [*told(0.4), past(2, "alert", drifted=("temperature",), effects={"temperature": 4.0})]
+    assert decide(seen(drifted=("temperature",), effects={"temperature": 5.0}), after, POLICY).kind == "no_action"
+
+
+def test_what_stays_slight_or_was_recorded_without_its_size_is_not_told_again():
+    slight = seen(drifted=("temperature",), effects={"temperature": 0.3})
+    assert decide(slight, told(0.1), POLICY).kind == "no_action"
+    unknown = [past(4, "alert", drifted=("temperature",))]
+    assert decide(seen(drifted=("temperature",), effects={"temperature": 4.0}), unknown, POLICY).kind == "no_action"
+
+
 def test_harm_asks_at_once_and_says_whether_the_inputs_moved():
     decision = decide(seen(harmed=True), [], POLICY)
     assert (decision.kind, decision.cause, decision.cause_key) == ("retrain", "harm", "harm-v3-1")

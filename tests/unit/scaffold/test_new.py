@@ -104,6 +104,7 @@ def test_small_partitions_get_a_window_that_can_be_trained_on(file, tmp_path):
     definition = load_definition("hotel", folder.parent)
     assert definition.training.window == decided.window == 75
     assert definition.training.window * decided.rows >= definition.training.min_rows
+    assert definition.monitoring.min_new_rows == decided.min_new_rows == definition.monitoring.refresh * decided.rows
 
 
 def test_rows_without_a_target_have_no_label_yet(file, tmp_path):
