@@ -110,11 +110,11 @@ def measure(folder: Path, options: argparse.Namespace, say: Callable[[str], None
     try:
         os.environ.update(stack.environment())
         services = options.away or AWAY[stack.shape.name]
-        keys = calendar.keys(first, calendar.shift(first, HISTORY + len(services)))
-        replay = Replay(stack, definition, keys[: HISTORY + 1], say)
+        keys = calendar.keys(first, calendar.shift(first, HISTORY + len(services) - 1))
+        replay = Replay(stack, definition, keys[:HISTORY], say)
         replay.begin()
         outages = [
-            outage(replay, s, key, options.seconds) for s, key in zip(services, keys[HISTORY + 1 :], strict=True)
+            outage(replay, s, key, options.seconds) for s, key in zip(services, keys[HISTORY:], strict=True)
         ]
         broken = failed(replay)
         recovered = recover(replay)
