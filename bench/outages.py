@@ -113,9 +113,7 @@ def measure(folder: Path, options: argparse.Namespace, say: Callable[[str], None
         keys = calendar.keys(first, calendar.shift(first, HISTORY + len(services) - 1))
         replay = Replay(stack, definition, keys[:HISTORY], say)
         replay.begin()
-        outages = [
-            outage(replay, s, key, options.seconds) for s, key in zip(services, keys[HISTORY:], strict=True)
-        ]
+        outages = [outage(replay, s, key, options.seconds) for s, key in zip(services, keys[HISTORY:], strict=True)]
         broken = failed(replay)
         recovered = recover(replay)
         found = again(lambda: check(definition, stack))

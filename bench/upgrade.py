@@ -171,9 +171,9 @@ def count(weeks: list[str]) -> dict[str, Any]:
     with engine.connect() as connection:
         found = {(row.table, row.key): row for row in connection.execute(sa.text(query))}
         written = {
-            table: dict(connection.execute(sa.text(
+            table: dict(map(tuple, connection.execute(sa.text(
                 f"SELECT coalesce(written_by, 'first'), count(*) FROM {table} GROUP BY 1 ORDER BY 1"
-            )).tuples().all())
+            )).all()))
             for table in releases.WRITTEN_BY
         }  # fmt: skip
         served = connection.execute(sa.text("SELECT count(*) FROM deployment")).scalar_one()
