@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -17,7 +17,7 @@ from evergreen.commands.shared import HomeOption, JsonOption, console, join_stac
 from evergreen.definition import ModelDefinition, load_definition
 from evergreen.ledger import audit, collected, definitions
 from evergreen.ledger import history as life
-from evergreen.ledger.lines import ComparisonLine, DeploymentLine, LateLine, TrainingLine, span
+from evergreen.ledger.lines import ComparisonLine, DeploymentLine, LateLine, TableLine, TrainingLine, span
 from evergreen.ledger.session import Ledger
 from evergreen.settings import Settings
 
@@ -86,6 +86,22 @@ def _print_life(session: Session, definition: ModelDefinition) -> None:
         _print_late(life.late_feeds(session, name))
         console().print(f"Nothing has landed yet. `evergreen feed land {name} --from K --through K` lands partitions.")
         return
+    _print_landed(session, name, tables)
+    _print_late(life.late_feeds(session, name))
+    _print_built(session, name)
+    _print_models(session, name)
+    _print_losses(session, name, definition.loss)
+    _print(
+        "Collected by retention",
+        ["when (UTC)", "what", "objects", "bytes", "from", "through", "by", "rule"],
+        [
+            (_minute(c.planned_at), c.kind, c.objects, c.bytes, c.first_key, c.last_key, c.asked_by, c.rule)
+            for c in collected.lines(session, name)
+        ],
+    )
+
+
+def _print_landed(session: Session, name: str, tables: Sequence[TableLine]) -> None:
     _print(
         "Landed",
         ["table", "partitions", "accepted", "quarantined", "versions", "rows", "rows kept out", "from", "through"],
@@ -105,7 +121,9 @@ def _print_life(session: Session, definition: ModelDefinition) -> None:
             for v in life.quarantines(session, name)
         ],
     )
-    _print_late(life.late_feeds(session, name))
+
+
+def _print_built(session: Session, name: str) -> None:
     built = life.snapshots(session, name)
     _print(
         "Feature snapshots",
@@ -128,16 +146,6 @@ def _print_life(session: Session, definition: ModelDefinition) -> None:
         [
             (d.part, d.hash[:12], d.partitions, d.first_key, d.last_key, _minute(d.first_used))
             for d in definitions.lines(session, name)
-        ],
-    )
-    _print_models(session, name)
-    _print_losses(session, name, definition.loss)
-    _print(
-        "Collected by retention",
-        ["when (UTC)", "what", "objects", "bytes", "from", "through", "by", "rule"],
-        [
-            (_minute(c.planned_at), c.kind, c.objects, c.bytes, c.first_key, c.last_key, c.asked_by, c.rule)
-            for c in collected.lines(session, name)
         ],
     )
 
