@@ -68,7 +68,7 @@ def age(ledger, days):
         Snapshot: ("created_at",),
         Prediction: ("created_at",),
         DriftCheck: ("created_at",),
-        TrainingRun: ("started_at", "finished_at"),
+        TrainingRun: ("finished_at",),  # MLflow knows a run by when it began
     }
     with ledger.transaction() as session:
         for table, columns in instants.items():
