@@ -251,7 +251,7 @@ def _weeks(rows: Rows, rng: Rng, count: int, size: int | None) -> list[NDArray[n
 def measure_regret(fits: Fits, runs: int) -> dict[str, Any]:
     """Rollbacks of equal models (two real ones that swap at random from week to week), and of worse ones.
 
-    False ones are those of either test: of the version before while it is young, and of the pool that it is in.
+    False ones are those of either test: of the version before, and then of the pool that it is in.
     """
     rows, other = (served(fits, list(fits.by_as_of)[n]) for n in (12, 8))
     loss, rival = _loss(rows), _loss(other)[-len(rows.target) :]
@@ -262,7 +262,9 @@ def measure_regret(fits: Fits, runs: int) -> dict[str, Any]:
             parts = _weeks(rows, rng, BATCHES, size)
             pairs = [(loss[p], rival[p]) if rng.random() < 0.5 else (rival[p], loss[p]) for p in parts]
             looks = [_look(pairs, parts, rows, n) for n in range(1, BATCHES + 1)]
-            hits += any(looks) or any(_comes_back(pairs, parts, rows, n) for n in range(1, BATCHES + 1))
+            hits += any(looks) or any(
+                _comes_back(pairs, parts, rows, n) for n in range(MODEL.monitoring.rollback_within + 1, BATCHES + 1)
+            )
             naive += any(a.mean() > 1.1 * pairs[0][1].mean() for a, _ in pairs)
         false[label] = {"ours": hits / runs, "10 % above the first week": naive / runs}
         for way in WAYS:

@@ -128,7 +128,7 @@ def candidates(session: Session, definition: ModelDefinition, known: Evidence) -
     if known.serving.version != known.version:
         return Candidates(None, None)
     before, challenger = _before(session, definition, known), _challenger(session, definition, known)
-    return Candidates(before, challenger, _earlier(session, definition, known))
+    return Candidates(before, challenger, _earlier(session, definition, known, besides=before))
 
 
 def judge(definition: ModelDefinition, champion: int, rival: Candidate, shadow: Shadow) -> Rival | None:
@@ -182,14 +182,20 @@ def _before(session: Session, definition: ModelDefinition, known: Evidence) -> C
     return Candidate(earlier.version, served, look=len(served))
 
 
-def _earlier(session: Session, definition: ModelDefinition, known: Evidence) -> tuple[Candidate, ...]:
-    """The newest versions that served before the champion and may come back."""
+def _earlier(
+    session: Session, definition: ModelDefinition, known: Evidence, besides: Candidate | None
+) -> tuple[Candidate, ...]:
+    """The newest versions that served before the champion and may come back.
+
+    Not the one before, while its own test may take the promotion back: two tests would err twice as often.
+    """
     query = select(Deployment, Decision).join(Decision, Decision.id == Deployment.decision_id)
     found = session.execute(
         query.where(Deployment.model == definition.name, Deployment.id <= known.serving.id).order_by(Deployment.id)
     )
     placed = [Placed(row.Deployment.version, _by_a_person(row.Decision), row.Decision.kind) for row in found]
-    versions = [version for version in may_come_back(placed) if version != known.version]
+    others = {known.version, *([besides.version] if besides else [])}
+    versions = [version for version in may_come_back(placed) if version not in others]
     served = [p.key for p in known.own_losses]
     keys = tuple(served[-max(comeback.WINDOWS) :])
     chosen = versions[: definition.monitoring.pool] if len(keys) >= min(comeback.WINDOWS) else []

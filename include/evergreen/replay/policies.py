@@ -187,7 +187,9 @@ def _rivals(now: Now) -> dict[str, Any]:
 def _comeback(now: Now) -> int | None:
     """The earlier version that is proven better by most, or None (see `monitoring.rivals`)."""
     settings, served = now.fits.history.definition.monitoring, now.served
-    pool, proven = now.earlier[: settings.pool], dict[int, float]()
+    young = now.before if len(served) <= settings.rollback_within else None
+    others = [one for one in now.earlier if young is None or one.version != young.version]
+    pool, proven = others[: settings.pool], dict[int, float]()
     for one in pool if len(served) >= min(comeback.WINDOWS) else []:
         newest = served[-max(comeback.WINDOWS) :]
         pairs = [paired_clusters(now.fits, now.champion.as_of, one.as_of, [key]) for key in newest]
