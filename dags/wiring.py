@@ -179,14 +179,14 @@ def dag_arguments(definition: ModelDefinition, stage: str, doc: str, *, delay: i
 
 
 def default_args(owner: str) -> dict[str, Any]:
-    """How tasks fail: bad data at once, everything else after six tries; every failure is reported."""
+    """How tasks fail: bad data at once, everything else after nine tries; every failure is reported."""
     return {
         "owner": owner,
-        # The pauses are 20 s, 40 s, ... 320 s, and up to twice that: a server may be away for ten minutes.
-        "retries": 5,
+        # The pauses are 20 s, 40 s, 80 s, then two minutes, and up to twice that: a server may be away for ten minutes.
+        "retries": 8,
         "retry_delay": dt.timedelta(seconds=20),
         "retry_exponential_backoff": 2.0,
-        "max_retry_delay": dt.timedelta(minutes=10),
+        "max_retry_delay": dt.timedelta(minutes=2),
         "retry_policy": BAD_DATA_FAILS_AT_ONCE,
         "execution_timeout": dt.timedelta(hours=2),
         "on_failure_callback": report_failure,
