@@ -31,6 +31,8 @@ SEED = 20130107
 MODEL = load_definition("nyc_flights")
 BATCH, BATCHES, DAYS, HELD_OUT_DAYS = 1000, 20, 7, 14
 FLIPPED, WORSE, WITHIN = 0.08, 0.16, 3
+LIVES = 3
+"""Times as many lives of equal models: a rate near its bar needs them"""
 STREAM_SEEDS = (11, 12)
 """Not those that the defaults were chosen on (0, 1 and 2)."""
 PERIODS = tuple(f"period-{k}" for k in (2, 3, 4, 6, 8, 13))
@@ -258,7 +260,7 @@ def measure_regret(fits: Fits, runs: int) -> dict[str, Any]:
     false, found = {}, {}
     for label, size in (("batches of 1,000", BATCH), ("whole weeks", None)):
         rng, hits, naive = np.random.default_rng([SEED, size or 0]), 0, 0
-        for _ in range(runs):
+        for _ in range(LIVES * runs):
             parts = _weeks(rows, rng, BATCHES, size)
             pairs = [(loss[p], rival[p]) if rng.random() < 0.5 else (rival[p], loss[p]) for p in parts]
             looks = [_look(pairs, parts, rows, n) for n in range(1, BATCHES + 1)]
@@ -266,7 +268,7 @@ def measure_regret(fits: Fits, runs: int) -> dict[str, Any]:
                 _comes_back(pairs, parts, rows, n) for n in range(MODEL.monitoring.rollback_within + 1, BATCHES + 1)
             )
             naive += any(a.mean() > 1.1 * pairs[0][1].mean() for a, _ in pairs)
-        false[label] = {"ours": hits / runs, "10 % above the first week": naive / runs}
+        false[label] = {"ours": hits / (LIVES * runs), "10 % above the first week": naive / (LIVES * runs)}
         for way in WAYS:
             worse = worsened(rows, way)
             if worse is None:
