@@ -44,6 +44,8 @@ def _unreserved(name: str) -> str:
     if name in RESERVED:
         others = ", ".join(other for other in RESERVED if other != name)
         raise ValueError(f"{name!r} is a column that Evergreen puts beside it (as are {others}); give it another name")
+    if name.startswith("__"):
+        raise ValueError(f"{name!r}: names that begin with two underscores are Evergreen's own; give it another name")
     return name
 
 

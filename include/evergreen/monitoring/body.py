@@ -20,6 +20,7 @@ SUBJECTS = {
     ("drift", "alert"): "inputs have drifted",
     ("age", "retrain"): "a challenger is due and is trained",
     ("promotion", "alert"): "a challenger that was refused is proven better",
+    ("rollback", "alert"): "a version that served earlier is proven better",
 }
 MOST_ROWS = 12
 
@@ -168,6 +169,10 @@ def _next_steps(definition: ModelDefinition, found: Findings) -> list[str]:
     elif found.decision.cause == "promotion":
         steps.append(
             f"If it should serve: `evergreen promote {definition.name} {found.signals.challenger} --why REASON`."
+        )
+    elif found.decision.cause == "rollback":
+        steps.append(
+            f"If it should serve: `evergreen rollback {definition.name} --to {found.signals.comeback} --why REASON`."
         )
     elif found.decision.cause == "harm":
         steps.append(f"If it cannot wait: trigger {definition.name}.train by hand, with the reason.")

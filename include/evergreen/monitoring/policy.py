@@ -129,13 +129,25 @@ def _rival(signals: Signals, own: Sequence[PastCheck], policy: MonitoringSection
         return PolicyDecision("rollback", "rollback", f"rollback-v{signals.version}", why, signals.before)
     if signals.surpassed and signals.challenger is not None:
         return _promotion(signals, own)
-    if signals.comeback is None:
-        return None
+    return None if signals.comeback is None else _comeback(signals, own)
+
+
+def _comeback(signals: Signals, own: Sequence[PastCheck]) -> PolicyDecision | None:
+    """The earlier version serves again, or a person is told, once, that it should.
+
+    Unlike a promotion that proves a mistake, nothing is wrong with what was approved: who serves is a person's choice
+    wherever the definition says so.
+    """
+    key = f"comeback-v{signals.version}"
     why = (
         f"version {signals.comeback}, which has served before, would lately have lost less than version "
-        f"{signals.version}: it comes back"
+        f"{signals.version}"
     )
-    return PolicyDecision("rollback", "rollback", f"comeback-v{signals.version}", why, signals.comeback)
+    if not signals.approval:
+        return PolicyDecision("rollback", "rollback", key, f"{why}: it comes back", signals.comeback)
+    if any(check.kind == "alert" and check.cause == "rollback" for check in own):
+        return None
+    return PolicyDecision("alert", "rollback", key, f"{why}; the definition leaves it to a person who serves")
 
 
 def _promotion(signals: Signals, own: Sequence[PastCheck]) -> PolicyDecision | None:

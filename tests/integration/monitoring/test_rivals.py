@@ -220,3 +220,20 @@ def test_nobody_comes_back_where_the_definition_keeps_no_pool_or_a_person_chose(
     assert found.kind != "rollback"
     decision = next(d for d in rows(shop, Decision) if d.id == found.decision_id)
     assert "earlier" not in decision.evidence["rivals"]
+
+
+def test_where_a_person_approves_an_earlier_version_is_told_and_stays_away(returned):
+    shop = returned
+    definition = old_hand(shop)
+    asked = definition.model_copy(update={"gate": definition.gate.model_copy(update={"approval": "always"})})
+    seen = []
+    for number in range(15, 19):
+        shop.live(number)
+        seen.append(look(shop, number, asked))
+    (told,) = [found for found in seen if found.cause == "rollback"]
+    assert told.kind == "alert"
+    (mail,) = [
+        row for row in rows(shop, Alert) if row.subject.endswith("a version that served earlier is proven better")
+    ]
+    assert "evergreen rollback orders --to 1 --why REASON" in str(mail.body)
+    assert [d.version for d in rows(shop, Deployment)] == [1, 2]

@@ -52,6 +52,7 @@ def test_a_definition_cannot_be_changed():
         ("flight-oncall@example.com", "flight-oncall", "to:", "'flight-oncall' is not an e-mail address"),
         ("owner: flight-operations", "", "name:", "owner: required field is missing"),
         ("    - distance\n", "    - part\n", "- part", "'part' is a column that Evergreen puts beside it"),
+        ("    - distance\n", "    - __all__\n", "- __all__", "begin with two underscores are Evergreen's own"),
         ("    - carrier\n", "    - cluster\n", "- cluster", "features.categorical.0: 'cluster' is a column"),
         ("target: late", "target: prediction", "target:", "target: 'prediction' is a column that Evergreen puts"),
         ("entity: flight_id", "entity: prediction", "entity:", "feed.entity: 'prediction' is a column"),

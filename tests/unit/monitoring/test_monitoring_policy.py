@@ -126,6 +126,16 @@ def test_an_earlier_version_that_is_proven_better_comes_back_instead_of_a_traini
     assert decide(seen(comeback=1, challenger=5, surpassed=True), [], POLICY).version == 5
 
 
+def test_where_promotions_are_a_persons_an_earlier_version_is_told_once_and_does_not_come_back_by_itself():
+    asked = seen(comeback=1, served=20, approval=True)
+    decision = decide(asked, [], POLICY)
+    assert (decision.kind, decision.cause, decision.version) == ("alert", "rollback", None)
+    assert decision.reason.endswith("; the definition leaves it to a person who serves")
+    assert decide(asked, [past(1, "alert", cause="rollback")], POLICY).kind == "no_action"
+    mistake = seen(comeback=1, before=2, served=3, regretted=True, approval=True)
+    assert decide(mistake, [], POLICY).version == 2, "a mistake is taken back all the same"
+
+
 def test_drift_is_not_held_by_an_age_whose_challenger_was_refused():
     history = [retrain(9, "age"), past(1, "alert", drifted=("carrier",))]
     assert decide(seen(age=35, drifted=("carrier",)), history, POLICY).cause == "drift"
