@@ -17,7 +17,8 @@ from evergreen.definition.monitoring import MonitoringSection
 from evergreen.definition.retention import RetentionSection
 from evergreen.definition.section import Section
 
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+NAME = r"^[a-z][a-z0-9_]{0,62}$"
+Name = Annotated[str, Field(pattern=NAME)]
 ColumnType = Literal["string", "integer", "float", "boolean", "timestamp"]
 TableName = Literal["inputs", "labels"]
 Task = Literal["binary", "regression"]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import tempfile
 from pathlib import Path
 
 from evergreen.definition import ModelDefinition
 from evergreen.definition.load import models_dir, read_definition
-from evergreen.errors import RefusedError
+from evergreen.definition.model import NAME
+from evergreen.errors import BadInputError, DefinitionError, RefusedError
 from evergreen.features.compute import compute
 from evergreen.intake.data_file import DataFile
 from evergreen.intake.expectations import load_expectations
@@ -24,8 +26,13 @@ def new(asked: Asked, data: Path, *, folder: Path | None = None) -> tuple[Plan, 
     Raises:
         RefusedError: the folder is there already.
         BadInputError: the file or what is asked of it does not make a model.
-        DefinitionError: the name or a column's name cannot be used.
+        DefinitionError: something that was asked for, or a column's name, cannot stand in a definition.
     """
+    if not re.fullmatch(NAME, asked.name):
+        raise BadInputError(
+            f"{asked.name!r} cannot be a model's name: take small letters, digits and underscores, a letter first and "
+            "63 at most"
+        )
     target = (folder or models_dir()) / asked.name
     if target.exists():
         raise RefusedError(f"{target} is there already and stays as it is; choose another name, or remove it first")
@@ -39,7 +46,10 @@ def new(asked: Asked, data: Path, *, folder: Path | None = None) -> tuple[Plan, 
         made.mkdir()
         for name, text in texts(decided).items():
             (made / name).write_text(text, encoding="utf-8")
-        _try(read_definition(made / "model.yaml"), file)
+        try:
+            _try(read_definition(made / "model.yaml"), file)
+        except DefinitionError as error:  # the file that it names is gone by the time that somebody reads this
+            raise DefinitionError(str(error).replace(f"{made}/", "")) from None
         made.rename(target)
     return decided, target
 

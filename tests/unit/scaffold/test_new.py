@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ from typer.testing import CliRunner
 
 from evergreen.cli import app
 from evergreen.definition import load_definition
-from evergreen.errors import BadInputError, RefusedError
+from evergreen.errors import BadInputError, DefinitionError, RefusedError
 from evergreen.features.compute import compute
 from evergreen.intake.data_file import DataFile
 from evergreen.intake.landing import land
@@ -134,7 +135,7 @@ def test_parquet_with_gaps_and_a_yes_or_no(tmp_path):
         ({"time": "Land"}, "--time 'Land' holds .* timestamps such as 2013-01-07T06:00:00Z"),
         ({"entity": "Lead"}, "--entity 'Lead': name a column of text or whole numbers: Land"),
         ({"entity": "Rooms"}, "--entity 'Rooms' is missing in"),
-        ({"name": "Hotel"}, "name: String should match pattern"),
+        ({"name": "Hotel"}, "cannot be a model's name"),
     ],
 )
 def test_what_makes_no_model_is_said_and_leaves_nothing(file, tmp_path, asked, said):
@@ -142,6 +143,21 @@ def test_what_makes_no_model_is_said_and_leaves_nothing(file, tmp_path, asked, s
     with pytest.raises(BadInputError, match=said):
         new(Asked(**wanted), file, folder=tmp_path / "models")
     assert not (tmp_path / "models").exists() or not list((tmp_path / "models").iterdir())
+
+
+@pytest.mark.parametrize("name", ["../hotel", "/tmp/hotel", "Hotel", "ho tel", "1st", "", "hotel\n", "h" * 64])
+def test_a_name_that_cannot_be_one_is_said_and_leaves_nothing(file, tmp_path, name):
+    (tmp_path / "deep" / "models").mkdir(parents=True)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(BadInputError, match="cannot be a model's name: take small letters"):
+        new(replace(ASKED, name=name), file, folder=tmp_path / "deep" / "models")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_what_cannot_stand_in_a_definition_is_said_without_a_file_that_is_gone(file, tmp_path):
+    with pytest.raises(DefinitionError, match=r"^model\.yaml:\d+: alerts\.to: 'nobody' is not an e-mail address"):
+        new(replace(ASKED, mail="nobody"), file, folder=tmp_path / "models")
+    assert not list((tmp_path / "models").iterdir())
 
 
 def test_no_id_in_the_file_is_said(file, tmp_path):
