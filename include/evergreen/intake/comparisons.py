@@ -15,12 +15,13 @@ import datetime as dt
 import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from evergreen.definition.model import ColumnType
 from evergreen.intake.failures import Failure, Severity
+from evergreen.intake.figures import UNSEEN, above, below, divergence, interval, mean_shares
 from evergreen.intake.past import MOST_PARTITIONS, Past, Window
 from evergreen.intake.profile import QUANTILES, ColumnProfile, Profile
 from evergreen.intake.references import mismatches
@@ -29,10 +30,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Reference = Literal["before", "season"]
+REFERENCES: tuple[Reference, ...] = get_args(Reference)
 COMPARED = "compared_with"
 """Key of an expectation's meta: what its numbers come from, in words."""
-UNSEEN = 0.005
-"""Share that values never seen before are given where shares are compared: one of them is no infinite change."""
 
 
 @dataclass(frozen=True)
@@ -99,10 +99,14 @@ class _WithHistory(Comparison):
         name = type(self).__name__
         if not 2 <= self.least <= self.last <= MOST_PARTITIONS:
             raise ValueError(f"{name}: least and last must be 2 <= least <= last <= {MOST_PARTITIONS}")
-        if self.reference not in get_args(Reference):
+        if self.reference not in REFERENCES:
             raise ValueError(f"{name}: reference must be before or season, not {self.reference!r}")
         if not 0 < self.alpha <= 0.2:
             raise ValueError(f"{name}: alpha must lie above 0 and not above 0.2")
+
+    def has(self, past: Past) -> bool:
+        """Whether enough of its own reference is accepted: for a season, what came before may stand in all the same."""
+        return len(self._own_window(past).accepted) >= self.least
 
     def ask(self, past: Past) -> Asked:
         notes: list[str] = []
@@ -120,13 +124,15 @@ class _WithHistory(Comparison):
         return Asked(tuple(asked), notes=tuple(notes))
 
     def _window(self, past: Past, notes: list[str]) -> Window:
-        if self.reference == "season":
-            window = past.season(self.last)
-            if len(window.accepted) >= self.least:
-                return window
-            accepted = len(window.accepted) or "none"
+        own = self._own_window(past)
+        if self.reference == "season" and len(own.accepted) < self.least:
+            accepted = len(own.accepted) or "none"
             notes.append(f"compared with the partitions before it: of the same season a year ago {accepted} accepted")
-        return past.window(self.last)
+            return past.window(self.last)
+        return own
+
+    def _own_window(self, past: Past) -> Window:
+        return past.season(self.last) if self.reference == "season" else past.window(self.last)
 
     @abstractmethod
     def _figures(self, past: Past, profiles: Sequence[Profile], common: dict[str, Any], notes: list[str]) -> list[Any]:
@@ -140,21 +146,6 @@ class _WithHistory(Comparison):
 def _check_severity(rule: Comparison, severity: str) -> None:
     if severity not in ("critical", "warning"):
         raise ValueError(f"{type(rule).__name__}: severity must be critical or warning, not {severity!r}")
-
-
-def interval(values: Sequence[float], alpha: float, room: float) -> tuple[float, float]:
-    """The prediction interval of one more value after `values` (two or more), with the chance `alpha` to lie outside.
-
-    A standard deviation below `room` is taken to be `room`: a few values that happen to be equal promise nothing.
-    """
-    import numpy as np
-    from scipy import stats
-
-    n = len(values)
-    spread = max(float(np.std(values, ddof=1)), room)
-    half = float(stats.t.ppf(1 - alpha / 2, n - 1)) * spread * math.sqrt(1 + 1 / n)
-    centre = float(np.mean(values))
-    return centre - half, centre + half
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,7 +181,7 @@ class Nulls(_WithHistory):
         for name in self.columns or past.columns:
             _, high = self.interval([c.nulls for c in _columns(profiles, name)], self.room)
             if high < 1:
-                known = _below(1 - high, 0.01)
+                known = below(1 - high, 0.01)
                 asked.append(
                     gxe.ExpectColumnProportionOfNonNullValuesToBeBetween(column=name, min_value=known, **common)
                 )
@@ -219,7 +210,7 @@ class Numbers(_WithHistory):
             room, ranges = self.room * _spread(known), []
             for position in range(len(QUANTILES)):
                 low, high = self.interval([c.quantiles[position] for c in known if c.quantiles], room)
-                ranges.append([_below(low, room), _above(high, room)])
+                ranges.append([below(low, room), above(high, room)])
             asked.append(
                 gxe.ExpectColumnQuantileValuesToBeBetween(
                     column=name,
@@ -259,7 +250,7 @@ class Categories(_WithHistory):
         import great_expectations.expectations as gxe
 
         low, high = self.interval([c.true or 0.0 for c in known], self.room)
-        low, high = _below(max(0.0, low), 0.01), _above(min(1.0, high), 0.01)
+        low, high = below(max(0.0, low), 0.01), above(min(1.0, high), 0.01)
         return gxe.ExpectColumnMeanToBeBetween(column=name, min_value=low, max_value=high, **common)
 
     def _divergence(self, name: str, known: Sequence[ColumnProfile], common: dict[str, Any]) -> Any:
@@ -272,7 +263,7 @@ class Categories(_WithHistory):
         return gxe.ExpectColumnKLDivergenceToBeLessThan(
             column=name,
             partition_object={"values": list(usual), "weights": list(usual.values())},
-            threshold=_above(max(high, self.room), 0.01),
+            threshold=above(max(high, self.room), 0.01),
             tail_weight_holdout=UNSEEN,
             **common,
         )
@@ -361,23 +352,6 @@ def decides(rules: Sequence[Any]) -> list[Any]:
     return [r for r in rules if not isinstance(r, Comparison) or getattr(r, "severity", "critical") == "critical"]
 
 
-def divergence(observed: Mapping[str, float], usual: Mapping[str, float]) -> float:
-    """Kullback-Leibler divergence of `observed` from `usual`, in nats, as Great Expectations computes it.
-
-    Values that are not among the usual ones share the weight `UNSEEN`.
-    """
-    unseen = [value for value in observed if value not in usual]
-    scale = 1 - UNSEEN if unseen else 1.0
-    expected = {value: usual[value] * scale if value in usual else UNSEEN / len(unseen) for value in observed}
-    return sum(p * math.log(p / expected[value]) for value, p in observed.items() if p > 0)
-
-
-def mean_shares(shares: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """The mean share of each value; a partition without it counts as 0."""
-    values = dict.fromkeys(value for part in shares for value in part)
-    return {value: sum(part.get(value, 0.0) for part in shares) / len(shares) for value in values}
-
-
 def _columns(profiles: Sequence[Profile], name: str) -> list[ColumnProfile]:
     return [p.columns[name] for p in profiles if name in p.columns]
 
@@ -389,18 +363,6 @@ def _spread(known: Sequence[ColumnProfile]) -> float:
     inner = [c.quantiles[-1] - c.quantiles[0] for c in known if c.quantiles]
     whole = [(c.high or 0.0) - (c.low or 0.0) for c in known]
     return float(np.median(inner)) or float(np.median(whole))
-
-
-def _below(value: float, scale: float) -> float:
-    """`value` rounded down, with no more decimals than somebody reads where differences of `scale` do not count."""
-    if not scale or not math.isfinite(scale) or not math.isfinite(value):
-        return value
-    digits = max(0, 1 - math.floor(math.log10(abs(scale))))
-    return round(math.floor(round(value * 10**digits, 6)) / 10**digits, digits) if digits < 15 else value
-
-
-def _above(value: float, scale: float) -> float:
-    return -_below(-value, scale)
 
 
 def _some(keys: Sequence[str]) -> str:

@@ -19,11 +19,10 @@ from evergreen.intake.comparisons import (
     RowCount,
     ask,
     decides,
-    divergence,
-    interval,
     ordinary,
 )
 from evergreen.intake.earlier import Judged, wanted_of
+from evergreen.intake.figures import divergence, interval
 from evergreen.intake.judgement import Judgement
 from evergreen.intake.past import Past, keys_before, no_past, seasons
 from evergreen.intake.profile import ColumnProfile, Profile

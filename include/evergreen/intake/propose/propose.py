@@ -16,7 +16,7 @@ from evergreen.definition.model import TableName
 from evergreen.errors import BadInputError, PartitionKeyError
 from evergreen.intake import pseudonyms
 from evergreen.intake.arrival import Drop, list_feed
-from evergreen.intake.comparisons import Categories, Numbers, ask
+from evergreen.intake.comparisons import REFERENCES, Categories, Numbers, Reference, ask
 from evergreen.intake.earlier import OTHER, Judged
 from evergreen.intake.failures import plain
 from evergreen.intake.judge import judge, too_large
@@ -33,6 +33,8 @@ Progress = Callable[[str, str, str], None]
 """Told what is done with which table of which partition."""
 _TOO_LIVELY = 0.05
 """A column that warns in more than this share of partitions is not compared."""
+_SEASONS = 8
+"""Partitions with a year before them from which on it is known how a column compares with last year's"""
 
 
 @dataclass(frozen=True)
@@ -158,23 +160,42 @@ def _reach(times: pd.Series, period: Period) -> float:
 
 
 def _quiet(landed: _Landed, table: TableName, wanted: Compared, progress: Progress) -> Compared:
-    """Those of `wanted` that seldom warn in the partitions themselves."""
-    judged, loud, asked = Judged(landed.definition), Counter[str](), 0
-    candidates = [Numbers(columns=wanted.numbers), Categories(columns=wanted.categories)]
+    """Those of `wanted` that seldom warn in the partitions themselves: against those before, or else a year ago."""
+    judged, loud = Judged(landed.definition), {reference: Counter[str]() for reference in REFERENCES}
+    asked, rules = Counter[Reference](), {r: _candidates(wanted, r) for r in REFERENCES}
+    every = [rule for candidates in rules.values() for rule in candidates]
     for key, judgement, frame in landed.frames(table):
         progress("compare", table, key)
-        expectations = ask(candidates, judged.past(table, key, candidates)).expectations
-        if expectations:
-            asked += 1
-            loud.update(
-                f.column or "" for f in run_suite(frame, expectations, f"{landed.definition.name}.{table}").found
-            )
+        past = judged.past(table, key, every)
+        for reference, candidates in rules.items():
+            expectations = ask([rule for rule in candidates if rule.has(past)], past).expectations
+            if expectations:
+                asked[reference] += 1
+                found = run_suite(frame, expectations, f"{landed.definition.name}.{table}").found
+                loud[reference].update({f.column or "" for f in found})
         judged.keep(table, key, judgement)
 
-    def quiet(names: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(name for name in names if loud[name] <= _TOO_LIVELY * asked)
+    def quiet(names: tuple[str, ...], reference: Reference) -> tuple[str, ...]:
+        return tuple(name for name in names if loud[reference][name] <= _TOO_LIVELY * asked[reference])
 
-    return replace(wanted, numbers=quiet(wanted.numbers), categories=quiet(wanted.categories))
+    def seasonal(names: tuple[str, ...]) -> tuple[str, ...]:
+        moving = tuple(name for name in names if name not in quiet(names, "before"))
+        return quiet(moving, "season") if asked["season"] >= _SEASONS else ()
+
+    return replace(
+        wanted,
+        numbers=quiet(wanted.numbers, "before"),
+        categories=quiet(wanted.categories, "before"),
+        seasonal_numbers=seasonal(wanted.numbers),
+        seasonal_categories=seasonal(wanted.categories),
+    )
+
+
+def _candidates(wanted: Compared, reference: Reference) -> list[Numbers | Categories]:
+    return [
+        Numbers(columns=wanted.numbers, reference=reference),
+        Categories(columns=wanted.categories, reference=reference),
+    ]
 
 
 def load_text(text: str) -> ModuleType:

@@ -34,11 +34,14 @@ _SURE_ROWS, _SURE_PARTITIONS = 1000, 4
 
 @dataclass(frozen=True)
 class Compared:
-    """What is compared with the partitions before, because it was quiet in those the proposal is made from."""
+    """What is compared with other partitions, because it was quiet in those the proposal is made from."""
 
     numbers: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
     covered: bool = False
+    seasonal_numbers: tuple[str, ...] = ()
+    """Numbers that move with the season and are as they were a year before; `seasonal_categories` likewise"""
+    seasonal_categories: tuple[str, ...] = ()
 
 
 def comparable(definition: ModelDefinition, table: TableName, facts: Facts) -> Compared:
@@ -228,6 +231,9 @@ def _comparison_lines(table: TableName, compared: Compared, partitions: int) -> 
     lines += call("Nulls", {})
     lines += call("Numbers", {"columns": list(compared.numbers)}) if compared.numbers else []
     lines += call("Categories", {"columns": list(compared.categories)}) if compared.categories else []
+    seasonal = {"Numbers": compared.seasonal_numbers, "Categories": compared.seasonal_categories}
+    for rule, columns in seasonal.items():
+        lines += call(rule, {"columns": list(columns), "reference": "season"}) if columns else []
     return lines + (call("MatchesInputs", {}) if table == "labels" else [])
 
 
