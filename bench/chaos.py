@@ -27,10 +27,12 @@ from typing import Any
 
 from faults.calls import Calls
 from faults.calls import replay as replay_calls
+from faults.clock import Clock, library
 from faults.injector import Injector
 from faults.recovery import recover
 from faults.replay import HISTORY, Replay, again
-from faults.schedule import KINDS, faults
+from faults.result import ending
+from faults.schedule import KINDS, USUAL, faults
 from year import SERVERS
 
 from evergreen.commands.verify import read_runs
@@ -57,13 +59,15 @@ def run(definition: ModelDefinition, seed: int, options: argparse.Namespace, fol
     first = calendar.key_of(definition.calendar.start)
     if options.calls:
         return run_calls(definition, seed, options, folder, say)
+    kinds = frozenset(options.kinds or USUAL)
+    clock = preload_clock(folder, options.shape) if "clock" in kinds else None
     stack = Stack(Home(folder / "stack"), shape=options.shape)
     stack.start(tied=True)
     try:
         os.environ.update(stack.environment())
         replay = Replay(stack, definition, calendar.keys(first, calendar.shift(first, options.weeks - 1)), say)
-        kinds = frozenset(options.kinds or KINDS)
-        injector = Injector(stack, faults(seed, stack.shape.name, kinds), replay.duplicate, options.faults, say)
+        drawn = faults(seed, stack.shape.name, kinds)
+        injector = Injector(stack, drawn, replay.duplicate, options.faults, say, clock)
         injector.start()
         try:
             replay.run()
@@ -73,8 +77,6 @@ def run(definition: ModelDefinition, seed: int, options: argparse.Namespace, fol
             injector.finish()
         recovered = recover(replay)
         found = again(lambda: check(definition, stack))
-        for one in found.disagreements:
-            say(f"DISAGREES  {one.area}: {one.about}: {one.what}")
         return {
             "topology": stack.shape.name,
             "seed": seed,
@@ -86,12 +88,19 @@ def run(definition: ModelDefinition, seed: int, options: argparse.Namespace, fol
             "restarts_by_the_supervisor": sum(s.restarts for s in stack.status().services.values()),
             "runs_started_by_housekeeping": recovered.by_housekeeping,
             "runs_cleared_by_a_person": recovered.by_a_person,
-            "compared": found.compared,
-            "disagreements": [one.as_dict() for one in found.disagreements],
-            "seconds": round(time.monotonic() - begun),
+            **ending(found, begun, say),
         }
     finally:
         stack.stop()
+
+
+def preload_clock(folder: Path, shape: str | None) -> Clock:
+    """A clock that can be set, for all processes that are started from now on."""
+    if library() is None or shape == "cluster":
+        raise SystemExit("chaos: the kind `clock` needs libfaketime (Debian: faketime) and the embedded shape")
+    clock = Clock(folder)
+    os.environ.update(clock.environment())
+    return clock
 
 
 def run_calls(
@@ -113,8 +122,6 @@ def run_calls(
         )
         now = dt.datetime.now(dt.UTC)
         found = again(lambda: audit(definition, settings=settings, now=now, mail_folder=stack.home.mail))
-        for one in found.disagreements:
-            say(f"DISAGREES  {one.area}: {one.about}: {one.what}")
         return {
             "topology": "calls of the tasks, without Airflow",
             "seed": seed,
@@ -123,9 +130,7 @@ def run_calls(
             "faults": dict(sorted(calls.done.items())),
             "kills": calls.kills,
             "restarts_by_the_supervisor": sum(s.restarts for s in stack.status().services.values()),
-            "compared": found.compared,
-            "disagreements": [one.as_dict() for one in found.disagreements],
-            "seconds": round(time.monotonic() - begun),
+            **ending(found, begun, say),
         }
     finally:
         stack.stop()
@@ -190,7 +195,7 @@ def main() -> None:
     parser.add_argument("--faults", type=int, default=60, help="of one run, at most")
     parser.add_argument("--weeks", type=int, default=15)
     parser.add_argument("--shape", choices=("embedded", "cluster"), default=None)
-    parser.add_argument("--kinds", nargs="+", choices=tuple(KINDS), help="only these kinds of faults")
+    parser.add_argument("--kinds", nargs="+", choices=tuple(KINDS), help="only these; clock only where named")
     parser.add_argument("--calls", action="store_true", help="without Airflow: the calls that its tasks make")
     parser.add_argument("--append", action="store_true", help="keep the runs that the result holds already")
     parser.add_argument("--keep", action="store_true", help="keep a copy of each stack's folder")

@@ -6,6 +6,7 @@ python bench/decisions.py merge   only puts together what was measured, whenever
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
@@ -19,7 +20,9 @@ PARTS = {"decisions_promotion": ("D1", "D2"), "decisions_drift": ("D3", "D4"), "
 
 def main() -> None:
     """Measure what is missing, and write all of it."""
-    merely = sys.argv[1:] == ["merge"]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("merge", nargs="?", choices=("merge",), help="measure nothing")
+    merely = parser.parse_args().merge is not None
     bars: dict[str, Any] = {}
     sources: dict[str, Any] = {}
     for name, wanted in PARTS.items():

@@ -7,7 +7,6 @@ python bench/decisions_drift.py [CHECKS]     checks a cell (default 200); writes
 
 from __future__ import annotations
 
-import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -21,7 +20,7 @@ from evergreen.features.compute import compute
 from evergreen.features.history import history_of
 from evergreen.intake.sources import rows
 from evergreen.monitoring import drift
-from report import write
+from report import number_asked, write
 
 SEED = 20130107
 MODEL = load_definition("nyc_flights")
@@ -191,7 +190,7 @@ def seconds_of_a_check(data: pd.DataFrame) -> float:
 def main() -> None:
     """Measure and write the result."""
     warnings.filterwarnings("ignore", message="ks_2samp: Exact calculation unsuccessful")
-    checks = int(sys.argv[1]) if len(sys.argv) > 1 else 200
+    checks = int(number_asked("checks of each cell", 200, __doc__))
     data, started = flights(), time.monotonic()
     made_up = synthetic(100_000, np.random.default_rng(SEED))
     changes = {f"{c} +0.5 sd": shift(c, float(data[c].std())) for c in ("temperature", "distance", "humidity")}

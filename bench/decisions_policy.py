@@ -25,7 +25,7 @@ from evergreen.replay.history import read_history
 from evergreen.replay.outcome import DEFAULT, Outcome, replay
 from evergreen.replay.streams import KINDS, stream
 from evergreen.stack.home import Home
-from report import write
+from report import number_asked, write
 
 SEED = 20130107
 MODEL = load_definition("nyc_flights")
@@ -317,7 +317,7 @@ def _say(what: str) -> Callable[[str], None]:
 def main() -> None:
     """Measure and write the result."""
     warnings.filterwarnings("ignore")
-    runs, started = int(sys.argv[1]) if len(sys.argv) > 1 else 200, time.monotonic()
+    runs, started = int(number_asked("lives of each kind", 200, __doc__)), time.monotonic()
     fits = flights()
     alarms, rollbacks, outcomes = measure_harm(fits, runs), measure_regret(fits, runs), measure_policies(fits)
     policies = {name: {r.policy: vars(r) for r in outcome.rows} for name, outcome in outcomes.items()}

@@ -32,7 +32,7 @@ from evergreen.monitoring import regret
 from evergreen.replay.fits import Fits
 from evergreen.training.candidates import START, assemble_pipeline, estimator, preprocessing
 from evergreen.training.examples import Examples, concatenate
-from report import write
+from report import number_asked, write
 
 SEED = 20130108
 LOOKS, HELD_OUT, WITHIN = 8, MODEL.gate.holdout, 4
@@ -293,7 +293,7 @@ def measure_better(fits: Fits) -> dict[str, Any]:
 def main() -> None:
     """Measure and write the result."""
     warnings.filterwarnings("ignore")
-    wanted, started = int(sys.argv[1]) if len(sys.argv) > 1 else 320, time.monotonic()
+    wanted, started = int(number_asked("pairs of models", 320, __doc__)), time.monotonic()
     fits = flights()
     equal, better = measure_equal(equal_pairs(fits, wanted)), measure_better(fits)
     default = f"{MODEL.gate.alpha} {MODEL.monitoring.rival_alpha}"

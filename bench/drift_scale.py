@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from evergreen.definition import ModelDefinition, load_definition
 from evergreen.monitoring import drift
 from evergreen.monitoring.sample import count_rows, read_sample
-from report import write
+from report import number_asked, write
 
 SEED = 20130107
 NUMERIC, CATEGORICAL = tuple(f"number_{i}" for i in range(17)), ("region", "product", "channel")
@@ -76,7 +76,7 @@ def measure(path: Path) -> dict[str, float]:
 
 def main() -> None:
     """Measure and write the result."""
-    large = int(float(sys.argv[1]) * 1e6) if len(sys.argv) > 1 else 10_000_000
+    large = int(1e6 * number_asked("million rows", 10, __doc__))
     runs: dict[str, list[dict[str, float]]] = {"small": [], "large": []}
     sizes = {"small": SMALL, "large": large}
     with tempfile.TemporaryDirectory() as folder:

@@ -42,7 +42,7 @@ from evergreen.intake.frames import to_parquet
 from evergreen.intake.read import read_clean, read_clean_table
 from evergreen.ledger.tables import PartitionVersion, Verdict
 from evergreen.settings import Settings
-from report import write
+from report import number_asked, write
 
 MODEL = load_definition("nyc_flights")
 TABLES: tuple[TableName, ...] = ("inputs", "labels")
@@ -202,7 +202,7 @@ def child(what: str, world: World, number: int) -> dict[str, Any]:
 
 def main() -> None:
     """Measure and write the result."""
-    rows = int(float(sys.argv[1]) * 1e6) if len(sys.argv) > 1 else 10_000_000
+    rows = int(1e6 * number_asked("million rows", 10, __doc__))
     with tempfile.TemporaryDirectory() as folder:
         made = in_own_process("make", folder, rows)
         builds = in_own_process("builds", folder)
@@ -229,7 +229,7 @@ def _at_most_three(ratio: float) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1 and sys.argv[1].startswith("--"):
+    if len(sys.argv) > 3:
         print(json.dumps(child(sys.argv[1][2:], World(Path(sys.argv[2])), int(sys.argv[3]))))
     else:
         main()

@@ -27,6 +27,7 @@ from chaos import check
 from faults import network
 from faults.recovery import recover
 from faults.replay import HISTORY, Replay, again
+from faults.result import ending
 
 from evergreen.definition import load_definition
 from evergreen.ledger.tables import DriftCheck, Prediction
@@ -121,8 +122,6 @@ def measure(folder: Path, options: argparse.Namespace, say: Callable[[str], None
         broken, others = failed(replay)
         recovered = recover(replay)
         found = again(lambda: check(definition, stack))
-        for one in found.disagreements:
-            say(f"DISAGREES  {one.area}: {one.about}: {one.what}")
         return {
             "topology": stack.shape.name,
             "outages": outages,
@@ -130,9 +129,7 @@ def measure(folder: Path, options: argparse.Namespace, say: Callable[[str], None
             "other_failed_runs": others,
             "runs_started_by_housekeeping": recovered.by_housekeeping,
             "runs_cleared_by_a_person": recovered.by_a_person,
-            "compared": found.compared,
-            "disagreements": [one.as_dict() for one in found.disagreements],
-            "seconds": round(time.monotonic() - begun),
+            **ending(found, begun, say),
         }
     finally:
         stack.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import datetime as dt
 import json
 import os
@@ -15,6 +16,16 @@ import figures
 from figures import PROJECT, RESULTS
 
 LIBRARIES = ("apache-airflow", "great-expectations", "dvc", "mlflow", "evidently", "scikit-learn", "pandas", "numpy")
+
+
+def number_asked(about: str, default: float, doc: str | None) -> float:
+    """The number on the command line; `--help` shows `doc` and what it means.
+
+    A number is all that these benchmarks can be asked for: what else they do stands in their files.
+    """
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("number", nargs="?", type=float, default=default, help=f"{about} (default: {default:g})")
+    return float(parser.parse_args().number)
 
 
 def machine() -> dict[str, Any]:

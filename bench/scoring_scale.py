@@ -46,7 +46,7 @@ from evergreen.training.frames import model_frame, target_values
 from evergreen.training.learn import fit_pipeline
 from evergreen.training.models import CHUNK_ROWS, Predictor, freeze, thaw
 from evergreen.training.tune import Trial
-from report import write
+from report import number_asked, write
 
 MODEL = load_definition("nyc_flights")
 CANDIDATES: tuple[Candidate, ...] = ("boosted", "linear")
@@ -140,7 +140,7 @@ def in_own_process(way: str, folder: Path, candidate: str, file: str) -> dict[st
 
 def main() -> None:
     """Measure and write the result."""
-    rows = int(float(sys.argv[1]) * 1e6) if len(sys.argv) > 1 else 10_000_000
+    rows = int(1e6 * number_asked("million rows", 10, __doc__))
     bars: dict[str, dict[str, Any]] = {}
     runs: dict[str, dict[str, list[dict[str, Any]]]] = {}
     with tempfile.TemporaryDirectory() as name:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -26,7 +25,7 @@ from evergreen.ledger.tables import DriftCheck, TrainingRun
 from evergreen.settings import Settings
 from evergreen.stack.control import Stack
 from evergreen.stack.home import Home
-from report import write
+from report import number_asked, write
 
 BAR = 2.0
 SERVERS = ("postgres", "databases", "ledger-migrate", "folders", "mlflow", "mail")
@@ -146,7 +145,7 @@ def print_once(words: str, said: list[str] = [""]) -> None:  # noqa: B006 - reme
 def main() -> None:
     """Measure and write the result."""
     logging.disable(logging.INFO)
-    weeks = int(sys.argv[1]) if len(sys.argv) > 1 else 51
+    weeks = int(number_asked("weeks", 51, __doc__))
     definition = load_definition("nyc_flights")
     calendar = definition.partitions
     first = calendar.key_of(definition.calendar.start)

@@ -16,7 +16,7 @@ from evergreen.errors import EvergreenError
 from evergreen.stack import state as states
 from evergreen.stack.control import Stack
 from evergreen.stack.processes import tree
-from faults import network, victims
+from faults import clock, network, victims
 from faults.schedule import Fault
 
 Duplicate = Callable[[float], None]
@@ -29,13 +29,20 @@ class Injector(threading.Thread):
     """Carries out one fault after another until it is told to stop."""
 
     def __init__(
-        self, stack: Stack, faults: Iterator[Fault], duplicate: Duplicate, most: int, say: Callable[[str], None]
+        self,
+        stack: Stack,
+        faults: Iterator[Fault],
+        duplicate: Duplicate,
+        most: int,
+        say: Callable[[str], None],
+        time_of_day: clock.Clock | None = None,
     ) -> None:
         super().__init__(name="faults", daemon=True)
         self.done: Counter[str] = Counter()
         self.starts = 0
         """How often the stack had to be started anew"""
         self._stack, self._faults, self._duplicate, self._most, self._say = stack, faults, duplicate, most, say
+        self._clock = time_of_day
         self._over = threading.Event()
         self._lasting: list[threading.Thread] = []
         """Those that end what they began by themselves"""
@@ -78,6 +85,8 @@ class Injector(threading.Thread):
             return self._fill_disk(fault.seconds)
         if fault.kind == "cut":
             return self._cut(fault)
+        if fault.kind == "clock":
+            return self._set_clock(fault)
         if fault.name == "kill supervisor":
             return self._kill_supervisor()
         found = victims.of(self._stack, fault, self._over.is_set)
@@ -120,6 +129,18 @@ class Injector(threading.Thread):
         port = self._cuts.cut(fault.target)
         self._for_a_while(self._mend_later, fault.target, fault.seconds)
         return f"port {port} for {fault.seconds:.0f} s"
+
+    def _set_clock(self, fault: Fault) -> str | None:
+        if self._clock is None:
+            return None
+        ahead = (2 * fault.draw - 1) * clock.MOST
+        self._clock.set(ahead)
+        self._for_a_while(self._set_back_later, self._clock, fault.seconds)
+        return f"{ahead:+.0f} s for {fault.seconds:.0f} s"
+
+    def _set_back_later(self, time_of_day: clock.Clock, seconds: float) -> None:
+        self._calm.wait(seconds)
+        time_of_day.set(0)
 
     def _mend_later(self, service: str, seconds: float) -> None:
         self._calm.wait(seconds)

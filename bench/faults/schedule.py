@@ -6,10 +6,12 @@ import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-KINDS = {"kill": 64, "stop": 8, "slow": 7, "cut": 8, "duplicate": 9, "disk": 4}
+KINDS = {"kill": 64, "stop": 8, "slow": 7, "cut": 8, "duplicate": 9, "disk": 4, "clock": 8}
 """Weights. `stop` is SIGSTOP and, later, SIGCONT; `slow` is both, many times a second; `cut` is a network that loses
-every packet from and to a server; `disk` fills the disk of the stack's folder for a while."""
-LASTS = {"stop": (10.0, 60.0), "slow": (20.0, 60.0), "cut": (10.0, 60.0), "disk": (5.0, 20.0)}
+every packet from and to a server; `disk` fills the disk of the stack's folder for a while; `clock` sets the time."""
+USUAL = frozenset(KINDS) - {"clock"}
+"""Kinds where none are named: a clock can be set only where every process was started for it"""
+LASTS = {"stop": (10.0, 60.0), "slow": (20.0, 60.0), "cut": (10.0, 60.0), "disk": (5.0, 20.0), "clock": (10.0, 60.0)}
 """Seconds that a fault of a kind lasts, at least and at most"""
 PAUSE_SECONDS = (5.0, 25.0)
 ROOT_SHARE = 0.6
@@ -74,7 +76,7 @@ class Fault:
         return f"{self.kind} {self.target}".strip()
 
 
-def faults(seed: int, shape: str, kinds: frozenset[str] = frozenset(KINDS)) -> Iterator[Fault]:
+def faults(seed: int, shape: str, kinds: frozenset[str] = USUAL) -> Iterator[Fault]:
     """Faults without end; the same seed gives the same ones."""
     rng, targets = random.Random(seed), TARGETS[shape]
     weights = {kind: weight for kind, weight in KINDS.items() if kind in kinds}
