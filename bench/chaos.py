@@ -27,7 +27,7 @@ from typing import Any
 
 from faults.calls import Calls
 from faults.calls import replay as replay_calls
-from faults.clock import Clock, library
+from faults.clock import Clock, compiler
 from faults.injector import Injector
 from faults.recovery import recover
 from faults.replay import HISTORY, Replay, again
@@ -96,8 +96,8 @@ def run(definition: ModelDefinition, seed: int, options: argparse.Namespace, fol
 
 def preload_clock(folder: Path, shape: str | None) -> Clock:
     """A clock that can be set, for all processes that are started from now on."""
-    if library() is None or shape == "cluster":
-        raise SystemExit("chaos: the kind `clock` needs libfaketime (Debian: faketime) and the embedded shape")
+    if compiler() is None or shape == "cluster":
+        raise SystemExit("chaos: the kind `clock` needs a C compiler (Debian: gcc) and the embedded shape")
     clock = Clock(folder)
     os.environ.update(clock.environment())
     return clock
