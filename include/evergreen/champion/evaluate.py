@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from evergreen.champion import guards
 from evergreen.champion.approval import form, owe_mail
-from evergreen.champion.comparison import Comparison, compare, nothing
+from evergreen.champion.comparison import Comparison, Mode, compare, nothing
 from evergreen.champion.fairness import fairness
 from evergreen.champion.gate import GateVerdict, decide, level, mode_for
 from evergreen.champion.guards import Guard
@@ -92,6 +92,7 @@ def evaluate(
     Raises:
         NotReadyError: the training run has no challenger yet.
         RefusedError: the challenger is the champion, or nobody knows what the champion was trained on.
+        BadInputError: no held-out row has a label.
         UnavailableError: ledger, store, feature remotes or MLflow do not answer.
     """
     name = definition.name
@@ -108,7 +109,8 @@ def evaluate(
             return replace(_describe(definition, run, found, reused=True), decided=decided)
         champion = _champion_run(session, definition, run)
         looks = models.looks_at(session, name, champion.version) if champion else 0
-        row = _compare(definition, run, champion, level(definition.gate.alpha, looks), settings)
+        rule = _Rule(level(definition.gate.alpha, looks), _mode(session, run, champion))
+        row = _compare(definition, run, champion, rule, settings)
         session.add(row)
         if run.state in ("trained", "failed"):
             run.state = "compared"
@@ -138,13 +140,38 @@ def _champion_run(session: Session, definition: ModelDefinition, run: TrainingRu
     return champion
 
 
+@dataclass(frozen=True)
+class _Rule:
+    """What the challenger has to prove, and how surely."""
+
+    alpha: float
+    mode: Mode
+
+
+def _mode(session: Session, run: TrainingRun, champion: TrainingRun | None) -> Mode:
+    """Non-inferiority where the run was asked for because of harm that the ledger knows of."""
+    proven = champion is not None and decisions.proves_harm(session, run.model, int(champion.version or 0))
+    if run.cause == "harm" and not proven:
+        log.warning(
+            "training run %d names harm as its cause, and no check has proven any to the champion: the challenger has "
+            "to be better, not merely no worse", run.id,
+        )  # fmt: skip
+    return mode_for(run.cause, proven=proven)
+
+
 def _compare(
-    definition: ModelDefinition, run: TrainingRun, champion_run: TrainingRun | None, alpha: float, settings: Settings
+    definition: ModelDefinition, run: TrainingRun, champion_run: TrainingRun | None, rule: _Rule, settings: Settings
 ) -> tables.Comparison:
     challenger = load(definition, int(run.version or 0), settings=settings)
     champion = champion_run.version if champion_run else None
     train = read_examples(definition, run, list(run.dataset["train_keys"]), settings=settings)
     held_out = read_examples(definition, run, list(run.dataset["holdout_keys"]), settings=settings)
+    if not len(held_out):
+        raise BadInputError(
+            f"training run {run.id} of {definition.name}: no label of {', '.join(run.dataset['holdout_keys'])} has the "
+            f"{definition.feed.entity} of an input, so nothing is held out to compare on; see how the labels' ids "
+            "differ, have them landed again, and train again"
+        )
     usable, predicted = guards.signature(
         definition.task, definition.features.columns, challenger.columns, lambda: challenger.predict(held_out.features),
         len(held_out),
@@ -165,7 +192,7 @@ def _compare(
         log.warning("champion %s cannot serve: %s; the base rate stands in for it", champion, broken)
     scores = _score(definition, rows, ours, theirs)
     timed = _latency(challenger, held_out.features) if predicted is not None else None
-    gate, found = definition.gate, _judge(definition, scores, run, alpha)
+    gate, found = definition.gate, _judge(definition, scores, rule)
     answers = (
         *judge_guards(definition, scores), guards.latency(timed, gate), guards.size(challenger.file_bytes, gate), usable
     )  # fmt: skip
@@ -181,8 +208,8 @@ def _compare(
     return _row(definition, run, champion, keys, found, said, result | {"by_cluster": by_cluster(scores)})
 
 
-def _judge(definition: ModelDefinition, scores: Scores, run: TrainingRun, alpha: float) -> Comparison:
-    gate, mode = definition.gate, mode_for(run.cause)
+def _judge(definition: ModelDefinition, scores: Scores, rule: _Rule) -> Comparison:
+    gate, alpha, mode = definition.gate, rule.alpha, rule.mode
     if not len(scores.examples):
         return nothing(alpha=alpha, margin=gate.margin, mode=mode)
     return compare(

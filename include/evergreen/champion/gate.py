@@ -27,9 +27,12 @@ class GateVerdict:
     guards: tuple[Guard, ...]
 
 
-def mode_for(cause: str) -> Mode:
-    """Superiority, unless the champion is proven harmed: then a challenger that is no worse is enough."""
-    return "non_inferiority" if cause == "harm" else "superiority"
+def mode_for(cause: str, *, proven: bool) -> Mode:
+    """Superiority, unless the champion is proven harmed: then a challenger that is no worse is enough.
+
+    `proven`: whether a check of the monitor has found so. The cause alone is what somebody wrote into a form.
+    """
+    return "non_inferiority" if cause == "harm" and proven else "superiority"
 
 
 def level(alpha: float, earlier: int) -> float:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from evergreen.champion.comparison import FEWEST_CLUSTERS, compare
 from evergreen.definition.model import GateSection, Task
+from evergreen.intake.failures import plain
 from evergreen.training.diagnostics import calibration_error
 from evergreen.training.losses import Floats
 
@@ -104,7 +105,7 @@ def _slices_sentence(detail: list[dict[str, Any]], small: int, gate: GateSection
     broken = [d for d in detail if d["failed"]]
     if broken:
         told = ", ".join(
-            f"{d['column']} = {d['value']} by {percent(d['rise'])} ({d['rows']:,} rows)" for d in broken[:5]
+            f"{d['column']} = {plain(d['value'])} by {percent(d['rise'])} ({d['rows']:,} rows)" for d in broken[:5]
         )
         more = f" and {len(broken) - 5} more" if len(broken) > 5 else ""
         return "failed", f"the loss rises on {told}{more}, beyond the {percent(gate.slice_margin, 0)} allowed"
@@ -113,7 +114,7 @@ def _slices_sentence(detail: list[dict[str, Any]], small: int, gate: GateSection
     worst = max(detail, key=lambda d: d["rise"])
     return "passed", (
         f"none of {len(detail)} slices is certain to lose more than {percent(gate.slice_margin, 0)}; the largest "
-        f"change is {percent(worst['rise'])} on {worst['column']} = {worst['value']}{left_out}{days}"
+        f"change is {percent(worst['rise'])} on {worst['column']} = {plain(worst['value'])}{left_out}{days}"
     )
 
 

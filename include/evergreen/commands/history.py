@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from evergreen.commands.shared import HomeOption, JsonOption, console, join_stack, print_json
 from evergreen.definition import ModelDefinition, load_definition
+from evergreen.intake.failures import plain
 from evergreen.ledger import audit, collected, definitions
 from evergreen.ledger import history as life
 from evergreen.ledger.lines import ComparisonLine, DeploymentLine, LateLine, TableLine, TrainingLine, span
@@ -29,6 +30,8 @@ DayOption = Annotated[
 WHY = "why"
 ROOMY = 120
 """Columns of a terminal on which a reason fits beside its row."""
+LONGEST = 10_000
+"""Characters of a cell"""
 FEW = 4
 """Rows that stand beside each other where their table is too wide for the screen"""
 
@@ -296,7 +299,7 @@ def _print(title: str, heads: list[str], rows: list[tuple[Any, ...]]) -> None:
     """
     if not rows:
         return
-    cells = [["" if c is None else f"{c:,}" if isinstance(c, int) else str(c) for c in row] for row in rows]
+    cells = [["" if c is None else f"{c:,}" if isinstance(c, int) else _shown(c) for c in row] for row in rows]
     console().print()
     if heads[-1] == WHY and console().width < ROOMY:
         _print_with_reasons_below(title, heads, cells)
@@ -308,6 +311,11 @@ def _print(title: str, heads: list[str], rows: list[tuple[Any, ...]]) -> None:
     for row in cells:
         table.add_row(*(Text(cell, overflow="fold") for cell in row))
     console().print(table)
+
+
+def _shown(value: object) -> str:
+    """On one line, and nothing that moves a terminal's cursor: reasons are what somebody typed, or data."""
+    return plain(" ".join(str(value).split()), LONGEST)
 
 
 def _width(heads: list[str], cells: list[list[str]]) -> int:
@@ -331,5 +339,5 @@ def _print_facts(facts: list[tuple[str, Any]]) -> None:
     table = Table(box=None, pad_edge=False, show_header=False)
     for name, value in facts:
         if value:
-            table.add_row(Text(name, "dim"), Text(str(value)))
+            table.add_row(Text(name, "dim"), Text(_shown(value)))
     console().print(table)

@@ -9,6 +9,8 @@ from typing import Literal
 from evergreen.errors import PartitionKeyError
 
 KEY_FORMAT = "%Y-%m-%d"
+YEARS = (1000, 9000)
+"""Of keys: what comes a few periods before or after one of them is still a date that Python knows"""
 Unit = Literal["day", "week", "month"]
 CRON: dict[Unit, str] = {"day": "0 0 * * *", "week": "0 0 * * 1", "month": "0 0 1 * *"}
 
@@ -55,7 +57,7 @@ class Calendar:
         """First day of the partition `key`.
 
         Raises:
-            PartitionKeyError: not `YYYY-MM-DD`, or not the first day of a period.
+            PartitionKeyError: not `YYYY-MM-DD`, outside of `YEARS`, or not the first day of a period.
         """
         try:
             day = dt.date.fromisoformat(key)
@@ -63,6 +65,10 @@ class Calendar:
             raise PartitionKeyError(
                 f"partition key {key[:40]!r} is not a date; write it as YYYY-MM-DD, the first day of the {self.unit}"
             ) from None
+        if not YEARS[0] <= day.year <= YEARS[1]:
+            raise PartitionKeyError(
+                f"partition key {key!r}: only years from {YEARS[0]} to {YEARS[1]} are reckoned with; correct the key"
+            )
         if day.strftime(KEY_FORMAT) != key or self.first_day(day) != day:
             raise PartitionKeyError(
                 f"partition key {key!r} is not the first day of a {self.unit}; did you mean {self.key_of(day)}?"
@@ -92,7 +98,8 @@ class Calendar:
 
     def period(self, key: str) -> Period:
         """The interval of the partition `key`, as aware UTC datetimes."""
-        return Period(key, self._midnight(key), self._midnight(self.shift(key, 1)))
+        following = self.shift(key, 1)
+        return Period(key, _midnight(key), _midnight(following))
 
     def keys(self, first: str, last: str) -> list[str]:
         """All keys from `first` through `last`, in order; empty where `last` is before `first`."""
@@ -110,7 +117,7 @@ class Calendar:
 
     def due(self, key: str, delay: int = 0) -> dt.datetime:
         """Instant at which the partition `key` is due to land: the end of its period, `delay` periods later."""
-        return self._midnight(self.shift(key, 1 + delay))
+        return _midnight(self.shift(key, 1 + delay))
 
     def look_back(self, key: str, count: int, delay: int) -> list[str]:
         """Keys of the last `count` label partitions that were due before the period of `key` began, oldest first.
@@ -122,5 +129,7 @@ class Calendar:
         keys = [self.shift(newest, -n) for n in range(count - 1, -1, -1)]
         return [k for k in keys if self.parse(k) >= self.start]
 
-    def _midnight(self, key: str) -> dt.datetime:
-        return dt.datetime.combine(self.parse(key), dt.time(), dt.UTC)
+
+def _midnight(key: str) -> dt.datetime:
+    """The first instant of a key that is known to be one."""
+    return dt.datetime.combine(dt.date.fromisoformat(key), dt.time(), dt.UTC)

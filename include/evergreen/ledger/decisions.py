@@ -56,6 +56,14 @@ def monitoring_before(session: Session, model: str, key: str) -> list[Decision]:
     return list(newest)
 
 
+def proves_harm(session: Session, model: str, version: int) -> bool:
+    """Whether the monitor has found, in any of its checks, that `version` is proven worse than at its promotion."""
+    query = select(Decision.evidence).where(
+        Decision.model == model, Decision.dedup_key.startswith(MONITOR, autoescape=True)
+    )
+    return any(seen["harmed"] and seen["version"] == version for seen in session.scalars(query))
+
+
 def deployment_of(session: Session, model: str, version: int) -> Deployment | None:
     """The newest deployment of a version, or None where it never served."""
     query = select(Deployment).where(Deployment.model == model, Deployment.version == version)

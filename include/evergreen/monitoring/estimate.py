@@ -116,14 +116,17 @@ def _of_values(
     out = np.empty(len(held))
     for fold in range(FOLDS):
         inside = groups % FOLDS == fold
-        out[inside] = _loss_model().fit(seen[~inside], losses[~inside]).predict(seen[inside])
+        out[inside] = _learned(seen[~inside], losses[~inside], seen[inside])
     residual = losses - out
-    current = np.maximum(_loss_model().fit(seen, losses).predict(new), 0.0)
+    current = np.maximum(_learned(seen, losses, new), 0.0)
     return _Expected(np.asarray(current, np.float64), float(residual.var()), np.asarray(residual, np.float64))
 
 
-def _loss_model() -> HistGradientBoostingRegressor:
-    return HistGradientBoostingRegressor(max_iter=40, max_leaf_nodes=8, min_samples_leaf=40, random_state=0)
+def _learned(seen: Floats, losses: Floats, new: Floats) -> Floats:
+    """Losses of the rows `new` as learned from those of the rows `seen`, by the columns that hold something there."""
+    filled = ~np.isnan(seen).all(axis=0)
+    model = HistGradientBoostingRegressor(max_iter=40, max_leaf_nodes=8, min_samples_leaf=40, random_state=0)
+    return np.asarray(model.fit(seen[:, filled], losses).predict(new[:, filled]), np.float64)
 
 
 def _standard_error(expected: _Expected, groups: Codes, clusters: Codes) -> float:

@@ -235,7 +235,10 @@ def may_come_back(placed: Sequence[Placed]) -> list[int]:
 
 
 def _challenger(session: Session, definition: ModelDefinition, known: Evidence) -> Candidate | None:
-    """The newest challenger of this champion, where the gate refused it for nothing but a lack of proof."""
+    """The newest challenger of this champion, where the gate refused it for nothing but a lack of proof.
+
+    One that has served since was taken away again, and comes back only as an earlier version does (`may_come_back`).
+    """
     query = (
         select(TrainingRun, Comparison)
         .join(Comparison, Comparison.training_run_id == TrainingRun.id)
@@ -254,6 +257,8 @@ def _challenger(session: Session, definition: ModelDefinition, known: Evidence) 
     decision = decisions.of_gate(session, definition.name, run.id)
     lacks_proof = comparison.verdict != "worse" and all(guard["state"] != "failed" for guard in comparison.guards)
     if decision is None or decision.kind != "refuse" or decision.decided_by not in (POLICY, NOBODY) or not lacks_proof:
+        return None
+    if decisions.deployment_of(session, definition.name, comparison.challenger_version) is not None:
         return None
     champion = models.run_of_version(session, definition.name, known.version)
     seen = set(champion.dataset["train_keys"]) if champion else set()

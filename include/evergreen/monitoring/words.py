@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evergreen.intake.failures import plain
+
 MAJOR = 0.5
 """Effect from which drift is major: Cohen's (1988) medium effect, "visible to the naked eye of a careful observer"."""
 
@@ -84,8 +86,8 @@ def change_of_share(before: float, now: float) -> str:
 
 
 def quoted(text: str) -> str:
-    """In quotes, cut after 40 characters."""
-    return f"'{text[:40]}…'" if len(text) > 40 else f"'{text}'"
+    """In quotes, cut after 40 characters; what cannot be printed is escaped: it comes from the data."""
+    return f"'{plain(text[:40])}…'" if len(text) > 40 else f"'{plain(text)}'"
 
 
 def change_of_correlation(one: str, other: str, before: float, now: float, *, ranks: bool) -> str:

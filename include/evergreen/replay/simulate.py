@@ -254,7 +254,7 @@ def judge(
     definition = fits.history.definition
     theirs, ours = fits.by_as_of[as_of], fits.by_as_of[champion.as_of]
     keys = [k for k in theirs.holdout_keys if k not in ours.train_keys]
-    mode, gate = mode_for(cause), definition.gate
+    mode, gate = mode_for(cause, proven=True), definition.gate
     alpha = level(gate.alpha, looks)
     if keys:
         losses = [np.concatenate([fits.losses(a, k) for k in keys]) for a in (champion.as_of, as_of)]

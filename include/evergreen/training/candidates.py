@@ -6,7 +6,7 @@ categories never seen in training.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from sklearn.base import BaseEstimator
@@ -58,16 +58,27 @@ def suggest(candidate: Candidate, trial: optuna.Trial) -> Params:
 def preprocessing(candidate: Candidate, definition: ModelDefinition, rows: pd.DataFrame) -> ColumnTransformer:
     """Columns of a `model_frame` to the numbers the candidate's estimator reads; not fitted yet.
 
-    `rows` are those it will be fitted on. A numeric column that holds nothing there (a feature that looks back, in the
-    first weeks) becomes a constant: boosted trees cannot bin it.
+    `rows` are those it will be fitted on. A column that holds nothing there (a feature that looks back, in the first
+    weeks; one that is new) becomes a constant: boosted trees cannot bin it.
     """
-    categorical = list(definition.features.categorical)
-    numeric = [name for name in definition.features.numeric if rows[name].notna().any()]
-    empty = [name for name in definition.features.numeric if name not in numeric]
+    numeric, empty = _filled(rows, definition.features.numeric)
+    categorical, unheard = _filled(rows, definition.features.categorical)
     constant = SimpleImputer(strategy="constant", fill_value=0.0, keep_empty_features=True)
     values, names = _boosted_columns() if candidate == "boosted" else _linear_columns(len(rows))
-    steps = [("numeric", values, numeric), ("empty", constant, empty), ("categorical", names, categorical)]
+    unknown = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, encoded_missing_value=-1)
+    steps = [
+        ("numeric", values, numeric),
+        ("empty", constant, empty),
+        ("categorical", names, categorical),
+        ("unheard", unknown, unheard),
+    ]
     return ColumnTransformer([step for step in steps if step[2]], verbose_feature_names_out=False)
+
+
+def _filled(rows: pd.DataFrame, names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Columns that hold something, and those that hold nothing."""
+    filled = [name for name in names if rows[name].notna().any()]
+    return filled, [name for name in names if name not in filled]
 
 
 def _boosted_columns() -> tuple[Any, Any]:

@@ -46,7 +46,7 @@ class Predictor:
         self.pipeline = pipeline
         columns = {name: tuple(names) for name, _, names in pipeline.named_steps["features"].transformers}
         self.numeric: tuple[str, ...] = columns.get("numeric", ()) + columns.get("empty", ())
-        self.categorical: tuple[str, ...] = columns.get("categorical", ())
+        self.categorical: tuple[str, ...] = columns.get("categorical", ()) + columns.get("unheard", ())
 
     @property
     def columns(self) -> tuple[str, ...]:

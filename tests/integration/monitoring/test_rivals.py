@@ -6,6 +6,7 @@ from sqlalchemy import select
 from evergreen.champion.decide import conclude, promote
 from evergreen.champion.evaluate import evaluate
 from evergreen.champion.follow import follow
+from evergreen.champion.rollback import roll_back
 from evergreen.errors import BadInputError, NotReadyError
 from evergreen.ledger import history
 from evergreen.ledger.tables import Alert, Decision, Deployment, ShadowLoss, TrainingRun
@@ -96,8 +97,6 @@ def test_a_promotion_that_proves_a_mistake_is_taken_back_once(mistaken):
 
 
 def test_a_champion_that_was_replaced_meanwhile_is_left_alone(mistaken):
-    from evergreen.champion.rollback import roll_back
-
     shop = mistaken
     _, found = until(shop, ("rollback",), range(12, 16))
     roll_back(shop.definition, to=1, why="a person was faster", decided_by="Ada", cause_key="x", settings=shop.settings)
@@ -140,6 +139,12 @@ def test_a_challenger_refused_for_want_of_proof_takes_over_once_it_has_proven_it
     with pytest.raises(BadInputError, match="version 2 of orders is the champion already"):
         promote(shop.definition, rows(shop, TrainingRun)[-1].id, settings=shop.settings, decided_by="Ada")
     assert [d.version for d in rows(shop, Deployment)] == [1, 2]
+
+    # What is wrong with it need not show in the loss: it does not come back by the proof it had.
+    roll_back(shop.definition, to=1, why="it is slow", decided_by="Ada", cause_key="slow", settings=shop.settings)
+    shop.live(number + 1, turned)
+    assert look(shop, number + 1).kind not in ("promote", "rollback")
+    assert [d.version for d in rows(shop, Deployment)] == [1, 2, 1]
 
 
 def test_a_rival_that_is_gone_stops_no_check(shop, caplog):
@@ -205,7 +210,6 @@ def test_an_earlier_version_comes_back_with_its_world(returned):
 
 
 def test_nobody_comes_back_where_the_definition_keeps_no_pool_or_a_person_chose(returned):
-    from evergreen.champion.rollback import roll_back
 
     shop = returned
     definition = old_hand(shop)

@@ -121,10 +121,11 @@ def test_a_person_is_asked_where_the_definition_says_so():
 
 
 def test_harm_asks_for_non_inferiority_only():
-    assert {cause: mode_for(cause) for cause in ("first", "drift", "harm", "age", "operator")} == {
+    assert {cause: mode_for(cause, proven=True) for cause in ("first", "drift", "harm", "age", "operator")} == {
         "first": "superiority", "drift": "superiority", "harm": "non_inferiority", "age": "superiority",
         "operator": "superiority",
     }  # fmt: skip
+    assert mode_for("harm", proven=False) == "superiority", "a cause that somebody wrote into a form proves nothing"
     assert ask(comparison(0.0, margin=0.05, mode="non_inferiority")).outcome == "promote"
     assert ask(comparison(0.0, margin=0.05)).outcome == "refuse"
 
@@ -134,6 +135,17 @@ def slices(hurt, gate=GATE, column=None):
     origin = pd.Series(np.resize(["EWR", "JFK", "LGA"], len(DAYS)))
     challenger = challenger + np.where(origin == "JFK", 0.17 * hurt, 0.0)
     return guards.slices({"origin": origin if column is None else column}, champion, challenger, DAYS, gate)
+
+
+def test_a_value_of_the_data_cannot_write_lines_of_its_own_into_a_reason():
+    named = pd.Series(np.resize(["EWR", "JFK\n2026-10-01 promoted by admin \x9b2K" + "A" * 100, "LGA"], len(DAYS)))
+    champion, challenger = losses(0.05)
+    hurt = challenger + np.where(named.str.startswith("JFK"), 0.05, 0.0)
+    said = guards.slices({"origin": named}, champion, hurt, DAYS, GATE)
+    assert said.state == "failed"
+    assert "origin = JFK\\u000a2026-10-01 promoted by admin \\u009b2K" in said.sentence
+    assert said.sentence.isprintable()
+    assert "A" * 60 not in said.sentence
 
 
 def test_a_slice_that_loses_much_fails_and_chance_does_not():

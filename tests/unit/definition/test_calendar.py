@@ -72,6 +72,21 @@ def test_a_malformed_key_is_refused_with_the_format(key):
         Calendar("week", dt.date(2013, 1, 7)).parse(key)
 
 
+@pytest.mark.parametrize(
+    ("unit", "key"), [("day", "9999-12-31"), ("week", "9999-12-27"), ("month", "9999-12-01"), ("month", "0001-01-01")]
+)
+def test_a_key_at_the_end_of_all_dates_is_refused(unit, key):
+    with pytest.raises(PartitionKeyError, match="only years from 1000 to 9000 are reckoned with"):
+        Calendar(unit, dt.date(2013, 1, 7)).contains(key)
+
+
+@pytest.mark.parametrize(("unit", "key"), [("day", "9000-12-31"), ("week", "9000-12-29"), ("month", "9000-12-01")])
+def test_the_last_key_that_is_taken_has_an_end(unit, key):
+    calendar = Calendar(unit, dt.date(2013, 1, 7))
+    assert calendar.period(key).end.year == 9001
+    assert calendar.due(key, 3).year == 9001
+
+
 def test_a_key_inside_a_period_names_the_right_one():
     with pytest.raises(PartitionKeyError, match="did you mean 2013-01-07"):
         Calendar("week", dt.date(2013, 1, 7)).parse("2013-01-09")

@@ -84,6 +84,17 @@ def test_values_are_estimated_from_their_features():
     assert estimate_loss(VALUES, holdout, changed).high < realised(changed)
 
 
+def test_a_feature_that_was_empty_in_the_holdout_or_a_part_of_it_is_estimated_around():
+    rng = np.random.default_rng(3)
+    both = VALUES.features.model_copy(update={"numeric": ("x", "looked_back")})
+    model = VALUES.model_copy(update={"features": both})
+    holdout, current = values(rng, 20, 100), values(rng, 7, 150).assign(looked_back=1.0)
+    known = estimate_loss(VALUES, holdout, current)
+    assert estimate_loss(model, holdout.assign(looked_back=np.nan), current).loss == pytest.approx(known.loss)
+    partly = holdout.assign(looked_back=np.where(holdout["cluster"] == "0", 1.0, np.nan))
+    assert estimate_loss(model, partly, current).loss == pytest.approx(known.loss, rel=0.25)
+
+
 @pytest.mark.parametrize(
     "cut", [lambda f: f.head(150), lambda f: f.assign(cluster="1"), lambda f: f.assign(target=0.0)]
 )

@@ -57,6 +57,7 @@ def test_hostile_text_stays_text(page):
         (words.listed(["a"]), "a"),
         (words.listed(["a", "b", "c"]), "a, b and c"),
         (words.listed(list("abcdefg")), "a, b, c, d and 3 more"),
+        (words.quoted("x\nPromoted\u202e by \x9badmin"), r"'x\u000aPromoted\u202e by \u009badmin'"),
         (words.percent(0.0514), "5.1 %"),
         (words.p_value(0.00001), "p < 0.0001"),
         (words.size(0.6), "medium"),

@@ -93,6 +93,18 @@ def test_nulls_and_unknown_categories_are_predicted_and_empty_columns_learned_ar
         assert predictor.predict(strange.iloc[:0]).shape == (0,)
 
 
+@pytest.mark.parametrize("candidate", ["linear", "boosted"])
+def test_a_category_that_nobody_had_yet_is_learned_around(candidate):
+    rows = examples()
+    rows.features["country"] = None
+    rule = definition(candidates=(candidate,))
+    predictor = Predictor(thaw(freeze(learn(rule, rows).model), rule.training.trusted_types, what="it"), 1)
+    assert sorted(predictor.columns) == ["age", "country", "price"]
+    new = rows.features.head(3).assign(country=["SE", None, "nowhere"])
+    old = new.assign(country=None)
+    assert predictor.predict(new) == pytest.approx(predictor.predict(old)), "it cannot tell what it has never seen"
+
+
 def test_a_window_that_cannot_teach_says_so():
     with pytest.raises(NotReadyError, match="training needs 2 or more"):
         learn(definition(), examples(weeks=1))
