@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import pytest
 import yaml
+from airflow.cli.cli_parser import get_parser
 from packaging.requirements import Requirement
 
 from evergreen.settings import PREFIX, Settings
@@ -91,6 +92,28 @@ def test_the_values_hold_no_secret_and_name_those_that_are_made():
     assert not re.search(
         r"(?i)(password|secretKey|fernetKey|jwtSecret): *\S", (PROJECT / "deploy/helm/values.yaml").read_text()
     )
+
+
+@pytest.mark.parametrize(
+    ("part", "job", "probes"),
+    [
+        ("scheduler", "SchedulerJob", ("livenessProbe", "startupProbe")),
+        ("dagProcessor", "DagProcessorJob", ("livenessProbe",)),
+        ("triggerer", "TriggererJob", ("livenessProbe",)),
+    ],
+)
+def test_probes_ask_for_this_pods_own_job_and_call_no_file_of_apaches_image(part, job, probes):
+    for probe in probes:
+        command = VALUES[part][probe]["command"]
+        assert command == ["airflow", "jobs", "check", "--job-type", job, "--local"]
+        parsed = get_parser().parse_args(command[1:])
+        assert (parsed.job_type, parsed.local) == (job, True)
+        assert VALUES[part][probe]["timeoutSeconds"] > 20, "the import of Airflow alone may take that on a busy node"
+
+
+@pytest.mark.parametrize("part", ["scheduler", "dagProcessor", "triggerer", "workers"])
+def test_no_log_groomer_which_is_a_file_of_apaches_image(part):
+    assert VALUES[part]["logGroomerSidecar"] == {"enabled": False}
 
 
 def test_the_values_generated_for_compose_fill_the_secrets():
