@@ -11,7 +11,7 @@ RUN /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check --no-de
 
 FROM ${BASE_IMAGE}${BASE_DIGEST:+@${BASE_DIGEST}}
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends git \
+    && apt-get install --yes --no-install-recommends ca-certificates git \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 50000 --no-create-home --home-dir /opt/airflow --shell /usr/sbin/nologin airflow \
     && install --directory --owner airflow --group airflow --mode 700 /opt/airflow /opt/airflow/logs /srv/git

@@ -1,13 +1,17 @@
 """The manifests and the Helm values against what the code and the compose file ask for. No cluster is needed."""
 
+import inspect
 import re
 from itertools import pairwise
 
+import asyncpg
 import pytest
 import yaml
 from airflow.cli.cli_parser import get_parser
 from packaging.requirements import Requirement
+from sqlalchemy import make_url
 
+from evergreen.pages.metrics import VARIABLE
 from evergreen.settings import PREFIX, Settings
 from evergreen.stack import airflow_settings
 from evergreen.stack.home import PROJECT
@@ -21,6 +25,7 @@ ELSEWHERE = {  # of the compose file's variables: what only Celery reads, and th
     "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT",
     "AIRFLOW__OPERATORS__DEFAULT_QUEUE", "EVERGREEN_TRAINING_QUEUE",
 }  # fmt: skip
+BY_THE_VALUES = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": "connection-async"}  # the compose file has no TLS
 BY_THE_CHART = {  # from the Secret `evergreen-airflow`, by its own names of keys
     "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "connection",
     "AIRFLOW__CORE__FERNET_KEY": "fernet-key",
@@ -62,7 +67,7 @@ def test_a_task_has_every_variable_that_settings_and_connections_need():
 def test_it_is_the_environment_of_the_compose_file():
     compose = COMPOSE["scheduler"]["environment"]
     assert set(compose) <= set(TASK) | ELSEWHERE | set(BY_THE_CHART)
-    assert set(BY_THE_CHART.values()) == set(SECRETS["evergreen-airflow"])
+    assert set((BY_THE_CHART | BY_THE_VALUES).values()) == set(SECRETS["evergreen-airflow"])
     same = {name for name in compose if name in ENVIRONMENT["data"] and "://" not in compose[name]}
     ours = {"AIRFLOW__CORE__EXECUTOR"} | {n for n in same if n.startswith(("EVERGREEN_", "MLFLOW_", "AWS_"))}
     differing = {n for n in same if compose[n].strip() != ENVIRONMENT["data"][n].strip()} - ours
@@ -92,6 +97,32 @@ def test_the_values_hold_no_secret_and_name_those_that_are_made():
     assert not re.search(
         r"(?i)(password|secretKey|fernetKey|jwtSecret): *\S", (PROJECT / "deploy/helm/values.yaml").read_text()
     )
+
+
+def secret_of(entry):
+    return entry["name"], entry["valueFrom"]["secretKeyRef"]
+
+
+def test_both_drivers_check_the_databases_certificate_against_a_file_of_the_image():
+    certificates = ENVIRONMENT["data"]["PGSSLROOTCERT"]
+    assert "ca-certificates" in (PROJECT / "Dockerfile").read_text().split()
+    for url in (SECRETS["evergreen-secrets"]["EVERGREEN_LEDGER_URL"], SECRETS["evergreen-airflow"]["connection"]):
+        assert make_url(url).query == {"sslmode": "verify-full", "sslrootcert": certificates}
+    url = make_url(SECRETS["evergreen-airflow"]["connection-async"])
+    _, arguments = url.get_dialect()().create_connect_args(url)
+    assert arguments.keys() <= inspect.signature(asyncpg.connect).parameters.keys() | {"prepared_statement_name_func"}
+    assert (url.drivername, arguments["ssl"]) == ("postgresql+asyncpg", "verify-full")
+    (entry,) = yaml.safe_load(VALUES["extraEnv"])
+    assert secret_of(entry) == (*BY_THE_VALUES, {"name": "evergreen-airflow", "key": "connection-async"})
+
+
+def test_the_metrics_token_is_the_api_servers_alone():
+    (entry,) = VALUES["apiServer"]["env"]
+    assert secret_of(entry) == (VARIABLE, {"name": "evergreen-metrics", "key": VARIABLE})
+    assert VARIABLE in SECRETS["evergreen-metrics"]
+    assert VARIABLE not in TASK
+    assert VARIABLE in COMPOSE["api-server"]["environment"]
+    assert VARIABLE not in COMPOSE["scheduler"]["environment"]
 
 
 @pytest.mark.parametrize(
