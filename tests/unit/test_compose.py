@@ -4,6 +4,7 @@ import re
 import stat
 import subprocess
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -136,7 +137,12 @@ def test_no_secret_is_written_down_or_on_a_command_line(name):
 def test_no_secret_goes_into_a_layer():
     assert not [name for name in image_environment() if SECRET_NAME.search(name)]
     assert (PROJECT / ".dockerignore").read_text().splitlines()[1] == "*"
-    assert ".env" in (PROJECT / ".gitignore").read_text().split()
+
+
+@pytest.mark.parametrize("name", [".env", "evergreen.env"])
+def test_files_of_secrets_are_neither_committed_nor_sent_to_the_builder(name):
+    ignored = [(PROJECT / file).read_text().split() for file in (".gitignore", ".dockerignore")]
+    assert all(any(fnmatch(name, line.removeprefix("**/")) for line in lines if line != "*") for lines in ignored)
 
 
 @pytest.mark.parametrize("name", LONG_RUNNING)

@@ -1,7 +1,10 @@
 """The manifests and the Helm values against what the code and the compose file ask for. No cluster is needed."""
 
 import inspect
+import os
 import re
+import shutil
+import subprocess
 from itertools import pairwise
 
 import asyncpg
@@ -151,6 +154,39 @@ def test_the_values_generated_for_compose_fill_the_secrets():
     script = (PROJECT / "deploy" / "make-env.sh").read_text()
     asked = {name for values in SECRETS.values() for value in values.values() for name in REFERENCE.findall(value)}
     assert {name for name in asked if not re.search(rf"\b{name}\b", script)} == {"FEATURES_GIT_URL"}
+
+
+def fill(manifest, **variables):
+    command = [FOLDER / "fill.sh", FOLDER / manifest]
+    return subprocess.run(
+        command, env={"PATH": os.environ["PATH"], **variables}, capture_output=True, text=True, check=False
+    )
+
+
+def test_a_manifest_with_an_empty_variable_is_not_written():
+    names = {name for values in SECRETS.values() for value in values.values() for name in REFERENCE.findall(value)}
+    done = fill("secrets.yaml", **dict.fromkeys(names, "value") | {"PSEUDONYM_KEY": ""})
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "not set: PSEUDONYM_KEY." in done.stderr
+    assert "not set: EVERGREEN_IMAGE." in fill("init-job.yaml").stderr
+
+
+@pytest.mark.skipif(shutil.which("envsubst") is None, reason="needs envsubst")
+def test_a_manifest_is_filled_in_as_it_stands():
+    done = fill("init-job.yaml", EVERGREEN_IMAGE="registry/evergreen:1")
+    expected = (FOLDER / "init-job.yaml").read_text().replace("${EVERGREEN_IMAGE}", "registry/evergreen:1")
+    assert (done.returncode, done.stdout) == (0, expected)
+
+
+def test_the_steps_of_a_release_replace_the_job_of_the_one_before():
+    steps = (PROJECT / "docs" / "deployment.md").read_text().partition("## Kubernetes")[2]
+    orders = (
+        "kubectl delete job evergreen-init --ignore-not-found",
+        "deploy/kubernetes/fill.sh deploy/kubernetes/init-job.yaml",
+        "kubectl wait --for=condition=complete job/evergreen-init",
+    )
+    deleted, made, waited = (steps.index(f"$ {order}") for order in orders)
+    assert deleted < made < waited
 
 
 def test_init_runs_before_the_chart_and_alone_knows_the_administrator():
