@@ -92,6 +92,26 @@ def test_each_service_has_every_variable_that_settings_and_connections_need(name
     assert generated["SMTP_PASSWORD"] in loaded["AIRFLOW_CONN_SMTP_DEFAULT"]
 
 
+def test_a_mail_server_and_a_git_server_of_the_teams_own_are_named_in_the_env_file(generated):
+    own = {
+        "EVERGREEN_SMTP_HOST": "smtp.example.com",
+        "EVERGREEN_SMTP_PORT": "587",
+        "EVERGREEN_SMTP_USER": "team",
+        "EVERGREEN_SMTP_DISABLE_TLS": "false",
+        "EVERGREEN_FEATURES_GIT_URL": "https://user:token@git.example.com/features.git",
+    }
+    for name, service in {**RUNNING_THE_PACKAGE, "alertmanager": SERVICES["alertmanager"]}.items():
+        given, default = (
+            {k: expand(v, generated | more) for k, v in service["environment"].items()} for more in (own, {})
+        )
+        for variable in own.keys() & given.keys():
+            assert given[variable] == own[variable], f"{variable} of {name}"
+        assert (default["EVERGREEN_SMTP_HOST"], default["EVERGREEN_SMTP_PORT"]) == ("mailpit", "1025")
+    needed = [service["depends_on"] for service in SERVICES.values() if "features-git" in service.get("depends_on", {})]
+    assert needed
+    assert all(how["features-git"]["required"] is False for how in needed), "it is switched off with a Git server"
+
+
 def test_make_env_writes_exactly_what_the_compose_file_demands(generated):
     text = (PROJECT / "docker-compose.yaml").read_text()
     demanded = {m["name"] for m in REFERENCE.finditer(text) if m["rest"].startswith(":?")}

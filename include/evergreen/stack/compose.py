@@ -21,7 +21,7 @@ class ComposeService:
         ours: whether it runs our image.
         entrypoint: None where the image's own is kept.
         check: the command of its health check; empty where it has none.
-        needs: services that must be healthy (or done) first.
+        needs: services that must be healthy (or done) first, without those that may be missing and are.
         ends: whether it runs once.
         files: files of the checkout that it sees: path in the container, and path from the checkout.
         secrets: values of the files below /run/secrets, by path.
@@ -63,7 +63,7 @@ def read(path: Path, variables: Mapping[str, str]) -> dict[str, ComposeService]:
         name: fill(f"${{{where['environment']}:?}}", variables, path) for name, where in document["secrets"].items()
     }
     return {
-        name: _service(name, _filled(spec, variables, path), spec["image"] == image, known)
+        name: _service(name, _present(_filled(spec, variables, path), raw), spec["image"] == image, known)
         for name, spec in raw.items()
     }
 
@@ -94,6 +94,12 @@ def _filled(value: Any, variables: Mapping[str, str], where: object) -> Any:
     if isinstance(value, list):
         return [_filled(v, variables, where) for v in value]
     return fill(value, variables, where) if isinstance(value, str) else value
+
+
+def _present(spec: dict[str, Any], services: Mapping[str, Any]) -> dict[str, Any]:
+    """A service without the dependencies that the file calls not required and does not have."""
+    needs = spec.get("depends_on", {})
+    return spec | {"depends_on": [name for name, how in needs.items() if name in services or how.get("required", True)]}
 
 
 def _service(name: str, spec: Mapping[str, Any], ours: bool, secrets: Mapping[str, str]) -> ComposeService:

@@ -191,6 +191,16 @@ def test_variables_are_filled_in_as_docker_does(text, expected):
     assert compose.fill(text, {"A": "b"}, "here") == expected
 
 
+def test_a_dependency_that_is_not_required_may_be_missing(tmp_path, secrets):
+    known = compose.read(cluster.COMPOSE, secrets | {"EVERGREEN_AIRFLOW_URL": "http://here"})
+    assert "features-git" in known["worker-default"].needs
+    document = yaml.safe_load(cluster.COMPOSE.read_text())
+    del document["services"]["features-git"]
+    (tmp_path / "compose.yaml").write_text(yaml.safe_dump(document))
+    without = compose.read(tmp_path / "compose.yaml", secrets | {"EVERGREEN_AIRFLOW_URL": "http://here"})
+    assert set(known["worker-default"].needs) - set(without["worker-default"].needs) == {"features-git"}
+
+
 def test_a_variable_that_is_not_set_is_an_error_with_the_files_words():
     with pytest.raises(SettingsError, match=r"here names \$\{A\}, which is not set: run deploy/make-env.sh"):
         compose.fill("${A:?run deploy/make-env.sh}", {}, "here")
