@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from evergreen.backup import places
 from evergreen.settings import PREFIX, Settings
 from evergreen.stack import airflow_settings, cluster, credentials, environment
 from evergreen.stack.home import PROJECT, Home
@@ -173,6 +174,18 @@ def test_long_running_services_have_a_health_check_and_limits(name):
     limits = service["deploy"]["resources"]["limits"]
     assert set(limits) == {"cpus", "memory"}
     assert float(expand(limits["cpus"], {})) <= 2, "Docker refuses what a small host has not got"
+
+
+def test_the_documented_backup_and_restore_name_what_the_compose_file_uses(generated):
+    steps = (PROJECT / "docs" / "deployment.md").read_text().partition("## Backup and restore")[2].partition("\n## ")[0]
+    mlflow = SERVICES["mlflow"]
+    database = mlflow["environment"]["MLFLOW_BACKEND_STORE_URI"].replace("mlflow@", "mlflow:${MLFLOW_DB_PASSWORD:?}@")
+    assert f'{places.MLFLOW_DATABASE}="{database}"' in steps
+    artifacts = mlflow["command"][mlflow["command"].index("--artifacts-destination") + 1]
+    assert f"{places.MLFLOW_ARTIFACTS}={artifacts}" in steps
+    assert set(re.findall(r"s/\^(\w+)=//p", steps)) <= generated.keys()
+    user = re.search(r"--uid (\d+)", DOCKERFILE)[1]
+    assert f"--owner {user} --group {user}" in steps
 
 
 def test_init_is_the_only_service_that_ends():
