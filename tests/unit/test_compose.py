@@ -213,6 +213,20 @@ def test_every_queue_has_a_worker_and_ports_stay_on_this_host():
     assert all(port.startswith("127.0.0.1:") for s in SERVICES.values() for port in s.get("ports", []))
 
 
+def test_the_security_page_names_every_published_port():
+    page = (PROJECT / "docs" / "security.md").read_text()
+    section = page.partition("## Ports and TLS")[2].partition("| connection")[0]
+    published = {port.rsplit(":")[-1] for s in SERVICES.values() for port in s.get("ports", [])}
+    assert set(re.findall(r"\b\d{4}\b", section)) == published
+
+
+def test_no_container_gains_privileges_and_only_two_keep_capabilities():
+    assert all(service["security_opt"] == ["no-new-privileges:true"] for service in SERVICES.values())
+    kept = {name for name, service in SERVICES.items() if service.get("cap_drop") != ["ALL"]}
+    assert kept == {"postgres", "s3"}
+    assert SERVICES["redis"]["user"] == "redis", "its command is a shell, which the entry point leaves as root"
+
+
 def test_the_image_sets_what_the_embedded_stack_sets_for_each_process(tmp_path):
     embedded = environment.environment(Home(tmp_path), PREFERRED, credentials.generate(), {"PATH": "/bin"})
     image = image_environment()
