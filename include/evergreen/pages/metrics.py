@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from evergreen.definition import list_models, load_definition
+from evergreen.definition import ModelDefinition, list_models, load_definition
 from evergreen.errors import DefinitionError, EvergreenError
 from evergreen.ledger import totals
 from evergreen.ledger.session import Ledger
@@ -176,7 +176,7 @@ def _of(columns: Mapping[tuple[str, str], Any], name: str) -> dict[tuple[str, ..
 
 def _definitions(found: Totals, settings: Settings) -> Iterator[Metric]:
     """What needs each model's calendar: ages; and whether its definition can be read at all."""
-    readable, ages, newest, periods, limits = {}, {}, {}, {}, {}
+    readable, ages, newest, late, periods, limits = {}, {}, {}, {}, {}, {}
     for model in list_models(settings.models_dir):
         try:
             definition = load_definition(model, settings.models_dir)
@@ -191,6 +191,9 @@ def _definitions(found: Totals, settings: Settings) -> Iterator[Metric]:
         for table in definition.feed.tables:
             if key := found.newest_keys.get((model, table)):
                 newest[model, table] = datetime.timestamp(calendar.period(key).start)
+            # A model of which nothing has landed yet has not begun: no feed of it can have stopped.
+            if model in found.landed and (since := next_late(definition, table, key)):
+                late[model, table] = since.timestamp()
         as_of = found.newest[model].as_of if model in found.newest else None
         if as_of and model in found.landed:
             ages[(model,)] = float(max(0, len(calendar.keys(as_of, found.landed[model])) - 1))
@@ -199,7 +202,25 @@ def _definitions(found: Totals, settings: Settings) -> Iterator[Metric]:
         "newest_partition_start_seconds", "Start of the period of the newest accepted partition.", ("table",), newest
     )
     yield _counts(
+        "next_partition_late_seconds", "When the partition after the newest accepted one is late.", ("table",), late
+    )
+    yield _counts(
         "champion_age_partitions", "Partitions landed since the newest label the champion was made from.", (), ages
     )
     yield _counts("champion_max_age_partitions", "Age from which the definition calls it stale.", (), limits)
     yield _counts("period_seconds", "Length of a partition's period.", (), periods)
+
+
+def next_late(definition: ModelDefinition, table: str, newest: str | None) -> datetime | None:
+    """When the partition that is to come next is late: its due time and `feed.grace`; None after the calendar's end.
+
+    Args:
+        definition: the model.
+        table: of its feed; `labels` come `feed.label_delay` periods later.
+        newest: newest accepted partition of the table; None where there is none, so that its first one is waited for.
+    """
+    calendar = definition.partitions
+    key = calendar.shift(newest, 1) if newest else calendar.key_of(calendar.start)
+    if not calendar.contains(key):
+        return None
+    return calendar.due(key, definition.feed.label_delay if table == "labels" else 0) + definition.feed.grace

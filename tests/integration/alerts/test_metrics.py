@@ -44,6 +44,8 @@ def test_the_ledger_is_what_is_counted(lived, read):
     assert of(found, "realised_loss") == pytest.approx(0.18, abs=0.02)
     newest = dt.datetime(2013, 3, 18, tzinfo=dt.UTC).timestamp()
     assert of(found, "newest_partition_start_seconds", table="inputs") == newest, "the quarantined week does not count"
+    late = dt.datetime(2013, 4, 1, 6, tzinfo=dt.UTC).timestamp()
+    assert of(found, "next_partition_late_seconds", table="inputs") == late, "the end of the week after, and six hours"
 
 
 def test_what_nobody_could_have_scored_is_not_missed(lived, read):
@@ -65,6 +67,7 @@ def test_an_empty_ledger_has_metrics_too(settings, ledger, read):
     found = read()
     assert of(found, "definition_readable") == 1
     assert of(found, "trainings_failed") == 0, "so that the first failure is a rise"
+    assert not [name for name, _ in found if "late_seconds" in name], "no feed has stopped that has not begun"
     assert ("evergreen_airflow_info", (("url", settings.airflow_url),)) in found
     assert ("evergreen_metrics_read_seconds", ()) in found
 

@@ -1,7 +1,11 @@
 """Metrics are for whoever knows the token, and for nobody else."""
 
+import datetime as dt
+
 import pytest
 
+from evergreen.definition import load_definition
+from evergreen.definition.model import CalendarSection
 from evergreen.pages import metrics
 from evergreen.settings import Settings
 
@@ -37,3 +41,30 @@ def test_a_ledger_that_is_down_is_an_error_and_not_an_empty_answer(settings):
     answer = metrics.answer(settings, "Bearer right", "right")
     assert answer.status_code == 503
     assert b"the ledger at" in answer.body
+
+
+def definition(*, delay=1, grace=24, end=None):
+    found = load_definition("nyc_flights")
+    feed = found.feed.model_copy(update={"label_delay": delay, "grace": dt.timedelta(hours=grace)})
+    calendar = CalendarSection(period="week", start=dt.date(2013, 1, 7), end=end)
+    return found.model_copy(update={"feed": feed, "calendar": calendar})
+
+
+@pytest.mark.parametrize(
+    ("table", "delay", "newest", "late"),
+    [
+        ("inputs", 2, "2013-01-14", "2013-01-29"),
+        ("labels", 0, "2013-01-14", "2013-01-29"),
+        ("labels", 1, "2013-01-14", "2013-02-05"),
+        ("labels", 2, "2013-01-14", "2013-02-12"),
+        ("labels", 1, None, "2013-01-22"),
+    ],
+)
+def test_a_feed_is_late_when_its_next_partition_is(table, delay, newest, late):
+    assert metrics.next_late(definition(delay=delay), table, newest) == dt.datetime.fromisoformat(f"{late}T00:00Z")
+
+
+def test_no_feed_is_late_after_the_end_of_the_calendar():
+    ended = definition(end=dt.date(2013, 1, 14))
+    assert metrics.next_late(ended, "labels", "2013-01-07") == dt.datetime(2013, 1, 29, tzinfo=dt.UTC)
+    assert metrics.next_late(ended, "labels", "2013-01-14") is None
