@@ -82,6 +82,12 @@ def everybody() -> Sequence[str]:
     return sorted({address for definition in found if definition for address in definition.alerts.to})
 
 
+def recipients_now(model: str) -> Sequence[str]:
+    """Whom the definition of `model` names now; where there is none that can be read, everybody."""
+    definition = _definition(model)
+    return definition.alerts.to if definition else everybody()
+
+
 def _definition(dag_id: str) -> ModelDefinition | None:
     try:
         return load_definition(dag_id.partition(".")[0])

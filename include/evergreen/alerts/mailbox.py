@@ -45,6 +45,13 @@ class MailNotTakenError(Exception):
         self.lasting = lasting
 
 
+class RecipientsRefusedError(MailNotTakenError):
+    """The server refused every recipient for good; it takes mails to others."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, lasting=True)
+
+
 class Mailbox:
     """One connection to the server, made when the first mail is handed in."""
 
@@ -86,7 +93,8 @@ class Mailbox:
         """Hand in `message` over the open connection; a note where the server refused some of its recipients.
 
         Raises:
-            MailNotTakenError: the server took it for none of the recipients.
+            RecipientsRefusedError: the server will take it for none of the recipients, whenever it is asked.
+            MailNotTakenError: the server did not take it for any of them.
         """
         if self._server is None:
             raise RuntimeError("open() comes before hand_in()")
@@ -94,8 +102,8 @@ class Mailbox:
             refused = self._server.send_message(message)
         except smtplib.SMTPRecipientsRefused as error:
             codes = [code for code, _ in error.recipients.values()]
-            lasting = all(code >= 500 for code in codes)
-            raise MailNotTakenError(f"the mail server refused {_listed(error.recipients)}", lasting=lasting) from error
+            kind = RecipientsRefusedError if all(code >= 500 for code in codes) else MailNotTakenError
+            raise kind(f"the mail server refused {_listed(error.recipients)}") from error
         except smtplib.SMTPSenderRefused as error:
             said, too_large = (
                 f"the mail server refused the sender {self.sender}: {_said(error)}",

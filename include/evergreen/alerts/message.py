@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -27,7 +28,7 @@ def compose(mail: Rendered, alert: Alert, *, sender: str, now: dt.datetime) -> E
     message["Date"] = format_datetime(now)
     message["Subject"] = alert.subject
     message["From"] = address(sender)
-    message["To"] = [address(to) for to in alert.recipients]
+    address_to(message, alert.recipients)
     message["Auto-Submitted"] = "auto-generated"
     message["X-Evergreen-Kind"] = alert.kind
     message["X-Evergreen-Model"] = alert.model
@@ -38,6 +39,16 @@ def compose(mail: Rendered, alert: Alert, *, sender: str, now: dt.datetime) -> E
         assert isinstance(html, EmailMessage)  # noqa: S101 -- narrows the type; add_alternative put it there
         html.add_related(mail.chart, "image", "png", cid=f"<{CHART_CID}>", disposition="inline", filename="chart.png")
     return message
+
+
+def address_to(message: EmailMessage, recipients: Sequence[str]) -> None:
+    """Address `message` to `recipients` and nobody else.
+
+    Raises:
+        ValueError: one of them is not an e-mail address.
+    """
+    del message["To"]
+    message["To"] = [address(to) for to in recipients]
 
 
 def address(written: str) -> Address:

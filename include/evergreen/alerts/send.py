@@ -9,9 +9,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from email.message import EmailMessage
 
+from evergreen.alerts.failures import recipients_now
 from evergreen.alerts.links import complete
-from evergreen.alerts.mailbox import Mailbox, MailNotTakenError, SmtpSettings
-from evergreen.alerts.message import compose
+from evergreen.alerts.mailbox import Mailbox, MailNotTakenError, RecipientsRefusedError, SmtpSettings
+from evergreen.alerts.message import address_to, compose
 from evergreen.alerts.render import render
 from evergreen.errors import UnavailableError
 from evergreen.ledger.outbox import AlertBody, claim, count_pending, mark_failed, mark_sent
@@ -84,7 +85,7 @@ def _send_next(
             log.error("%r is not sent (try %d): %s", alert.subject, alert.attempts, fault)
             return alert, fault
         mark_sent(alert, dt.datetime.now(dt.UTC), note)
-        log.info("sent %r to %s (alert %s)", alert.subject, ", ".join(alert.recipients), alert.id)
+        log.info("sent %r, owed to %s (alert %s)", alert.subject, ", ".join(alert.recipients), alert.id)
         return alert, None
 
 
@@ -97,7 +98,25 @@ def _send(alert: Alert, mailbox: Mailbox, settings: Settings) -> str | None:
         # One mail that cannot be written must not hold up the others: it is recorded like one the server refuses.
         log.exception("alert %s could not be put into a mail", alert.id)
         raise MailNotTakenError(f"it could not be put into a mail: {error}", lasting=True) from error
-    return mailbox.hand_in(message)
+    try:
+        return mailbox.hand_in(message)
+    except RecipientsRefusedError as refused:
+        return _send_to_others(alert, message, mailbox, refused)
+
+
+def _send_to_others(alert: Alert, message: EmailMessage, mailbox: Mailbox, refused: RecipientsRefusedError) -> str:
+    """Hand in what nobody could be given to those whom the definition names now; a note on it.
+
+    A mail keeps the recipients that it was owed to. Where these are gone for good, somebody corrects the definition,
+    and without this the mail would stay owed for ever.
+    """
+    others = recipients_now(alert.model)
+    if set(others) <= set(alert.recipients):
+        raise refused
+    address_to(message, others)
+    note = "; ".join(said for said in (str(refused), mailbox.hand_in(message)) if said)
+    log.warning("%r goes to %s, whom the definition names now: %s", alert.subject, ", ".join(others), note)
+    return f"{note}; sent to {', '.join(others)}, whom the definition names now"
 
 
 def _written(alert: Alert, sender: str, settings: Settings) -> EmailMessage:

@@ -160,18 +160,39 @@ def test_a_sender_killed_after_the_server_took_it_sends_it_again_under_one_id(se
 
 
 def test_a_refused_address_holds_up_no_other_mail(settings, ledger, owed, serve, definition):
-    unknown = definition.alerts.model_copy(update={"to": ("gone@example.com",)})
+    both = definition.alerts.model_copy(update={"to": ("gone@example.com", *definition.alerts.to)})
     with ledger.transaction() as session:
         owe(
-            session, definition.model_copy(update={"alerts": unknown}), kind="age", key=None, dedup_key="first",
+            session, definition.model_copy(update={"alerts": both}), kind="age", key=None, dedup_key="first",
             subject="age", body={"headline": "h", "summary": "s"},
         )  # fmt: skip
     owed(2)
-    keeper = Keeper(refuse=["gone@example.com"])
+    with ledger.transaction() as session:
+        session.execute(update(Alert).where(Alert.kind != "age").values(recipients=["here@example.com"]))
+    keeper = Keeper(refuse=both.to)
     sent = send_pending(settings=settings, smtp=serve(keeper))
     assert (sent.sent, sent.refused, sent.pending) == (2, 1, 1)
     (left,) = [row for row in rows(ledger) if row.sent_at is None]
     assert "gone@example.com (550 no such person)" in left.last_error
+
+
+@pytest.mark.parametrize("model", ["nyc_flights", "gone_model"])
+def test_what_nobody_can_be_given_goes_to_whom_the_definition_names_now(settings, ledger, serve, definition, model):
+    of_before = definition.model_copy(
+        update={"name": model, "alerts": definition.alerts.model_copy(update={"to": ("gone@example.com",)})}
+    )
+    with ledger.transaction() as session:
+        owe(
+            session, of_before, kind="age", key=None, dedup_key="k", subject="age",
+            body={"headline": "h", "summary": "s"},
+        )  # fmt: skip
+    keeper = Keeper(refuse=["gone@example.com"])
+    sent = send_pending(settings=settings, smtp=serve(keeper))
+    assert (sent.sent, sent.refused, sent.pending) == (1, 0, 0)
+    assert [message["To"] for message in keeper.messages] == ["flight-oncall@example.com"]
+    (row,) = rows(ledger)
+    assert row.recipients == ["gone@example.com"], "whom it was owed to stays on record"
+    assert "gone@example.com (550 no such person); sent to flight-oncall@example.com" in row.last_error
 
 
 def test_some_recipients_refused_is_sent_and_noted(settings, ledger, serve, definition):
