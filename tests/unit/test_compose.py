@@ -6,6 +6,7 @@ import subprocess
 import sys
 from fnmatch import fnmatch
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -15,6 +16,7 @@ from evergreen.settings import PREFIX, Settings
 from evergreen.stack import airflow_settings, cluster, credentials, environment
 from evergreen.stack.home import PROJECT, Home
 from evergreen.stack.ports import PREFERRED
+from evergreen.store.addresses import version_page
 
 COMPOSE = yaml.safe_load((PROJECT / "docker-compose.yaml").read_text())
 SERVICES = COMPOSE["services"]
@@ -254,7 +256,7 @@ def test_the_cluster_shape_gives_each_service_the_variables_of_the_compose_file_
 
 def test_the_cluster_shape_changes_addresses_and_folders_only(tmp_path, generated):
     found = cluster_environments(tmp_path, generated)
-    at = re.compile(r"127\.0\.0\.1:\d+")
+    at = re.compile(r"(127\.0\.0\.1|localhost):\d+")
     url = "http://127.0.0.1:8080"
     for name, service in RUNNING_THE_PACKAGE.items():
         for key, value in service["environment"].items():
@@ -267,6 +269,19 @@ def test_the_cluster_shape_changes_addresses_and_folders_only(tmp_path, generate
             assert at.sub("ADDRESS", found[name][key]) == at.sub("ADDRESS", inside).replace(
                 "/opt/evergreen", str(PROJECT)
             ), key
+
+
+@pytest.mark.parametrize("own", [{}, {"EVERGREEN_MLFLOW_PAGES_URL": "https://mlflow.example.com",
+                                       "EVERGREEN_MLFLOW_PAGES_HOST": "mlflow.example.com"}])  # fmt: skip
+def test_mlflow_opens_at_the_address_that_mails_link_to(generated, own):
+    env = {k: expand(v, generated | own) for k, v in SERVICES["worker-default"]["environment"].items()}
+    page = urlsplit(version_page(Settings.from_env(env), "m", 1))
+    server = {k: expand(v, generated | own) for k, v in SERVICES["mlflow"]["environment"].items()}
+    answered = server["MLFLOW_SERVER_ALLOWED_HOSTS"].split(",")
+    assert page.netloc in answered
+    assert {"mlflow:5000", "localhost:5000", "127.0.0.1:5000"} <= set(answered)
+    assert server["MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"] == f"{page.scheme}://{page.netloc}"
+    assert own or page.netloc.split(":")[1] in SERVICES["mlflow"]["ports"][0].split(":"), "it is published there"
 
 
 def test_the_dockerfile_copies_only_what_dockerignore_lets_through():

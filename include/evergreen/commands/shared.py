@@ -86,7 +86,8 @@ def landing_url(given: str | None, home: Path | None) -> str:
 def airflow(home: Path | None = None) -> AirflowApi:
     """A client of the Airflow whose environment `join_stack` took over, or that the shell names.
 
-    Elsewhere than in an embedded stack the login comes from EVERGREEN_AIRFLOW_USER and EVERGREEN_AIRFLOW_PASSWORD.
+    Elsewhere than in an embedded stack the login comes from EVERGREEN_AIRFLOW_USER and EVERGREEN_AIRFLOW_PASSWORD, and
+    the address from EVERGREEN_AIRFLOW_INTERNAL_URL, or else from EVERGREEN_AIRFLOW_URL.
 
     Raises:
         SettingsError: there is no address or no login.
@@ -95,7 +96,7 @@ def airflow(home: Path | None = None) -> AirflowApi:
 
     url, user, password = (os.environ.get(f"EVERGREEN_AIRFLOW_{name}") for name in ("URL", "USER", "PASSWORD"))
     if url and user and password:
-        return AirflowApi(url, user, password)
+        return AirflowApi(os.environ.get("EVERGREEN_AIRFLOW_INTERNAL_URL") or url, user, password)
     stack = Stack(Home.find(home))
     if "airflow" in stack.urls and url in (None, stack.urls["airflow"]):
         return stack.airflow

@@ -23,6 +23,7 @@ from evergreen.monitoring.performance import clusters_of, losses_by_cluster, mea
 from evergreen.monitoring.rivals import Rivals, compare_with_rivals
 from evergreen.settings import Settings
 from evergreen.store import Store, layout
+from evergreen.store.addresses import version_page
 
 log = logging.getLogger("evergreen.monitoring")
 
@@ -187,7 +188,7 @@ def _record(
     )
     # a change of the champion is told by the mail of the task that makes it
     if found.decision.kind in ("alert", "retrain") and found.decision.cause is not None:
-        links = Links(report=uri, log=run_url, model=_model_page(definition, found.version, settings))
+        links = Links(report=uri, log=run_url, model=version_page(settings, definition.name, found.version))
         outbox.owe(
             session,
             definition,
@@ -232,10 +233,6 @@ def _checked(check: DriftCheck, decision: Decision) -> Checked:
 
 def _dedup_key(key: str, known: Evidence) -> str:
     return f"{decisions.MONITOR}{key}:{known.input_hash[:16]}"
-
-
-def _model_page(definition: ModelDefinition, version: int, settings: Settings) -> str:
-    return f"{settings.mlflow_url.rstrip('/')}/#/models/{definition.name}/versions/{version}"
 
 
 def _tell(found: Findings, uri: str, seconds: float) -> None:

@@ -181,13 +181,13 @@ def _mlflow(settings: Settings, env: Mapping[str, str]) -> str:
 
 
 def _airflow(settings: Settings) -> str:
-    health = airflow_health(settings.airflow_url)
+    health = airflow_health(settings.airflow_client_url)
     if health is None:
-        raise Wrong(f"{settings.airflow_url} does not answer")
+        raise Wrong(f"{settings.airflow_client_url} does not answer")
     ill = [name for name, entry in AIRFLOW_PARTS.items() if (health.get(entry) or {}).get("status") != "healthy"]
     if ill:
         raise Wrong(f"not healthy: {', '.join(ill)}")
-    return f"{settings.airflow_url}, all parts healthy"
+    return f"{settings.airflow_client_url}, all parts healthy"
 
 
 def _smtp(env: Mapping[str, str]) -> str:

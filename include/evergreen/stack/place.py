@@ -33,7 +33,8 @@ PORTS = PREFERRED | {
 }
 _ADDRESSES = {
     "postgres:5432": "postgres", "redis:6379": "redis", "s3:8333": "s3", "features-git:9418": "features_git",
-    "mlflow:5000": "mlflow", "localhost:5000": "mlflow", "api-server:8080": "airflow", "127.0.0.1:8333": "s3",
+    "mlflow:5000": "mlflow", "localhost:5000": "mlflow", "127.0.0.1:5000": "mlflow",
+    "api-server:8080": "airflow", "127.0.0.1:8333": "s3",
     "statsd-exporter:9102": "statsd_web", "127.0.0.1:9102": "statsd_web", "localhost:9090": "prometheus",
     "127.0.0.1:9090": "prometheus", "alertmanager:9093": "alertmanager", "localhost:9093": "alertmanager",
     "127.0.0.1:9093": "alertmanager",

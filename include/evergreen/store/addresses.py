@@ -1,4 +1,4 @@
-"""Addresses at which a person opens what lies in the store."""
+"""Addresses at which a person opens what lies in the store, and in MLflow's registry."""
 
 from __future__ import annotations
 
@@ -24,6 +24,12 @@ def report(uri: str | None, settings: Settings) -> str | None:
         name = uri.removeprefix(root)
         return f"{page_root(settings)}/{quote(name)}" if name.startswith(SERVED) else None
     return openable(uri)
+
+
+def version_page(settings: Settings, model: str, version: int) -> str:
+    """Address at which a person opens a registered version in MLflow."""
+    root = settings.mlflow_pages_url or settings.mlflow_url
+    return f"{root.rstrip('/')}/#/models/{model}/versions/{version}"
 
 
 def openable(url: str | None) -> str | None:

@@ -17,6 +17,7 @@ from requests.exceptions import RequestException
 
 from evergreen.errors import BadInputError, UnavailableError
 from evergreen.settings import Settings
+from evergreen.store.addresses import version_page
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -95,7 +96,7 @@ class Registry:
 
     def url(self, version: int) -> str:
         """Page of a version in MLflow's user interface."""
-        return f"{self.settings.mlflow_url.rstrip('/')}/#/models/{self.model}/versions/{version}"
+        return version_page(self.settings, self.model, version)
 
     def version_of_run(self, run: TrainingRun) -> ModelVersion | None:
         """The version that this training run registered, or None."""

@@ -16,6 +16,7 @@ from evergreen.stack.control import Stack
 from evergreen.stack.home import PROJECT, Home
 from evergreen.stack.shapes import SHAPES
 from evergreen.stack.state import StackState
+from evergreen.store.addresses import version_page
 
 FILE = yaml.safe_load(cluster.COMPOSE.read_text())["services"]
 
@@ -85,6 +86,15 @@ def test_every_health_check_is_the_compose_files(made):
         words = [w for w in " ".join(test).split() if not any(c.isdigit() for c in w) and "/" not in w]
         assert words
         assert [w for w in words if w not in " ".join(made[name].check)] == [], name
+
+
+def test_people_reach_mlflow_and_the_commands_airflow_on_this_machine(tmp_path, secrets):
+    ports = {**cluster.PORTS, "mlflow": 5678, "airflow": 8765}
+    services = {s.name: s for s in cluster.services(Home(tmp_path), ports, secrets)}
+    settings = Settings.from_env(services["worker-default"].env)
+    assert version_page(settings, "m", 3) == "http://localhost:5678/#/models/m/versions/3"
+    assert "localhost:5678" in services["mlflow"].env["MLFLOW_SERVER_ALLOWED_HOSTS"].split(",")
+    assert settings.airflow_internal_url == "http://127.0.0.1:8765"
 
 
 def test_workers_share_no_folder_with_anyone(made):
