@@ -26,6 +26,8 @@ DOC = """
 Check one partition in production: has the data moved, does the champion still predict as well as when it was promoted?
 
 1. **wait_for_predictions** waits (deferred) until the partition has been scored, and the labels due by now are judged.
+   Skipped where no predictions have come six hours after the grace period, or none can: housekeeping starts the check
+   of what is scored later.
 2. **check** compares inputs, predictions and landed labels with the champion's reference (Evidently), measures the
    realised loss on labels that have landed, scores versions that served earlier and a challenger that was refused for
    want of proof beside the champion, and decides: no_action, alert, retrain, rollback or promote. Decision, evidence
@@ -103,7 +105,7 @@ def monitor(definition: ModelDefinition) -> DAG:
     with DAG(
         **dag_arguments(definition, "monitor", DOC.format(name=name)),
         schedule=arrivals(definition),
-        max_active_runs=1,
+        max_active_runs=16,  # those that wait are among them; the checks themselves go one at a time
     ) as dag:
         wait = PartitionSensor(task_id="wait_for_predictions", subject="predictions", model=name)
         check = _check.override(outlets=[asset(name, "drift_decision")])(name)

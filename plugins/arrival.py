@@ -50,14 +50,15 @@ DROPS = ("inputs", "labels")
 """What lands, and may be late; whether anything else is late follows from these."""
 
 
-def look(subject: str, model: str, key: str) -> Wait:
-    """Look once for `subject` of the partition `key`."""
+def look(subject: str, model: str, key: str, since: str = "") -> Wait:
+    """Look once for `subject` of the partition `key`, for a run that began to wait at `since` (ISO 8601)."""
     if not key:
         raise PartitionKeyError(NO_PARTITION)
     definition = load_definition(model)
     definition.partitions.parse(key)
     module = importlib.import_module(LOOKS[subject])
-    wait: Wait = module.look(definition, key, subject=subject, settings=Settings.from_env())
+    began = dt.datetime.fromisoformat(since) if since else None
+    wait: Wait = module.look(definition, key, subject=subject, settings=Settings.from_env(), since=began)
     return wait
 
 
@@ -77,7 +78,7 @@ class PartitionTrigger(BaseTrigger):
     """Ends its task when what a partition waits for is there (success) or will never come (skipped).
 
     With `resumes`, the task goes on in a worker when it is there. `since` is when the run began to wait, in ISO 8601;
-    without it, nothing is ever late.
+    without it, nothing is ever late nor given up.
     """
 
     def __init__(
@@ -109,7 +110,7 @@ class PartitionTrigger(BaseTrigger):
         said, watched = "", self.subject in DROPS and bool(self.since)
         while True:
             try:
-                wait = await asyncio.to_thread(look, self.subject, self.model, self.key)
+                wait = await asyncio.to_thread(look, self.subject, self.model, self.key, self.since)
             except BadInputError as error:  # no later look would find it otherwise
                 yield TriggerEvent(str(error))
                 return

@@ -10,7 +10,9 @@ from evergreen.features.readiness import readiness
 from evergreen.settings import Settings
 
 
-def look(definition: ModelDefinition, key: str, *, subject: str, settings: Settings) -> Wait:
+def look(
+    definition: ModelDefinition, key: str, *, subject: str, settings: Settings, since: dt.datetime | None = None
+) -> Wait:
     """Look once; past the grace period the build goes ahead without what is missing."""
     found = readiness(definition, key, settings=settings, now=dt.datetime.now(dt.UTC))
     return Wait("ready" if found.ready else "waiting", found.reason)

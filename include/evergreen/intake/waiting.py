@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 from evergreen.definition import ModelDefinition
 from evergreen.definition.waiting import Wait
 from evergreen.intake.arrival import explain_wait, find_drop
 from evergreen.settings import Settings
 
 
-def look(definition: ModelDefinition, key: str, *, subject: str, settings: Settings) -> Wait:
+def look(
+    definition: ModelDefinition, key: str, *, subject: str, settings: Settings, since: dt.datetime | None = None
+) -> Wait:
     """Look once for the drop of table `subject`."""
     drop = find_drop(settings.landing_url, definition.feed.name, subject, key)
     if drop is None:

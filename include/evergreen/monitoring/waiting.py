@@ -9,13 +9,31 @@ from sqlalchemy.orm import Session
 
 from evergreen.definition import ModelDefinition
 from evergreen.definition.waiting import Wait
-from evergreen.ledger import Ledger
+from evergreen.ledger import Ledger, partitions, snapshots
 from evergreen.ledger.tables import Deployment, PartitionVersion, Prediction, Verdict
+from evergreen.monitoring.stuck import STUCK_AFTER
 from evergreen.settings import Settings
 
+GIVEN_UP_AFTER = 2 * STUCK_AFTER
+"""Past the grace period: what is stuck is started again after the first half, and reported after the second."""
 
-def look(definition: ModelDefinition, key: str, *, subject: str, settings: Settings) -> Wait:
-    """Look once; a partition from before the first champion is never predicted."""
+
+def look(
+    definition: ModelDefinition, key: str, *, subject: str, settings: Settings, since: dt.datetime | None = None
+) -> Wait:
+    """Look once; a partition from before the first champion is never predicted.
+
+    Predictions that are not there some time after the grace period are waited for no longer: a run that waits is an
+    active one, and would keep later partitions from their checks. Those that come after all are found without a check
+    by `stuck`, which starts one.
+
+    Args:
+        definition: the model.
+        key: the partition.
+        subject: `predictions`.
+        settings: where the ledger is.
+        since: when the run began to wait, aware; without it they are waited for without end.
+    """
     model = definition.name
     with Ledger.from_settings(settings).transaction() as session:
         prediction = session.scalar(
@@ -24,13 +42,32 @@ def look(definition: ModelDefinition, key: str, *, subject: str, settings: Setti
         if prediction is not None:
             return _await_labels(session, definition, key, prediction)
         first = session.scalar(select(Deployment).where(Deployment.model == model).order_by(Deployment.id))
+        lacking = _lacking(session, model, key)
     if first is None:
         return Wait(
             "never", f"{model} has no champion yet, so {key} has no predictions to monitor; trigger {model}.train"
         )
     if first.from_key is not None and key < first.from_key:
         return Wait("never", f"{key} lies before {first.from_key}, the first partition that a champion served")
-    return Wait("waiting", f"predictions of {key} have not been written yet (DAG {model}.score writes them)")
+    if since is not None:
+        # A backfill of the past begins when all was due long ago, and its inputs may land in the same hour.
+        until = max(definition.partitions.due(key), since) + definition.feed.grace + GIVEN_UP_AFTER
+        if dt.datetime.now(dt.UTC) > until:
+            return Wait(
+                "never",
+                f"there were no predictions of {key} by {until:%Y-%m-%d %H:%M} UTC ({lacking}), and this run waits no "
+                "longer; evergreen.housekeeping starts the check when they come",
+            )
+    return Wait("waiting", f"predictions of {key} have not been written yet: {lacking}")
+
+
+def _lacking(session: Session, model: str, key: str) -> str:
+    """The first step towards predictions that has not been done, in words."""
+    if key not in partitions.current_map(session, model, "inputs", [key]):
+        return "no inputs have been accepted, they have not landed or are in quarantine"
+    if snapshots.current(session, model, key) is None:
+        return f"DAG {model}.features has not built its features"
+    return f"DAG {model}.score has not written them"
 
 
 def _await_labels(session: Session, definition: ModelDefinition, key: str, prediction: Prediction) -> Wait:

@@ -1,0 +1,55 @@
+"""What a partition waits for: how long, and what ends the wait."""
+
+import asyncio
+import sys
+
+import pytest
+
+from evergreen.definition.waiting import Wait
+
+pytestmark = pytest.mark.xdist_group("airflow")
+BEGAN = "2013-04-22 00:00:05+00:00"
+
+
+@pytest.fixture
+def arrival(dagbag):
+    """The plugin, as the DAGs have imported it."""
+    return sys.modules[type(dagbag.dags["nyc_flights.monitor"].get_task("wait_for_predictions")).__module__]
+
+
+@pytest.fixture
+def answers(monkeypatch):
+    """Have the package answer one subject; what it was asked."""
+
+    def answer(module, result):
+        asked = []
+
+        def look(definition, key, **common):
+            asked.append({"key": key, **common})
+            if isinstance(result, Exception):
+                raise result
+            return result
+
+        monkeypatch.setattr(f"{module}.look", look)
+        monkeypatch.setattr("arrival.Settings.from_env", lambda: "settings")
+        return asked
+
+    return answer
+
+
+def first_event(trigger):
+    async def first():
+        return await asyncio.wait_for(anext(trigger.run()), timeout=10)
+
+    return asyncio.run(first())
+
+
+def test_a_partition_that_waits_keeps_no_later_one_from_its_check(dagbag):
+    assert dagbag.dags["nyc_flights.monitor"].max_active_runs > 1
+
+
+def test_predictions_are_asked_for_with_the_beginning_of_the_wait(arrival, answers):
+    asked = answers("evergreen.monitoring.waiting", Wait("never", "not by noon"))
+    event = first_event(arrival.PartitionTrigger("predictions", "nyc_flights", "2013-04-15", 0.001, since=BEGAN))
+    assert type(event).__name__ == "TaskSkippedEvent"
+    assert str(asked[0]["since"]) == BEGAN
