@@ -28,7 +28,7 @@ from airflow.triggers.base import BaseTrigger, StartTriggerArgs, TaskSkippedEven
 
 from evergreen.definition import load_definition
 from evergreen.definition.waiting import Wait
-from evergreen.errors import BadInputError, EvergreenError, PartitionKeyError
+from evergreen.errors import BadInputError, PartitionKeyError, UnavailableError
 from evergreen.settings import Settings
 
 # Module of the package whose `look` answers for each subject; imported when first asked.
@@ -235,9 +235,7 @@ class PartitionOperator(BaseOperator):
         """
         try:
             wait = look(self.subject, self.model, self.key)
-        except BadInputError:
-            raise
-        except EvergreenError as error:
+        except UnavailableError as error:
             wait = Wait("waiting", f"could not look: {error}")
         if wait.state == "ready":
             return self.work(self.model)

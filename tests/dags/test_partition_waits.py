@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from evergreen.definition.waiting import Wait
+from evergreen.errors import NotReadyError, SettingsError
 
 pytestmark = pytest.mark.xdist_group("airflow")
 BEGAN = "2013-04-22 00:00:05+00:00"
@@ -31,7 +32,7 @@ def answers(monkeypatch):
             return result
 
         monkeypatch.setattr(f"{module}.look", look)
-        monkeypatch.setattr("arrival.Settings.from_env", lambda: "settings")
+        monkeypatch.setattr("evergreen.settings.Settings.from_env", lambda: "settings")
         return asked
 
     return answer
@@ -53,3 +54,27 @@ def test_predictions_are_asked_for_with_the_beginning_of_the_wait(arrival, answe
     event = first_event(arrival.PartitionTrigger("predictions", "nyc_flights", "2013-04-15", 0.001, since=BEGAN))
     assert type(event).__name__ == "TaskSkippedEvent"
     assert str(asked[0]["since"]) == BEGAN
+
+
+def test_features_without_accepted_inputs_are_skipped_with_the_reason(dagbag, arrival, monkeypatch):
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    def readiness(*args, **kwargs):
+        raise NotReadyError("there are no accepted inputs")
+
+    monkeypatch.setattr("evergreen.features.waiting.readiness", readiness)
+    monkeypatch.setattr("evergreen.settings.Settings.from_env", lambda: "settings")
+    build = dagbag.dags["nyc_flights.features"].get_task("build")
+    monkeypatch.setattr(build, "key", "2013-04-15")
+    with pytest.raises(AirflowSkipException, match="no accepted inputs"):
+        build.execute({})
+    event = first_event(arrival.PartitionTrigger("look_back", "nyc_flights", "2013-04-15", 0.001, resumes=True))
+    assert type(event).__name__ == "TaskSkippedEvent"
+
+
+def test_what_no_server_caused_is_no_reason_to_wait(dagbag, answers, monkeypatch):
+    answers("evergreen.features.waiting", SettingsError("EVERGREEN_LEDGER_URL is not set"))
+    build = dagbag.dags["nyc_flights.features"].get_task("build")
+    monkeypatch.setattr(build, "key", "2013-04-15")
+    with pytest.raises(SettingsError):
+        build.execute({})
