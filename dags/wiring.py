@@ -163,6 +163,9 @@ def arrivals(definition: ModelDefinition, delay: int = 0) -> CronPartitionTimeta
 def dag_arguments(definition: ModelDefinition, stage: str, doc: str, *, delay: int = 0) -> dict[str, Any]:
     """Keyword arguments of every DAG of a model: when it lives, who owns it, how it fails."""
     calendar = definition.partitions
+    # Airflow makes a run at either instant, and none before or after: those are when the first and the last partition
+    # are due. Backfills go by the partitions' own dates, which it does not compare with these.
+    start = calendar.due(calendar.start.strftime(KEY_FORMAT), delay)
     end = calendar.due(calendar.end.strftime(KEY_FORMAT), delay) if calendar.end else None
     return {
         "dag_id": f"{definition.name}.{stage}",
@@ -170,7 +173,7 @@ def dag_arguments(definition: ModelDefinition, stage: str, doc: str, *, delay: i
         "description": next(line for line in doc.splitlines() if line.strip()).strip(),
         "doc_md": doc + _about(definition),
         "tags": ["evergreen", definition.name, stage.split("_")[0]],
-        "start_date": dt.datetime.combine(calendar.start, dt.time(), dt.UTC),
+        "start_date": start,
         "end_date": end,
         "catchup": False,
         "default_args": default_args(definition.owner),

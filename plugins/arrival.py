@@ -55,7 +55,13 @@ def look(subject: str, model: str, key: str, since: str = "") -> Wait:
     if not key:
         raise PartitionKeyError(NO_PARTITION)
     definition = load_definition(model)
-    definition.partitions.parse(key)
+    calendar = definition.calendar
+    if not definition.partitions.contains(key):
+        return Wait(
+            "never",
+            f"{key} lies outside the calendar of {model} ({calendar.start} to {calendar.end or 'no end'}); widen "
+            "`calendar` in model.yaml if it belongs to the feed",
+        )
     module = importlib.import_module(LOOKS[subject])
     began = dt.datetime.fromisoformat(since) if since else None
     wait: Wait = module.look(definition, key, subject=subject, settings=Settings.from_env(), since=began)

@@ -1,6 +1,7 @@
 """What a partition waits for: how long, and what ends the wait."""
 
 import asyncio
+import datetime as dt
 import sys
 
 import pytest
@@ -78,3 +79,25 @@ def test_what_no_server_caused_is_no_reason_to_wait(dagbag, answers, monkeypatch
     monkeypatch.setattr(build, "key", "2013-04-15")
     with pytest.raises(SettingsError):
         build.execute({})
+
+
+@pytest.mark.parametrize("key", ["2012-12-31", "2013-12-30"])
+def test_a_partition_outside_the_calendar_is_skipped(arrival, answers, key):
+    asked = answers("evergreen.intake.waiting", Wait("waiting", "nothing has landed"))
+    wait = arrival.look("inputs", "nyc_flights", key)
+    assert (wait.state, asked) == ("never", [])
+    assert wait.reason.startswith(f"{key} lies outside the calendar of nyc_flights (2013-01-07 to 2013-12-23)")
+    arrival.look("inputs", "nyc_flights", "2013-12-23")
+    assert [question["key"] for question in asked] == ["2013-12-23"]
+
+
+@pytest.mark.parametrize("stage", ["ingest_inputs", "ingest_labels", "monitor"])
+def test_the_first_and_the_last_scheduled_runs_are_those_of_the_calendar(dagbag, stage):
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    dag = DagSerialization.from_dict(DagSerialization.to_dict(dagbag.dags[f"nyc_flights.{stage}"]))
+    ends = [dag.timetable._get_partition_info(date)[1] for date in (dag.start_date, dag.end_date)]
+    assert ends == ["2013-01-07", "2013-12-23"]
+    first = dt.datetime(2013, 1, 7, tzinfo=dt.UTC)
+    backfilled = dag.iter_dagrun_infos_between(first, first + dt.timedelta(days=7))
+    assert [run.partition_key for run in backfilled] == ["2013-01-07", "2013-01-14"]
