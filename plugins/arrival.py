@@ -39,6 +39,7 @@ LOOKS = {
     "predictions": "evergreen.monitoring.waiting",
 }
 LONGEST_WAIT = dt.timedelta(days=14)
+"""Unless the grace period asks for more."""
 RUN_BEGAN = "{{ dag_run.start_date or '' }}"
 THIS_PARTITION = "{{ partition_key or (dag_run.conf or {}).get('partition_key') or '' }}"
 NO_PARTITION = (
@@ -48,6 +49,15 @@ NO_PARTITION = (
 POLL_SECONDS = 5.0
 DROPS = ("inputs", "labels")
 """What lands, and may be late; whether anything else is late follows from these."""
+
+
+def longest_wait(subject: str, model: str) -> dt.timedelta:
+    """After how long a wait fails: later than it is reported as late, or ends by itself.
+
+    A check waits for predictions for the grace period, and then for the labels that are due with them.
+    """
+    periods = 2 if subject == "predictions" else 1
+    return max(LONGEST_WAIT, periods * load_definition(model).feed.grace + dt.timedelta(days=1))
 
 
 def look(subject: str, model: str, key: str, since: str = "") -> Wait:
@@ -191,13 +201,13 @@ class PartitionSensor(BaseSensorOperator):
                 "since": RUN_BEGAN,
             },
             next_method="resume",
-            timeout=LONGEST_WAIT,
+            timeout=longest_wait(subject, model),
         )
 
     def execute(self, context: Context) -> None:
         """Wait in the triggerer; for whoever calls the operator without a scheduler."""
         trigger = PartitionTrigger(self.subject, self.model, self.key, self.poll_seconds, since=self.since)
-        self.defer(trigger=trigger, method_name="resume", timeout=LONGEST_WAIT)
+        self.defer(trigger=trigger, method_name="resume", timeout=longest_wait(self.subject, self.model))
 
     def resume(self, context: Context, event: str) -> None:
         """Fail with what the trigger found wrong; where nothing is, no worker is asked."""
@@ -249,7 +259,7 @@ class PartitionOperator(BaseOperator):
         if wait.state == "never":
             raise AirflowSkipException(wait.reason)
         trigger = PartitionTrigger(self.subject, self.model, self.key, self.poll_seconds, resumes=True)
-        return self.defer(trigger=trigger, method_name="resume", timeout=LONGEST_WAIT)
+        return self.defer(trigger=trigger, method_name="resume", timeout=longest_wait(self.subject, self.model))
 
     def resume(self, context: Context, event: str) -> Any:
         """Work, or fail with what the trigger found wrong."""

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from evergreen.definition import load_definition
 from evergreen.definition.waiting import Wait
 from evergreen.errors import NotReadyError, SettingsError
 
@@ -101,3 +102,24 @@ def test_the_first_and_the_last_scheduled_runs_are_those_of_the_calendar(dagbag,
     first = dt.datetime(2013, 1, 7, tzinfo=dt.UTC)
     backfilled = dag.iter_dagrun_infos_between(first, first + dt.timedelta(days=7))
     assert [run.partition_key for run in backfilled] == ["2013-01-07", "2013-01-14"]
+
+
+@pytest.mark.parametrize(
+    ("subject", "grace", "days"),
+    [("inputs", 1, 14), ("labels", 20, 21), ("look_back", 20, 21), ("predictions", 1, 14), ("predictions", 10, 21)],
+)
+def test_no_wait_fails_before_its_grace_period_is_over(arrival, monkeypatch, subject, grace, days):
+    from airflow.sdk.exceptions import TaskDeferred
+
+    shipped = load_definition("nyc_flights")
+    feed = shipped.feed.model_copy(update={"grace": dt.timedelta(days=grace)})
+    monkeypatch.setattr(arrival, "load_definition", lambda name: shipped.model_copy(update={"feed": feed}))
+    sensor = arrival.PartitionSensor(task_id="wait", subject=subject, model="nyc_flights")
+    operator = arrival.PartitionOperator(task_id="work", subject=subject, model="nyc_flights", work=str)
+    monkeypatch.setattr(arrival, "look", lambda *asked: Wait("waiting", "not there"))
+    found = [sensor.start_trigger_args.timeout]
+    for task in (sensor, operator):
+        with pytest.raises(TaskDeferred) as deferred:
+            task.execute({})
+        found.append(deferred.value.timeout)
+    assert found == [dt.timedelta(days=days)] * 3
