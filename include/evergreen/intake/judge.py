@@ -30,7 +30,7 @@ from evergreen.intake.judgement import Judgement
 from evergreen.intake.limits import LIMITS, Limits
 from evergreen.intake.past import Past, no_past
 from evergreen.intake.sift import Look, Positions, sift
-from evergreen.intake.structure import RULES_VERSION, check_structure
+from evergreen.intake.structure import RULES_VERSION, asks_for_classes, check_structure
 from evergreen.intake.suite import run_suite, suite_hash
 
 ROW, REASON = "evergreen_row", "evergreen_reason"
@@ -167,6 +167,8 @@ def verdict_hash(definition: ModelDefinition, table: TableName, expectations: Se
         parts.append(share_of_rows)
     if feed.personal:
         parts.append({"personal": sorted(feed.personal)})
+    if asks_for_classes(definition, table):
+        parts.append({"task": definition.task})
     # The columns keep their order: it is the order of the clean file.
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 

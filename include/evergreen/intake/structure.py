@@ -10,7 +10,10 @@ from evergreen.definition.model import TableName
 from evergreen.intake.failures import Failure, breach, plain, unfit
 
 RULES_VERSION = 1
-"""Part of every suite's hash. Raise it with any change to what intake accepts, so that verdicts are given anew."""
+"""Part of every suite's hash. Raise it with any change to what intake accepts, so that verdicts are given anew.
+
+A rule for some tables only is better named in `judge.verdict_hash` for these: raising it gives all tables new verdicts.
+"""
 
 
 def check_structure(
@@ -19,7 +22,7 @@ def check_structure(
     """What is structurally wrong with `frame`, a table with the definition's columns and dtypes; empty where nothing.
 
     Rows there are; the entity is there and unique; the event time is there and within [period.start, period.end); a
-    label has its target.
+    label has its target, which is 0 or 1 where the task is binary.
     """
     if frame.empty:
         return [
@@ -34,7 +37,16 @@ def check_structure(
     ]
     if table == "labels":
         failures.append(_missing(frame, definition.target, "have no value; leave rows without ground truth out"))
+    if asks_for_classes(definition, table):
+        failures.append(_no_class(frame, definition.target))
     return [failure for failure in failures if failure]
+
+
+def asks_for_classes(definition: ModelDefinition, table: TableName) -> bool:
+    """Whether `table` has numbers that must be 0 or 1: a binary target, unless its type holds nothing else. Pure."""
+    if table != "labels" or definition.task != "binary":
+        return False
+    return definition.feed.tables["labels"].columns[definition.target] != "boolean"
 
 
 def _missing(frame: pd.DataFrame, column: str, sentence: str) -> Failure | None:
@@ -42,6 +54,22 @@ def _missing(frame: pd.DataFrame, column: str, sentence: str) -> Failure | None:
     if not len(rows):
         return None
     return breach("not_null", column, sentence, rows=rows, total=len(frame), expected="no missing values")
+
+
+def _no_class(frame: pd.DataFrame, target: str) -> Failure | None:
+    values = frame[target]
+    rows = np.flatnonzero((values.notna() & ~values.isin((0, 1))).to_numpy())
+    if not len(rows):
+        return None
+    return breach(
+        "binary_target",
+        target,
+        "are neither 0 nor 1, which a binary task predicts",
+        rows=rows,
+        total=len(frame),
+        expected="0 or 1, true or false",
+        sample=values.iloc[rows].drop_duplicates().head().tolist(),
+    )
 
 
 def _repeated(frame: pd.DataFrame, entity: str) -> Failure | None:

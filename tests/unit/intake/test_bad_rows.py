@@ -162,6 +162,29 @@ def test_the_verdict_depends_on_it(shop):
     assert verdict_hash(shop, "inputs", [PRICES]) == verdict_hash(allowing(shop, 0), "inputs", [PRICES])
 
 
+def test_labels_that_are_no_class_are_kept_apart(shop):
+    raw = shop.model_dump()
+    raw["feed"]["tables"]["labels"]["max_bad_rows"] = 0.01
+    labels = orders(returned=at({7}, 2.0, 1.0))[["order_id", "ordered_at", "returned"]]
+    buffer = io.BytesIO()
+    labels.to_parquet(buffer, index=False)
+    assert not judge(buffer.getvalue(), "parquet", shop, "labels", KEY, []).accepted
+    found = judge(buffer.getvalue(), "parquet", ModelDefinition.model_validate(raw), "labels", KEY, [])
+    assert found.accepted
+    assert rejected(found) == {7: "returned: rows are neither 0 nor 1, which a binary task predicts"}
+
+
+def test_only_tables_that_the_rule_about_classes_is_for_get_another_verdict(shop):
+    raw = shop.model_dump() | {"task": "regression"}
+    regression = ModelDefinition.model_validate(raw)
+    assert verdict_hash(shop, "labels", []) != verdict_hash(regression, "labels", [])
+    assert verdict_hash(shop, "inputs", []) == verdict_hash(regression, "inputs", [])
+    raw["feed"]["tables"]["labels"]["columns"]["returned"] = "boolean"
+    regression = ModelDefinition.model_validate(raw)
+    binary = ModelDefinition.model_validate(raw | {"task": "binary"})
+    assert verdict_hash(binary, "labels", []) == verdict_hash(regression, "labels", [])
+
+
 def test_names_of_its_own_columns_are_taken(shop):
     raw = shop.model_dump()
     raw["feed"]["tables"]["inputs"]["columns"]["evergreen_row"] = "integer"

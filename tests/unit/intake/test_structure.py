@@ -52,6 +52,20 @@ def test_a_label_needs_its_target(check, orders):
     assert sentence == "returned: 1 of 6 (17 %) rows have no value; leave rows without ground truth out"
 
 
+@pytest.mark.parametrize("kind", ["float64", "Int64"])
+def test_the_target_of_a_binary_task_is_0_or_1(shop, orders, kind):
+    labels = orders[["order_id", "ordered_at"]].assign(returned=pd.array([1, 0, 2, -1, 2, 1], dtype=kind))
+    (failure,) = check_structure(labels, shop, "labels", shop.partitions.period(KEY))
+    assert failure.sentence == (
+        "returned: 3 of 6 (50 %) rows are neither 0 nor 1, which a binary task predicts, such as 2, -1"
+    )
+    assert failure.severity == "critical"
+    assert list(failure.bad) == [2, 3, 4]
+    regression = shop.model_copy(update={"task": "regression"})
+    assert check_structure(labels, regression, "labels", shop.partitions.period(KEY)) == []
+    assert check_structure(labels.assign(returned=True), shop, "labels", shop.partitions.period(KEY)) == []
+
+
 def test_all_faults_are_found_at_once(check, orders):
     orders.loc[0, "ordered_at"] = pd.NaT
     orders.loc[1, "ordered_at"] = pd.Timestamp("1970-01-01T00:00Z")
