@@ -127,6 +127,12 @@ class FeedSection(Section):
                     raise ValueError(f"tables.{name}.columns lacks {column!r}, the feed's entity or event_time")
             if table.columns[self.event_time] != "timestamp":
                 raise ValueError(f"event_time column {self.event_time!r} of tables.{name} must have type timestamp")
+        inputs, labels = (self.tables[name].columns[self.entity] for name in ("inputs", "labels"))
+        if inputs != labels:
+            raise ValueError(
+                f"entity {self.entity!r} is of type {inputs} in tables.inputs and {labels} in tables.labels, so "
+                "that no label would find its row; give both the type in which the producer lands it"
+            )
         self._check_personal()
         return self
 
@@ -349,6 +355,7 @@ class ModelDefinition(Section):
             raise ValueError(f"target {self.target!r} is not a column of feed.tables.labels")
         if self.target in self.feed.personal:
             raise ValueError(f"target {self.target!r} is in feed.personal: a token cannot be predicted")
+        self._check_target()
         if self.loss not in LOSSES[self.task]:
             raise ValueError(f"gate.loss {self.loss!r} does not fit task {self.task!r}; use one of {LOSSES[self.task]}")
         landed = {column for table in self.feed.tables.values() for column in table.columns}
@@ -357,6 +364,15 @@ class ModelDefinition(Section):
             raise ValueError(f"features.history names columns that no table of the feed has: {', '.join(unknown)}")
         self._check_gate()
         return self
+
+    def _check_target(self) -> None:
+        kind = self.feed.tables["labels"].columns[self.target]
+        if kind in ("string", "timestamp"):
+            wanted = "boolean, or integer with 0 and 1" if self.task == "binary" else "float or integer"
+            raise ValueError(
+                f"target {self.target!r} of feed.tables.labels is of type {kind}, which does not fit task "
+                f"{self.task!r}; declare it as {wanted}, and have it landed so"
+            )
 
     def _check_gate(self) -> None:
         inputs, fairness = self.feed.tables["inputs"].columns, self.gate.fairness

@@ -69,6 +69,36 @@ def test_a_fault_names_file_line_and_field(tmp_path, old, new, at, says):
     assert f"{path}:{line_of(text, at)}: " in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        (
+            {"late: boolean": "late: string"},
+            "is of type string, which does not fit task 'binary'; declare it as boolean",
+        ),
+        ({"late: boolean": "late: timestamp"}, "is of type timestamp, which does not fit task 'binary'"),
+        (
+            {"late: boolean": "late: string", "task: binary": "task: regression"},
+            "is of type string, which does not fit task 'regression'; declare it as float or integer",
+        ),
+    ],
+)
+def test_a_target_that_cannot_be_predicted_is_refused(tmp_path, changes, says):
+    text = SHIPPED
+    for old, new in changes.items():
+        text = text.replace(old, new, 1)
+    with pytest.raises(DefinitionError, match=f"target 'late' of feed.tables.labels {re.escape(says)}"):
+        read_definition(write(tmp_path, text))
+
+
+def test_an_entity_of_two_types_is_refused(tmp_path):
+    before, after = SHIPPED.split("    labels:\n", 1)
+    text = before + "    labels:\n" + after.replace("flight_id: string", "flight_id: integer", 1)
+    says = "entity 'flight_id' is of type string in tables.inputs and integer in tables.labels"
+    with pytest.raises(DefinitionError, match=says):
+        read_definition(write(tmp_path, text))
+
+
 def test_all_faults_are_reported_at_once(tmp_path):
     path = write(tmp_path, SHIPPED.replace("task: binary", "task: x").replace("look_back: 4", "look_back: many"))
     with pytest.raises(DefinitionError) as caught:
