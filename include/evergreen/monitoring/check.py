@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -19,7 +20,7 @@ from evergreen.monitoring.estimate import estimate_loss
 from evergreen.monitoring.evidence import Evidence
 from evergreen.monitoring.findings import Findings
 from evergreen.monitoring.frames import Frames
-from evergreen.monitoring.performance import clusters_of, losses_by_cluster, measure
+from evergreen.monitoring.performance import Unmeasured, clusters_of, losses_by_cluster, measure
 from evergreen.monitoring.rivals import Rivals, compare_with_rivals
 from evergreen.settings import Settings
 from evergreen.store import Store, layout
@@ -58,7 +59,7 @@ def run(definition: ModelDefinition, key: str, *, settings: Settings, run_url: s
         UnavailableError: the ledger, the store or the feature remotes do not answer.
     """
     through = definition.partitions.shift(key, -definition.feed.label_delay)
-    measure(definition, settings=settings, up_to_key=through)
+    _, left = measure(definition, settings=settings, up_to_key=through)
     with Ledger.from_settings(settings).lock("monitor", definition.name) as session:
         known = evidence.gather(session, definition, key)
         done = decisions.drift_check(session, definition.name, key, known.input_hash)
@@ -67,14 +68,16 @@ def run(definition: ModelDefinition, key: str, *, settings: Settings, run_url: s
         started = time.monotonic()
         rows = frames.read(definition, known, settings)
         rivals = compare_with_rivals(session, definition, known, settings=settings)
-        found = examine(frames.comparable(definition, rows), known, rows, rivals)
+        found = examine(frames.comparable(definition, rows), known, rows, rivals, left)
         uri = _write_report(definition, found, rows, known, settings)
         checked = _record(session, definition, known, found, uri, settings, run_url)
     _tell(found, uri, time.monotonic() - started)
     return checked
 
 
-def examine(definition: ModelDefinition, known: Evidence, rows: Frames, rivals: Rivals) -> Findings:
+def examine(
+    definition: ModelDefinition, known: Evidence, rows: Frames, rivals: Rivals, unmeasured: Sequence[Unmeasured] = ()
+) -> Findings:
     """Compare, judge and decide. No I/O: the same evidence gives the same findings."""
     settings = definition.monitoring
     moved = drift.check(rows.compared, rows.current, definition, current_rows=rows.current_rows)
@@ -122,6 +125,7 @@ def examine(definition: ModelDefinition, known: Evidence, rows: Frames, rivals: 
         loss=known.own_losses[-1] if known.own_losses else None,
         signals=signals,
         decision=policy.decide(signals, evidence.past_checks(definition, known), settings),
+        unmeasured=tuple(unmeasured),
     )
 
 
@@ -249,6 +253,8 @@ def _tell(found: Findings, uri: str, seconds: float) -> None:
     log.info("Loss: %s", found.harm.sentence)
     if found.estimate:
         log.info("Loss: %s", found.estimate.sentence)
+    for passed_over in found.unmeasured:
+        log.warning("Loss: %s", passed_over.sentence)
     for rival in found.rivals.all:
         log.info("Rival: %s", rival.sentence)
     log.info("Decision: %s", found.reason)

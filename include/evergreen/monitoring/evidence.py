@@ -34,7 +34,7 @@ class Evidence:
     labels: Mapping[str, Current]
     """Landed labels of the partitions after `as_of`, oldest first"""
     losses: Mapping[str, Performance]
-    """Newest measurement of each partition through `labels_through`, of every champion"""
+    """The measurement that counts of each partition through `labels_through`, of every champion"""
     labelled: Prediction | None
     """Predictions of the newest partition that this champion served and that has labels"""
     history: tuple[Decision, ...]
@@ -87,7 +87,13 @@ def gather(session: Session, definition: ModelDefinition, key: str) -> Evidence:
     as_of = run.as_of if run else calendar.shift(from_key, -1 - definition.feed.label_delay)
     labels = partitions.current_map(session, model, "labels", calendar.keys(calendar.shift(as_of, 1), through))
     losses = decisions.measured(session, model, through)
-    served = [p for p in losses.values() if p.version == prediction.version and p.key >= from_key and p.key in labels]
+    # Labels that landed again and could not be measured cannot be read here either.
+    as_measured = {(key, partition.id) for key, (partition, _) in labels.items()}
+    served = [
+        p
+        for p in losses.values()
+        if p.version == prediction.version and p.key >= from_key and (p.key, p.labels_version_id) in as_measured
+    ]
     compared, built = _compared(session, definition, key)
     return Evidence(
         key=key,

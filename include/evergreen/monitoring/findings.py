@@ -9,6 +9,7 @@ from evergreen.ledger.tables import Performance
 from evergreen.monitoring.drift import ColumnDrift, DriftResult
 from evergreen.monitoring.estimate import Estimate
 from evergreen.monitoring.harm import HarmResult
+from evergreen.monitoring.performance import Unmeasured
 from evergreen.monitoring.policy import PolicyDecision, Signals
 from evergreen.monitoring.rivals import Rival, Rivals
 
@@ -38,6 +39,8 @@ class Findings:
     """The newest measurement of this champion"""
     signals: Signals
     decision: PolicyDecision
+    unmeasured: tuple[Unmeasured, ...] = ()
+    """Partitions with labels whose loss could not be measured"""
 
     @property
     def reason(self) -> str:
@@ -50,7 +53,8 @@ class Findings:
         """What was found: inputs, labels, loss and what it probably is now, rivals."""
         rivals = (rival.sentence for rival in self.rivals.all)
         estimated = self.estimate.sentence if self.estimate else None
-        found = (self.drift.sentence, self.label_sentence, self.harm.sentence, estimated, *rivals)
+        unmeasured = (f"{partition.sentence}." for partition in self.unmeasured)
+        found = (self.drift.sentence, self.label_sentence, self.harm.sentence, *unmeasured, estimated, *rivals)
         return tuple(sentence for sentence in found if sentence)
 
     @property
@@ -88,6 +92,7 @@ class Findings:
             "prediction": asdict(self.drift.prediction) if self.drift.prediction else None,
             "labels": (asdict(self.label) | {"key": self.label_key}) if self.label else None,
             "performance": asdict(self.harm) | {"e_value": min(self.harm.e_value, 1e12)},
+            "unmeasured": [asdict(partition) for partition in self.unmeasured],
             "estimate": asdict(self.estimate) if self.estimate else None,
             "alpha": self.drift.alpha,
             "min_effect": self.drift.min_effect,

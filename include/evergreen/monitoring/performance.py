@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from evergreen.definition import ModelDefinition
+from evergreen.errors import EvergreenError, UnavailableError
 from evergreen.intake.read import read_clean
 from evergreen.ledger import Ledger, collected, decisions, partitions
 from evergreen.ledger.partitions import Current
@@ -24,6 +25,9 @@ from evergreen.training.frames import target_values
 from evergreen.training.losses import row_losses
 
 log = logging.getLogger("evergreen.monitoring")
+
+UNREADABLE = (EvergreenError, FileNotFoundError)
+"""What reading one partition's labelled rows raises; of these, UnavailableError is about the servers"""
 
 
 @dataclass(frozen=True)
@@ -37,22 +41,48 @@ class Measured:
     loss: float
 
 
-def measure(definition: ModelDefinition, *, settings: Settings, up_to_key: str) -> list[Measured]:
+@dataclass(frozen=True)
+class Unmeasured:
+    """A partition whose loss cannot be measured though its labels have landed, and why."""
+
+    key: str
+    why: str
+
+    @property
+    def sentence(self) -> str:
+        """What is wrong and what to do, in words."""
+        return (
+            f"The loss of {self.key} cannot be measured on its labels: {self.why.rstrip('.')}. They decide nothing "
+            "until they are landed again, or that is corrected and `validate` of their run of ingest_labels is cleared"
+        )
+
+
+def measure(
+    definition: ModelDefinition, *, settings: Settings, up_to_key: str
+) -> tuple[list[Measured], list[Unmeasured]]:
     """Measure every predicted partition through `up_to_key` whose labels have landed and that is not measured yet.
 
     Measured are the newest predictions of a partition against the current version of its labels; restated labels or
     predictions of a rebuilt snapshot are measured anew. Rows without a label (or with a null one) are left out.
+    A partition that cannot be measured is passed over and tried again by the next call: the newer ones do not wait.
 
     Raises:
         UnavailableError: the ledger does not answer.
     """
-    ledger, done = Ledger.from_settings(settings), []
+    ledger, done, left = Ledger.from_settings(settings), [], []
     with ledger.transaction() as session:
         waiting = _waiting(session, definition.name, up_to_key)
         keys = [prediction.key for prediction, _ in waiting]
         inputs = partitions.current_map(session, definition.name, "inputs", keys) if definition.gate.cluster else {}
     for prediction, labels in waiting:
-        row = _measure(definition, prediction, labels, inputs.get(prediction.key), settings)
+        try:
+            row = _measure(definition, prediction, labels, inputs.get(prediction.key), settings)
+        except UNREADABLE as error:
+            if isinstance(error, UnavailableError):
+                raise
+            left.append(Unmeasured(prediction.key, str(error)))
+            log.warning("%s", left[-1].sentence)
+            continue
         if row is None:
             log.warning("%s: none of its predictions has a label in the partition that landed", prediction.key)
             continue
@@ -67,7 +97,7 @@ def measure(definition: ModelDefinition, *, settings: Settings, up_to_key: str) 
             found.key, found.version, found.loss, f"{found.rows:,}", definition.loss, found.metrics["expected_loss"],
         )  # fmt: skip
         done.append(Measured(found.id, found.key, found.version, found.rows, found.loss))
-    return done
+    return done, left
 
 
 def losses_by_cluster(definition: ModelDefinition, rows: pd.DataFrame) -> list[Cluster]:

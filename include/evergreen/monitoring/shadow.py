@@ -6,6 +6,7 @@ in the ledger, so that a weekly check scores one partition and not the whole pas
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -17,6 +18,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from evergreen.definition import ModelDefinition
+from evergreen.errors import UnavailableError
 from evergreen.features.snapshots import read_frames
 from evergreen.intake.read import read_clean
 from evergreen.ledger import Ledger, collected
@@ -25,9 +27,11 @@ from evergreen.ledger import snapshots as built
 from evergreen.ledger.partitions import Current
 from evergreen.ledger.tables import ShadowLoss, Snapshot
 from evergreen.monitoring.harm import Cluster
-from evergreen.monitoring.performance import cluster_names, labelled_rows, losses_by_cluster
+from evergreen.monitoring.performance import UNREADABLE, cluster_names, labelled_rows, losses_by_cluster
 from evergreen.settings import Settings
 from evergreen.training.models import load
+
+log = logging.getLogger("evergreen.monitoring")
 
 Shadow = dict[tuple[int, str], tuple[Cluster, ...]]
 """Clusters by (version, partition key)."""
@@ -40,7 +44,7 @@ def score_in_shadow(
     """Losses by cluster of each of `versions` on each of `keys`, had it predicted it: over rows that have a label.
 
     Keys without features, accepted labels or a labelled row are left out, and those whose features or labels were
-    collected before they were scored. What was scored before is read.
+    collected before they were scored or cannot be read. What was scored before is read.
 
     Raises:
         BadInputError: the registry has no such version.
@@ -57,7 +61,13 @@ def score_in_shadow(
         lacking = [version for version in versions if (version, key) not in found]
         if not lacking or {snapshot.dvc_hash, truth[1].clean_uri} & gone:
             continue
-        rows = _labelled(definition, snapshot, truth, inputs.get(key), settings)
+        try:
+            rows = _labelled(definition, snapshot, truth, inputs.get(key), settings)
+        except UNREADABLE as error:
+            if isinstance(error, UnavailableError):
+                raise
+            log.warning("%s is left out of the comparison of versions: %s", key, error)
+            continue
         for version in lacking if len(rows) else []:
             clusters = _score(definition, version, rows, settings)
             found[version, key] = clusters

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
-from evergreen.errors import NotReadyError
+from evergreen.errors import NotReadyError, UnavailableError
 from evergreen.ledger.tables import Alert, Decision, DriftCheck, Performance
+from evergreen.monitoring import performance
 from evergreen.monitoring.check import run
+from evergreen.monitoring.shadow import score_in_shadow
 from evergreen.store import Store
 
 pytestmark = pytest.mark.integration
@@ -117,6 +119,43 @@ def test_a_backfilled_check_does_not_know_later_labels_and_restated_ones_are_che
     assert second.drift_check_id != first.drift_check_id
     assert second.loss > first.loss
     assert check(shop, 6) == early
+
+
+def test_labels_that_cannot_be_measured_do_not_hold_up_newer_ones(shop, caplog):
+    for number in (6, 7, 8):
+        shop.live(number)
+    good = shop.week(6)[1]
+    broken = good.assign(returned=good["returned"].astype("int64"))
+    broken.loc[0, "returned"] = 2
+    shop.accept("labels", 6, broken)
+    first = check(shop, 8)
+    assert {p.key: p.loss for p in rows(shop, Performance)} == {shop.key(7): first.loss}
+    said = f"The loss of {shop.key(6)} cannot be measured on its labels: target 'returned' of a binary task holds 2.0"
+    assert said in caplog.text
+    assert [u["key"] for u in rows_of_check(shop, 8).results["unmeasured"]] == [shop.key(6)]
+    store = Store.from_settings(shop.settings)
+    assert f"The loss of {shop.key(6)} cannot be measured" in store.read(store.name(first.report_uri)).decode()
+    scored = score_in_shadow(shop.definition, [1], [shop.key(6), shop.key(7)], settings=shop.settings)
+    assert list(scored) == [(1, shop.key(7))]
+
+    shop.accept("labels", 6, good)
+    second = check(shop, 8)
+    assert second.drift_check_id != first.drift_check_id
+    assert {p.key for p in rows(shop, Performance)} == {shop.key(6), shop.key(7)}
+    shop.accept("labels", 7, shop.week(7)[1].assign(returned=2))
+    assert check(shop, 8).drift_check_id != second.drift_check_id, "those measured before are compared"
+    assert rows_of_check(shop, 8).results["labels"]["key"] == shop.key(6)
+
+
+def test_a_store_that_does_not_answer_leaves_no_partition_out(shop, monkeypatch):
+    def away(prediction, settings):
+        raise UnavailableError("the store is away")
+
+    for number in (6, 7):
+        shop.live(number)
+    monkeypatch.setattr(performance, "read_predictions", away)
+    with pytest.raises(UnavailableError, match="the store is away"):
+        check(shop, 7)
 
 
 def estimated(shop, number):
