@@ -165,7 +165,7 @@ class TrainingRun(Base):
     state: Mapped[str]
     """assembled | trained | compared | promoted | refused | failed. The one column that changes."""
     as_of: Mapped[str]
-    """Newest partition key whose labels the run may use"""
+    """Newest partition key whose labels the run uses"""
     dataset: Mapped[Json]
     """train_keys, holdout_keys, snapshots {key: snapshot row id}, labels {key: partition_version id}, rows"""
     dataset_hash: Mapped[str]

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from evergreen.definition import ModelDefinition
-from evergreen.errors import NotReadyError, UnavailableError
+from evergreen.errors import NotReadyError, PartitionKeyError, UnavailableError
 from evergreen.features.snapshots import commit_holding
 from evergreen.ledger import Ledger, collected, models, partitions, snapshots
 from evergreen.ledger.partitions import Current
@@ -75,17 +75,22 @@ def assemble(
         cause: first, drift, harm, age or operator.
         cause_key: names the cause; one cause makes one training run.
         reason: why, in a sentence; kept in the ledger.
-        as_of: newest partition whose labels may be used; the newest that has landed where None.
+        as_of: newest partition whose labels may be used; the newest that has landed where None. The run keeps the
+            newest that it does use.
         settings: where ledger and feature repository are.
         run_url: address of the task's log.
 
     Raises:
         NotReadyError: too few labelled partitions or rows.
-        PartitionKeyError: `as_of` is no partition key of the model.
+        PartitionKeyError: `as_of` is no partition of the model's calendar.
         UnavailableError: ledger or feature repository do not answer.
     """
-    if as_of is not None:
-        definition.partitions.parse(as_of)
+    if as_of is not None and not definition.partitions.contains(as_of):
+        calendar = definition.calendar
+        raise PartitionKeyError(
+            f"as_of {as_of} lies outside the calendar of {definition.name} ({calendar.start} to "
+            f"{calendar.end or 'no end'}); name the newest partition whose labels may be used, or none"
+        )
     ledger = Ledger.from_settings(settings)
     for _ in range(COMMIT_ATTEMPTS):
         with ledger.lock("assemble", definition.name) as session:
@@ -97,7 +102,7 @@ def assemble(
             train, holdout = choose(definition, chosen, as_of)
             commit = _commit(settings, train + holdout)
             if commit is not None:
-                run = _row(definition, train, holdout, commit, as_of)
+                run = _row(definition, train, holdout, commit)
                 run.cause, run.cause_key, run.reason, run.run_url = cause, cause_key, reason, run_url
                 run.code_version = settings.code_version
                 session.add(run)
@@ -152,9 +157,7 @@ def _commit(settings: Settings, chosen: list[Labelled]) -> str | None:
     return commit_holding(settings, {p.snapshot.dvc_path: p.snapshot.dvc_hash for p in chosen})
 
 
-def _row(
-    definition: ModelDefinition, train: list[Labelled], holdout: list[Labelled], commit: str, as_of: str | None
-) -> TrainingRun:
+def _row(definition: ModelDefinition, train: list[Labelled], holdout: list[Labelled], commit: str) -> TrainingRun:
     chosen = train + holdout
     dataset: dict[str, Any] = {
         "train_keys": [p.key for p in train],
@@ -167,7 +170,8 @@ def _row(
     return TrainingRun(
         model=definition.name,
         state="assembled",
-        as_of=as_of or chosen[-1].key,
+        # Not what was asked for: labels that had not landed yet have not been seen, and are news to the version.
+        as_of=chosen[-1].key,
         dataset=dataset,
         dataset_hash=dataset_hash(train, holdout),
         git_commit=commit,

@@ -8,7 +8,7 @@ import pytest
 from mlflow import MlflowClient
 from sqlalchemy import select
 
-from evergreen.errors import BadInputError, NotReadyError, RefusedError, UnavailableError
+from evergreen.errors import BadInputError, NotReadyError, PartitionKeyError, RefusedError, UnavailableError
 from evergreen.ledger import models
 from evergreen.ledger.tables import TrainingRun
 from evergreen.training.assemble import assemble
@@ -185,6 +185,20 @@ def test_labels_after_as_of_are_not_used(shop):
     assert run.train_keys == [shop.key(0), shop.key(1), shop.key(2)]
     with pytest.raises(NotReadyError, match=r"3 have features and labels .* 4 partitions"):
         ask(shop, "too-early", as_of=2)
+
+
+def test_a_run_is_as_of_the_newest_labels_that_it_uses(shop):
+    run = ask(shop, "next-week", as_of=9)
+    assert run.holdout_keys == [shop.key(4), shop.key(5)]
+    with shop.ledger.transaction() as session:
+        assert session.get_one(TrainingRun, run.training_run_id).as_of == shop.key(5)
+    with pytest.raises(PartitionKeyError, match=r"as_of 2023-12-25 lies outside the calendar of orders \(2024-"):
+        ask(shop, "before-the-start", as_of=-1)
+    with pytest.raises(PartitionKeyError, match="did you mean 2024-01-01"):
+        assemble(
+            shop.definition, cause="operator", cause_key="x", reason="a test", as_of="2024-01-02",
+            settings=shop.settings,
+        )  # fmt: skip
 
 
 def test_what_is_not_there_is_named(shop, monkeypatch):
