@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import Session
 
+from evergreen.ledger import partitions
 from evergreen.ledger.tables import Decision, Deployment, DriftCheck, Performance, Prediction
 
 MONITOR = "monitor:"
@@ -85,10 +86,17 @@ def current_predictions(session: Session, model: str, up_to_key: str | None = No
     return {prediction.key: prediction for prediction in found}
 
 
-def measured(session: Session, model: str, up_to_key: str) -> dict[str, Performance]:
-    """The newest measurement of each partition through `up_to_key`, by key and in its order."""
-    query = select(Performance).where(Performance.model == model, Performance.key <= up_to_key)
-    found = session.scalars(query.ext(distinct_on(Performance.key)).order_by(Performance.key, Performance.id.desc()))
+def measured(session: Session, model: str, up_to_key: str | None = None) -> dict[str, Performance]:
+    """The measurement that counts of each partition, by key and in its order.
+
+    It is the newest one on the labels that are current; where these have not been measured, the newest on any.
+    """
+    query = select(Performance).where(Performance.model == model)
+    if up_to_key is not None:
+        query = query.where(Performance.key <= up_to_key)
+    on_current = Performance.labels_version_id.in_(partitions.current_ids(model, "labels"))
+    order = (Performance.key, on_current.desc(), Performance.id.desc())
+    found = session.scalars(query.ext(distinct_on(Performance.key)).order_by(*order))
     return {performance.key: performance for performance in found}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Select, and_, func, or_, select
 from sqlalchemy.orm import Session
 
-from evergreen.ledger.decisions import FOLLOW
+from evergreen.ledger.decisions import FOLLOW, measured
 from evergreen.ledger.lines import (
     AlertLine,
     CheckLine,
@@ -28,7 +28,6 @@ from evergreen.ledger.tables import (
     Deployment,
     DriftCheck,
     PartitionVersion,
-    Performance,
     Prediction,
     Snapshot,
     TrainingRun,
@@ -267,9 +266,8 @@ def deployments(session: Session, model: str) -> list[DeploymentLine]:
 
 
 def losses(session: Session, model: str) -> list[LossLine]:
-    """The newest realised loss of each partition, by key."""
-    query = select(Performance).where(Performance.model == model).distinct(Performance.key)
-    rows = session.scalars(query.order_by(Performance.key, Performance.id.desc()))
+    """The realised loss that counts of each partition, by key."""
+    rows = measured(session, model).values()
     return [LossLine(row.key, row.version, row.rows, row.loss, row.metrics, row.created_at) for row in rows]
 
 

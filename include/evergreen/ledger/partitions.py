@@ -38,6 +38,11 @@ def accepted_keys(session: Session, model: str, table: str) -> list[str]:
     return list(session.scalars(query))
 
 
+def current_ids(model: str, table: str) -> Select[int]:
+    """The ids of the versions that are current, to ask for in another query."""
+    return _accepted(model, table).with_only_columns(PartitionVersion.id, maintain_column_froms=True)
+
+
 def decided_keys(session: Session, model: str, table: str, keys: Iterable[str]) -> set[str]:
     """Those of `keys` of which some version has a verdict."""
     query = (

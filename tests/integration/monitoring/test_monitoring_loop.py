@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from evergreen.errors import NotReadyError, UnavailableError
-from evergreen.ledger.tables import Alert, Decision, DriftCheck, Performance
+from evergreen.ledger import history
+from evergreen.ledger.tables import Alert, Decision, DriftCheck, Performance, Verdict
 from evergreen.monitoring import performance
 from evergreen.monitoring.check import run
 from evergreen.monitoring.shadow import score_in_shadow
@@ -119,6 +120,27 @@ def test_a_backfilled_check_does_not_know_later_labels_and_restated_ones_are_che
     assert second.drift_check_id != first.drift_check_id
     assert second.loss > first.loss
     assert check(shop, 6) == early
+
+
+def test_a_loss_on_labels_that_were_quarantined_later_does_not_count(shop):
+    for number in (6, 7, 8):
+        shop.live(number)
+    before = check(shop, 8)
+    _, labels = shop.week(7)
+    scrambled(None, labels)
+    shop.accept("labels", 7, labels)
+    assert check(shop, 8).loss > before.loss
+    with shop.ledger.transaction() as session:
+        newest = session.query(Verdict).order_by(Verdict.id.desc()).first()
+        session.add(
+            Verdict(
+                partition_version_id=newest.partition_version_id, suite_hash="stricter", outcome="quarantined",
+                reason="scrambled", failures=[], rows_accepted=0, rows_rejected=newest.rows_accepted,
+            )
+        )  # fmt: skip
+    assert check(shop, 8) == before, "the version before is current again, and was measured"
+    with shop.ledger.transaction() as session:
+        assert history.losses(session, "orders")[-1].loss == before.loss
 
 
 def test_labels_that_cannot_be_measured_do_not_hold_up_newer_ones(shop, caplog):
