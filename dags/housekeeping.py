@@ -10,7 +10,7 @@ from typing import Any
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import DAG, Param, get_current_context, task
 
-from evergreen.definition import ModelDefinition, list_models, load_definition
+from evergreen.definition import ModelDefinition
 from wiring import default_args, definitions, end_skipped, send_owed_mail
 
 log = logging.getLogger("evergreen.dags")
@@ -42,12 +42,27 @@ def send_owed_mails() -> int:
 
 @task
 def reconcile_aliases() -> list[str]:
-    """Set the registry's aliases to what the ledger says; the models where they differed."""
+    """Set the registry's aliases to what the ledger says; the models where they differed.
+
+    Raises:
+        EvergreenError: it failed for the models that are named, after all others have had their turn.
+    """
     from evergreen.champion.serving import reconcile
+    from evergreen.errors import EvergreenError
     from evergreen.settings import Settings
 
-    settings = Settings.from_env()
-    return [name for name in list_models() if reconcile(load_definition(name), settings=settings)]
+    settings, moved, errors = Settings.from_env(), list[str](), dict[str, EvergreenError]()
+    for definition in definitions():
+        try:
+            if reconcile(definition, settings=settings):
+                moved.append(definition.name)
+        except EvergreenError as error:
+            log.error("%s: %s", definition.name, error)
+            errors[definition.name] = error
+    if errors:
+        first = next(iter(errors.values()))
+        raise type(first)(f"the registry's alias was not reconciled for {', '.join(errors)}: {first}")
+    return moved
 
 
 @task

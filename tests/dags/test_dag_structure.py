@@ -87,6 +87,30 @@ def test_housekeeping_starts_what_it_finds(dagbag):
         assert given["logical_date"] is None
 
 
+def test_one_models_alias_keeps_no_other_from_its_own(dagbag, monkeypatch):
+    from evergreen.champion import serving
+    from evergreen.settings import Settings
+
+    reconcile = dagbag.dags["evergreen.housekeeping"].get_task("reconcile_aliases").python_callable
+    shipped, asked = load_definition("nyc_flights"), []
+    models = [shipped.model_copy(update={"name": name}) for name in ("first", "second", "third")]
+
+    def answer(definition, settings):
+        asked.append(definition.name)
+        if definition.name == "second":
+            raise UnavailableError("MLflow has no version 7")
+        return definition.name == "third"
+
+    monkeypatch.setitem(reconcile.__globals__, "definitions", lambda: iter(models))
+    monkeypatch.setattr(Settings, "from_env", lambda: None)
+    monkeypatch.setattr(serving, "reconcile", answer)
+    with pytest.raises(UnavailableError, match="for second: MLflow has no version 7"):
+        reconcile()
+    assert asked == ["first", "second", "third"]
+    del models[1]
+    assert reconcile() == ["third"]
+
+
 def test_what_may_be_left_empty_in_a_form_is_not_asked_for(dagbag):
     """Airflow's form holds its button back while a text without null among its types is empty."""
     stuck = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import logging
 import re
@@ -16,6 +17,7 @@ from evergreen.settings import Settings
 log = logging.getLogger("evergreen.alerts")
 
 _LOGIN = re.compile(r"(?<=://)[^\s/@]+@")
+_ADDRESS = re.compile(r"\b0x[0-9a-f]+\b")
 _OF_NO_MODEL = "evergreen"
 
 
@@ -26,17 +28,19 @@ def owe_task_failure(
 
     A quarantine owes its own mail, so its task's failure owes none. A task of no model (`evergreen.housekeeping`), or
     of one whose definition is broken, is reported to everybody whom some model reports to. The same failure of the
-    same task is reported once.
+    same task is reported once a run; once a day (UTC) where the DAG is of no model, as such DAGs run every few minutes.
     """
     if isinstance(error, QuarantinedError):
         log.info("%s failed because its partition was quarantined, which has a mail of its own", task_id)
         return None
     said = _words(error)
     body = failure_body(dag_id, task_id, run_id, key, error, run_url)
-    digest = hashlib.sha256(said.encode(errors="replace")).hexdigest()[:12]
-    dedup = f"task_failure:{dag_id}:{run_id}:{task_id}:{digest}"
-    subject = f"task {task_id} of {dag_id} failed"
+    digest = hashlib.sha256(_ADDRESS.sub("0x", said).encode(errors="replace")).hexdigest()[:12]
     definition = _definition(dag_id)
+    of_no_model = definition is None and dag_id.startswith(f"{_OF_NO_MODEL}.")
+    occasion = f"{dt.datetime.now(dt.UTC):%Y-%m-%d}" if of_no_model else run_id
+    dedup = f"task_failure:{dag_id}:{occasion}:{task_id}:{digest}"
+    subject = f"task {task_id} of {dag_id} failed"
     with Ledger.from_settings(Settings.from_env()).transaction() as session:
         if definition is not None:
             alert = owe(session, definition, kind="task_failure", key=key, dedup_key=dedup, subject=subject, body=body)

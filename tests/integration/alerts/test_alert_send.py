@@ -1,6 +1,7 @@
 """Sending over real SMTP from a real ledger: nothing lost, nothing twice."""
 
 import collections
+import datetime as dt
 import email
 import os
 import signal
@@ -262,3 +263,22 @@ def test_a_task_of_no_model_is_reported_to_everybody(settings, ledger):
     assert owe_task_failure(**said, error=None) is not None
     (row,) = rows(ledger)
     assert row.recipients == ["flight-oncall@example.com"]
+
+
+def test_housekeeping_that_goes_on_failing_is_reported_once_a_day(settings, ledger, monkeypatch):
+    """It runs every ten minutes, and everybody gets its mails."""
+    said = {"dag_id": "evergreen.housekeeping", "task_id": "reconcile_aliases", "key": None, "run_url": None}
+    days = iter([21, 21, 21, 22])
+
+    class Clock(dt.datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return cls(2026, 11, next(days), tzinfo=tz)
+
+    monkeypatch.setattr("evergreen.alerts.failures.dt.datetime", Clock)
+    for run_id, address, model in (("r1", "0x7f01", "a"), ("r2", "0x7fa2", "a"), ("r3", "0x7f01", "b")):
+        error = UnavailableError(f"not reconciled for {model}: <Connection object at {address}>")
+        owe_task_failure(**said, run_id=run_id, error=error)
+    assert len(rows(ledger)) == 2, "one for each failure, whatever the run and wherever its objects lay"
+    owe_task_failure(**said, run_id="r4", error=error)
+    assert len(rows(ledger)) == 3, "and the next day it is said again"
