@@ -72,6 +72,17 @@ class Shop:
         evaluate(self.definition, run, settings=self.settings)
         return promote(self.definition, run, settings=self.settings, decided_by="a test").version
 
+    def lose_file(self, version):
+        """The model's file goes from under MLflow; the registry still names the version."""
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        from evergreen.training.models import _cache
+        from evergreen.training.tracking import client
+
+        place = client(self.settings).get_model_version_download_uri("orders", str(version))
+        get_artifact_repository(place, tracking_uri=self.settings.mlflow_url).delete_artifacts("model.skops")
+        _cache.clear()
+
     def live(self, number, change=None):
         """A week goes by: inputs, features, predictions, and the labels of the week before."""
         from evergreen.scoring.score import score

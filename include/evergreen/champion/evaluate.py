@@ -234,15 +234,18 @@ def _champion_predicts(
 ) -> tuple[Floats, str | None]:
     """Predictions of the champion, or those of the base rate and why the champion cannot make any.
 
-    One that is lost, reads features that are gone, or gives no usable numbers must not keep a challenger from serving.
+    One that is lost, reads features that are gone, is not trusted or cannot be run any more, or gives no usable numbers
+    must not keep a challenger from serving.
     """
     base_rate = np.full(len(rows), best_constant(definition.loss, train.target), dtype=np.float64)
     if champion is None:
         return base_rate, None
     try:
         found = load(definition, champion, settings=settings).predict(rows.features)
-    except BadInputError as error:
+    except (BadInputError, RefusedError) as error:
         return base_rate, str(error)
+    except (*guards.CANNOT_PREDICT, ImportError) as error:
+        return base_rate, guards.unable(error)
     faults = guards.unfit(definition.task, found, len(rows))
     return (base_rate, "; ".join(faults)) if faults else (found, None)
 

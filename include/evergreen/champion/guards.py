@@ -34,6 +34,9 @@ NEARLY = 0.9
 LARGEST = 1e150
 """Beyond it the square of a prediction is no number any more."""
 
+CANNOT_PREDICT = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
+"""What a model raises that was made for other columns, or by another release of its library."""
+
 
 def percent(part: float, digits: int = 1) -> str:
     """A part of one in words: 0.041 is '4.1 %'."""
@@ -189,14 +192,19 @@ def signature(
     if not faults:
         try:
             found = np.asarray(predict())
-        except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
-            faults.append(f"it cannot predict ({type(error).__name__}: {str(error)[:200]})")
+        except CANNOT_PREDICT as error:
+            faults.append(unable(error))
         else:
             faults += unfit(task, found, rows)
     if faults or found is None:
         return Guard("signature", "failed", "; ".join(faults), []), None
     sentence = f"it reads the {len(expected)} features of the definition and predicts every row"
     return Guard("signature", "passed", sentence, []), found.astype(np.float64)
+
+
+def unable(error: Exception) -> str:
+    """The clause about a model that raised `error` in place of predicting."""
+    return f"it cannot predict ({type(error).__name__}: {str(error)[:200]})"
 
 
 def unfit(task: Task, prediction: NDArray[Any], rows: int) -> list[str]:

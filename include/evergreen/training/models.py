@@ -76,7 +76,7 @@ def load(definition: ModelDefinition, version: int, *, settings: Settings, anew:
     With `anew` the registry is asked even where this process has loaded the version before.
 
     Raises:
-        BadInputError: the registry has no such version, or its file is no skops file.
+        BadInputError: the registry has no such version, or its file is gone or no skops file.
         CollectedError: retention has removed the version.
         RefusedError: the file holds a type that neither skops nor the definition trusts.
         UnavailableError: the registry does not answer.

@@ -156,7 +156,7 @@ class Registry:
         """Copy one file of a version into `folder`.
 
         Raises:
-            BadInputError: there is no such version.
+            BadInputError: there is no such version, or it has lost the file.
             UnavailableError: the server does not answer.
         """
         with answering(self.settings, f"give out version {version} of {self.model}"):
@@ -169,6 +169,11 @@ class Registry:
                     f"the registry at {self.settings.mlflow_url} has no version {version} of {self.model}; "
                     f"`evergreen history {self.model}` lists the versions that were made"
                 ) from None
+            if not self._holds(source, file):
+                raise BadInputError(
+                    f"the registry at {self.settings.mlflow_url} has version {version} of {self.model}, and its file "
+                    f"{file} is gone; restore MLflow's artifacts from a backup, or train another model"
+                )
             return Path(
                 mlflow.artifacts.download_artifacts(
                     f"{source}/{file}",
@@ -177,6 +182,16 @@ class Registry:
                     registry_uri=self.settings.mlflow_url,
                 )
             )
+
+    def _holds(self, source: str, file: str) -> bool:
+        """Whether `file` is at `source`. Asked first: of a lost file a server over S3 says that it failed (500)."""
+        try:
+            listed = mlflow.artifacts.list_artifacts(source, tracking_uri=self.settings.mlflow_url)
+        except MlflowException as error:
+            if error.error_code not in _MISSING:
+                raise
+            return False
+        return any(Path(found.path).name == file for found in listed)
 
     def alias(self, alias: str) -> int | None:
         """The version that the alias names, or None."""

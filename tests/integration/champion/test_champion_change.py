@@ -66,6 +66,44 @@ def test_a_champion_whose_features_are_gone_gives_way(shop):
     assert score(shop.definition, shop.key(6), settings=shop.settings).version == 2
 
 
+def fails_to_load(error):
+    """The champion's file is there, and reading it ends with `error`."""
+
+    def spoil(shop, monkeypatch):
+        from evergreen.training import models as saved
+
+        thaw = saved.thaw
+
+        def thaw_or_fail(data, trusted, *, what):
+            if what == "orders version 1":
+                raise error
+            return thaw(data, trusted, what=what)
+
+        saved._cache.clear()
+        monkeypatch.setattr(saved, "thaw", thaw_or_fail)
+
+    return spoil
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda shop, _: shop.lose_file(1), "has version 1 of orders, and its file model.skops is gone"),
+        (fails_to_load(RefusedError("it holds the untrusted type a.B")), "it holds the untrusted type a.B"),
+        (fails_to_load(AttributeError("no attribute 'x'")), "it cannot predict (AttributeError: no attribute 'x')"),
+    ],
+)
+def test_a_champion_that_cannot_be_loaded_gives_way(shop, monkeypatch, spoil, says):
+    land(shop, 6)
+    run = challenger(shop, as_of=6)
+    spoil(shop, monkeypatch)
+    said = evaluate(shop.definition, run, settings=shop.settings)
+    assert (said.outcome, said.champion) == ("promote", 1)
+    assert said.reason.startswith("champion 1 cannot serve (")
+    with shop.ledger.transaction() as session:
+        assert says in models.comparison_of(session, run).result["champion_broken"]
+
+
 def test_the_first_challenger_is_judged_against_the_base_rate(shop):
     with shop.ledger.transaction() as session:
         comparison = models.comparison_of(session, 1)

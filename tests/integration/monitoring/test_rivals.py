@@ -162,6 +162,16 @@ def test_a_rival_that_is_gone_stops_no_check(shop, caplog):
     assert "version 2 cannot be compared with the champion" in caplog.text
 
 
+def test_an_earlier_version_whose_file_is_lost_stops_no_check(returned, caplog):
+    shop = returned
+    shop.lose_file(1)
+    shop.live(15)
+    found = look(shop, 15, old_hand(shop))
+    assert found.kind != "rollback"
+    assert "version 1 cannot be compared with the champion: the registry at" in caplog.text
+    assert "its file model.skops is gone" in caplog.text
+
+
 def test_what_was_scored_in_the_shadow_is_kept_and_scored_anew_for_other_labels(shop):
     shop.live(6)
     first = score_in_shadow(shop.definition, [1], [shop.key(6)], settings=shop.settings)

@@ -204,6 +204,9 @@ def test_a_run_is_as_of_the_newest_labels_that_it_uses(shop):
 def test_what_is_not_there_is_named(shop, monkeypatch):
     with pytest.raises(BadInputError, match="no version 99 of orders"):
         load(shop.definition, 99, settings=shop.settings)
+    shop.lose_file(1)
+    with pytest.raises(BadInputError, match=r"has version 1 of orders, and its file model\.skops is gone"):
+        load(shop.definition, 1, settings=shop.settings)
     with pytest.raises(BadInputError, match="orders has no training run 99"):
         fit(shop.definition, 99, settings=shop.settings)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
