@@ -66,11 +66,16 @@ def assemble(model: str) -> int:
 @task(**HEAVY)
 @body
 def fit(model: str, training_run: int) -> int:
-    """Tune, fit, log and register; returns the version in the registry."""
+    """Tune, fit, log and register; returns the version in the registry. Skipped where the rows cannot teach."""
+    from evergreen.errors import NotReadyError
     from evergreen.training.fit import fit
 
     definition, common = call(model)
-    return fit(definition, training_run, **common).version
+    try:
+        return fit(definition, training_run, **common).version
+    except NotReadyError as reason:
+        record_failure(get_current_context())  # it has come to an end: nothing is to wait for its challenger
+        end_skipped(str(reason))
 
 
 @task(**HEAVY)
@@ -101,6 +106,8 @@ def conclude(model: str, training_run: int) -> str:
     definition, common = call(model)
     context = get_current_context()
     gate = context["ti"].xcom_pull(task_ids="compare")
+    if gate is None:  # `assemble` has succeeded, so Airflow starts this task though `fit` was skipped
+        end_skipped("no challenger was made, so there is nothing to decide")
     answer = context["ti"].xcom_pull(task_ids="approve")
     decided = conclude(definition, training_run, gate["outcome"], approval=_approval(answer), **common)
     send_owed_mail(quietly=True)

@@ -188,6 +188,29 @@ def test_a_failed_training_is_named_by_its_cause(dagbag, monkeypatch, given, exp
     assert told == [("nyc_flights", expected)]
 
 
+def test_rows_that_cannot_teach_end_the_training_as_skipped(dagbag, monkeypatch):
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    from evergreen.errors import NotReadyError
+    from evergreen.training import fit as fitting
+
+    def constant(definition, training_run, **common):
+        raise NotReadyError("every one of the rows has delayed = False")
+
+    dag, told = dagbag.dags["nyc_flights.train"], []
+    fit, conclude = (dag.get_task(name).python_callable for name in ("fit", "conclude"))
+    ti = type("Instance", (), {"xcom_pull": lambda self, task_ids: None})()
+    monkeypatch.setattr(fitting, "fit", constant)
+    monkeypatch.setitem(fit.__globals__, "call", lambda model: (None, {"settings": None}))
+    monkeypatch.setitem(fit.__globals__, "get_current_context", lambda: {"ti": ti})
+    monkeypatch.setitem(fit.__globals__, "record_failure", told.append)
+    with pytest.raises(AirflowSkipException, match="delayed = False"):
+        fit("nyc_flights", 1)
+    assert told == [{"ti": ti}]
+    with pytest.raises(AirflowSkipException, match="no challenger was made"):
+        conclude("nyc_flights", 1)
+
+
 def test_bad_data_is_not_tried_again_and_a_lost_server_is(dagbag):
     from evergreen.errors import QuarantinedError, UnavailableError
 

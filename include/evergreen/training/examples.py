@@ -66,6 +66,18 @@ class Examples:
         chosen = np.random.default_rng(seed).choice(len(self), size=most, replace=False)
         return self.take(np.sort(chosen))
 
+    def sample_of_each(self, most: int, seed: int) -> Examples:
+        """As `sample`, and of each value of the target its share of the rows: two at least, or all there are."""
+        if len(self) <= most:
+            return self
+        random, rows = np.random.default_rng(seed), list[NDArray[np.intp]]()
+        values, counts = np.unique(self.target, return_counts=True)
+        for value, count in zip(values, counts, strict=True):
+            share = int((most - 2 * len(values)) * count / len(self))
+            wanted = min(int(count), max(2, share))
+            rows.append(random.choice(np.flatnonzero(self.target == value), size=wanted, replace=False))
+        return self.take(np.sort(np.concatenate(rows)))
+
 
 def concatenate(parts: list[Examples]) -> Examples:
     """The rows of all parts, in the order given."""

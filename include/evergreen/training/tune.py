@@ -74,8 +74,17 @@ def tune(definition: ModelDefinition, splits: list[tuple[Examples, Examples]]) -
     Returns all trials in the order they ran; the same input gives the same trials, bit for bit.
     """
     seed = definition.training.seed
-    small = [(older.sample(TRIAL_ROWS, seed), newer.sample(TRIAL_ROWS, seed)) for older, newer in splits]
+    small = [(_to_fit(definition, older), newer.sample(TRIAL_ROWS, seed)) for older, newer in splits]
     return [trial for candidate in definition.training.candidates for trial in _run(definition, candidate, small)]
+
+
+def _to_fit(definition: ModelDefinition, older: Examples) -> Examples:
+    """At most `TRIAL_ROWS` rows, with both classes where `older` has both: rare positives may all be left out."""
+    seed = definition.training.seed
+    drawn = older.sample(TRIAL_ROWS, seed)
+    if definition.task != "binary" or np.unique(drawn.target).size == np.unique(older.target).size:
+        return drawn
+    return older.sample_of_each(TRIAL_ROWS, seed)
 
 
 def best_trial(trials: list[Trial]) -> Trial:

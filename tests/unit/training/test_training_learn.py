@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from synthetic import definition, examples
 
 from evergreen.errors import NotReadyError
+from evergreen.training import tune
 from evergreen.training.candidates import START
 from evergreen.training.learn import fit_pipeline, learn
 from evergreen.training.losses import best_constant, mean_loss
@@ -112,6 +113,35 @@ def test_a_window_that_cannot_teach_says_so():
     rows.target[:] = 1.0
     with pytest.raises(NotReadyError, match="has y = True; a classifier needs both"):
         learn(definition(), rows)
+
+
+def rare(positives):
+    """1,600 rows of four weeks, of which `positives` are true, in the oldest."""
+    rows = examples()
+    rows.target[:] = 0.0
+    rows.target[10 : 10 + positives] = 1.0
+    return rows
+
+
+def test_rare_positives_that_a_draw_leaves_out_stop_no_tuning(monkeypatch):
+    monkeypatch.setattr(tune, "TRIAL_ROWS", 50)
+    rule, rows = definition(trials=2), rare(positives=3)
+    older = rows.of_keys(sorted(set(rows.key))[:-1])
+    assert not older.sample(50, rule.training.seed).target.any(), "the plain draw has no true row"
+    drawn = tune._to_fit(rule, older)
+    assert (len(drawn) <= 50, int(drawn.target.sum())) == (True, 2)
+    assert drawn.event_time.is_monotonic_increasing
+    pd.testing.assert_frame_equal(drawn.features, tune._to_fit(rule, older).features)
+    assert len(learn(rule, rows).trials) == 4
+
+
+def test_a_draw_with_both_classes_is_left_as_it_is(monkeypatch):
+    """Versions that were made before are made again from the same rows."""
+    monkeypatch.setattr(tune, "TRIAL_ROWS", 50)
+    rule, rows = definition(), examples()
+    drawn, plain = tune._to_fit(rule, rows), rows.sample(50, rule.training.seed)
+    pd.testing.assert_frame_equal(drawn.features, plain.features)
+    assert drawn.target.tobytes() == plain.target.tobytes()
 
 
 def test_the_picture_is_taken_of_rows_that_were_not_seen():
