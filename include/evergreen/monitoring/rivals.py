@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from evergreen.champion import gate
 from evergreen.champion.decide import NOBODY, POLICY
+from evergreen.champion.guards import CANNOT_PREDICT
 from evergreen.definition import ModelDefinition
 from evergreen.errors import BadInputError, RefusedError
 from evergreen.ledger import decisions, models
@@ -118,7 +119,7 @@ def _scored(definition: ModelDefinition, champion: int, rival: Candidate, settin
     """Losses of both; none where the rival cannot be scored."""
     try:
         return score_in_shadow(definition, [champion, rival.version], rival.keys, settings=settings)
-    except (BadInputError, RefusedError) as error:
+    except (BadInputError, RefusedError, ImportError, *CANNOT_PREDICT) as error:
         log.warning("version %d cannot be compared with the champion: %s", rival.version, error)
         return {}
 
