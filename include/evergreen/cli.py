@@ -80,15 +80,22 @@ def main() -> None:
         _complain("error", err)
         sys.exit(FAILED)
     except OSError as err:
-        if err.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        if err.filename is None:  # the output itself: what is left of it cannot be written at the exit either
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        where = f" for {err.filename}" if err.filename else ""
-        _complain("error", f"no space is left{where}. Free some, then run the command again; what is written is whole")
+        _complain("error", _said_of(err))
         sys.exit(FAILED)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _said_of(err: OSError) -> str:
+    """One sentence about what the operating system refused, and what to do."""
+    if err.errno in (errno.ENOSPC, errno.EDQUOT):
+        if err.filename is None:  # the output itself: what is left of it cannot be written at the exit either
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        where = f" for {err.filename}" if err.filename else ""
+        return f"no space is left{where}. Free some, then run the command again; what is written is whole"
+    reason = err.strerror or str(err) or type(err).__name__
+    said = f"cannot use {err.filename}: {reason}" if err.filename else reason
+    return f"{said}. Put it right, or name another place, then run the command again"
 
 
 def _complain(word: str, err: object) -> None:

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import SecretStr
-from sqlalchemy import create_engine, func, inspect, select, table, text
-from sqlalchemy.engine import Connection, make_url
+from sqlalchemy import func, inspect, select, table, text
+from sqlalchemy.engine import Connection
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.pool import NullPool
 
 from evergreen.errors import UnavailableError
+from evergreen.ledger.session import engine as engine_of
 
 PROGRAMS = "EVERGREEN_POSTGRES_PROGRAMS"
 """Folder of pg_dump and pg_restore, where the server is newer than the ones of the wheel."""
@@ -28,8 +28,8 @@ _TLS = ("sslmode", "sslrootcert", "sslcert", "sslkey")
 class Database:
     """One database, as its owner."""
 
-    def __init__(self, url: SecretStr, what: str) -> None:
-        self._url = make_url(url.get_secret_value())
+    def __init__(self, url: SecretStr, what: str, variable: str = "EVERGREEN_LEDGER_URL") -> None:
+        self._url = engine_of(url.get_secret_value(), variable).url
         self.what = what
 
     @contextmanager
@@ -39,7 +39,7 @@ class Database:
         Raises:
             UnavailableError: the server does not answer, or a lock was not free in time.
         """
-        engine = create_engine(self._url, poolclass=NullPool, connect_args={"connect_timeout": 10})
+        engine = engine_of(self._url, connect_args={"connect_timeout": 10})
         try:
             with engine.begin() as connection:
                 connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"))

@@ -18,7 +18,7 @@ from evergreen.backup.archive import Archive
 from evergreen.backup.databases import Database
 from evergreen.backup.files import Folder
 from evergreen.backup.manifest import Entry, Manifest
-from evergreen.backup.places import Places
+from evergreen.backup.places import MLFLOW_DATABASE, Places
 from evergreen.backup.take import THREADS, Progress
 from evergreen.errors import BadInputError
 from evergreen.ledger.migrate import known, upgrade
@@ -78,7 +78,7 @@ def restore(places: Places, url: str, at: str | None = None, progress: Progress 
     name, manifest = archive.read(at)
     _whole(archive, manifest)
     ledger = Database(places.settings.ledger_url, "the ledger")
-    mlflow = Database(places.mlflow_database, "MLflow's database")
+    mlflow = Database(places.mlflow_database, "MLflow's database", MLFLOW_DATABASE)
     _fits(manifest, ledger, mlflow)
     folders = {part: Folder(place) for part, place in places.folders.items()}
     _empty(manifest, ledger, mlflow, folders)

@@ -18,7 +18,7 @@ from evergreen.backup.archive import Archive
 from evergreen.backup.databases import Database
 from evergreen.backup.files import Folder, Found
 from evergreen.backup.manifest import Entry, Manifest
-from evergreen.backup.places import Places
+from evergreen.backup.places import MLFLOW_DATABASE, Places
 from evergreen.errors import BadInputError, UnavailableError
 from evergreen.ledger import Ledger
 from evergreen.ledger.collected import REMOVAL
@@ -70,7 +70,7 @@ def back_up(places: Places, url: str, progress: Progress | None = None) -> Taken
     archive = Archive(url, writing=True)
     databases = (
         Database(places.settings.ledger_url, "the ledger"),
-        Database(places.mlflow_database, "MLflow's database"),
+        Database(places.mlflow_database, "MLflow's database", MLFLOW_DATABASE),
     )
     revisions = {database.what: database.revision() for database in databases}
     if None in revisions.values():

@@ -147,7 +147,8 @@ def show(summary: Summary, plot: Path) -> None:
             f"\n[bold]Realised loss[/] champion {summary.champion_loss:.4f}, first model never retrained "
             f"{summary.first_model_loss:.4f} ({compared})"
         )
-    screen.print(f"[bold]Plot[/] {plot}", soft_wrap=True)
+    screen.print("[bold]Plot[/] ", end="")
+    screen.print(str(plot), markup=False, soft_wrap=True)
     screen.print(f"[bold]Took[/] {summary.wall_seconds:.0f} s")
 
 

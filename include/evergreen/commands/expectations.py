@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from evergreen.commands.shared import HomeOption, JsonOption, console, landing_url, print_json
+from evergreen.commands.shared import HomeOption, JsonOption, check_writable, console, landing_url, print_json
 
 if TYPE_CHECKING:
     from evergreen.definition.model import TableName
@@ -70,14 +70,14 @@ def propose(
     from evergreen.errors import RefusedError
     from evergreen.intake.propose.propose import propose as run
 
-    if out is not None and out.is_dir():
-        raise typer.BadParameter(f"{out} is a folder; name the file to be written", param_hint="--out")
+    if out is not None:
+        check_writable(out, "--out")
     if out is not None and out.exists() and not force:
         raise RefusedError(f"{out} is there already and stays as it is; name another --out, or give --force")
     definition = load_definition(model)
     both: tuple[TableName, ...] = ("inputs", "labels")
     tables = [name for name in both if table in (None, name)]
-    proposal = run(definition, landing_url(landing, home), tables=tables, first=first, last=last)
+    proposal = run(definition, landing_url(landing, home, "--landing"), tables=tables, first=first, last=last)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(proposal.text, encoding="utf-8")
@@ -104,5 +104,7 @@ def _show(proposal: Proposal, out: Path | None) -> None:
     accepted, warned = sum(t.accepted for t in proposal.tried), sum(bool(t.warnings) for t in proposal.tried)
     said = f"{accepted} of {len(proposal.tried)} tables it was made from pass, {warned} with warnings"
     beside.print(
-        f"{f'{out}: ' if out else ''}{said}. Read it, correct it, then try a drop: evergreen check", soft_wrap=True
+        f"{f'{out}: ' if out else ''}{said}. Read it, correct it, then try a drop: evergreen check",
+        markup=False,
+        soft_wrap=True,
     )

@@ -66,7 +66,7 @@ def land(
     keys = definition.partitions.keys(first, last)
     if not keys:
         raise BadInputError(f"--through {last} lies before --from {first}: there is nothing to land")
-    url = landing_url(to, home)
+    url = landing_url(to, home, "--to")
     done = land_ticks(
         definition,
         keys,
@@ -78,7 +78,7 @@ def land(
     if as_json:
         print_json({"model": model, "landing": url, "landed": [asdict(item) for item in done]})
     else:
-        console().print(f"{sum(item.new for item in done)} landed below {url}", soft_wrap=True)
+        console().print(f"{sum(item.new for item in done)} landed below {url}", markup=False, soft_wrap=True)
 
 
 def _last(definition: ModelDefinition, file: DataFile) -> str:

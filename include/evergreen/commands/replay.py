@@ -68,7 +68,7 @@ def replay(
         if definition.feed.source and landing is None:
             where = _land(definition, Path(folder), bar)
         else:
-            where = landing_url(landing, home)
+            where = landing_url(landing, home, "--landing")
         outcome = _run(definition, where, names, cache, jobs, bar)
     if plot:
         from evergreen.replay.picture import draw
@@ -79,7 +79,7 @@ def replay(
         return
     _show(outcome)
     if plot:
-        console().print(f"Picture: {plot}", soft_wrap=True)
+        console().print(f"Picture: {plot}", markup=False, soft_wrap=True)
 
 
 def _run(

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from evergreen.errors import SettingsError
+from evergreen.errors import BadInputError, SettingsError
 from evergreen.stack import state as states
 from evergreen.stack.airflow_api import AirflowApi
 from evergreen.stack.home import Home
+from evergreen.store.filesystem import url_to_fs
 
 if TYPE_CHECKING:
     from evergreen.stack.control import Stack
@@ -69,18 +70,38 @@ def join_stack(home: Path | None = None) -> None:
         os.environ.update(stack.environment())
 
 
-def landing_url(given: str | None, home: Path | None) -> str:
-    """The landing zone that an option names, a folder or URL; by default the stack's own.
+def landing_url(given: str | None, home: Path | None, option: str) -> str:
+    """The landing zone that `option` names, a folder or URL; by default the stack's own.
 
     Raises:
+        BadParameter: no file system has this kind of URL.
         SettingsError: none is given, and there is no stack.
     """
     if given is not None:
+        try:
+            url_to_fs(given)
+        except BadInputError as error:
+            raise typer.BadParameter(str(error), param_hint=option) from error
         return given if "://" in given else f"file://{Path(given).resolve()}"
     from evergreen.settings import Settings
 
     join_stack(home)
     return Settings.from_env().landing_url
+
+
+def check_writable(file: Path, option: str) -> None:
+    """Refuse an output file that could not be written, before the work for it begins.
+
+    Raises:
+        BadParameter: `file` is a folder, may not be written, or cannot have a folder.
+    """
+    if file.is_dir():
+        raise typer.BadParameter(f"{file} is a folder; name the file to be written", param_hint=option)
+    nearest = next(place for place in (file, *file.absolute().parents) if place.exists())
+    if not (nearest == file or nearest.is_dir()):
+        raise typer.BadParameter(f"{file} cannot be written: {nearest} is no folder", param_hint=option)
+    if not os.access(nearest, os.W_OK):
+        raise typer.BadParameter(f"{file} cannot be written: {nearest} may not be written to", param_hint=option)
 
 
 def airflow(home: Path | None = None) -> AirflowApi:

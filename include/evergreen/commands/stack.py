@@ -140,9 +140,12 @@ def describe(stack: Stack) -> dict[str, Any]:
 def _show(answer: dict[str, Any], stack: Stack, logins: bool = False) -> None:
     screen = console()
     if answer["phase"] != "ready":
-        screen.print(f"The stack in {answer['home']} is {answer['phase']}. {answer['error'] or ''}".rstrip())
+        screen.print(
+            f"The stack in {answer['home']} is {answer['phase']}. {answer['error'] or ''}".rstrip(), markup=False
+        )
     elif down := _down(answer):
-        screen.print(f"Not up: {', '.join(down)}. The supervisor starts them again; {stack.home.log_of('supervisor')}")
+        log = stack.home.log_of("supervisor")
+        screen.print(f"Not up: {', '.join(down)}. The supervisor starts them again; {log}", markup=False)
     table = Table("service", "condition", "process", "restarts", box=None, pad_edge=False)
     for name, service in answer["services"].items():
         if service["condition"] == "done":
@@ -175,7 +178,7 @@ def show_pages(stack: Stack, logins: bool = False, *, model: str | None = None) 
     if model is not None:
         screen.print(f"{'model':8} {stack.urls['airflow']}/evergreen/models/{model}", soft_wrap=True)
     screen.print(f"{'mails':8} evergreen mail")
-    screen.print(f"{'logs':8} {stack.home.logs}", soft_wrap=True)
+    screen.print(f"{'logs':8} {stack.home.logs}", markup=False, soft_wrap=True)
 
 
 def _stop_waiting(stopped: threading.Event) -> None:

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fsspec.core import url_to_fs
-
 from evergreen.errors import UnavailableError
+from evergreen.store.filesystem import url_to_fs
 from evergreen.store.layout import join
 
 if TYPE_CHECKING:

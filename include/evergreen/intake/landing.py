@@ -105,7 +105,7 @@ def land_table(
 def _lies_there(
     definition: ModelDefinition, table: TableName, key: str, landing_url: str, uri: str, data: bytes
 ) -> bool:
-    from fsspec.core import url_to_fs
+    from evergreen.store.filesystem import url_to_fs
 
     drop = find_drop(landing_url, definition.feed.name, table, key)
     if drop is None or drop.uri != uri or drop.size != len(data):

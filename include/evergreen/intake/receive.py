@@ -146,7 +146,7 @@ def _check_copy(raw_uri: str, settings: Settings) -> None:
 
 def _read(drop: Drop) -> bytes:
     """The landed bytes: no more than were there when it was looked at, and one that shows that it grew."""
-    from fsspec.core import url_to_fs
+    from evergreen.store.filesystem import url_to_fs
 
     if not drop.size:
         return b""  # an object store has no range to give of nothing

@@ -5,22 +5,42 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from sqlalchemy import create_engine, text
-from sqlalchemy.engine import Engine
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.engine import URL, Engine
+from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
-from evergreen.errors import UnavailableError
+from evergreen.errors import SettingsError, UnavailableError
 from evergreen.settings import Settings
+
+
+def engine(url: str | URL, variable: str = "EVERGREEN_LEDGER_URL", **options: Any) -> Engine:
+    """An engine that keeps no connections; `options` are those of SQLAlchemy's `create_engine`.
+
+    Raises:
+        SettingsError: `url`, the value of `variable`, is no address of a PostgreSQL database.
+    """
+    try:
+        made = create_engine(url, poolclass=NullPool, **options)
+    except (ValueError, ImportError, ArgumentError):
+        made = None
+    if made is None or made.dialect.name != "postgresql":
+        # The value may hold a password, and so may SQLAlchemy's message about it: neither is repeated, nor chained.
+        raise SettingsError(
+            f"{variable} is no address of a PostgreSQL database; set it to one such as "
+            "postgresql+psycopg2://USER:PASSWORD@HOST:5432/DATABASE"
+        )
+    return made
 
 
 class Ledger:
     """The ledger database. Cheap to make; holds no connection between transactions, so it survives a fork."""
 
     def __init__(self, url: str) -> None:
-        self._engine: Engine = create_engine(url, poolclass=NullPool, connect_args={"connect_timeout": 10})
+        self._engine = engine(url, connect_args={"connect_timeout": 10})
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Ledger:

@@ -191,9 +191,8 @@ def _look_back(definition: ModelDefinition, tables: Tables, key: str) -> pd.Data
 
 def _landed_keys(definition: ModelDefinition, landing_url: str) -> list[str]:
     """Keys of the calendar that have a folder in the landing zone, in order."""
-    from fsspec.core import url_to_fs
-
     from evergreen.errors import UnavailableError
+    from evergreen.store.filesystem import url_to_fs
 
     folder = f"{landing_url.rstrip('/')}/{definition.feed.name}"
     try:
@@ -223,7 +222,7 @@ def _read(
     judged: Judged,
 ) -> None:
     """Judge one landed table; put its rows into `found`, or the reason against them into `left_out`."""
-    from fsspec.core import url_to_fs
+    from evergreen.store.filesystem import url_to_fs
 
     drop = find_drop(landing_url, definition.feed.name, table, key)
     if drop is None:

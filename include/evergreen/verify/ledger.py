@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import create_engine, text
+from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.pool import NullPool
 
 from evergreen.errors import UnavailableError
+from evergreen.ledger.session import engine as engine_of
 from evergreen.verify.finding import Row, by
 
 _OF_MODEL = ("partition_version", "snapshot", "training_run", "comparison", "decision", "deployment", "prediction",
@@ -68,7 +68,7 @@ def read(url: str, model: str) -> Rows:
     Raises:
         UnavailableError: the ledger does not answer.
     """
-    engine = create_engine(url, poolclass=NullPool, isolation_level="REPEATABLE READ")
+    engine = engine_of(url, isolation_level="REPEATABLE READ")
     try:
         with engine.connect() as connection:
             connection.execute(text("SET TRANSACTION READ ONLY"))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from evergreen.cli import main
+from evergreen.stack.home import PROJECT
 
 EVERGREEN = str(Path(sys.executable).parent / "evergreen")
 
@@ -99,6 +100,55 @@ def test_a_full_disk_is_said_without_a_stack_trace(environment):
     assert done.returncode == 1
     assert "no space is left" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["status", "history nyc_flights"])
+def test_a_home_that_is_a_file_is_said_without_a_stack_trace(evergreen, tmp_path, command):
+    (tmp_path / "file").touch()
+    done = evergreen(*command.split(), "--home", str(tmp_path / "file"))
+    assert done.returncode == 1
+    assert f"cannot use {tmp_path / 'file'}/stack.json: Not a directory" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "names"),
+    [
+        ("feed land nyc_flights --from 2013-01-07 --through 2013-01-07 --to foo://bar", 2, "--to"),
+        ("expectations propose nyc_flights --landing foo://bar", 2, "--landing"),
+        ("restore foo://bar --check", 1, "foo://bar is no address of a folder"),
+    ],
+)
+def test_an_address_of_no_known_kind_names_where_it_was_given(evergreen, command, code, names):
+    done = evergreen(*command.split())
+    assert (done.returncode, names in done.stderr) == (code, True)
+    assert "Protocol not known: foo" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "url", ["nonsense-secret", "foo://me:secret@host/x", "postgresql://me:secret@host:port/x", "sqlite://"]
+)
+def test_a_ledger_address_that_is_none_names_the_variable_and_keeps_the_password(evergreen, url):
+    parts = ("STORE_URL", "LANDING_URL", "FEATURES_GIT_URL", "FEATURES_DVC_URL", "AIRFLOW_URL")
+    variables = {f"EVERGREEN_{part}": "file:///x" for part in parts} | {"MLFLOW_TRACKING_URI": "http://x"}
+    models = str(PROJECT / "include" / "models")
+    done = evergreen("history", "nyc_flights", **variables, EVERGREEN_MODELS_DIR=models, EVERGREEN_LEDGER_URL=url)
+    assert done.returncode == 1
+    assert "EVERGREEN_LEDGER_URL is no address of a PostgreSQL database" in done.stderr
+    assert "secret" not in done.stderr
+
+
+def test_a_path_with_brackets_is_printed_as_it_is(evergreen, tmp_path):
+    where = f"{tmp_path}/l[/a]"
+    done = evergreen("feed", "land", "nyc_flights", "--from", "2013-01-07", "--through", "2013-01-07", "--to", where)
+    assert (done.returncode, where in done.stdout) == (0, True)
+
+
+@pytest.mark.parametrize("command", ["expectations propose nyc_flights --out"])
+def test_an_output_file_that_cannot_be_written_is_said_before_the_work(evergreen, tmp_path, command):
+    (tmp_path / "file").touch()
+    done = evergreen(*command.split(), str(tmp_path / "file" / "made.py"))
+    assert done.returncode == 2
+    assert "cannot be written" in done.stderr
 
 
 def test_a_misspelt_policy_is_wrong_usage_and_names_those_there_are(evergreen):

@@ -111,7 +111,7 @@ class _Landed:
         return [key for own, key in self._drops if own == table and f"{key} {table}" not in self.left_out]
 
     def judge(self, table: TableName, key: str, expectations: Sequence[Any], judged: Judged | None = None) -> Judgement:
-        from fsspec.core import url_to_fs
+        from evergreen.store.filesystem import url_to_fs
 
         drop = self._drops[table, key]
         if drop.size > LIMITS.file_bytes:

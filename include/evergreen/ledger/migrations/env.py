@@ -1,14 +1,13 @@
 """Alembic's entry point: migrates the database whose URL `evergreen.ledger.migrate` put into the configuration."""
 
 from alembic import context
-from sqlalchemy import create_engine, text
-from sqlalchemy.pool import NullPool
+from sqlalchemy import text
 
 from evergreen.ledger.migrate import LOCK_TIMEOUT
+from evergreen.ledger.session import engine
 from evergreen.ledger.tables import Base
 
-engine = create_engine(context.config.attributes["url"], poolclass=NullPool)
-with engine.connect() as connection:
+with engine(context.config.attributes["url"]).connect() as connection:
     # A change waits for the tasks that use its table, and whoever comes after waits behind it: not for long.
     connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
     connection.commit()

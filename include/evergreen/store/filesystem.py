@@ -1,0 +1,28 @@
+"""The file system behind an fsspec URL."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from evergreen.errors import BadInputError
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+
+def url_to_fs(url: str) -> tuple[AbstractFileSystem, str]:
+    """The file system of `url` and the path on it, as of fsspec's function of that name. Nothing is asked of a server.
+
+    Raises:
+        BadInputError: no file system has this kind of URL, or the package that it needs is not installed.
+    """
+    from fsspec.core import url_to_fs as find
+
+    try:
+        fs, path = find(url)
+    except (ValueError, ImportError) as error:
+        raise BadInputError(
+            f"{url} is no address of a folder ({error}); give a path, or a URL such as s3://bucket/prefix, in the "
+            "option or in EVERGREEN_STORE_URL and EVERGREEN_LANDING_URL"
+        ) from error
+    return fs, str(path)
