@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-import getpass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from evergreen.commands.shared import HomeOption, JsonOption, console, join_stack, print_json
+from evergreen.commands.shared import HomeOption, JsonOption, console, join_stack, os_user, print_json
 from evergreen.definition import load_definition
 from evergreen.settings import Settings
 
@@ -50,7 +49,7 @@ def gc(
         settings=Settings.from_env(),
         now=dt.datetime.now(dt.UTC),
         dry_run=not yes,
-        by=getpass.getuser(),
+        by=os_user(),
     )
     if as_json:
         print_json(dataclasses.asdict(found))

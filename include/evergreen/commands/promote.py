@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import getpass
 from typing import Annotated
 
 import typer
 
-from evergreen.commands.shared import HomeOption, JsonOption, console, join_stack, print_json
+from evergreen.commands.shared import HomeOption, JsonOption, console, join_stack, os_user, print_json
 from evergreen.definition import load_definition
 from evergreen.errors import BadInputError
 from evergreen.settings import Settings
@@ -42,9 +41,7 @@ def promote(
         run = models.run_of_version(session, model, version)
     if run is None:
         raise BadInputError(f"{model} has no challenger of version {version}; `evergreen history {model}` lists them")
-    decided = decide.promote(
-        load_definition(model), run.id, settings=settings, decided_by=getpass.getuser(), why=why.strip()
-    )
+    decided = decide.promote(load_definition(model), run.id, settings=settings, decided_by=os_user(), why=why.strip())
     if as_json:
         print_json(dataclasses.asdict(decided))
     else:

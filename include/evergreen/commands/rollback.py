@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import getpass
 import uuid
 from typing import Annotated
 
 import typer
 
-from evergreen.commands.shared import HomeOption, JsonOption, console, join_stack, print_json
+from evergreen.commands.shared import HomeOption, JsonOption, console, join_stack, os_user, print_json
 from evergreen.definition import load_definition
 from evergreen.settings import Settings
 
@@ -43,7 +42,7 @@ def rollback(
         load_definition(model),
         to=to,
         why=why.strip(),
-        decided_by=getpass.getuser(),
+        decided_by=os_user(),
         cause_key=f"cli:{uuid.uuid4()}",
         settings=Settings.from_env(),
     )

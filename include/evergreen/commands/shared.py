@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -102,6 +103,18 @@ def check_writable(file: Path, option: str) -> None:
         raise typer.BadParameter(f"{file} cannot be written: {nearest} is no folder", param_hint=option)
     if not os.access(nearest, os.W_OK):
         raise typer.BadParameter(f"{file} cannot be written: {nearest} may not be written to", param_hint=option)
+
+
+def os_user() -> str:
+    """Whom the ledger names for what the command line did: the operating system's user, whatever the shell says.
+
+    LOGNAME and USER would let anybody sign as anybody. A user id without a name, as in a container, is a number.
+    """
+    uid = os.getuid()
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
 
 
 def airflow(home: Path | None = None) -> AirflowApi:
