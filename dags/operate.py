@@ -10,6 +10,7 @@ from airflow.sdk import DAG, Param, get_current_context, task
 from evergreen.definition import ModelDefinition
 from wiring import (
     HEAVY,
+    SAID,
     asset,
     body,
     call,
@@ -81,7 +82,10 @@ def rollback(definition: ModelDefinition) -> DAG:
         schedule=None,
         max_active_runs=1,
         params={
-            "why": Param(type="string", minLength=3, description="The reason, in a sentence; kept in the ledger."),
+            "why": Param(
+                type="string", minLength=3, maxLength=2000, pattern=SAID,
+                description="The reason, in a sentence; kept in the ledger.",
+            ),
             "to": Param(
                 None, type=["null", "integer"], minimum=1, title="Version",
                 description="A version that has served; empty: the one that served before the champion.",

@@ -10,6 +10,7 @@ from airflow.sdk import DAG, Param, get_current_context, task
 from evergreen.definition import ModelDefinition
 from wiring import (
     HEAVY,
+    SAID,
     TRAINING_POOL,
     asset,
     body,
@@ -162,7 +163,9 @@ def train(definition: ModelDefinition) -> DAG:
         schedule=None,
         max_active_runs=4,
         params={
-            "reason": Param("asked for by hand", type="string", minLength=3, description="Why; kept in the ledger."),
+            "reason": Param(
+                "asked for by hand", type="string", minLength=3, pattern=SAID, description="Why; kept in the ledger."
+            ),
             "as_of": Param(
                 None, type=["null", "string"], pattern=r"^(\d{4}-\d{2}-\d{2})?$", title="As of",
                 description="Newest partition whose labels may be used; empty: the newest that has landed.",

@@ -39,6 +39,8 @@ BAD_DATA_FAILS_AT_ONCE = ExceptionRetryPolicy(
         )
     ]
 )
+SAID = r"\S[\s\S]*\S"
+"""A form's reason that says something: blanks alone would pass for three characters."""
 TRAINING_POOL = "training"
 _TRAINING_POD = os.environ.get("EVERGREEN_TRAINING_POD_TEMPLATE")
 HEAVY: dict[str, Any] = {

@@ -258,6 +258,20 @@ def test_the_triggered_training_shows_in_airflow(dagbag):
     assert [(d["source"], d["target"]) for d in arrows] == [("nyc_flights.monitor", "nyc_flights.train")]
 
 
+@pytest.mark.parametrize(("stage", "name"), [("rollback", "why"), ("train", "reason")])
+@pytest.mark.parametrize(("given", "passes"), [("   ", False), ("  x ", False), ("it predicts\nnonsense ", True)])
+def test_a_reason_of_blanks_is_refused_by_the_form(dagbag, stage, name, given, passes):
+    from airflow.sdk.definitions.param import Param
+    from airflow.sdk.exceptions import ParamValidationError
+
+    param: Param = dagbag.dags[f"nyc_flights.{stage}"].params.get_param(name)
+    if passes:
+        assert param.resolve(given) == given
+    else:
+        with pytest.raises(ParamValidationError):
+            param.resolve(given)
+
+
 def test_training_and_promotion_go_one_at_a_time(dagbag):
     train = dagbag.dags["nyc_flights.train"]
     assert {t.task_id for t in train.tasks if t.pool == "training"} == {"assemble", "fit", "compare", "conclude"}

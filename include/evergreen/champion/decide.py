@@ -85,12 +85,19 @@ def promote(
 
     Raises:
         NotReadyError: the challenger was not compared yet.
-        BadInputError: it is the champion already, by another decision.
+        BadInputError: the reason is blank, or it is the champion already, by another decision.
         RefusedError: it gives no usable predictions.
         UnavailableError: ledger or registry do not answer; what was recorded stays, run it again.
     """
-    wish = _Wish("promote", decided_by, None, why)
+    wish = _Wish("promote", decided_by, None, stated(why) if why else "")
     return _decide(definition, training_run_id, wish, settings=settings, run_url=run_url)
+
+
+def stated(why: str) -> str:
+    """A person's reason without the blanks around it; raises BadInputError where nothing is left."""
+    if not why.strip():
+        raise BadInputError("say why, in a sentence: it is what the ledger keeps")
+    return why.strip()
 
 
 def refuse(

@@ -7,7 +7,7 @@ import logging
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from evergreen.champion.decide import Decided, annotate
+from evergreen.champion.decide import Decided, annotate, stated
 from evergreen.champion.serving import reconcile
 from evergreen.champion.succession import next_key, serving_instead, succeed
 from evergreen.definition import ModelDefinition
@@ -43,10 +43,11 @@ def roll_back(
 
     Raises:
         NotReadyError: there is no champion yet.
-        BadInputError: there is no such version, it has never served, or it serves already.
+        BadInputError: no reason is given, or there is no such version, it has never served, or it serves already.
         RefusedError: its file holds types that the definition does not trust.
         UnavailableError: ledger or registry do not answer; what was recorded stays, run it again.
     """
+    why = stated(why)
     name, dedup_key = definition.name, f"rollback:{cause_key}"
     with Ledger.from_settings(settings).transaction() as session:
         done = decisions.find(session, name, dedup_key)
