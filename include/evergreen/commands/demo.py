@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from evergreen.commands.shared import HomeOption, ShapeOption, console, stack_of
+from evergreen.commands.shared import HomeOption, ShapeOption, check_writable, console, stack_of
 from evergreen.commands.stack import show_pages, start
 from evergreen.definition import load_definition
 from evergreen.stack.control import Stack
@@ -51,6 +51,8 @@ def demo(
     validated, built, scored and monitored; drift or harm triggers a retrain whose challenger is promoted or refused;
     mails arrive. One week's file lands truncated on purpose. Ctrl-C ends everything that was started.
     """
+    if json_file is not None:
+        check_writable(json_file, "--json")
     begun = time.monotonic()
     stack = stack_of(home, shape)
     signal.signal(signal.SIGTERM, lambda *_: _interrupt())
@@ -59,8 +61,8 @@ def demo(
         started = start(stack, tied=True)
         os.environ.update(stack.environment())
         summary = _run(stack, weeks, begun)
-        plot = _write(stack, summary, json_file)
-        show(summary, plot)
+        show(summary)
+        _write(stack, summary, json_file)
         if leave:
             stack.stop()
         else:
@@ -114,21 +116,27 @@ def _progress() -> Progress:
     )
 
 
-def _write(stack: Stack, summary: Summary, json_file: Path | None) -> Path:
+def _write(stack: Stack, summary: Summary, json_file: Path | None) -> None:
+    """Plot and JSON. One that cannot be written is said, and ends no stack: what the demo was for has been done."""
     import json
 
     from evergreen.demo.plot import plot_losses
 
     loss = load_definition(summary.model).loss
     plot = stack.home.root / "demo" / "loss.png"
-    plot_losses(summary, LOSS_NAMES.get(loss, loss), plot)
-    if json_file is not None:
-        json_file.parent.mkdir(parents=True, exist_ok=True)
-        json_file.write_text(json.dumps(summary.to_json(), indent=2, default=str), encoding="utf-8")
-    return plot
+    try:
+        plot_losses(summary, LOSS_NAMES.get(loss, loss), plot)
+        console().print("[bold]Plot[/] ", end="")
+        console().print(str(plot), markup=False, soft_wrap=True)
+        if json_file is not None:
+            json_file.parent.mkdir(parents=True, exist_ok=True)
+            json_file.write_text(json.dumps(summary.to_json(), indent=2, default=str), encoding="utf-8")
+    except OSError as error:
+        said = f"cannot write {error.filename or json_file or plot}: {error.strerror or error}"
+        Console(stderr=True, highlight=False).print(said, style="yellow", markup=False, soft_wrap=True)
 
 
-def show(summary: Summary, plot: Path) -> None:
+def show(summary: Summary) -> None:
     """Print the summary."""
     screen = console()
     screen.print()
@@ -147,8 +155,6 @@ def show(summary: Summary, plot: Path) -> None:
             f"\n[bold]Realised loss[/] champion {summary.champion_loss:.4f}, first model never retrained "
             f"{summary.first_model_loss:.4f} ({compared})"
         )
-    screen.print("[bold]Plot[/] ", end="")
-    screen.print(str(plot), markup=False, soft_wrap=True)
     screen.print(f"[bold]Took[/] {summary.wall_seconds:.0f} s")
 
 

@@ -12,13 +12,16 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from evergreen.commands.shared import HomeOption, JsonOption, console, landing_url, print_json
+from evergreen.commands.shared import HomeOption, JsonOption, check_writable, console, landing_url, print_json
 
 if TYPE_CHECKING:
     from evergreen.definition import ModelDefinition
     from evergreen.replay.outcome import Outcome
 
 POLICIES = "never,weekly,evidently,evergreen,oracle"
+
+
+PICTURES = (".png", ".svg", ".pdf")
 
 
 def register(app: typer.Typer) -> None:
@@ -55,6 +58,10 @@ def replay(
     from evergreen.replay.policies import make
     from evergreen.stack.home import Home
 
+    if plot:
+        check_writable(plot, "--plot")
+        if plot.suffix.lower() not in PICTURES:
+            raise typer.BadParameter(f"{plot} is none of {', '.join(PICTURES)}", param_hint="--plot")
     definition = load_definition(model)
     names = [name.strip() for part in policy or [POLICIES] for name in part.split(",") if name.strip()]
     try:
@@ -70,16 +77,16 @@ def replay(
         else:
             where = landing_url(landing, home, "--landing")
         outcome = _run(definition, where, names, cache, jobs, bar)
+    if as_json:
+        print_json(outcome.to_json() | ({"plot": str(plot)} if plot else {}))
+    else:
+        _show(outcome)
     if plot:
         from evergreen.replay.picture import draw
 
         draw(outcome, plot)
-    if as_json:
-        print_json(outcome.to_json() | ({"plot": str(plot)} if plot else {}))
-        return
-    _show(outcome)
-    if plot:
-        console().print(f"Picture: {plot}", markup=False, soft_wrap=True)
+        if not as_json:
+            console().print(f"Picture: {plot}", markup=False, soft_wrap=True)
 
 
 def _run(

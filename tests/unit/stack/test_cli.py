@@ -5,10 +5,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from evergreen.cli import main
+from evergreen.commands.demo import _write
 from evergreen.stack.home import PROJECT
 
 EVERGREEN = str(Path(sys.executable).parent / "evergreen")
@@ -143,12 +145,27 @@ def test_a_path_with_brackets_is_printed_as_it_is(evergreen, tmp_path):
     assert (done.returncode, where in done.stdout) == (0, True)
 
 
-@pytest.mark.parametrize("command", ["expectations propose nyc_flights --out"])
+@pytest.mark.parametrize(
+    "command", ["expectations propose nyc_flights --out", "replay nyc_flights --plot", "demo --json"]
+)
 def test_an_output_file_that_cannot_be_written_is_said_before_the_work(evergreen, tmp_path, command):
     (tmp_path / "file").touch()
-    done = evergreen(*command.split(), str(tmp_path / "file" / "made.py"))
+    done = evergreen(*command.split(), str(tmp_path / "file" / "made.png"))
     assert done.returncode == 2
     assert "cannot be written" in done.stderr
+
+
+def test_a_picture_of_no_known_kind_is_said_before_the_work(evergreen, tmp_path):
+    done = evergreen("replay", "nyc_flights", "--plot", str(tmp_path / "x.doc"))
+    assert (done.returncode, ".svg" in done.stderr) == (2, True)
+
+
+def test_a_demo_whose_summary_cannot_be_written_leaves_the_stack_alone(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr("evergreen.demo.plot.plot_losses", lambda *_: None)
+    (tmp_path / "file").touch()
+    summary = SimpleNamespace(model="nyc_flights", to_json=dict)
+    _write(SimpleNamespace(home=SimpleNamespace(root=tmp_path)), summary, tmp_path / "file" / "x.json")
+    assert "cannot write" in capsys.readouterr().err
 
 
 def test_a_misspelt_policy_is_wrong_usage_and_names_those_there_are(evergreen):
