@@ -41,8 +41,14 @@ def check(
     Exit code 0: all would be accepted; 3: at least one would be quarantined.
     """
     from evergreen.definition import load_definition
-    from evergreen.intake.offline import check_folder
+    from evergreen.intake.offline import check_folder, tables_in
 
+    if key is not None and folder.is_dir() and not tables_in(folder):
+        raise typer.BadParameter(
+            f"a key is for the tables that lie in DIR itself, and {folder} holds none; its folders are named by their "
+            f"keys: leave --key away, or give {folder / key}",
+            param_hint="--key",
+        )
     checks = check_folder(load_definition(model), folder, key, history)
     if as_json:
         print_json({"model": model, "accepted": all(c.accepted for c in checks), "tables": [asdict(c) for c in checks]})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -93,8 +94,9 @@ def _show(plan: Plan, folder: Path, data: Path) -> None:
         say(f"  retrain   after {plan.min_new_rows:,} new labelled rows: the default takes too long to land", "yellow")
     say("Correct what you know better: owner, alerts.to; columns known only afterwards (they belong to labels alone).")
     say("Then:", "bold")
-    say(f"  evergreen feed land {name} --data {data} --to landing  # cut into partitions, as a producer would")
-    say(f"  evergreen expectations propose {name} --landing landing --out {folder / 'expectations.py'} --force")
+    file, out = (shlex.quote(str(path)) for path in (data, folder / "expectations.py"))
+    say(f"  evergreen feed land {name} --data {file} --to landing  # cut into partitions, as a producer would")
+    say(f"  evergreen expectations propose {name} --landing landing --out {out} --force")
     say(f"  evergreen check {name} landing/{name}")
     say(f"  evergreen replay {name} --landing landing")
 

@@ -36,12 +36,12 @@ def promote(
     from evergreen.champion import decide
     from evergreen.ledger import Ledger, models
 
-    settings = Settings.from_env()
+    definition, settings = load_definition(model), Settings.from_env()
     with Ledger.from_settings(settings).transaction() as session:
         run = models.run_of_version(session, model, version)
     if run is None:
         raise BadInputError(f"{model} has no challenger of version {version}; `evergreen history {model}` lists them")
-    decided = decide.promote(load_definition(model), run.id, settings=settings, decided_by=os_user(), why=why.strip())
+    decided = decide.promote(definition, run.id, settings=settings, decided_by=os_user(), why=why.strip())
     if as_json:
         print_json(dataclasses.asdict(decided))
     else:

@@ -140,9 +140,8 @@ def describe(stack: Stack) -> dict[str, Any]:
 def _show(answer: dict[str, Any], stack: Stack, logins: bool = False) -> None:
     screen = console()
     if answer["phase"] != "ready":
-        screen.print(
-            f"The stack in {answer['home']} is {answer['phase']}. {answer['error'] or ''}".rstrip(), markup=False
-        )
+        then = answer["error"] or ("Start it: `evergreen up`." if answer["phase"] == "stopped" else "")
+        screen.print(f"The stack in {answer['home']} is {answer['phase']}. {then}".rstrip(), markup=False)
     elif down := _down(answer):
         log = stack.home.log_of("supervisor")
         screen.print(f"Not up: {', '.join(down)}. The supervisor starts them again; {log}", markup=False)

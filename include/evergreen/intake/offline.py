@@ -52,16 +52,16 @@ def check_folder(
     """
     if not folder.is_dir():
         raise BadInputError(f"{folder} is not a folder; give the folder that holds inputs.parquet or labels.parquet")
-    partitions = [(key or folder.resolve().name, folder)] if _files(folder) else _partitions(definition, folder)
+    partitions = [(key or folder.resolve().name, folder)] if tables_in(folder) else _partitions(definition, folder)
     for name, _ in partitions:
         check_key(definition, name)
     # One key for all of them: labels are compared with inputs, and partitions with each other.
     judged, secret, checks = Judged(definition), secrets.token_bytes(32), []
     for name, place in _before(definition, history, partitions):
-        for table, file in _files(place):
+        for table, file in tables_in(place):
             _check(definition, table, name, file, judged, secret)
     for name, place in partitions:
-        checks += [_check(definition, table, name, file, judged, secret) for table, file in _files(place)]
+        checks += [_check(definition, table, name, file, judged, secret) for table, file in tables_in(place)]
     if not checks:
         raise BadInputError(f"no inputs or labels (.parquet or .csv) in {folder} or in a folder of it named by a key")
     return checks
@@ -80,7 +80,8 @@ def _before(
     return [(name, place) for name, place in _partitions(definition, history) if name in wanted]
 
 
-def _files(folder: Path) -> list[tuple[TableName, Path]]:
+def tables_in(folder: Path) -> list[tuple[TableName, Path]]:
+    """The tables that lie in `folder` itself, as files that could land."""
     found = [(table, folder / f"{table}.{suffix}") for table in TABLES for suffix in SUFFIXES]
     return [(table, file) for table, file in found if file.is_file()]
 

@@ -185,9 +185,11 @@ def test_names_read_back_from_yaml_as_they_are(name):
 def test_the_commands_go_from_a_file_to_partitions(file, tmp_path, monkeypatch):
     monkeypatch.setenv("EVERGREEN_MODELS_DIR", str(tmp_path / "models"))
     run = CliRunner().invoke
+    file = file.rename(file.with_name("my bookings.csv"))
     arguments = ["--data", str(file), "--target", "Zimmerpreis (€)", "--time", "Anreise am", "--period", "week"]
     said = run(app, ["new", "hotel", *arguments])
     assert said.exit_code == 0, said.output
+    assert f"--data '{file}' --to" in said.output.replace("\n", "")
     assert "each week from 2016-07-04 through 2016-07-25" in said.output
     answer = run(app, ["feed", "land", "hotel", "--data", str(file), "--to", str(tmp_path / "landing"), "--json"])
     assert answer.exit_code == 0, answer.output

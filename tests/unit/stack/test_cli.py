@@ -61,6 +61,7 @@ def test_a_stack_that_never_ran(evergreen, tmp_path):
     status = evergreen("status", "--json")
     assert status.returncode == 1
     assert json.loads(status.stdout)["phase"] == "stopped"
+    assert "Start it: `evergreen up`." in evergreen("status").stdout
     down = evergreen("down", "--json")
     assert (down.returncode, json.loads(down.stdout)["stopped"]) == (0, False)
     assert not (tmp_path / "var").exists()
@@ -166,6 +167,20 @@ def test_a_demo_whose_summary_cannot_be_written_leaves_the_stack_alone(monkeypat
     summary = SimpleNamespace(model="nyc_flights", to_json=dict)
     _write(SimpleNamespace(home=SimpleNamespace(root=tmp_path)), summary, tmp_path / "file" / "x.json")
     assert "cannot write" in capsys.readouterr().err
+
+
+def test_a_key_for_a_folder_of_partitions_is_wrong_usage(evergreen, tmp_path):
+    (tmp_path / "2013-01-07").mkdir()
+    (tmp_path / "2013-01-07" / "inputs.csv").write_text("a\n1\n")
+    done = evergreen("check", "nyc_flights", str(tmp_path), "--key", "2013-01-14")
+    assert (done.returncode, "--key" in done.stderr) == (2, True)
+
+
+def test_promoting_a_model_of_no_such_name_names_those_there_are(evergreen):
+    done = evergreen("promote", "flights", "3", "--why", "a test")
+    assert done.returncode == 1
+    assert "no model 'flights'" in done.stderr
+    assert "nyc_flights" in done.stderr
 
 
 def test_a_misspelt_policy_is_wrong_usage_and_names_those_there_are(evergreen):
