@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import gzip
 import html
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -38,14 +39,15 @@ def render(heading: Heading, drift: DriftResult, reference: pd.DataFrame, curren
     """The page as UTF-8 HTML; `reference` and `current` are the frames that `drift` was made of."""
     shown = [c for c in (drift.prediction, *by_weight(drift)) if c is not None and c.kind != "joint"]
     widgets = _evidently(shown, bounded(reference), bounded(current))
-    return (
-        _PAGE.replace("{title}", html.escape(heading.title))
-        .replace("{summary}", _summary(heading, drift))
-        .replace("{font}", _packed("material-ui-icons.woff2", compress=False))
-        .replace("{library}", _packed("index.js", compress=True))
-        .replace("{data}", widgets)
-        .encode()
-    )
+    parts = {
+        "title": html.escape(heading.title),
+        "summary": _summary(heading, drift),
+        "font": _packed("material-ui-icons.woff2", compress=False),
+        "library": _packed("index.js", compress=True),
+        "data": widgets,
+    }
+    # In one pass: a value of the data may be called "{library}".
+    return re.sub(r"\{(title|summary|font|library|data)\}", lambda place: parts[place[1]], _PAGE).encode()
 
 
 def methods(drift: DriftResult) -> str:

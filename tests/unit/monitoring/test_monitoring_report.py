@@ -9,6 +9,7 @@ from evergreen.monitoring import drift, words
 pytestmark = pytest.mark.xdist_group("evidently")  # one worker imports Evidently, not each
 
 HOSTILE = "</script><script>alert(1)</script>"
+PLACES = "{title} {font} {library} {data}"
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +22,9 @@ def page():
     current = current.assign(prediction=rng.random(1000))
     current.loc[:99, "carrier"] = HOSTILE
     found = drift.check(reference, current, SMALL)
-    heading = report.Heading("Check of 2013-04-15", f"Retrain: {HOSTILE}", (found.sentence,), (("Champion", "v3"),))
+    heading = report.Heading(
+        "Check of 2013-04-15", f"Retrain: {HOSTILE} {PLACES}", (found.sentence,), (("Champion", "v3"),)
+    )
     return report.render(heading, found, reference, current).decode()
 
 
@@ -44,6 +47,10 @@ def test_it_is_one_small_file_that_asks_no_server(page):
     assert len(page) < 2_000_000
     assert "src=" not in page.split('id="library"')[0].replace("src:url(data:", "")
     assert "http" not in page.split('id="library"')[0]
+
+
+def test_a_value_named_like_a_part_of_the_page_stays_text(page):
+    assert PLACES in page
 
 
 def test_hostile_text_stays_text(page):
