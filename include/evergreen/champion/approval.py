@@ -15,6 +15,10 @@ from evergreen.training.losses import TITLES
 from evergreen.training.tracking import Registry
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+!|~&])")
+_AUTOLINK = re.compile(r"(?=://|@)|(?<=www)(?=\.)", re.IGNORECASE)
+"""Where GitHub's Markdown, which Airflow shows, would begin to make links of plain addresses"""
+_JOINER = "\u2060"
+"""A word joiner: it has no width, and ends what looks like an address"""
 
 
 def form(definition: ModelDefinition, run: TrainingRun, comparison: Comparison) -> str:
@@ -118,4 +122,4 @@ def _silence(definition: ModelDefinition, comparison: Comparison) -> str:
 
 def _plain(text: str) -> str:
     """`text` that Markdown shows as it is."""
-    return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
+    return _MARKDOWN.sub(r"\\\1", _AUTOLINK.sub(_JOINER, " ".join(text.split())))

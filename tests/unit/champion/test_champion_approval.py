@@ -1,5 +1,7 @@
 """What a person is shown who decides on a challenger."""
 
+import re
+
 from markdown_it import MarkdownIt
 
 from evergreen.champion.approval import form
@@ -40,8 +42,16 @@ def test_before_the_first_champion_nothing_is_said_to_serve():
     assert shown(champion_version=None).endswith("No answer within 24 hours refuses; nothing is predicted meanwhile.")
 
 
+def test_addresses_in_values_are_no_links():
+    text = shown(reason="see https://evil.example/x, HTTP://evil.example, WWW.evil.example or mail ann@evil.example")
+    assert "<a " not in MarkdownIt("gfm-like").render(text)
+    # The two expressions by which remark-gfm, which Airflow shows forms with, finds plain addresses
+    assert not re.search(r"(https?://|www(?=\.))([-.\w]+)([^ \t\r\n]*)", text.replace("\\", ""), re.IGNORECASE)
+    assert not re.search(r"([-.\w+]+)@([-\w]+(?:\.[-\w]+)+)", text)
+
+
 def test_hostile_values_stay_text():
     html = MarkdownIt("commonmark", {"html": True}).enable("table").render(shown())
     for live in ("<img", "<a ", "<h1", "<table", "<strong>all good"):
         assert live not in html
-    assert html.count("&lt;img src=x onerror=alert(1)&gt; [click](http://evil) | **all good** # Promote") == 2
+    assert html.count("&lt;img src=x onerror=alert(1)&gt; [click](http\u2060://evil) | **all good** # Promote") == 2
