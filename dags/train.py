@@ -56,7 +56,7 @@ def assemble(model: str) -> int:
             definition,
             cause=asked["cause"],
             cause_key=_cause_key(context),
-            reason=asked["reason"],
+            reason=_reason(context),
             as_of=asked["as_of"] or None,
             **common,
         ).training_run_id
@@ -137,6 +137,12 @@ def record_failure(context: Any) -> None:
 
     model = context["ti"].dag_id.partition(".")[0]
     record_failure(model, _cause_key(context), settings=Settings.from_env())
+
+
+def _reason(context: Any) -> str:
+    """The reason of the form, with the name of the person who triggered the run, where one did."""
+    who = context["dag_run"].triggering_user_name
+    return f"{context['params']['reason']} (asked for by {who})" if who else str(context["params"]["reason"])
 
 
 def _cause_key(context: Any) -> str:

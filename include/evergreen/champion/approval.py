@@ -23,12 +23,12 @@ _JOINER = "\u2060"
 
 def form(definition: ModelDefinition, run: TrainingRun, comparison: Comparison) -> str:
     """The evidence as Markdown. Values of the data are escaped: they may come from a hostile file. Pure."""
-    rows = [f"**{_plain(label)}:** {_plain(value)}" for label, value in facts(definition, run, comparison)]
+    rows = [f"**{unformatted(label)}:** {unformatted(value)}" for label, value in facts(definition, run, comparison)]
     answers = [
-        f"- **{guard['name']}** {guard['state'].replace('_', ' ')}: {_plain(guard['sentence'])}"
+        f"- **{guard['name']}** {guard['state'].replace('_', ' ')}: {unformatted(guard['sentence'])}"
         for guard in comparison.guards
     ]
-    said = _plain(str(comparison.result["reason"]))
+    said = unformatted(str(comparison.result["reason"]))
     parts = [f"{said}.", "  \n".join(rows), "Guards:\n\n" + "\n".join(answers), _silence(definition, comparison)]
     return "\n\n".join(parts)
 
@@ -120,6 +120,6 @@ def _silence(definition: ModelDefinition, comparison: Comparison) -> str:
     return f"No answer within {hours:,.4g} hours refuses; {meanwhile} meanwhile."
 
 
-def _plain(text: str) -> str:
+def unformatted(text: str) -> str:
     """`text` that Markdown shows as it is."""
     return _MARKDOWN.sub(r"\\\1", _AUTOLINK.sub(_JOINER, " ".join(text.split())))

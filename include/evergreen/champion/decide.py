@@ -9,11 +9,12 @@ from typing import Literal
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from evergreen.champion.approval import chart, guard_table, rival
+from evergreen.champion.approval import chart, guard_table, rival, unformatted
 from evergreen.champion.serving import reconcile
 from evergreen.champion.succession import next_key
 from evergreen.definition import ModelDefinition
 from evergreen.errors import BadInputError, CollectedError, NotReadyError, RefusedError
+from evergreen.intake.failures import said
 from evergreen.ledger import Ledger, collected, decisions, models
 from evergreen.ledger.outbox import owe, sentence
 from evergreen.ledger.tables import Comparison, Decision, Deployment, TrainingRun
@@ -94,10 +95,14 @@ def promote(
 
 
 def stated(why: str) -> str:
-    """A person's reason without the blanks around it; raises BadInputError where nothing is left."""
+    """A person's reason, as it is recorded.
+
+    Raises:
+        BadInputError: nothing is left of it.
+    """
     if not why.strip():
         raise BadInputError("say why, in a sentence: it is what the ledger keeps")
-    return why.strip()
+    return said(why)
 
 
 def refuse(
@@ -168,7 +173,7 @@ def _earlier(session: Session, run: TrainingRun, wish: _Wish) -> Decision | None
 
 def annotate(definition: ModelDefinition, decision: Decision, settings: Settings) -> None:
     """Say on the version's page in the registry what was decided."""
-    text = f"Decision {decision.id} ({decision.kind}, by {decision.decided_by}): {decision.reason}"
+    text = f"Decision {decision.id} ({decision.kind}, by {decision.decided_by}): {unformatted(decision.reason)}"
     with answering(settings, "note the decision on the version"):
         tags = {f"{TAG}decision": decision.kind, f"{TAG}decision_id": str(decision.id)}
         Registry(settings, definition.name).annotate(int(decision.version or 0), text, tags)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 Severity = Literal["critical", "warning"]
 SAMPLE = 5
+MOST_SAID = 2_000
+"""Characters of a person's reason"""
 _REASON_FAILURES = 4
 
 
@@ -115,6 +117,11 @@ def plain(value: object, length: int = 60) -> str:
     cut = text[:length]
     escaped = "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in cut)
     return escaped + ("..." if len(text) > length else "")
+
+
+def said(text: str) -> str:
+    """What a person typed, as it is recorded: on one line, escaped as by `plain`, at most `MOST_SAID` characters."""
+    return plain(" ".join(text.split()), MOST_SAID)
 
 
 def quoted(value: object) -> str:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from evergreen.definition import ModelDefinition
 from evergreen.errors import NotReadyError, PartitionKeyError, UnavailableError
 from evergreen.features.snapshots import commit_holding
+from evergreen.intake.failures import said
 from evergreen.ledger import Ledger, collected, models, partitions, snapshots
 from evergreen.ledger.partitions import Current
 from evergreen.ledger.tables import Snapshot, TrainingRun
@@ -103,7 +104,7 @@ def assemble(
             commit = _commit(settings, train + holdout)
             if commit is not None:
                 run = _row(definition, train, holdout, commit)
-                run.cause, run.cause_key, run.reason, run.run_url = cause, cause_key, reason, run_url
+                run.cause, run.cause_key, run.reason, run.run_url = cause, cause_key, said(reason), run_url
                 run.code_version = settings.code_version
                 session.add(run)
                 session.flush()

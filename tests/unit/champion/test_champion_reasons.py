@@ -2,12 +2,19 @@
 
 import pytest
 
-from evergreen.champion.decide import promote
+from evergreen.champion.decide import promote, stated
 from evergreen.champion.rollback import roll_back
 from evergreen.definition import load_definition
 from evergreen.errors import BadInputError
 
 FLIGHTS = load_definition("nyc_flights")
+
+
+def test_a_reason_is_recorded_on_one_line_and_moves_no_cursor():
+    assert (
+        stated(" too slow\n2026-01-01 promoted \x1b[2Kby admin ") == r"too slow 2026-01-01 promoted \u001b[2Kby admin"
+    )
+    assert len(stated("x" * 5_000)) == 2_003
 
 
 @pytest.mark.parametrize("why", [" ", "\n\t"])
