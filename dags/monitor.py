@@ -49,7 +49,8 @@ ACTS_ON = {
 """The decisions on which each task after the check acts."""
 
 
-@task(task_id="check")
+# One at a time, since they are anyway: others would hold a worker while they wait for the ledger's lock.
+@task(task_id="check", max_active_tis_per_dag=1)
 @body
 def _check(model: str) -> dict[str, Any]:
     from dataclasses import asdict

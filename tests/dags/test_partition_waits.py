@@ -48,7 +48,9 @@ def first_event(trigger):
 
 
 def test_a_partition_that_waits_keeps_no_later_one_from_its_check(dagbag):
-    assert dagbag.dags["nyc_flights.monitor"].max_active_runs > 1
+    monitor = dagbag.dags["nyc_flights.monitor"]
+    assert monitor.max_active_runs > 1
+    assert monitor.get_task("check").max_active_tis_per_dag == 1, "checks that wait for a lock hold no worker"
 
 
 def test_predictions_are_asked_for_with_the_beginning_of_the_wait(arrival, answers):
