@@ -43,7 +43,9 @@ def dagbag(tmp_path_factory):
         os.environ.setdefault(name, value)
     sys.path[:0] = [str(PROJECT / "dags"), str(PROJECT / "plugins")]
     from airflow.dag_processing.dagbag import DagBag
+    from airflow.plugins_manager import ensure_plugins_loaded
 
+    ensure_plugins_loaded()  # afterwards it would put another copy of each plugin into sys.modules than the DAGs import
     return DagBag(str(PROJECT / "dags"))
 
 

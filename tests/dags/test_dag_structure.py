@@ -1,7 +1,6 @@
 """The DAGs of every model: what they are made of, and that they cost little to import."""
 
 import ast
-import asyncio
 import datetime as dt
 import os
 import subprocess
@@ -10,8 +9,7 @@ import sys
 import pytest
 
 from evergreen.definition import list_models, load_definition
-from evergreen.definition.waiting import Wait
-from evergreen.errors import BadInputError, UnavailableError
+from evergreen.errors import UnavailableError
 from evergreen.stack.home import PROJECT
 
 pytestmark = pytest.mark.xdist_group("airflow")  # one worker imports Airflow and parses the DAGs, not each
@@ -73,44 +71,6 @@ def test_partitions_flow_through_assets(dagbag, model, stage):
     assert found == {task: [f"evergreen://{model}/{name}"] for task, name in OUTLETS[stage].items()}
 
 
-def test_housekeeping_starts_what_it_finds(dagbag):
-    dag = dagbag.dags["evergreen.housekeeping"]
-    assert {t.task_id: set(t.downstream_task_ids) for t in dag.tasks} == {
-        "send_owed_mails": set(), "reconcile_aliases": set(),
-        "find_drops": {"bring_in"}, "bring_in": set(), "find_stuck": {"restart"}, "restart": set(),
-    }  # fmt: skip
-    assert not any(task.outlets for task in dag.tasks), "its runs come every ten minutes, and would emit each time"
-    assert dag.params["dry_run"] is False
-    for name in ("bring_in", "restart"):
-        given = dag.get_task(name).partial_kwargs
-        assert given["skip_when_already_exists"] is True
-        assert given["logical_date"] is None
-
-
-def test_one_models_alias_keeps_no_other_from_its_own(dagbag, monkeypatch):
-    from evergreen.champion import serving
-    from evergreen.settings import Settings
-
-    reconcile = dagbag.dags["evergreen.housekeeping"].get_task("reconcile_aliases").python_callable
-    shipped, asked = load_definition("nyc_flights"), []
-    models = [shipped.model_copy(update={"name": name}) for name in ("first", "second", "third")]
-
-    def answer(definition, settings):
-        asked.append(definition.name)
-        if definition.name == "second":
-            raise UnavailableError("MLflow has no version 7")
-        return definition.name == "third"
-
-    monkeypatch.setitem(reconcile.__globals__, "definitions", lambda: iter(models))
-    monkeypatch.setattr(Settings, "from_env", lambda: None)
-    monkeypatch.setattr(serving, "reconcile", answer)
-    with pytest.raises(UnavailableError, match="for second: MLflow has no version 7"):
-        reconcile()
-    assert asked == ["first", "second", "third"]
-    del models[1]
-    assert reconcile() == ["third"]
-
-
 def test_what_may_be_left_empty_in_a_form_is_not_asked_for(dagbag):
     """Airflow's form holds its button back while a text without null among its types is empty."""
     stuck = [
@@ -120,12 +80,6 @@ def test_what_may_be_left_empty_in_a_form_is_not_asked_for(dagbag):
         if (param := dag.params.get_param(name)).value == "" and "null" not in param.schema["type"]
     ]
     assert stuck == []
-
-
-def test_retention_collects_for_each_model(dagbag):
-    dag = dagbag.dags["evergreen.retention"]
-    assert dag.params["dry_run"] is False
-    assert dag.get_task("collect").op_kwargs_expand_input.value["model"] == list_models()
 
 
 @pytest.mark.parametrize("own", [None, "2013-01-07"])
@@ -212,7 +166,7 @@ def test_rows_that_cannot_teach_end_the_training_as_skipped(dagbag, monkeypatch)
 
 
 def test_bad_data_is_not_tried_again_and_a_lost_server_is(dagbag):
-    from evergreen.errors import QuarantinedError, UnavailableError
+    from evergreen.errors import QuarantinedError
 
     task = dagbag.dags["nyc_flights.ingest_inputs"].get_task("validate")
     pauses = [min(task.retry_delay * 2**n, task.max_retry_delay) for n in range(task.retries)]
@@ -336,74 +290,3 @@ def test_a_training_that_was_not_ready_concludes_nothing(dagbag):
     conclude = dagbag.dags["nyc_flights.train"].get_task("conclude")
     assert conclude.trigger_rule == "none_failed_min_one_success"
     assert set(conclude.upstream_task_ids) == {"assemble", "approve"}
-
-
-def test_sensors_ask_no_worker(dagbag):
-    sensors = [t for dag in dagbag.dags.values() for t in dag.tasks if t.task_id.startswith("wait_for_")]
-    assert len(sensors) == 3
-    for sensor in sensors:
-        assert sensor.start_from_trigger is True
-        # The limit of a task's work would end the wait of a late feed after two hours.
-        assert sensor.execution_timeout is None
-
-
-@pytest.fixture
-def build(dagbag, monkeypatch):
-    """The operator that builds features, over a question that a test answers."""
-    operator = dagbag.dags["nyc_flights.features"].get_task("build")
-    monkeypatch.setattr(operator, "work", lambda model: f"built {model}")
-
-    def answer(result):
-        def look(*asked):
-            if isinstance(result, Exception):
-                raise result
-            return result
-
-        monkeypatch.setattr(sys.modules[type(operator).__module__], "look", look)
-        return operator
-
-    return answer
-
-
-def test_work_begins_at_once_where_nothing_is_missing(build):
-    assert build(Wait("ready", "all there")).execute({}) == "built nyc_flights"
-
-
-@pytest.mark.parametrize("answer", [Wait("waiting", "labels are late"), UnavailableError("the ledger does not answer")])
-def test_work_waits_in_the_triggerer_where_something_is(build, answer):
-    from airflow.sdk.exceptions import TaskDeferred
-
-    with pytest.raises(TaskDeferred) as deferred:
-        build(answer).execute({})
-    name, arguments = deferred.value.trigger.serialize()
-    assert (name, arguments["subject"], arguments["resumes"]) == ("arrival.PartitionTrigger", "look_back", True)
-    assert deferred.value.method_name == "resume"
-
-
-def test_work_goes_on_after_waiting_or_fails_with_what_was_found_wrong(build):
-    from airflow.sdk.exceptions import AirflowSkipException
-
-    operator = build(Wait("ready", ""))
-    assert operator.resume({}, event="") == "built nyc_flights"
-    with pytest.raises(BadInputError, match="no such partition"):
-        operator.resume({}, event="no such partition")
-    with pytest.raises(BadInputError):
-        build(BadInputError("no partition key")).execute({})
-    with pytest.raises(AirflowSkipException):
-        build(Wait("never", "before the first champion")).execute({})
-
-
-def test_the_trigger_resumes_or_ends_its_task(dagbag, monkeypatch):
-    from airflow.triggers.base import TaskSuccessEvent
-
-    sensor = dagbag.dags["nyc_flights.monitor"].get_task("wait_for_predictions")
-    module = sys.modules[type(sensor).__module__]
-    monkeypatch.setattr(module, "look", lambda *asked: Wait("ready", "there"))
-
-    async def first(**changes):
-        trigger = module.PartitionTrigger("look_back", "nyc_flights", "2013-01-07", 0.01, **changes)
-        return await anext(trigger.run())
-
-    assert isinstance(asyncio.run(first()), TaskSuccessEvent)
-    event = asyncio.run(first(resumes=True))
-    assert (type(event).__name__, event.payload) == ("TriggerEvent", "")

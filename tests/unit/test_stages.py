@@ -39,6 +39,25 @@ def test_no_stage_imports_a_later_one(path):
     assert later == set()
 
 
+SHARED_WITH_THE_AUDIT = {
+    "evergreen.definition.ModelDefinition", "evergreen.settings.Settings",
+    "evergreen.errors.PartitionKeyError", "evergreen.errors.UnavailableError",
+    "evergreen.features.git.BRANCH", "evergreen.features.git.open_remote",
+    "evergreen.ledger.session.engine", "evergreen.store.filesystem.url_to_fs", "evergreen.store.scratch.scratch_folder",
+}  # fmt: skip
+"""Words, and what opens a connection: nothing that answers a question (decision 017)"""
+
+
+def test_the_audit_shares_no_answer_with_the_stages():
+    found = set()
+    for path in (ROOT / "verify").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            assert not isinstance(node, ast.Import) or not any(a.name.startswith("evergreen") for a in node.names), path
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("evergreen."):
+                found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    assert {name for name in found if not name.startswith("evergreen.verify.")} == SHARED_WITH_THE_AUDIT
+
+
 def test_the_package_never_imports_airflow():
     found = [
         str(path.relative_to(ROOT))

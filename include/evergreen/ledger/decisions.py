@@ -59,10 +59,13 @@ def monitoring_before(session: Session, model: str, key: str) -> list[Decision]:
 
 def proves_harm(session: Session, model: str, version: int) -> bool:
     """Whether the monitor has found, in any of its checks, that `version` is proven worse than at its promotion."""
-    query = select(Decision.evidence).where(
-        Decision.model == model, Decision.dedup_key.startswith(MONITOR, autoescape=True)
+    found = select(Decision.id).where(
+        Decision.model == model,
+        Decision.dedup_key.startswith(MONITOR, autoescape=True),
+        Decision.evidence["harmed"].as_boolean(),
+        Decision.evidence["version"].as_integer() == version,
     )
-    return any(seen["harmed"] and seen["version"] == version for seen in session.scalars(query))
+    return session.scalar(select(found.exists())) is True
 
 
 def deployment_of(session: Session, model: str, version: int) -> Deployment | None:
