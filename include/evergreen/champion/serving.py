@@ -24,6 +24,7 @@ def reconcile(definition: ModelDefinition, *, settings: Settings) -> bool:
     """Set the registry's alias `champion` to the version that the ledger says serves; whether it differed.
 
     Raises:
+        BadInputError: the registry has lost the version.
         UnavailableError: ledger or registry do not answer.
     """
     with Ledger.from_settings(settings).lock("champion", definition.name) as session:

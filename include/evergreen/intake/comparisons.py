@@ -4,6 +4,9 @@ They stand in the lists beside ordinary Great Expectations expectations, and bec
 is judged. What a comparison asks for is in its own fields alone, so that a verdict under the same rules is the same
 verdict whatever has landed meanwhile.
 
+A partition of few rows differs from those before by chance alone: no standard deviation is taken to be smaller than
+that of as many rows drawn at random.
+
 Numbers come from a prediction interval for one more value after n like it (Student's t; Hahn and Meeker, Statistical
 Intervals, 1991, chapter 4): `alpha` is the chance that one figure of a partition lies outside where partitions are
 alike and independent. Seasons are neither, which is why a comparison warns unless it is told otherwise.
@@ -21,7 +24,17 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from evergreen.definition.model import ColumnType
 from evergreen.intake.failures import Failure, Severity
-from evergreen.intake.figures import UNSEEN, above, below, divergence, interval, mean_shares
+from evergreen.intake.figures import (
+    UNSEEN,
+    above,
+    below,
+    divergence,
+    divergence_error,
+    interval,
+    mean_shares,
+    quantile_errors,
+    share_error,
+)
 from evergreen.intake.past import MOST_PARTITIONS, Past, Window
 from evergreen.intake.profile import QUANTILES, ColumnProfile, Profile
 from evergreen.intake.references import mismatches
@@ -179,7 +192,8 @@ class Nulls(_WithHistory):
 
         asked = []
         for name in self.columns or past.columns:
-            _, high = self.interval([c.nulls for c in _columns(profiles, name)], self.room)
+            nulls = [c.nulls for c in _columns(profiles, name)]
+            _, high = self.interval(nulls, max(self.room, share_error(nulls, past.rows)))
             if high < 1:
                 known = below(1 - high, 0.01)
                 asked.append(
@@ -208,8 +222,8 @@ class Numbers(_WithHistory):
                 notes.append(f"{name} not compared: {len(known) or 'none'} of the partitions before has numbers in it")
                 continue
             room, ranges = self.room * _spread(known), []
-            for position in range(len(QUANTILES)):
-                low, high = self.interval([c.quantiles[position] for c in known if c.quantiles], room)
+            for position, error in enumerate(_quantile_errors(profiles, name, past)):
+                low, high = self.interval([c.quantiles[position] for c in known if c.quantiles], max(room, error))
                 ranges.append([below(low, room), above(high, room)])
             asked.append(
                 gxe.ExpectColumnQuantileValuesToBeBetween(
@@ -241,29 +255,31 @@ class Categories(_WithHistory):
             if len(known) < self.least:
                 notes.append(f"{name} not compared: too many different values, or none, in the partitions before")
             elif all(set(c.shares or ()) <= {"True", "False"} for c in known):
-                asked.append(self._share_of_true(name, known, common))
+                asked.append(self._share_of_true(name, known, _filled(known, past), common))
             else:
-                asked.append(self._divergence(name, known, common))
+                asked.append(self._divergence(name, known, _filled(known, past), common))
         return asked
 
-    def _share_of_true(self, name: str, known: Sequence[ColumnProfile], common: dict[str, Any]) -> Any:
+    def _share_of_true(self, name: str, known: Sequence[ColumnProfile], rows: float, common: dict[str, Any]) -> Any:
         import great_expectations.expectations as gxe
 
-        low, high = self.interval([c.true or 0.0 for c in known], self.room)
+        true = [c.true or 0.0 for c in known]
+        low, high = self.interval(true, max(self.room, share_error(true, rows)))
         low, high = below(max(0.0, low), 0.01), above(min(1.0, high), 0.01)
         return gxe.ExpectColumnMeanToBeBetween(column=name, min_value=low, max_value=high, **common)
 
-    def _divergence(self, name: str, known: Sequence[ColumnProfile], common: dict[str, Any]) -> Any:
+    def _divergence(self, name: str, known: Sequence[ColumnProfile], rows: float, common: dict[str, Any]) -> Any:
         import great_expectations.expectations as gxe
 
         shares = [c.shares or {} for c in known]
         apart = [divergence(own, mean_shares([*shares[:n], *shares[n + 1 :]])) for n, own in enumerate(shares)]
         _, high = self.interval(apart, 0.0)
         usual = mean_shares(shares)
+        by_chance = divergence_error(len(usual), rows, self.alpha)
         return gxe.ExpectColumnKLDivergenceToBeLessThan(
             column=name,
             partition_object={"values": list(usual), "weights": list(usual.values())},
-            threshold=above(max(high, self.room), 0.01),
+            threshold=above(max(high, self.room, by_chance), 0.01),
             tail_weight_holdout=UNSEEN,
             **common,
         )
@@ -354,6 +370,19 @@ def decides(rules: Sequence[Any]) -> list[Any]:
 
 def _columns(profiles: Sequence[Profile], name: str) -> list[ColumnProfile]:
     return [p.columns[name] for p in profiles if name in p.columns]
+
+
+def _filled(known: Sequence[ColumnProfile], past: Past) -> float:
+    """How many of the judged rows have a value, if as many lack one as before."""
+    return past.rows * (1 - sum(c.nulls for c in known) / len(known))
+
+
+def _quantile_errors(profiles: Sequence[Profile], name: str, past: Past) -> list[float]:
+    """By how much the column's quantiles move because the judged rows are no more than they are."""
+    found = [(p.rows, c) for p in profiles if (c := p.columns.get(name)) and c.quantiles]
+    values = [(c.low or 0.0, *(c.quantiles or ()), c.high or 0.0) for _, c in found]
+    drawn = [rows * (1 - c.nulls) for rows, c in found]
+    return quantile_errors(values, QUANTILES, drawn, _filled([c for _, c in found], past))
 
 
 def _spread(known: Sequence[ColumnProfile]) -> float:

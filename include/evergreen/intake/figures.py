@@ -24,6 +24,45 @@ def interval(values: Sequence[float], alpha: float, room: float) -> tuple[float,
     return centre - half, centre + half
 
 
+def share_error(shares: Sequence[float], rows: float) -> float:
+    """Standard deviation of a share of `rows` rows drawn at random where it is the mean of `shares` (binomial)."""
+    p = sum(shares) / len(shares)
+    return math.sqrt(p * (1 - p) / max(rows, 1.0))
+
+
+def quantile_errors(
+    known: Sequence[Sequence[float]], positions: Sequence[float], drawn: Sequence[float], rows: float
+) -> list[float]:
+    """Standard deviations of the quantiles at `positions` of `rows` numbers drawn at random from those of `known`.
+
+    Each of `known` is the smallest, the quantiles and the largest of as many numbers as `drawn` says. The error is
+    sqrt(p (1 - p) / n) / f (Serfling, Approximation Theorems of Mathematical Statistics, 1980, 2.3.3), the density f
+    taken from the distance to the neighbour that is farther for its share. The tails are taken to be exponential: the
+    extreme of m numbers lies ln m of their means away (Renyi, On the theory of order statistics, 1953).
+    """
+    import numpy as np
+
+    shares = np.asarray(positions)
+    between = np.diff([0.0, *positions, 1.0])
+    slopes = np.diff(np.asarray(known, dtype=float), axis=1) / between
+    for side in (0, -1):
+        slopes[:, side] /= np.maximum(1.0, np.log(np.maximum(1.0, between[side] * np.asarray(drawn))))
+    usual = np.median(slopes, axis=0)
+    errors = np.sqrt(shares * (1 - shares) / max(rows, 1.0)) * np.maximum(usual[:-1], usual[1:])
+    return [float(error) for error in errors]
+
+
+def divergence_error(values: int, rows: float, alpha: float) -> float:
+    """What the divergence of `rows` rows drawn at random from `values` different values exceeds with chance `alpha`.
+
+    Twice the number of rows times the divergence is a chi-square with a degree of freedom less than there are values
+    (Wilks, The large-sample distribution of the likelihood ratio, 1938).
+    """
+    from scipy import stats
+
+    return float(stats.chi2.ppf(1 - alpha, values - 1)) / (2 * max(rows, 1.0)) if values > 1 else 0.0
+
+
 def divergence(observed: Mapping[str, float], usual: Mapping[str, float]) -> float:
     """Kullback-Leibler divergence of `observed` from `usual`, in nats, as Great Expectations computes it.
 

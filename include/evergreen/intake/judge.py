@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -59,7 +59,7 @@ def judge(
         landed = _read(data, suffix, definition, table, limits)
     except UnfitFileError as error:
         return Judgement(False, reason(error.failures), error.failures, None, None)
-    known = past or no_past(definition, table, key)
+    known = replace(past or no_past(definition, table, key), rows=landed.num_rows)
 
     def decide(one_by_one: bool) -> Judgement:
         asked = comparisons.ask(expectations, known)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -66,6 +67,8 @@ class Past:
     """None: the other table of this partition is not accepted, or nobody asks for it"""
     seasons: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     """For a number of partitions that somebody asks for: so many around the one a year before it, oldest first"""
+    rows: float = math.inf
+    """Rows of the table that is judged: a few say little of what they were drawn from. Not known: as if without end"""
 
     def window(self, last: int) -> Window:
         """The `last` partitions of the calendar before it; fewer at its beginning."""

@@ -165,10 +165,7 @@ class Registry:
             except MlflowException as error:
                 if error.error_code not in _MISSING:
                     raise
-                raise BadInputError(
-                    f"the registry at {self.settings.mlflow_url} has no version {version} of {self.model}; "
-                    f"`evergreen history {self.model}` lists the versions that were made"
-                ) from None
+                raise self._no_such(version) from None
             if not self._holds(source, file):
                 raise BadInputError(
                     f"the registry at {self.settings.mlflow_url} has version {version} of {self.model}, and its file "
@@ -182,6 +179,13 @@ class Registry:
                     registry_uri=self.settings.mlflow_url,
                 )
             )
+
+    def _no_such(self, version: int) -> BadInputError:
+        return BadInputError(
+            f"the registry at {self.settings.mlflow_url} has no version {version} of {self.model}; restore MLflow from "
+            f"a backup, or let another serve: `evergreen history {self.model}` lists the versions that were made, and "
+            f"`evergreen rollback {self.model} --to VERSION` goes back to one"
+        )
 
     def _holds(self, source: str, file: str) -> bool:
         """Whether `file` is at `source`. Asked first: of a lost file a server over S3 says that it failed (500)."""
@@ -203,10 +207,19 @@ class Registry:
             return None
 
     def set_alias(self, alias: str, version: int) -> bool:
-        """Let the alias name `version`; whether it named another one, or none, before."""
+        """Let the alias name `version`; whether it named another one, or none, before.
+
+        Raises:
+            BadInputError: there is no such version.
+        """
         if self.alias(alias) == version:
             return False
-        self.client.set_registered_model_alias(self.model, alias, str(version))
+        try:
+            self.client.set_registered_model_alias(self.model, alias, str(version))
+        except MlflowException as error:
+            if error.error_code not in _MISSING:
+                raise
+            raise self._no_such(version) from None
         return True
 
     def annotate(self, version: int, text: str, tags: Mapping[str, str]) -> None:

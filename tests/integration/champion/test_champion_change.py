@@ -187,7 +187,11 @@ def test_a_better_challenger_is_promoted_with_its_reason(shop):
     Registry(shop.settings, "orders").set_alias("champion", 1)
     assert serving.reconcile(shop.definition, settings=shop.settings)
     assert not serving.reconcile(shop.definition, settings=shop.settings)
-    assert Registry(shop.settings, "orders").alias("champion") == 2
+    registry = Registry(shop.settings, "orders")
+    assert registry.alias("champion") == 2
+    registry.client.delete_model_version("orders", "2")
+    with pytest.raises(BadInputError, match="has no version 2 of orders; restore MLflow from a backup"):
+        serving.reconcile(shop.definition, settings=shop.settings)
 
 
 def test_a_champion_that_changed_meanwhile_makes_the_comparison_void(shop):

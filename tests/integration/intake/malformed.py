@@ -36,10 +36,17 @@ class Malformed:
 def corpus(definition: ModelDefinition, table: TableName, frame: Frame) -> Iterator[Malformed]:
     """All malformed drops of `table`; `frame` is a good one."""
     good = to_parquet(frame, definition.feed.tables[table].columns)
-    for name, data, says in [*_broken_parquet(good, frame), *_broken_schema(frame), *_broken_rows(frame)]:
+    for name, data, says in [*_broken_parquet(good, frame), *_broken_schema(frame)]:
         yield Malformed(f"{table}-{name}", table, "parquet", data, says)
     for name, data, says in _broken_csv(frame.to_csv(index=False).encode()):
         yield Malformed(f"{table}-csv-{name}", table, "csv", data, says)
+    yield from of_readable_rows(table, frame)
+
+
+def of_readable_rows(table: TableName, frame: Frame) -> Iterator[Malformed]:
+    """Those that can be read as the table they should be: what is wrong is in their rows."""
+    for name, data, says in _broken_rows(frame):
+        yield Malformed(f"{table}-{name}", table, "parquet", data, says)
     for name, change, says in _broken_inputs() if table == "inputs" else _broken_labels():
         yield Malformed(f"{table}-{name}", table, "parquet", _changed(frame, change), says)
 

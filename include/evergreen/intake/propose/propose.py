@@ -166,7 +166,7 @@ def _quiet(landed: _Landed, table: TableName, wanted: Compared, progress: Progre
     every = [rule for candidates in rules.values() for rule in candidates]
     for key, judgement, frame in landed.frames(table):
         progress("compare", table, key)
-        past = judged.past(table, key, every)
+        past = replace(judged.past(table, key, every), rows=len(frame))
         for reference, candidates in rules.items():
             expectations = ask([rule for rule in candidates if rule.has(past)], past).expectations
             if expectations:
