@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, tuple_
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import Session
 
@@ -92,12 +92,14 @@ def current_predictions(session: Session, model: str, up_to_key: str | None = No
 def measured(session: Session, model: str, up_to_key: str | None = None) -> dict[str, Performance]:
     """The measurement that counts of each partition, by key and in its order.
 
-    It is the newest one on the labels that are current; where these have not been measured, the newest on any.
+    It is the newest one on the labels that are current, and on those of their rows that are; where these have not been
+    measured, the newest on any.
     """
     query = select(Performance).where(Performance.model == model)
     if up_to_key is not None:
         query = query.where(Performance.key <= up_to_key)
-    on_current = Performance.labels_version_id.in_(partitions.current_ids(model, "labels"))
+    measured_on = tuple_(Performance.labels_version_id, Performance.labels_rows)
+    on_current = measured_on.in_(partitions.current_rows(model, "labels"))
     order = (Performance.key, on_current.desc(), Performance.id.desc())
     found = session.scalars(query.ext(distinct_on(Performance.key)).order_by(*order))
     return {performance.key: performance for performance in found}

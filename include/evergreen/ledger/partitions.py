@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, case, func, select
 from sqlalchemy.orm import Session
 
 from evergreen.ledger.tables import PartitionVersion, Verdict
@@ -18,7 +18,12 @@ Current = tuple[PartitionVersion, Verdict]
 def rows_hash(found: Current) -> str:
     """Names the accepted rows: the SHA-256 of the landed bytes, and the suite too where it kept some of them out."""
     partition, verdict = found
-    return f"{partition.content_hash}:{verdict.suite_hash}" if verdict.rows_rejected else partition.content_hash
+    return f"{partition.content_hash}:{kept(verdict)}" if kept(verdict) else partition.content_hash
+
+
+def kept(verdict: Verdict) -> str:
+    """Names the accepted rows of one version: the hash of the suite that kept some of its rows out, else empty."""
+    return verdict.suite_hash if verdict.rows_rejected else ""
 
 
 def current(session: Session, model: str, table: str, key: str) -> Current | None:
@@ -38,9 +43,10 @@ def accepted_keys(session: Session, model: str, table: str) -> list[str]:
     return list(session.scalars(query))
 
 
-def current_ids(model: str, table: str) -> Select[int]:
-    """The ids of the versions that are current, to ask for in another query."""
-    return _accepted(model, table).with_only_columns(PartitionVersion.id, maintain_column_froms=True)
+def current_rows(model: str, table: str) -> Select[int, str]:
+    """The ids of the versions that are current and which of their rows are (see `kept`), to ask for in a query."""
+    rows = case((Verdict.rows_rejected > 0, Verdict.suite_hash), else_="")
+    return _accepted(model, table).with_only_columns(PartitionVersion.id, rows, maintain_column_froms=True)
 
 
 def decided_keys(session: Session, model: str, table: str, keys: Iterable[str]) -> set[str]:

@@ -267,13 +267,15 @@ class Performance(Base):
     """Realised loss of one prediction partition on labels that have landed."""
 
     __tablename__ = "performance"
-    __table_args__ = (UniqueConstraint("prediction_id", "labels_version_id"),)
+    __table_args__ = (UniqueConstraint("prediction_id", "labels_version_id", "labels_rows"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     model: Mapped[str]
     key: Mapped[str]
     prediction_id: Mapped[int] = mapped_column(ForeignKey("prediction.id"))
     labels_version_id: Mapped[int] = mapped_column(ForeignKey("partition_version.id"))
+    labels_rows: Mapped[str] = mapped_column(server_default="")
+    """Which of these labels counted: the hash of the suite that kept some of them out, empty where all did"""
     version: Mapped[int]
     rows: Mapped[int]
     loss: Mapped[float]
@@ -288,7 +290,7 @@ class ShadowLoss(Base):
     """What a version that did not predict a partition would have lost on it, once its labels had landed."""
 
     __tablename__ = "shadow_loss"
-    __table_args__ = (UniqueConstraint("snapshot_id", "labels_version_id", "version"),)
+    __table_args__ = (UniqueConstraint("snapshot_id", "labels_version_id", "labels_rows", "version"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     model: Mapped[str]
@@ -297,6 +299,8 @@ class ShadowLoss(Base):
     """Model version that was scored in the shadow"""
     snapshot_id: Mapped[int] = mapped_column(ForeignKey("snapshot.id"))
     labels_version_id: Mapped[int] = mapped_column(ForeignKey("partition_version.id"))
+    labels_rows: Mapped[str] = mapped_column(server_default="")
+    """As of `Performance`"""
     rows: Mapped[int]
     loss: Mapped[float]
     """Mean of the definition's loss"""

@@ -64,6 +64,8 @@ class Evidence:
         measured = sorted((p.prediction_id, p.labels_version_id) for p in self.losses.values())
         labels = sorted(partition.id for partition, _ in self.labels.values())
         read: tuple[object, ...] = (self.prediction.id, self.version, measured, labels)
+        if rows := sorted((p.key, p.labels_rows) for p in self.losses.values() if p.labels_rows):
+            read += (rows,)
         if self.compared_snapshots:
             read += (tuple(snapshot.id for snapshot in self.compared_snapshots),)
         return sha256(repr(read).encode())
@@ -88,11 +90,13 @@ def gather(session: Session, definition: ModelDefinition, key: str) -> Evidence:
     labels = partitions.current_map(session, model, "labels", calendar.keys(calendar.shift(as_of, 1), through))
     losses = decisions.measured(session, model, through)
     # Labels that landed again and could not be measured cannot be read here either.
-    as_measured = {(key, partition.id) for key, (partition, _) in labels.items()}
+    as_measured = {(key, partition.id, partitions.kept(verdict)) for key, (partition, verdict) in labels.items()}
     served = [
         p
         for p in losses.values()
-        if p.version == prediction.version and p.key >= from_key and (p.key, p.labels_version_id) in as_measured
+        if p.version == prediction.version
+        and p.key >= from_key
+        and (p.key, p.labels_version_id, p.labels_rows) in as_measured
     ]
     compared, built = _compared(session, definition, key)
     return Evidence(

@@ -62,8 +62,9 @@ def measure(
 ) -> tuple[list[Measured], list[Unmeasured]]:
     """Measure every predicted partition through `up_to_key` whose labels have landed and that is not measured yet.
 
-    Measured are the newest predictions of a partition against the current version of its labels; restated labels or
-    predictions of a rebuilt snapshot are measured anew. Rows without a label (or with a null one) are left out.
+    Measured are the newest predictions of a partition against the current version of its labels; restated labels, the
+    same ones after a verdict that accepts other rows, and predictions of a rebuilt snapshot are measured anew. Rows
+    without a label (or with a null one) are left out.
     A partition that cannot be measured is passed over and tried again by the next call: the newer ones do not wait.
 
     Raises:
@@ -87,11 +88,9 @@ def measure(
             log.warning("%s: none of its predictions has a label in the partition that landed", prediction.key)
             continue
         with ledger.transaction() as session:
-            kept = ["prediction_id", "labels_version_id"]
-            session.execute(insert(Performance).values(row).on_conflict_do_nothing(index_elements=kept))
-            found = session.scalars(
-                select(Performance).where(*(getattr(Performance, name) == row[name] for name in kept))
-            ).one()
+            session.execute(insert(Performance).values(row).on_conflict_do_nothing())
+            same = (getattr(Performance, n) == row[n] for n in ("prediction_id", "labels_version_id", "labels_rows"))
+            found = session.scalars(select(Performance).where(*same)).one()
         log.info(
             "%s: labels have landed; version %s lost %.4f on %s rows (%s), it expected %.4f",
             found.key, found.version, found.loss, f"{found.rows:,}", definition.loss, found.metrics["expected_loss"],
@@ -131,14 +130,16 @@ def _waiting(session: Session, model: str, up_to_key: str) -> list[tuple[Predict
     predictions = decisions.current_predictions(session, model, up_to_key)
     labels = partitions.current_map(session, model, "labels", predictions)
     known = session.execute(
-        select(Performance.prediction_id, Performance.labels_version_id).where(Performance.model == model)
+        select(Performance.prediction_id, Performance.labels_version_id, Performance.labels_rows).where(
+            Performance.model == model
+        )
     )
-    pairs, gone = {tuple(pair) for pair in known}, collected.gone(session, model)
+    measured, gone = {tuple(row) for row in known}, collected.gone(session, model)
     return [
         (prediction, labels[key])
         for key, prediction in predictions.items()
         if key in labels
-        and (prediction.id, labels[key][0].id) not in pairs
+        and (prediction.id, labels[key][0].id, partitions.kept(labels[key][1])) not in measured
         and not {prediction.uri, labels[key][1].clean_uri} & gone
     ]
 
@@ -157,6 +158,7 @@ def _measure(
         "key": prediction.key,
         "prediction_id": prediction.id,
         "labels_version_id": labels[0].id,
+        "labels_rows": partitions.kept(labels[1]),
         "version": prediction.version,
         "rows": len(rows),
         "loss": float(np.average([c.loss for c in clusters], weights=weights)),

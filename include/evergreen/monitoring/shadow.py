@@ -92,11 +92,11 @@ def _known(
     query = select(ShadowLoss).where(
         ShadowLoss.model == model, ShadowLoss.version.in_(versions), ShadowLoss.key.in_(usable)
     )
-    current = {(snapshot.id, truth[0].id) for snapshot, truth in usable.values()}
+    current = {(snapshot.id, truth[0].id, raw.kept(truth[1])) for snapshot, truth in usable.values()}
     return {
         (row.version, row.key): tuple(Cluster(**cluster) for cluster in row.clusters)
         for row in session.scalars(query)
-        if (row.snapshot_id, row.labels_version_id) in current
+        if (row.snapshot_id, row.labels_version_id, row.labels_rows) in current
     }
 
 
@@ -125,6 +125,7 @@ def _row(
         "version": version,
         "snapshot_id": snapshot.id,
         "labels_version_id": labels[0].id,
+        "labels_rows": raw.kept(labels[1]),
         "rows": sum(c.rows for c in clusters),
         "loss": _mean(clusters),
         "clusters": [asdict(c) for c in clusters],

@@ -86,6 +86,25 @@ def test_rows_of_an_earlier_schema_stay_and_its_code_can_go_on_writing(empty_led
             connection.execute(sa.select(table)).all()  # this code reads what either wrote
 
 
+def test_losses_of_before_name_the_rows_that_counted(empty_ledger):
+    command.upgrade(_config(empty_ledger), "0007")
+    engine = Ledger(empty_ledger).engine
+    write(engine, reflected(engine))
+    with engine.begin() as connection:
+        connection.execute(sa.text("UPDATE verdict SET rows_rejected = 0 WHERE id = (SELECT min(id) FROM verdict)"))
+    upgrade(empty_ledger)
+    for table in ("performance", "shadow_loss"):
+        query = f"SELECT m.labels_rows, v.suite_hash, v.rows_rejected FROM {table} m JOIN verdict v "
+        with engine.connect() as connection:
+            on = sa.text(query + "ON v.partition_version_id = m.labels_version_id ORDER BY m.id")
+            first, *rest = connection.execute(on).all()
+        assert (first.labels_rows, first.rows_rejected) == ("", 0)
+        assert [row.labels_rows for row in rest] == [row.suite_hash for row in rest]
+        assert len(rest) == 2
+    command.downgrade(_config(empty_ledger), "0007")
+    command.upgrade(_config(empty_ledger), "head")
+
+
 @pytest.fixture
 def adding_columns(empty_ledger, monkeypatch):
     """A ledger whose next migration changes the tables of a feed in one transaction, as a later release may."""

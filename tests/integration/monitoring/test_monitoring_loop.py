@@ -1,14 +1,16 @@
 """A check on real servers: what it sees, what it decides, and that it happens once."""
 
+import io
+
 import numpy as np
 import pytest
 
 from evergreen.errors import NotReadyError, UnavailableError
 from evergreen.ledger import history
-from evergreen.ledger.tables import Alert, Decision, DriftCheck, Performance, Verdict
+from evergreen.ledger.tables import Alert, Decision, DriftCheck, PartitionVersion, Performance, Verdict
 from evergreen.monitoring import performance
 from evergreen.monitoring.check import run
-from evergreen.monitoring.shadow import score_in_shadow
+from evergreen.monitoring.shadow import losses_of_version, score_in_shadow
 from evergreen.store import Store
 
 pytestmark = pytest.mark.integration
@@ -141,6 +143,48 @@ def test_a_loss_on_labels_that_were_quarantined_later_does_not_count(shop):
     assert check(shop, 8) == before, "the version before is current again, and was measured"
     with shop.ledger.transaction() as session:
         assert history.losses(session, "orders")[-1].loss == before.loss
+
+
+def test_a_loss_is_measured_anew_where_other_rows_of_the_same_labels_are_accepted(shop):
+    def judged_anew(suite, frame):
+        """As if a corrected rule had judged the same bytes: the rest of `frame` stays in quarantine."""
+        with shop.ledger.transaction() as session:
+            newest = session.query(PartitionVersion).filter_by(table="labels", key=shop.key(7)).one()
+            uri = Store.from_settings(shop.settings).write(f"clean/orders/labels/{suite}.parquet", to_parquet(frame))
+            session.add(
+                Verdict(
+                    partition_version_id=newest.id, suite_hash=suite, outcome="accepted", reason="", failures=[],
+                    clean_uri=uri, rows_accepted=len(frame), rows_rejected=len(labels) - len(frame),
+                )
+            )  # fmt: skip
+
+    def to_parquet(frame):
+        sink = io.BytesIO()
+        frame.to_parquet(sink, index=False)
+        return sink.getvalue()
+
+    for number in (6, 7, 8):
+        shop.live(number)
+    _, labels = shop.week(7)
+    whole = check(shop, 8)
+    shadow = losses_of_version(shop.definition, 1, [shop.key(7)], settings=shop.settings)
+    assert shadow == {shop.key(7): pytest.approx(whole.loss)}
+    judged_anew("keeps half", labels.head(len(labels) // 2))
+    half = check(shop, 8)
+    assert half.drift_check_id != whole.drift_check_id
+    assert half.loss != whole.loss
+    assert losses_of_version(shop.definition, 1, [shop.key(7)], settings=shop.settings) == {
+        shop.key(7): pytest.approx(half.loss)
+    }
+    assert [(p.rows, p.labels_rows) for p in rows(shop, Performance) if p.key == shop.key(7)] == [
+        (len(labels), ""), (len(labels) // 2, "keeps half"),
+    ]  # fmt: skip
+    judged_anew("keeps all", labels)
+    assert check(shop, 8) == whole, "no row is kept out again: what was measured then counts, and the check was made"
+    judged_anew("keeps all as well", labels)
+    assert check(shop, 8) == whole
+    with shop.ledger.transaction() as session:
+        assert history.losses(session, "orders")[-1].loss == whole.loss
 
 
 def test_labels_that_cannot_be_measured_do_not_hold_up_newer_ones(shop, caplog):
