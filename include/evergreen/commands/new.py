@@ -88,6 +88,9 @@ def _show(plan: Plan, folder: Path, data: Path) -> None:
     say(f"  features  {', '.join(features)}")
     for column, reason in plan.left_out.items():
         say(f"  left out  {column}: {reason}", "yellow")
+    for column, strays in plan.nearly.items():
+        told = "it is numbers otherwise. Leave missing values empty, and it becomes a column of numbers"
+        say(f"  text      {column}: {strays}; {told}", "yellow")
     if plan.window:
         say(f"  window    {plan.window} partitions: the default of 16 holds too few rows to train on", "yellow")
     if plan.min_new_rows:

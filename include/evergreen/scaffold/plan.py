@@ -13,6 +13,7 @@ from evergreen.definition.calendar import Calendar, Unit
 from evergreen.definition.model import RESERVED, ColumnType, Task, TrainingSection
 from evergreen.definition.monitoring import MonitoringSection
 from evergreen.errors import BadInputError
+from evergreen.intake.failures import plain
 
 FEWEST_ROWS = 200
 """Rows that an ordinary partition should have: below, a slice is not judged (`gate.slice_min_rows`)."""
@@ -20,6 +21,8 @@ FEWEST_PERIODS = 8
 """Partitions that a file should give: as many as a partition is compared with"""
 _UNITS: tuple[Unit, ...] = ("day", "week", "month")
 _SAMPLE = 5
+_STRAYS = 0.1
+"""Share of values that are no numbers up to which a column of text was probably meant to hold numbers"""
 _ROOM = 1.5
 """Times `training.min_rows` that a training window should hold, so that a thin season is no reason not to train"""
 
@@ -54,6 +57,7 @@ class Plan:
         min_new_rows: `monitoring.min_new_rows`, where the default is long in landing; else None.
         covered: share of rows that have a target.
         hours: events have a time of day; else dates alone.
+        nearly: column of text -> the few values that keep it from being one of numbers.
     """
 
     asked: Asked
@@ -73,6 +77,7 @@ class Plan:
     min_new_rows: int | None
     covered: float
     hours: bool
+    nearly: dict[str, str]
 
 
 def plan(asked: Asked, types: Mapping[str, ColumnType], frame: pd.DataFrame, today: dt.date) -> Plan:
@@ -112,6 +117,7 @@ def plan(asked: Asked, types: Mapping[str, ColumnType], frame: pd.DataFrame, tod
         min_new_rows=_min_new_rows(rows),
         covered=float(frame[asked.target].notna().mean()),
         hours=times.dt.hour.nunique() > 1,
+        nearly=_nearly({name: kind for name, kind in types.items() if name != entity}, frame),
     )
 
 
@@ -211,6 +217,18 @@ def _features(
         else:
             categorical.append(name)
     return numeric, categorical, left_out
+
+
+def _nearly(types: Mapping[str, ColumnType], frame: pd.DataFrame) -> dict[str, str]:
+    """What is no number in the columns of text that hold hardly anything else, as `nil` where a value is missing."""
+    found = {}
+    for name in (name for name, kind in types.items() if kind == "string"):
+        known = frame[name].dropna().astype(str)
+        strays = known[pd.to_numeric(known, errors="coerce").isna()]
+        if 0 < len(strays) <= _STRAYS * len(known):
+            shown = ", ".join(repr(plain(value, 20)) for value in strays.drop_duplicates().head(_SAMPLE))
+            found[name] = f"{shown} in {len(strays):,} of {len(known):,} rows"
+    return found
 
 
 def _derived(times: pd.Series, taken: set[str]) -> dict[str, str]:

@@ -198,3 +198,15 @@ def test_the_commands_go_from_a_file_to_partitions(file, tmp_path, monkeypatch):
         "2016-07-04", "2016-07-11", "2016-07-18", "2016-07-25",
     ]  # fmt: skip
     assert run(app, ["feed", "land", "hotel"]).exit_code == 2
+
+
+def test_a_column_of_numbers_but_for_its_word_for_nothing_is_said(tmp_path, monkeypatch):
+    path, rows = tmp_path / "bookings.csv", bookings()
+    rows["Lead Time"] = rows["Lead Time"].astype(str).where(np.arange(len(rows)) % 20 > 0, "nil")
+    rows.to_csv(path, index=False)
+    plan, _ = new(ASKED, path, folder=tmp_path / "models")
+    assert plan.nearly == {"Lead Time": "'nil' in 30 of 600 rows"}, "and `code`, all of whose texts are digits, is not"
+    monkeypatch.setenv("EVERGREEN_MODELS_DIR", str(tmp_path / "others"))
+    arguments = ["new", "hotel", "--data", str(path), "--target", "Zimmerpreis (€)", "--time", "Anreise am"]
+    shown = " ".join(CliRunner().invoke(app, arguments).output.split())
+    assert "text Lead Time: 'nil' in 30 of 600 rows; it is numbers otherwise. Leave missing values empty" in shown
