@@ -21,6 +21,7 @@ from evergreen.stack.control import Stack
 from evergreen.stack.home import Home
 from evergreen.stack.ports import Ports
 from evergreen.stack.services import AIRFLOW_PARTS, airflow_health
+from evergreen.store.filesystem import url_to_fs
 
 _GIB = 2**30
 DISK_NEEDED = 2 * _GIB
@@ -204,9 +205,7 @@ def _smtp(env: Mapping[str, str]) -> str:
 
 
 def _writable(url: str) -> str:
-    import fsspec
-
-    filesystem, path = fsspec.core.url_to_fs(url)
+    filesystem, path = url_to_fs(url)
     probe = f"{path}/.doctor-{os.getpid()}"
     filesystem.makedirs(path, exist_ok=True)
     filesystem.pipe_file(probe, b"")
@@ -215,9 +214,7 @@ def _writable(url: str) -> str:
 
 
 def _readable(url: str) -> str:
-    import fsspec
-
-    filesystem, path = fsspec.core.url_to_fs(url)
+    filesystem, path = url_to_fs(url)
     return f"{len(filesystem.ls(path))} feeds at {url}"
 
 

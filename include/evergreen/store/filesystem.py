@@ -19,10 +19,16 @@ def url_to_fs(url: str) -> tuple[AbstractFileSystem, str]:
     from fsspec.core import url_to_fs as find
 
     try:
-        fs, path = find(url)
+        fs, path = _s3(url) if url.startswith("s3://") else find(url)
     except (ValueError, ImportError) as error:
         raise BadInputError(
             f"{url} is no address of a folder ({error}); give a path, or a URL such as s3://bucket/prefix, in the "
             "option or in EVERGREEN_STORE_URL and EVERGREEN_LANDING_URL"
         ) from error
     return fs, str(path)
+
+
+def _s3(url: str) -> tuple[AbstractFileSystem, str]:
+    from evergreen.store.s3 import S3
+
+    return S3(), S3._strip_protocol(url)

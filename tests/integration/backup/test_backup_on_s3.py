@@ -11,6 +11,7 @@ from evergreen.stack.control import Stack
 from evergreen.stack.home import Home
 from evergreen.store import Store
 from evergreen.store.objects import publish
+from evergreen.store.s3 import S3
 
 pytestmark = pytest.mark.integration
 LARGE = bytes(range(256)) * 50_000
@@ -25,13 +26,13 @@ def bucket(tmp_path, monkeypatch):
         stack.start(tied=True)
         for name, value in stack.environment().items():
             monkeypatch.setenv(name, value)
-        s3fs.S3FileSystem.clear_instance_cache()
+        S3.clear_instance_cache()
         url = "s3://backups"
         s3fs.S3FileSystem().mkdir("backups")
         yield url
     finally:
         stack.stop()
-        s3fs.S3FileSystem.clear_instance_cache()
+        S3.clear_instance_cache()
 
 
 def test_objects_go_to_s3_and_come_back_the_same(bucket, tmp_path):

@@ -7,6 +7,7 @@ from evergreen.intake.arrival import find_drop, list_feed
 from evergreen.stack.control import Stack
 from evergreen.stack.home import Home
 from evergreen.store.objects import publish
+from evergreen.store.s3 import S3
 
 pytestmark = pytest.mark.integration
 TABLES = ("inputs", "labels")
@@ -20,11 +21,11 @@ def landing(tmp_path, monkeypatch):
         stack.start(tied=True)
         for name, value in stack.environment().items():
             monkeypatch.setenv(name, value)
-        s3fs.S3FileSystem.clear_instance_cache()
+        S3.clear_instance_cache()
         yield stack.environment()["EVERGREEN_LANDING_URL"]
     finally:
         stack.stop()
-        s3fs.S3FileSystem.clear_instance_cache()
+        S3.clear_instance_cache()
 
 
 def land(landing, key, data=b"123"):

@@ -5,7 +5,6 @@ import os
 from pathlib import Path
 
 import pytest
-import s3fs
 from sqlalchemy import select
 
 from evergreen.definition.retention import RetentionSection
@@ -20,6 +19,7 @@ from evergreen.retention import remove
 from evergreen.retention.collect import collect
 from evergreen.store import Store, layout
 from evergreen.store.objects import sha256
+from evergreen.store.s3 import S3
 from evergreen.training.assemble import assemble
 
 pytestmark = pytest.mark.integration
@@ -231,11 +231,11 @@ def on_s3(tmp_path_factory, monkeypatch, ledger_url):
         for name, value in stack.environment().items():
             if name.startswith("AWS_"):
                 monkeypatch.setenv(name, value)
-        s3fs.S3FileSystem.clear_instance_cache()
+        S3.clear_instance_cache()
         yield stack.environment()
     finally:
         stack.stop()
-        s3fs.S3FileSystem.clear_instance_cache()
+        S3.clear_instance_cache()
 
 
 def test_on_s3_the_same_goes(on_s3, settings, young_shop_at, monkeypatch):

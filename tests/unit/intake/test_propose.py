@@ -140,6 +140,22 @@ def test_missing_values_leave_room_for_more_of_them(shop):
     assert "price" not in gone
 
 
+def test_a_partition_in_which_a_column_was_empty_would_pass(shop):
+    def unless_third(value, dtype):
+        return lambda day: pd.Series([None if day == 3 else value(n) for n in range(400)], dtype=dtype)
+
+    frames = days(
+        8,
+        price=unless_third(lambda n: 50.0 + n % 7, "float64"),
+        gift=unless_third(lambda n: n % 2 == 0, "boolean"),
+        country=unless_third(lambda n: f"a {'bcdefghi'[n % 8]}é", "str"),
+    )
+    text = proposed(shop, frames)
+    assert "ExpectColumnMeanToBeBetween" not in text.replace('ColumnMeanToBeBetween(column="items"', "")
+    assert 'ExpectColumnUniqueValueCountToBeBetween(column="country", min_value=0' in text
+    assert '*_number("items"' in text
+
+
 def test_only_what_returns_is_compared(shop):
     frames = days(4, country=lambda day: [f"day {day}"] * 400)
     found = comparable(shop, "inputs", facts_of(shop, frames))

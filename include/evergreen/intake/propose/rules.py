@@ -134,7 +134,7 @@ def _number_lines(name: str, column: ColumnFacts, sure: bool) -> list[str]:
 def _mean_lines(name: str, column: ColumnFacts, least: float, most: float) -> list[str]:
     """Bounds on the mean, where they say more than those on the values: a unit that changed moves all of them."""
     means = [c.mean for c in column.profiles if c.mean is not None]
-    if len(means) < _SURE_PARTITIONS:
+    if len(means) < _SURE_PARTITIONS or _was_empty(column):
         return []
     inner = [c.quantiles[-1] - c.quantiles[0] for c in column.profiles if c.quantiles]
     room = ROOM * (max(means) - min(means)) + 0.2 * sorted(inner)[len(inner) // 2]
@@ -149,7 +149,7 @@ def _mean_lines(name: str, column: ColumnFacts, least: float, most: float) -> li
 
 def _boolean_lines(name: str, column: ColumnFacts) -> list[str]:
     shares = [c.true for c in column.profiles if c.true is not None]
-    if len(shares) < _SURE_PARTITIONS:
+    if len(shares) < _SURE_PARTITIONS or _was_empty(column):
         return []
     low, high = min(shares), max(shares)
     # Bounds are on the odds: a rare event may become several times as rare or as frequent, and never certain.
@@ -172,7 +172,7 @@ def _text_lines(name: str, column: ColumnFacts, facts: Facts, sure: bool) -> lis
         lines += _null_lines(name, column, sure)
     few = max(column.distinct, default=0) <= 0.1 * min(facts.rows)
     if few and max(column.distinct, default=0):
-        low, high = max(1, min(column.distinct) // 2), 2 * max(column.distinct)
+        low, high = max(0 if _was_empty(column) else 1, min(column.distinct) // 2), 2 * max(column.distinct)
         args = {"column": name, "min_value": low, "max_value": high}
         seen = _told(min(column.distinct), max(column.distinct))
         lines += call("gxe.ExpectColumnUniqueValueCountToBeBetween", args, comment=seen)
@@ -202,6 +202,11 @@ def _set_lines(name: str, values: Sequence[str], column: ColumnFacts) -> list[st
     if common:
         lines += call("gxe.ExpectColumnDistinctValuesToContainSet", {"column": name, "value_set": sorted(common)})
     return lines
+
+
+def _was_empty(column: ColumnFacts) -> bool:
+    """Whether a partition had no value at all, of which there is no mean: a sensor that failed for a day."""
+    return any(c.nulls == 1.0 for c in column.profiles)
 
 
 def _null_lines(name: str, column: ColumnFacts, sure: bool) -> list[str]:
