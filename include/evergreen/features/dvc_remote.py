@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from evergreen.errors import UnavailableError
+from evergreen.store.filesystem import no_answer
 from evergreen.store.scratch import scratch_folder
 
 SUFFIX = ".dvc"
@@ -142,7 +143,7 @@ class DvcRemote:
                     yield repo
                 finally:
                     repo.close()
-            except (DvcException, OSError) as error:
+            except (DvcException, *no_answer(self.url)) as error:
                 raise UnavailableError(
                     f"the DVC remote {self.url} {action}: {said.last or error!r}; check that "
                     "EVERGREEN_FEATURES_DVC_URL can be reached and written to from this host, and has space"

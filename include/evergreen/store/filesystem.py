@@ -28,6 +28,15 @@ def url_to_fs(url: str) -> tuple[AbstractFileSystem, str]:
     return fs, str(path)
 
 
+def no_answer(url: str) -> tuple[type[Exception], ...]:
+    """What others' code (DVC) raises where the server of `url` does not answer; ours raises UnavailableError."""
+    if not url.startswith("s3://"):
+        return (OSError,)
+    from botocore.exceptions import BotoCoreError
+
+    return OSError, BotoCoreError
+
+
 def _s3(url: str) -> tuple[AbstractFileSystem, str]:
     from evergreen.store.s3 import S3
 
