@@ -9,8 +9,11 @@ from sqlalchemy.orm import Session
 
 from evergreen.definition import ModelDefinition
 from evergreen.intake import data_docs
+from evergreen.intake.apart import judge_apart
 from evergreen.intake.expectations import load_expectations
 from evergreen.intake.failures import Failure, critical, reason
+from evergreen.intake.judgement import Judgement
+from evergreen.intake.limits import LIMITS
 from evergreen.intake.suite import run_suite
 from evergreen.ledger import outbox
 from evergreen.store import Store, layout
@@ -23,12 +26,25 @@ log = logging.getLogger("evergreen.features")
 
 def check(
     definition: ModelDefinition, key: str, frame: pd.DataFrame, build_hash: str, *, store: Store
-) -> tuple[list[Failure], str]:
-    """Run the features suite of the model on `frame`; its critical failures, and the URI of the full result."""
-    result = run_suite(frame, load_expectations(definition, "features"), f"{definition.name}.features")
+) -> tuple[list[Failure], str | None]:
+    """Run the features suite of the model on `frame`; its critical failures, and the URI of the full result.
+
+    It runs in a process of its own, as that of a landed table does: one that comes to no end has failed, and there is
+    no result.
+    """
+    expectations = load_expectations(definition, "features")
+
+    def judge(one_by_one: bool) -> Judgement:
+        found = run_suite(frame, expectations, f"{definition.name}.features", one_by_one=one_by_one)
+        return Judgement(found.success, found.reason, found.found, None, found)
+
+    judgement = judge_apart(judge, {}, len(frame), LIMITS, "of these features")
+    result, failed = judgement.suite, critical(judgement.failures)
+    if result is None:
+        log.error("%s %s: features: %s", definition.name, key, judgement.reason)
+        return failed, None
     name = layout.validation(definition.name, "features", key, build_hash, result.suite_hash)
     uri = store.write(name, result.json.encode())
-    failed = critical(result.found)
     heading = data_docs.Heading(
         title=f"{definition.title}: features of {key}",
         outcome="refused" if failed else "accepted",
@@ -53,7 +69,7 @@ def owe_alert(
     failures: list[Failure],
     *,
     dedup: str,
-    report: str,
+    report: str | None,
     run_url: str | None,
 ) -> str:
     """Owe the mail that says why the features of `key` were not published; the reason in one sentence."""
@@ -69,7 +85,7 @@ def owe_alert(
             "Correct features.py, or the features suite in expectations.py where it asks too much.",
             f"Then clear the task `build` of the DAG {definition.name}.features for {key}.",
         ],
-        "links": {"log": run_url, "report": layout.data_docs(report)},
+        "links": {"log": run_url, "report": layout.data_docs(report) if report else None},
     }
     outbox.owe(
         session,

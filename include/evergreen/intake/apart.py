@@ -22,7 +22,9 @@ from evergreen.intake.suite import prepare
 Work = Callable[[bool], Judgement]
 
 
-def judge_apart(work: Work, columns: Mapping[str, ColumnType], rows: int, limits: Limits) -> Judgement:
+def judge_apart(
+    work: Work, columns: Mapping[str, ColumnType], rows: int, limits: Limits, of: str = "of this drop"
+) -> Judgement:
     """What `work` says of a table of `rows` rows; where it comes to no end, a judgement that quarantines and says why.
 
     Args:
@@ -30,6 +32,7 @@ def judge_apart(work: Work, columns: Mapping[str, ColumnType], rows: int, limits
         columns: of the table.
         rows: in it.
         limits: how much time and memory it may take.
+        of: whose rows these are, for the reason.
 
     Raises:
         DefinitionError: as `work` raises it.
@@ -37,16 +40,17 @@ def judge_apart(work: Work, columns: Mapping[str, ColumnType], rows: int, limits
         UnavailableError: the child was ended from outside.
     """
     prepare()
-    found = _try(lambda: work(False), columns, rows, limits)
+    whose = f"{rows:,} rows {of}"
+    found = _try(lambda: work(False), columns, rows, limits, whose)
     if isinstance(found, Failure) and found.column is None:
         # Which one it was is worth the same time again: somebody has to mend it.
-        again = _try(lambda: work(True), columns, rows, limits)
+        again = _try(lambda: work(True), columns, rows, limits, whose)
         found = again if isinstance(again, Failure) else found
     return found if isinstance(found, Judgement) else Judgement(False, found.sentence, (found,), None, None)
 
 
 def _try(
-    work: Callable[[], Judgement], columns: Mapping[str, ColumnType], rows: int, limits: Limits
+    work: Callable[[], Judgement], columns: Mapping[str, ColumnType], rows: int, limits: Limits, whose: str
 ) -> Judgement | Failure:
     seconds = limits.judge_seconds + limits.judge_seconds_per_million * rows // 1_000_000
     bounds = child.Bounds(seconds, limits.read_memory, limits.read_wait + seconds, "judges the rows", opens_files=True)
@@ -68,7 +72,7 @@ def _try(
             raise DefinitionError(child.said(answer))
         if code == child.FAULT:
             raise _bug(answer)
-        return _end_in_words(code, answer, board, rows, bounds)
+        return _end_in_words(code, answer, board, whose, bounds)
 
 
 def _bug(answer: child.Answer) -> EvergreenError:
@@ -79,9 +83,9 @@ def _bug(answer: child.Answer) -> EvergreenError:
     return error
 
 
-def _end_in_words(code: int, answer: child.Answer, board: child.Board, rows: int, bounds: child.Bounds) -> Failure:
+def _end_in_words(code: int, answer: child.Answer, board: child.Board, whose: str, bounds: child.Bounds) -> Failure:
     what, column = json.loads(board.read() or '["judging", null]')
-    shown = f"on the {rows:,} rows of this drop"
+    shown = f"on the {whose}"
     if code == -signal.SIGXCPU:
         told = f"did not finish within {bounds.seconds:,} seconds of processor time {shown}"
         return unfit("time", f"{what} {told}", expected=f"at most {bounds.seconds} s", column=column)

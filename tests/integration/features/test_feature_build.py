@@ -5,17 +5,20 @@ import multiprocessing
 import os
 import signal
 import subprocess
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 from pydantic import SecretStr
 
 from evergreen.errors import BadInputError, NotReadyError, QuarantinedError, UnavailableError
+from evergreen.features import quality
 from evergreen.features import snapshots as repository
 from evergreen.features.build import build
 from evergreen.features.readiness import readiness
 from evergreen.features.snapshots import read_frame
 from evergreen.features.stale import stale_keys, to_rebuild
+from evergreen.intake.limits import LIMITS
 from evergreen.ledger import snapshots
 from evergreen.ledger.tables import Alert, Snapshot
 
@@ -195,6 +198,23 @@ def test_features_that_fail_their_suite_are_not_published_and_a_mail_is_owed(rea
     assert (alert.kind, alert.key) == ("quarantine", KEY)
     assert "price" in str(alert.body["table"]["rows"])
     assert alert.body["links"]["report"].startswith(ready.settings.store_url)
+
+
+def test_an_expectation_that_comes_to_no_end_fails_the_features(ready, monkeypatch):
+    monkeypatch.setattr(quality, "LIMITS", replace(LIMITS, judge_seconds=2))
+    (ready.folder / "expectations.py").write_text(
+        "import great_expectations.expectations as gxe\n\n\ndef features():\n"
+        "    return [gxe.ExpectColumnValuesToMatchRegex(column='country', regex='^(a+)+$')]\n"
+    )
+    (ready.folder / "features.py").write_text(
+        "def build(inputs, history):\n    return inputs.assign(return_rate=0.5, country='a' * 40 + '!')\n"
+    )
+    with pytest.raises(QuarantinedError, match=r"did not finish within 2 seconds .* on the 6 rows of these features"):
+        make(ready)
+    assert commits(ready.settings) == stored(ready) == []
+    with ready.ledger.transaction() as session:
+        (alert,) = session.query(Alert).all()
+    assert alert.body["links"]["report"] is None
 
 
 def test_a_warning_publishes_and_is_told(ready, reported):
