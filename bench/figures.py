@@ -36,6 +36,7 @@ ABOUT = {
     "soak_in_process": "a year landed in random order, late, broken and restated, in one process",
     "upgrade": "a second release (schema and definition) rolls out process by process while weeks land",
     "upgrade_cluster": "the same on Celery, Redis and S3, workers one by one",
+    "year_cluster": "a year of weeks through Celery, Redis and S3, two workers that share nothing, then an audit",
     "year": "a year backfilled through the live loop, against the same calls in one process",
 }
 
