@@ -22,16 +22,23 @@ log = logging.getLogger("evergreen.deploy")
 
 
 def create_buckets(urls: list[str]) -> None:
-    """Create the bucket of each `s3://` URL where it is missing."""
-    import s3fs
+    """Create the bucket of each `s3://` URL where it is missing, and try that it takes an object.
 
-    s3 = s3fs.S3FileSystem()
+    Raises:
+        UnavailableError: the server does not answer, or takes none: its disk may be full.
+    """
+    from evergreen.store.s3 import S3
+
+    s3 = S3()
     for bucket in sorted({urlsplit(url).netloc for url in urls if url.startswith("s3://")}):
         if s3.exists(bucket):
             log.info("bucket %s is there", bucket)
         else:
             s3.mkdir(bucket)
             log.info("bucket %s created", bucket)
+        probe = f"{bucket}/.evergreen-init"
+        s3.pipe_file(probe, b"1")
+        s3.rm_file(probe)
 
 
 def import_pools() -> None:

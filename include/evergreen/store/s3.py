@@ -32,7 +32,8 @@ class S3(S3FileSystem):  # type: ignore[misc]  # s3fs has no types
             about = more.get("Bucket")
             raise UnavailableError(
                 f"S3 at {self._address()} did not {method.replace('_', ' ')}{f' of bucket {about}' if about else ''} "
-                f"({error}); check that it runs, AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+                f"({error}); check that it runs, AWS_ENDPOINT_URL, "
+                "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and that its disk has space"
             ) from error
 
     def _address(self) -> str:
