@@ -1,7 +1,8 @@
 """P1: a year of weekly partitions backfilled through the live loop, against the same calls in one warm process.
 
 Both begin where nine weeks have landed and a first champion serves; measured is everything from there: 42 weeks of
-intake, features, predictions and monitoring, and the trainings that monitoring asks for. In the live loop weeks go on
+intake, features, predictions and monitoring (the live loop also checks the week before them), and the trainings that
+monitoring asks for. In the live loop weeks go on
 while a challenger is trained, so that the two need not train equally often: both counts are in the result.
 
     python bench/year.py [WEEKS]       writes bench/results/year.json
@@ -60,12 +61,12 @@ def through_airflow(definition: ModelDefinition, keys: list[str], stack: Stack) 
     begun = time.perf_counter()
     calendar = definition.partitions
     for stage in ("ingest_inputs", "ingest_labels", "monitor"):
-        first = keys[HISTORY - 1] if stage == "ingest_labels" else rest[0]
+        first = rest[0] if stage == "ingest_inputs" else keys[HISTORY - 1]  # labels come, and are checked, a week later
         last = keys[-2] if stage == "ingest_labels" else rest[-1]
         stack.airflow.backfill(
             story.dag(stage), calendar.period(first).start, calendar.period(last).start, max_active_runs=6
         )
-    story.wait(lambda: story._missing(DriftCheck, rest), "checking", timeout=3600)
+    story.wait(lambda: story._missing(DriftCheck, keys[HISTORY - 1 :]), "checking", timeout=3600)
     return Run(time.perf_counter() - begun, trainings(story.settings))
 
 
