@@ -2,8 +2,8 @@
 
 Both begin where nine weeks have landed and a first champion serves; measured is everything from there: 42 weeks of
 intake, features, predictions and monitoring (the live loop also checks the week before them), and the trainings that
-monitoring asks for. In the live loop weeks go on
-while a challenger is trained, so that the two need not train equally often: both counts are in the result.
+monitoring asks for. In the live loop weeks go on while a challenger is trained, so that the two need not train equally
+often: both counts are in the result.
 
     python bench/year.py [WEEKS]       writes bench/results/year.json
 """
