@@ -191,6 +191,8 @@ def _interval(comparison: Comparison) -> str:
     low, high = comparison.relative_low, comparison.relative_high
     if low is None or high is None:
         return ""
+    if low < -1:  # it may lose twice as much, as far as this can tell: numbers would look as if it told something
+        return "too few days for an interval; "
     high = min(high, 1.0)  # an approximation may reach farther, a loss cannot fall by more than all of it
     if comparison.relative < 0:  # the sentence then speaks of a rise
         low, high = -high, -low

@@ -49,6 +49,8 @@ def test_the_reason_of_a_promotion_reads_like_a_sentence():
 def test_no_reason_speaks_of_losing_more_than_all_of_a_loss():
     found = replace(comparison(0.04), relative=0.855, relative_low=0.459, relative_high=1.495)
     assert "99 % interval 45.9 % to 100.0 %;" in ask(found).reason
+    two_days = replace(comparison(0.04), relative=0.144, relative_low=-5.595, relative_high=5.88, clusters=2)
+    assert "; too few days for an interval; 2 days, " in ask(two_days).reason
 
 
 def test_equal_and_worse_challengers_are_refused_with_their_reasons():
