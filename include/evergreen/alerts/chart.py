@@ -85,6 +85,8 @@ def _lines(axes: Axes, chart: Chart) -> None:
     axes.set_xticks(shown, [_short(chart.x[place]) for place in shown], rotation=30, ha="right")
     axes.set_ylabel(_short(chart.y_label), fontsize=9, color=INK)
     axes.margins(y=0.15)
+    if all(value >= 0 for series in chart.series for value in series.values if value is not None):
+        axes.set_ylim(bottom=max(0.0, axes.get_ylim()[0]))  # there is nothing below zero to leave room for
     if chart.marks:
         low, high = axes.get_ylim()
         axes.set_ylim(low, high + 0.3 * (high - low))
