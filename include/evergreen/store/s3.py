@@ -11,10 +11,11 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ParamValidationError
 from s3fs import S3FileSystem
+from s3fs.errors import EREMOTEIO
 
 from evergreen.errors import UnavailableError
 
-_TROUBLE = {errno.EIO, errno.EREMOTEIO, errno.EBUSY}
+_TROUBLE = {errno.EIO, EREMOTEIO, errno.EBUSY}
 """What s3fs makes of answers that it does not know, of internal errors, and of a server that asks for patience"""
 
 
