@@ -21,7 +21,6 @@ types a figure here. `make bench NAME=...` measures one anew. A bar that is not 
 """
 ABOUT = {
     "chaos": "processes killed and servers stopped at random moments of a replay, then an independent check",
-    "comparisons": "how often comparisons with earlier partitions warn of rows dealt at random",
     "dag_import": "what 100 models cost the DAG processor",
     "decisions_bound": "what the best possible test finds of a model that differs by a shift, beside ours",
     "decisions_drift": "input drift on real rows: false alarms, and what is found",
