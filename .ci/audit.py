@@ -25,6 +25,7 @@ BANDIT, DETECT_SECRETS, PIP_AUDIT, CYCLONEDX = (
 SKIPPED = "B101,B105,B311,B404,B603,B606,B607"
 """Subprocesses are started with fixed argument lists and no shell; `random` spaces retries; `assert` narrows types; the
 "passwords" are names of variables. ruff's S rules, a port of bandit's, look at the same lines in `make lint`."""
+BASELINE = ".ci/secrets.baseline"
 COPYLEFT = ("AGPL", "GPL")
 
 
@@ -49,8 +50,8 @@ def secrets() -> str | None:
     """detect-secrets: what looks like a password or key and is not in .ci/secrets.baseline, which a person has read."""
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     # Hashes of packages and of results are random text by nature.
-    files = [name for name in tracked if not name.startswith("bench/results/") and name != "requirements.lock"]
-    done = tool(DETECT_SECRETS, "detect-secrets-hook", "--baseline", ".ci/secrets.baseline", *files)
+    files = [n for n in tracked if not n.startswith("bench/results/") and n not in ("requirements.lock", BASELINE)]
+    done = tool(DETECT_SECRETS, "detect-secrets-hook", "--baseline", BASELINE, *files)
     return None if done.returncode == 0 else (done.stdout or done.stderr).strip()
 
 
