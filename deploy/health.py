@@ -37,19 +37,19 @@ def worker(name: str) -> bool:
     return bool(app.control.ping(destination=[f"{name}@{socket.gethostname()}"], timeout=8))
 
 
-def mlflow(port: str) -> bool:
-    """Whether the MLflow server on this host serves."""
+def serves(port: str) -> bool:
+    """Whether the server on this port of this host, MLflow's or that of the predictions on request, serves."""
     with urllib.request.urlopen(f"http://localhost:{port}/health", timeout=8) as response:  # nosec B310 -- our own address
         return bool(response.status == 200)
 
 
 def main(part: str, *argument: str) -> int:
-    """Exit code for `part`; the argument is a worker's name, or MLflow's port."""
+    """Exit code for `part`; the argument is a worker's name, or a server's port."""
     try:
         if part in AIRFLOW_PARTS:
             healthy = airflow(AIRFLOW_PARTS[part])
         else:
-            healthy = {"worker": worker, "mlflow": mlflow}[part](*argument)
+            healthy = {"worker": worker, "mlflow": serves, "online": serves}[part](*argument)
     except (OSError, ValueError) as error:
         sys.stderr.write(f"{part}: {error}\n")
         healthy = False

@@ -30,6 +30,7 @@ from evergreen.commands import (
     replay_quarantine,
     reproduce,
     rollback,
+    serve,
     stack,
     verify,
 )
@@ -60,6 +61,7 @@ for group in (
     rollback,
     replay_quarantine,
     replay,
+    serve,
     backup,
     reproduce,
     gc,

@@ -10,8 +10,8 @@ import evergreen
 ROOT = Path(evergreen.__file__).parent
 ORDER = (
     "errors", "settings", "definition", "store", "ledger",
-    "intake", "features", "training", "champion", "scoring", "monitoring", "replay", "lineage", "retention", "scaffold",
-    "alerts", "verify", "pages", "stack", "backup", "demo", "commands", "cli",
+    "intake", "features", "training", "champion", "scoring", "online", "monitoring", "replay", "lineage", "retention",
+    "scaffold", "alerts", "verify", "pages", "stack", "backup", "demo", "commands", "cli",
 )  # fmt: skip
 """Foundations, stages, and what stands around them. `preload` imports what tasks will need, so it stands outside."""
 MODULES = [path for path in sorted(ROOT.rglob("*.py")) if path.name not in ("__init__.py", "preload.py")]

@@ -74,6 +74,7 @@ def _whole_life(session: Session, model: str) -> dict[str, Any]:
         "decisions": life.decisions(session, model),
         "deployments": life.deployments(session, model),
         "losses": life.losses(session, model),
+        "online": life.online(session, model),
         "checks": life.checks(session, model),
         "alerts": life.alerts(session, model),
         "collected": collected.lines(session, model),
@@ -94,6 +95,7 @@ def _print_life(session: Session, definition: ModelDefinition) -> None:
     _print_built(session, name)
     _print_models(session, name)
     _print_losses(session, name, definition.loss)
+    _print_online(session, name, definition.loss)
     _print(
         "Collected by retention",
         ["when (UTC)", "what", "objects", "bytes", "from", "through", "by", "rule"],
@@ -205,6 +207,21 @@ def _print_losses(session: Session, name: str, loss: str) -> None:
         rows.append((key, version, *losses, line.rows if line else None, seen))
     columns = ["partition", "version", "estimated", f"realised loss ({loss})", "rows", "drift"]
     _print("Performance", columns, rows)
+
+
+def _print_online(session: Session, name: str, loss: str) -> None:
+    _print(
+        "Predictions on request",
+        ["partition", "versions", "rows", "other than the batch's", "labelled", f"realised loss ({loss})"],
+        [
+            (
+                *(line.key, ", ".join(map(str, line.versions)), line.rows),
+                f"{line.differing:,} of {line.compared:,}" if line.compared else None,
+                *(line.labelled, f"{line.loss:.4f}" if line.loss is not None else None),
+            )
+            for line in life.online(session, name)
+        ],
+    )
 
 
 def _answer_day(session: Session, definition: ModelDefinition, day: dt.date, as_json: bool) -> None:

@@ -35,12 +35,12 @@ def up(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Start PostgreSQL, MLflow, a mail catcher and Airflow; return when each of them serves.
+    """Start PostgreSQL, MLflow, a mail catcher, Airflow and predictions on request; return when each of them serves.
 
     Everything lies in one folder (`var/`), and passwords are generated at the first start. Preferred ports that are
-    taken are replaced by the next free ones; demand one with EVERGREEN_PORT_AIRFLOW, _MLFLOW, _POSTGRES or _SMTP.
-    `--shape cluster` starts what docker-compose.yaml describes, without Docker, in `var/cluster/`: Celery workers,
-    Redis, S3 and the rest.
+    taken are replaced by the next free ones; demand one with EVERGREEN_PORT_AIRFLOW, _MLFLOW, _ONLINE, _POSTGRES or
+    _SMTP. `--shape cluster` starts what docker-compose.yaml describes, without Docker, in `var/cluster/`: Celery
+    workers, Redis, S3 and the rest.
     """
     stack = stack_of(home, shape)
     stopped = threading.Event()
@@ -171,6 +171,9 @@ def show_pages(stack: Stack, logins: bool = False, *, model: str | None = None) 
     if logins and stack.metrics_token:
         address = f"{stack.urls['airflow']}/evergreen/metrics"
         screen.print(f"{'metrics':8} {address}  token {stack.metrics_token}", soft_wrap=True)
+    if "online" in stack.urls:
+        secret = f"token {stack.online_token}" if logins else "(evergreen status --logins)"
+        screen.print(f"{'online':8} {stack.urls['online']}/v1/models/MODEL/predictions  {secret}", soft_wrap=True)
     for name in ("prometheus", "alertmanager"):
         if name in stack.urls:
             screen.print(f"{name:8} {stack.urls[name]}", soft_wrap=True)

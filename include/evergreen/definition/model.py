@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from evergreen.definition.calendar import Calendar, Unit
 from evergreen.definition.monitoring import MonitoringSection
+from evergreen.definition.online import OnlineSection
 from evergreen.definition.retention import RetentionSection
 from evergreen.definition.section import Section
 
@@ -321,6 +322,7 @@ class ModelDefinition(Section):
     training: TrainingSection = TrainingSection()
     gate: GateSection = GateSection()
     monitoring: MonitoringSection = MonitoringSection()
+    online: OnlineSection = OnlineSection()
     alerts: AlertsSection
     retention: RetentionSection | None = None
     """Left out: nothing is ever collected."""

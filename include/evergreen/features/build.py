@@ -144,7 +144,9 @@ def _make(
     from evergreen.intake.read import read_clean, read_clean_table
 
     build_hash = plan.build_hash(definition.name, fingerprint)
-    history = read_history(definition, plan, lambda verdict, columns: read_clean_table(verdict, settings, columns))
+    history = read_history(
+        definition, plan.history, lambda verdict, columns: read_clean_table(verdict, settings, columns)
+    )
     frame = compute(definition, read_clean(plan.inputs[1], settings), history)
     failures, results_uri = check(definition, plan.key, frame, build_hash, store=Store.from_settings(settings))
     if failures:

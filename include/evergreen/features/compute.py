@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import pyarrow as pa
@@ -11,6 +12,9 @@ import pyarrow.parquet as pq
 from evergreen.definition import ModelDefinition
 from evergreen.errors import BadInputError
 from evergreen.features.code import FILE, load_build, where
+
+if TYPE_CHECKING:
+    from evergreen.features.code import Build
 
 ARROW = {
     "string": pa.string(),
@@ -21,16 +25,19 @@ ARROW = {
 }
 
 
-def compute(definition: ModelDefinition, inputs: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
+def compute(
+    definition: ModelDefinition, inputs: pd.DataFrame, history: pd.DataFrame, build: Build | None = None
+) -> pd.DataFrame:
     """The features of `inputs`: entity, event time, numeric features (float64) and categorical ones (str, or null).
 
-    One row an input row, in the same order, with a fresh index.
+    One row an input row, in the same order, with a fresh index. `build` is the function of `features.py` where it has
+    been loaded before.
 
     Raises:
         DefinitionError: `features.py` cannot be loaded.
         BadInputError: `build` raised, or returned something else than its contract says.
     """
-    build = load_build(definition)
+    build = build or load_build(definition)
     try:
         built = build(inputs.copy(deep=False), history.copy(deep=False))
     except (OSError, MemoryError):

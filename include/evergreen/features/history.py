@@ -14,15 +14,15 @@ import pyarrow.compute as pc
 from evergreen.definition import ModelDefinition
 from evergreen.definition.model import TableName
 from evergreen.errors import BadInputError
-from evergreen.features.plan import BuildPlan
+from evergreen.features.plan import Past
 from evergreen.intake.frames import ARROW_TYPES, to_frame, to_table
 from evergreen.ledger.tables import Verdict
 
 Read = Callable[[Verdict, Sequence[str]], pa.Table]
 
 
-def read_history(definition: ModelDefinition, plan: BuildPlan, read: Read) -> pd.DataFrame:
-    """Labelled rows of the plan's look-back partitions, oldest partition first.
+def read_history(definition: ModelDefinition, looked_back: Iterable[Past], read: Read) -> pd.DataFrame:
+    """Labelled rows of the partitions `looked_back` on (`plan.look_back`), in their order: oldest first.
 
     Columns: those of `features.history`, by default all, as `history_columns` orders them. They are there when no
     partition is looked back on as well; the frame then has no rows. `read` returns the named columns.
@@ -32,7 +32,7 @@ def read_history(definition: ModelDefinition, plan: BuildPlan, read: Read) -> pd
         definition,
         (
             join(read(past.inputs[1], inputs), read(past.labels[1], labels), definition.feed.entity)
-            for past in plan.history
+            for past in looked_back
         ),
     )
 

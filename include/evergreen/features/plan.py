@@ -82,11 +82,21 @@ def make_plan(
             f"{definition.name} {key}: there are no accepted inputs to build features from; "
             "they have not landed, or are in quarantine"
         )
+    return BuildPlan(key, inputs[key], *look_back(definition, key, inputs, labels))
+
+
+def look_back(
+    definition: ModelDefinition, key: str, inputs: Mapping[str, Current], labels: Mapping[str, Current]
+) -> tuple[tuple[Past, ...], Mapping[str, tuple[TableName, ...]]]:
+    """What of the accepted partitions features of `key` may look back on, and what of them is missing: see `BuildPlan`.
+
+    Pure. The inputs of `key` themselves need not be there.
+    """
     wanted = wanted_keys(definition, key)
     history = tuple(Past(k, inputs[k], labels[k]) for k in wanted if k in inputs and k in labels)
     found: dict[TableName, Mapping[str, Current]] = {"inputs": inputs, "labels": labels}
     missing = {k: tuple(name for name, table in found.items() if k not in table) for k in wanted}
-    return BuildPlan(key, inputs[key], history, {k: tables for k, tables in missing.items() if tables})
+    return history, {k: tables for k, tables in missing.items() if tables}
 
 
 def wanted_keys(definition: ModelDefinition, key: str) -> list[str]:

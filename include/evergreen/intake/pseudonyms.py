@@ -52,10 +52,7 @@ def replace(
     Raises:
         UnfitFileError: it cannot be read as such a table, or a personal column holds neither text nor whole numbers.
     """
-    found = read_table(data, suffix, definition.feed.tables[table].columns, limits)
-    for name in personal(definition, table):
-        values = _tokens(found.column(name), name, definition.feed.name, key)
-        found = found.set_column(found.schema.get_field_index(name), name, values)
+    found = in_table(read_table(data, suffix, definition.feed.tables[table].columns, limits), definition, table, key)
     sink = pa.BufferOutputStream()
     if suffix == "csv":
         import pyarrow.csv
@@ -66,6 +63,18 @@ def replace(
 
         pyarrow.parquet.write_table(found, sink, compression="zstd")
     return bytes(sink.getvalue().to_pybytes())
+
+
+def in_table(found: pa.Table, definition: ModelDefinition, table: TableName, key: bytes) -> pa.Table:
+    """The table with tokens in its personal columns; nulls stay null.
+
+    Raises:
+        UnfitFileError: a personal column holds neither text nor whole numbers.
+    """
+    for name in personal(definition, table):
+        values = _tokens(found.column(name), name, definition.feed.name, key)
+        found = found.set_column(found.schema.get_field_index(name), name, values)
+    return found
 
 
 def _tokens(values: pa.ChunkedArray, name: str, feed: str, key: bytes) -> pa.ChunkedArray:

@@ -14,12 +14,14 @@ from evergreen.ledger.lines import (
     DeploymentLine,
     LateLine,
     LossLine,
+    OnlineLine,
     PredictionLine,
     SnapshotLine,
     TableLine,
     TrainingLine,
     VerdictLine,
 )
+from evergreen.ledger.online import performances
 from evergreen.ledger.partitions import ACCEPTED, QUARANTINED
 from evergreen.ledger.tables import (
     Alert,
@@ -269,6 +271,24 @@ def losses(session: Session, model: str) -> list[LossLine]:
     """The realised loss that counts of each partition, by key."""
     rows = measured(session, model).values()
     return [LossLine(row.key, row.version, row.rows, row.loss, row.metrics, row.created_at) for row in rows]
+
+
+def online(session: Session, model: str) -> list[OnlineLine]:
+    """What the predictions on request came to, by partition."""
+    return [
+        OnlineLine(
+            key=row.key,
+            versions=tuple(row.versions),
+            rows=row.rows,
+            compared=row.compared,
+            differing=row.differing,
+            difference=row.difference,
+            labelled=row.labelled,
+            loss=row.loss,
+            measured_at=row.created_at,
+        )
+        for row in performances(session, model)
+    ]
 
 
 def checks(session: Session, model: str) -> list[CheckLine]:

@@ -177,6 +177,26 @@ class LossLine:
 
 
 @dataclass(frozen=True)
+class OnlineLine:
+    """What the predictions on request in one partition came to; the newest measurement of each partition."""
+
+    key: str
+    versions: tuple[int, ...]
+    rows: int
+    """Entities with a prediction"""
+    compared: int
+    """Of these, rows that the same version predicted in the batch"""
+    differing: int
+    """Of these, rows whose two predictions are not the same"""
+    difference: float | None
+    """Mean absolute difference between the two"""
+    labelled: int
+    loss: float | None
+    """Mean loss of those with a label"""
+    measured_at: dt.datetime
+
+
+@dataclass(frozen=True)
 class CheckLine:
     """One drift check."""
 

@@ -56,3 +56,9 @@ def current_deployment(session: Session, model: str) -> Deployment | None:
     """The deployment in force: the newest one; None before the first promotion."""
     query = select(Deployment).where(Deployment.model == model)
     return session.scalar(query.order_by(Deployment.id.desc()).limit(1))
+
+
+def first_deployment(session: Session, model: str) -> Deployment | None:
+    """The deployment of the first champion; None before there was one."""
+    query = select(Deployment).where(Deployment.model == model)
+    return session.scalar(query.order_by(Deployment.id).limit(1))

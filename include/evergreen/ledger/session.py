@@ -11,20 +11,20 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import URL, Engine
 from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.orm import Session
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import NullPool, QueuePool
 
 from evergreen.errors import SettingsError, UnavailableError
 from evergreen.settings import Settings
 
 
 def engine(url: str | URL, variable: str = "EVERGREEN_LEDGER_URL", **options: Any) -> Engine:
-    """An engine that keeps no connections; `options` are those of SQLAlchemy's `create_engine`.
+    """An engine that keeps no connections, unless told to; `options` are those of SQLAlchemy's `create_engine`.
 
     Raises:
         SettingsError: `url`, the value of `variable`, is no address of a PostgreSQL database.
     """
     try:
-        made = create_engine(url, poolclass=NullPool, **options)
+        made = create_engine(url, **({"poolclass": NullPool} | options))
     except (ValueError, ImportError, ArgumentError):
         made = None
     if made is None or made.dialect.name != "postgresql":
@@ -39,13 +39,19 @@ def engine(url: str | URL, variable: str = "EVERGREEN_LEDGER_URL", **options: An
 class Ledger:
     """The ledger database. Cheap to make; holds no connection between transactions, so it survives a fork."""
 
-    def __init__(self, url: str) -> None:
-        self._engine = engine(url, connect_args={"connect_timeout": 10})
+    def __init__(self, url: str, **options: Any) -> None:
+        self._engine = engine(url, connect_args={"connect_timeout": 10}, **options)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Ledger:
         """The ledger that `settings` names."""
         return cls(settings.ledger_url.get_secret_value())
+
+    @classmethod
+    def kept_open(cls, settings: Settings, connections: int) -> Ledger:
+        """The same, for a server that does not fork: up to `connections` stay open, each tried before use."""
+        url = settings.ledger_url.get_secret_value()
+        return cls(url, poolclass=QueuePool, pool_size=connections, max_overflow=0, pool_pre_ping=True)
 
     @property
     def engine(self) -> Engine:

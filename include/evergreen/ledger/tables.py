@@ -14,6 +14,7 @@ from sqlalchemy import ForeignKey, Index, UniqueConstraint, func
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from evergreen.ledger.base import Base, Json
+from evergreen.ledger.online import OnlinePerformance, OnlinePrediction, OnlineRequest
 from evergreen.ledger.upkeep import Collection, LateFeed, Sighting
 
 __all__ = [
@@ -25,6 +26,9 @@ __all__ = [
     "Deployment",
     "DriftCheck",
     "LateFeed",
+    "OnlinePerformance",
+    "OnlinePrediction",
+    "OnlineRequest",
     "PartitionVersion",
     "Performance",
     "Prediction",

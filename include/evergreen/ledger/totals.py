@@ -15,6 +15,7 @@ from evergreen.ledger.tables import (
     Decision,
     Deployment,
     DriftCheck,
+    OnlinePerformance,
     PartitionVersion,
     Performance,
     Prediction,
@@ -35,6 +36,10 @@ class Newest:
     """Newest partition whose labels the champion was made from"""
     check: DriftCheck | None = None
     performance: Performance | None = None
+    online_loss: OnlinePerformance | None = None
+    """Of the newest partition of which some predictions on request have labels"""
+    online_compared: OnlinePerformance | None = None
+    """Of the newest partition of which some were compared with the batch"""
 
 
 @dataclass(frozen=True)
@@ -172,11 +177,17 @@ def _newest(session: Session) -> dict[str, Newest]:
     losses = {p.model: p for p in _latest_by_key(session, Performance)}
     runs = select(TrainingRun.model, TrainingRun.version, TrainingRun.as_of).where(TrainingRun.version.is_not(None))
     made = {(model, version): as_of for model, version, as_of in session.execute(runs).tuples()}
+    lost, compared = (
+        {row.model: row for row in _latest_by_key(session, OnlinePerformance, some)}
+        for some in (OnlinePerformance.labelled > 0, OnlinePerformance.compared > 0)
+    )
     found = {}
-    for model in {*champions, *checks, *losses}:
+    for model in {*champions, *checks, *losses, *lost, *compared}:
         champion = champions.get(model)
         as_of = made.get((model, champion.version)) if champion else None
-        found[model] = Newest(champion, as_of, checks.get(model), losses.get(model))
+        found[model] = Newest(
+            champion, as_of, checks.get(model), losses.get(model), lost.get(model), compared.get(model)
+        )
     return found
 
 
@@ -185,6 +196,6 @@ def _latest(session: Session, table: Any) -> dict[str, Any]:
     return {row.model: row for row in session.scalars(query)}
 
 
-def _latest_by_key(session: Session, table: Any) -> Sequence[Any]:
-    query = select(table).distinct(table.model).order_by(table.model, table.key.desc(), table.id.desc())
+def _latest_by_key(session: Session, table: Any, *where: Any) -> Sequence[Any]:
+    query = select(table).where(*where).distinct(table.model).order_by(table.model, table.key.desc(), table.id.desc())
     return session.scalars(query).all()

@@ -20,6 +20,7 @@ from evergreen.monitoring.estimate import estimate_loss
 from evergreen.monitoring.evidence import Evidence
 from evergreen.monitoring.findings import Findings
 from evergreen.monitoring.frames import Frames
+from evergreen.monitoring.online import measure_online
 from evergreen.monitoring.performance import Unmeasured, clusters_of, losses_by_cluster, measure
 from evergreen.monitoring.rivals import Rivals, compare_with_rivals
 from evergreen.settings import Settings
@@ -60,6 +61,7 @@ def run(definition: ModelDefinition, key: str, *, settings: Settings, run_url: s
     """
     through = definition.partitions.shift(key, -definition.feed.label_delay)
     _, left = measure(definition, settings=settings, up_to_key=through)
+    measure_online(definition, settings=settings, up_to_key=key, labels_through=through)
     with Ledger.from_settings(settings).lock("monitor", definition.name) as session:
         known = evidence.gather(session, definition, key)
         done = decisions.drift_check(session, definition.name, key, known.input_hash)

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from evergreen.definition import ModelDefinition
 from evergreen.features.plan import BuildPlan, make_plan
-from evergreen.ledger import Ledger, collected, partitions, sightings, snapshots
+from evergreen.ledger import Ledger, collected, models, partitions, sightings, snapshots
 from evergreen.ledger.outbox import AlertBody, Table, owe
 from evergreen.ledger.partitions import Current
 from evergreen.ledger.tables import Deployment, DriftCheck, Prediction, Snapshot
@@ -124,7 +124,7 @@ def read_state(session: Session, model: str) -> State:
         built=snapshots.current_map(session, model),
         predicted={prediction.key: prediction for prediction in predictions},
         checked=frozenset(session.scalars(select(DriftCheck.key).where(DriftCheck.model == model).distinct())),
-        first=session.scalar(select(Deployment).where(Deployment.model == model).order_by(Deployment.id).limit(1)),
+        first=models.first_deployment(session, model),
         gone=collected.gone(session, model),
     )
 

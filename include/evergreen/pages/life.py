@@ -16,6 +16,7 @@ from evergreen.ledger.lines import (
     DeploymentLine,
     LateLine,
     LossLine,
+    OnlineLine,
     TableLine,
     TrainingLine,
     VerdictLine,
@@ -42,6 +43,7 @@ class Life:
     checks: list[tuple[CheckLine, str | None]]
     """With the address of each one's report"""
     losses: dict[str, LossLine]
+    online: list[OnlineLine]
     alerts: list[AlertLine]
     chart: str | None
     """The loss as a data: address of an SVG"""
@@ -70,6 +72,7 @@ def gather(session: Session, definition: ModelDefinition, settings: Settings) ->
         deployments=deployed,
         checks=[(line, report(line.report_uri, settings)) for line in checks[::-1]],
         losses={line.key: line for line in losses},
+        online=history.online(session, name)[::-1],
         alerts=history.alerts(session, name),
         chart=_picture(chart) if chart else None,
         chart_words=_words(chart) if chart else "",

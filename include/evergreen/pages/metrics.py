@@ -113,6 +113,7 @@ def _families(found: Totals, settings: Settings) -> Iterator[Metric]:
     yield from _outbox(found)
     yield from _champions(found.newest)
     yield from _monitoring(found.newest)
+    yield from _online(found.newest)
     yield from _definitions(found, settings)
 
 
@@ -168,6 +169,18 @@ def _monitoring(newest: Mapping[str, Newest]) -> Iterator[Metric]:
     harm = {(m,): c.results.get("performance") or {} for m, c in checks.items()}
     rise = {k: h["relative_rise"] for k, h in harm.items() if isinstance(h.get("relative_rise"), int | float)}
     yield _counts("loss_rise", "Rise of the champion's loss since its promotion, relative to it.", (), rise)
+
+
+def _online(newest: Mapping[str, Newest]) -> Iterator[Metric]:
+    lost = {(m,): n.online_loss.loss for m, n in newest.items() if n.online_loss and n.online_loss.loss is not None}
+    yield _counts(
+        "online_realised_loss", "Mean loss of predictions on request, on the newest partition with labels.", (), lost
+    )
+    compared = {(m,): n.online_compared for m, n in newest.items() if n.online_compared}
+    yield _counts(
+        "online_differing_share", "Share of rows that the batch, by the same version, predicts otherwise.", (),
+        {k: row.differing / row.compared for k, row in compared.items()},
+    )  # fmt: skip
 
 
 def _of(columns: Mapping[tuple[str, str], Any], name: str) -> dict[tuple[str, ...], float]:

@@ -105,8 +105,8 @@ def _needed(session: Session, model: str, key: str) -> tuple[Deployment, Snapsho
     snapshot = snapshots.current(session, model, key)
     if snapshot is None:
         raise NotReadyError(f"{model} has no features of {key} yet; the DAG {model}.features builds them")
-    first = session.scalars(select(Deployment).where(Deployment.model == model).order_by(Deployment.id).limit(1)).one()
-    if first.from_key is not None and key < first.from_key:
+    first = models.first_deployment(session, model)
+    if first is not None and first.from_key is not None and key < first.from_key:
         raise NotReadyError(
             f"{key} lies before {first.from_key}, the first partition the first champion was meant to serve: it was "
             "trained on it, so predictions would prove nothing"

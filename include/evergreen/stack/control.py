@@ -151,6 +151,11 @@ class Stack:
         return credentials.load(self.home.secrets).get("METRICS_TOKEN")
 
     @property
+    def online_token(self) -> str | None:
+        """What a client of the predictions on request sends; None where this stack was last started before them."""
+        return credentials.load(self.home.secrets).get("ONLINE_TOKEN")
+
+    @property
     def mlflow_login(self) -> tuple[str, str]:
         """User and password of MLflow's administrator."""
         return environments.MLFLOW_USER, credentials.load(self.home.secrets)["MLFLOW_ADMIN_PASSWORD"]
@@ -172,9 +177,10 @@ class Stack:
 
     @property
     def urls(self) -> dict[str, str]:
-        """Addresses of the web pages: `airflow`, `mlflow`; `prometheus` and `alertmanager` where they run."""
+        """Addresses for people: `airflow`, `mlflow`; `online`, `prometheus` and `alertmanager` where they run."""
         state = states.read(self.home.state)
-        shown = ("airflow", "mlflow", *(name for name in ("prometheus", "alertmanager") if name in state.services))
+        where_they_run = (name for name in ("online", "prometheus", "alertmanager") if name in state.services)
+        shown = ("airflow", "mlflow", *where_they_run)
         return {name: f"http://{HOST}:{state.ports[name]}" for name in shown if name in state.ports}
 
     @cached_property

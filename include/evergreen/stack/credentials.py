@@ -21,7 +21,7 @@ PASSWORDS = (
 )
 KEYS = ("JWT_SECRET", "API_SECRET_KEY", "MLFLOW_FLASK_SECRET_KEY")
 FERNET_KEY = "FERNET_KEY"
-TOKENS = ("METRICS_TOKEN", "PSEUDONYM_KEY")
+TOKENS = ("METRICS_TOKEN", "PSEUDONYM_KEY", "ONLINE_TOKEN")
 """Known to nobody who keeps them: a file from before there was one gets it at the next start."""
 
 

@@ -37,13 +37,13 @@ _ADDRESSES = {
     "api-server:8080": "airflow", "127.0.0.1:8333": "s3",
     "statsd-exporter:9102": "statsd_web", "127.0.0.1:9102": "statsd_web", "localhost:9090": "prometheus",
     "127.0.0.1:9090": "prometheus", "alertmanager:9093": "alertmanager", "localhost:9093": "alertmanager",
-    "127.0.0.1:9093": "alertmanager",
+    "127.0.0.1:9093": "alertmanager", "online:8600": "online",
 }  # fmt: skip
 """Addresses in the compose file's network, each with our name for its port."""
 _ADDRESS = re.compile("|".join(rf"(?<![\w.-]){re.escape(address)}\b" for address in _ADDRESSES))
 _APART = {"EVERGREEN_LEDGER": "postgres", "EVERGREEN_SMTP": "smtp", "AIRFLOW__METRICS__STATSD": "statsd"}
 """Prefixes of variables that name a host and its port apart."""
-_TOKENS = {"api-server": ("8080", "airflow"), "mlflow": ("5000", "mlflow")}
+_TOKENS = {"api-server": ("8080", "airflow"), "mlflow": ("5000", "mlflow"), "online": ("8600", "online")}
 """Ports that stand alone on a command line."""
 
 

@@ -13,7 +13,7 @@ import psutil
 from evergreen.errors import SettingsError, UnavailableError
 
 HOST = "127.0.0.1"
-PREFERRED = {"airflow": 8080, "mlflow": 5500, "postgres": 5442, "smtp": 1025}
+PREFERRED = {"airflow": 8080, "mlflow": 5500, "postgres": 5442, "smtp": 1025, "online": 8600}
 _TRIED = 200
 
 

@@ -45,6 +45,7 @@ def services(home: Home, ports: Mapping[str, int], secrets: Mapping[str, str]) -
         mail_service(home, ports, env),
         _mlflow(home, ports, secrets, env),
         *(_airflow(name, entry, ports, env | own.get(name, {})) for name, entry in AIRFLOW_PARTS.items()),
+        _online(ports, env | {"EVERGREEN_ONLINE_TOKEN": secrets["ONLINE_TOKEN"], **own["api-server"]}),
         step("airflow-prepare", login, needs=("api-server",), timeout=180),
     ]
 
@@ -72,6 +73,11 @@ def mail_answers(port: int) -> bool:
             return server.noop()[0] == 250
     except (OSError, smtplib.SMTPException):
         return False
+
+
+def online_answers(port: int) -> bool:
+    """Whether the server for predictions on request serves."""
+    return _get(f"http://{HOST}:{port}/health") is not None
 
 
 def _get(url: str) -> bytes | None:
@@ -169,6 +175,19 @@ def _write_mlflow_login(path: Path, ports: Mapping[str, int]) -> None:
         "auth_cache_ttl_seconds = 300",
     ]
     write_private(path, "\n".join(lines) + "\n")
+
+
+def _online(ports: Mapping[str, int], env: Mapping[str, str]) -> Service:
+    port = ports["online"]
+    return Service(
+        "online",
+        (str(Path(sys.executable).parent / "evergreen"), "serve", "--host", HOST, "--port", str(port)),
+        env,
+        needs=("ledger-migrate", "mlflow"),
+        healthy=lambda _: online_answers(port),
+        hung=lambda: not online_answers(port),
+        timeout=180,
+    )
 
 
 def _airflow(name: str, entry: str, ports: Mapping[str, int], env: Mapping[str, str]) -> Service:

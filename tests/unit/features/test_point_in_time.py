@@ -73,7 +73,7 @@ def features(world: World, key: str = KEY) -> pd.DataFrame:
         return to_table(world[table, key], FLIGHTS.feed.tables[table].columns).select(columns)
 
     inputs = world[ids[plan.inputs[1].partition_version_id]]
-    return compute(FLIGHTS, inputs, read_history(FLIGHTS, plan, read))
+    return compute(FLIGHTS, inputs, read_history(FLIGHTS, plan.history, read))
 
 
 @cache

@@ -158,6 +158,7 @@ def test_prometheus_and_alertmanager_find_their_files_with_this_machines_address
     at = cluster.PORTS
     assert targets == {
         "evergreen": [f"127.0.0.1:{at['airflow']}"],
+        "online": [f"127.0.0.1:{at['online']}"],
         "airflow": [f"127.0.0.1:{at['statsd_web']}"],
         "prometheus": [f"127.0.0.1:{at['prometheus']}"],
         "alertmanager": [f"127.0.0.1:{at['alertmanager']}"],

@@ -1,0 +1,152 @@
+"""What predictions on request came to: the same as the batch's, and how far from the labels.
+
+A row that is asked for online and comes again in its partition has to get the same prediction from the same version;
+where it does not, the caller sends other values than the feed lands, or `features.py` reads what stands beside a row
+(training-serving skew: D. Sculley et al., 2015, "Hidden Technical Debt in Machine Learning Systems").
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from evergreen.definition import ModelDefinition
+from evergreen.errors import UnavailableError
+from evergreen.intake.read import read_clean
+from evergreen.ledger import Ledger, decisions, partitions
+from evergreen.ledger import online as records
+from evergreen.ledger.online import OnlinePerformance
+from evergreen.ledger.partitions import Current
+from evergreen.ledger.tables import Prediction
+from evergreen.monitoring.performance import UNREADABLE
+from evergreen.scoring.score import read_predictions
+from evergreen.settings import Settings
+from evergreen.training.frames import target_values
+from evergreen.training.losses import mean_loss
+
+log = logging.getLogger("evergreen.monitoring")
+
+SAME = 1e-9
+"""Predictions that differ by no more are the same: where a row stands in a table can change a sum's last bits."""
+
+
+def measure_online(definition: ModelDefinition, *, settings: Settings, up_to_key: str, labels_through: str) -> int:
+    """Measure what was asked for in the partitions through `up_to_key`; how many were measured now.
+
+    Args:
+        definition: the model.
+        settings: where the ledger and the store are.
+        up_to_key: newest partition that is looked at.
+        labels_through: newest partition whose labels count.
+
+    Raises:
+        UnavailableError: the ledger or the store do not answer.
+    """
+    ledger, done = Ledger.from_settings(settings), 0
+    with ledger.transaction() as session:
+        asked = records.asked_for(session, definition.name, up_to_key)
+        if not asked:
+            return 0
+        batches = decisions.current_predictions(session, definition.name, up_to_key)
+        wanted = [key for key in asked if key <= labels_through]
+        labels = partitions.current_map(session, definition.name, "labels", wanted)
+        known = records.measured_hashes(session, definition.name)
+    for key, newest in asked.items():
+        batch, truth = batches.get(key), labels.get(key)
+        name = _hash(newest, batch, truth)
+        if (batch is None and truth is None) or (key, name) in known:
+            continue
+        with ledger.transaction() as session:
+            found = _measured(session, definition, key, batch, truth, settings)
+            if found is not None:
+                row = found | {"model": definition.name, "key": key, "measured_hash": name}
+                session.execute(insert(OnlinePerformance).values(row).on_conflict_do_nothing())
+                _tell(definition, key, found)
+                done += 1
+    return done
+
+
+def _hash(newest: int, batch: Prediction | None, truth: Current | None) -> str:
+    parts = [newest, batch.id if batch else None, partitions.rows_hash(truth) if truth else None]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _measured(
+    session: Session,
+    definition: ModelDefinition,
+    key: str,
+    batch: Prediction | None,
+    truth: Current | None,
+    settings: Settings,
+) -> dict[str, Any] | None:
+    """What the ledger's row says; None where what it needs can no longer be read."""
+    asked = records.newest_by_entity(session, definition.name, key)
+    try:
+        predicted = read_predictions(batch, settings) if batch else None
+        landed = read_clean(truth[1], settings) if truth else None
+    except UNREADABLE as error:
+        if isinstance(error, UnavailableError):
+            raise
+        log.warning("%s: what was predicted on request there cannot be measured: %s", key, error)
+        return None
+    return compare(definition, asked, predicted, batch.version if batch else None, landed)
+
+
+def compare(
+    definition: ModelDefinition,
+    asked: Sequence[tuple[str, float, int]],
+    batch: pd.DataFrame | None,
+    batch_version: int | None,
+    labels: pd.DataFrame | None,
+) -> dict[str, Any]:
+    """Compare predictions on request with the batch's and with labels. Pure.
+
+    Args:
+        definition: names the loss, the entity and the target.
+        asked: entity as text, prediction and version, each entity once; at least one.
+        batch: the partition's predictions (columns entity, prediction), or None.
+        batch_version: that made them.
+        labels: the partition's labels, or None.
+    """
+    given = {entity: (prediction, version) for entity, prediction, version in asked}
+    entity, target = definition.feed.entity, definition.target
+    differences = np.empty(0)
+    if batch is not None:
+        pairs = zip(batch[entity].astype(str), batch["prediction"], strict=True)
+        both = [(given[name][0], other) for name, other in pairs if name in given and given[name][1] == batch_version]
+        differences = np.array([abs(online - other) for online, other in both])
+    loss, labelled = None, 0
+    if labels is not None:
+        truth = labels[[entity, target]].dropna()
+        truth = truth[truth[entity].astype(str).isin(list(given))]
+        labelled = len(truth)
+        if labelled:
+            predicted = np.array([given[name][0] for name in truth[entity].astype(str)], dtype=np.float64)
+            loss = mean_loss(definition.loss, target_values(definition, truth[target]), predicted)
+    return {
+        "versions": sorted({version for _, version in given.values()}),
+        "rows": len(given),
+        "compared": len(differences),
+        "differing": int((differences > SAME).sum()),
+        "difference": float(differences.mean()) if len(differences) else None,
+        "labelled": labelled,
+        "loss": loss,
+    }
+
+
+def _tell(definition: ModelDefinition, key: str, found: dict[str, Any]) -> None:
+    lost = differ = ""
+    if found["loss"] is not None:
+        lost = f"; on {found['labelled']:,} labels they lost {found['loss']:.4f} ({definition.loss})"
+    if found["compared"]:
+        differ = f"; {found['differing']:,} of {found['compared']:,} differ from the batch's by the same version"
+    level = logging.WARNING if found["differing"] else logging.INFO
+    log.log(level, "%s: %s entities were predicted on request%s%s", key, f"{found['rows']:,}", differ, lost)

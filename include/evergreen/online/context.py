@@ -1,0 +1,111 @@
+"""What the features of a partition's rows are computed from, beside the rows themselves: as of this moment.
+
+The look-back is that of the batch features (`evergreen.features.plan`), so that a row asked for online and the same row
+in its partition get the same features as long as the same labels are accepted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from evergreen.features.plan import Current, Past, look_back, wanted_keys
+from evergreen.ledger import partitions
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from sqlalchemy.orm import Session
+
+    from evergreen.definition import ModelDefinition
+    from evergreen.definition.model import TableName
+    from evergreen.settings import Settings
+
+KEPT = 16
+"""Contexts that stay in memory; one of a week of flights takes some 3 MB"""
+
+
+@dataclass(frozen=True)
+class Basis:
+    """Which partition versions features of partition `key` are computed from now."""
+
+    key: str
+    history: tuple[Past, ...]
+    missing: Mapping[str, tuple[TableName, ...]]
+    context: Current | None
+    """Inputs that stand beside the rows asked for; None where none do, or none are accepted yet"""
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256, hex, over the rows that are read."""
+        rows = partitions.rows_hash
+        past = [(p.key, rows(p.inputs), rows(p.labels)) for p in self.history]
+        beside = rows(self.context) if self.context else None
+        return hashlib.sha256(json.dumps([self.key, past, beside]).encode()).hexdigest()
+
+    def to_json(self) -> dict[str, Any]:
+        """As the ledger keeps it with each request."""
+        return {
+            "labels": {past.key: past.labels[0].id for past in self.history},
+            "inputs": {past.key: past.inputs[0].id for past in self.history},
+            "context": self.context[0].id if self.context else None,
+            "missing": list(self.missing),
+        }
+
+
+class Context(NamedTuple):
+    """The rows that a basis names."""
+
+    history: pd.DataFrame
+    """As `features.py` gets it"""
+    beside: pd.DataFrame | None
+    """Accepted inputs of the partition"""
+
+
+def read_basis(session: Session, definition: ModelDefinition, key: str) -> Basis:
+    """What features of `key` are computed from, by what the ledger says is accepted."""
+    wanted = wanted_keys(definition, key)
+    beside = [key] if definition.online.context == "partition" else []
+    inputs = partitions.current_map(session, definition.name, "inputs", [*wanted, *beside])
+    labels = partitions.current_map(session, definition.name, "labels", wanted)
+    return Basis(key, *look_back(definition, key, inputs, labels), inputs.get(key) if beside else None)
+
+
+class Contexts:
+    """The contexts used last, kept in memory: rows once accepted do not change."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._kept: OrderedDict[tuple[str, str], Context] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, definition: ModelDefinition, basis: Basis) -> Context:
+        """The rows that `basis` names; read from the store where they are not at hand.
+
+        Raises:
+            CollectedError: retention has removed some of them.
+            UnavailableError: the store does not answer.
+        """
+        name = (definition.name, basis.hash)
+        with self._lock:
+            if name not in self._kept:
+                self._kept[name] = _read(definition, basis, self._settings)
+            self._kept.move_to_end(name)
+            while len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+            return self._kept[name]
+
+
+def _read(definition: ModelDefinition, basis: Basis, settings: Settings) -> Context:
+    from evergreen.features.history import read_history
+    from evergreen.intake.read import read_clean, read_clean_table
+
+    history = read_history(
+        definition, basis.history, lambda verdict, columns: read_clean_table(verdict, settings, columns)
+    )
+    return Context(history, read_clean(basis.context[1], settings) if basis.context else None)

@@ -1,0 +1,63 @@
+"""Features and predictions of a request's rows: the same functions as in a batch, on fewer rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from evergreen.errors import BadInputError
+from evergreen.features.compute import compute
+
+if TYPE_CHECKING:
+    from evergreen.definition import ModelDefinition
+    from evergreen.features.code import Build
+    from evergreen.online.context import Context
+    from evergreen.training.losses import Floats
+    from evergreen.training.models import Predictor
+
+
+def predict(
+    definition: ModelDefinition, predictor: Predictor, asked: pd.DataFrame, context: Context, build: Build
+) -> Floats:
+    """Prediction of each row of `asked`: float64, in their order.
+
+    Args:
+        definition: the model.
+        predictor: its version that serves.
+        asked: inputs of one partition, as `to_inputs` returns them; at least one row.
+        context: what stands beside them.
+        build: the function of the model's `features.py`.
+
+    Raises:
+        BadInputError: `features.py` fails on these rows, or the model predicts no finite number for one.
+    """
+    table, places = beside(definition.feed.entity, asked, context.beside)
+    features = compute(definition, table, context.history, build)
+    values = predictor.predict(features.iloc[places])
+    if not np.isfinite(values).all():
+        raise BadInputError(
+            f"version {predictor.version} of {definition.name} predicts no finite number for "
+            f"{int((~np.isfinite(values)).sum())} of {len(values)} rows; look at their features, and trigger "
+            f"{definition.name}.train for another model"
+        )
+    return values
+
+
+def beside(
+    entity: str, asked: pd.DataFrame, others: pd.DataFrame | None
+) -> tuple[pd.DataFrame, np.ndarray[tuple[int], np.dtype[np.intp]]]:
+    """The rows of `others` with those of `asked` among them, and where these stand.
+
+    A row of an entity that is in `others` takes its place, others come after the last.
+    """
+    if others is None or others.empty:
+        return asked, np.arange(len(asked))
+    found = pd.Index(others[entity]).get_indexer(pd.Index(asked[entity]))
+    known = found >= 0
+    order = np.arange(len(others))
+    order[found[known]] = len(others) + np.flatnonzero(known)
+    order = np.concatenate([order, len(others) + np.flatnonzero(~known)])
+    places = np.where(known, found, len(others) + np.cumsum(~known) - 1)
+    return pd.concat([others, asked], ignore_index=True).take(order).reset_index(drop=True), places

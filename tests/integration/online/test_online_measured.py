@@ -1,0 +1,85 @@
+"""What was predicted on request is compared with the batch and with the labels, once they are there."""
+
+import json
+
+import pytest
+
+from evergreen.ledger import online as records
+from evergreen.monitoring.check import run
+from evergreen.monitoring.online import measure_online
+from evergreen.online.answer import Online
+
+pytestmark = pytest.mark.integration
+
+
+def ask(shop, frame, online=None):
+    body = json.dumps({"rows": frame.to_dict("records")}, default=str).encode()
+    return (online or Online(shop.settings)).answer(shop.definition, body)
+
+
+def measured(shop):
+    with shop.ledger.transaction() as session:
+        return {row.key: row for row in records.performances(session, "orders")}
+
+
+def measure(shop, number):
+    key = shop.key(number)
+    return measure_online(shop.definition, settings=shop.settings, up_to_key=key, labels_through=key)
+
+
+def test_rows_sent_as_the_feed_lands_them_are_the_batchs(shop, caplog):
+    caplog.set_level("INFO", "evergreen.monitoring")
+    inputs, labels = shop.week(6)
+    answer = ask(shop, inputs.head(40))
+    assert measure(shop, 6) == 0  # there is nothing yet to compare with
+    shop.live(6)
+    run(shop.definition, shop.key(6), settings=shop.settings)
+    (found,) = measured(shop).values()
+    assert (found.rows, found.compared, found.differing, found.labelled) == (40, 40, 0, 0)
+    assert found.versions == [shop.version]
+    shop.live(7)
+    run(shop.definition, shop.key(7), settings=shop.settings)
+    (found,) = measured(shop).values()
+    assert found.labelled == 40
+    truth = labels["returned"].head(40).to_numpy(float)
+    given = [p["prediction"] for p in answer.predictions]
+    assert found.loss == pytest.approx(((truth - given) ** 2).mean())
+    assert "40 entities were predicted on request; 0 of 40 differ from the batch's" in caplog.text
+    assert measure(shop, 7) == 0
+
+
+def test_other_values_than_the_feed_lands_are_seen(shop, caplog):
+    inputs, _ = shop.week(6)
+    changed = inputs.head(10).copy()
+    changed.loc[:3, "price"] *= 3
+    ask(shop, changed)
+    shop.live(6)
+    assert measure(shop, 6) == 1
+    found = measured(shop)[shop.key(6)]
+    assert (found.compared, found.differing) == (10, 4)
+    assert found.difference > 0.01
+    assert "4 of 10 differ" in caplog.text
+
+
+def test_the_newest_prediction_of_an_entity_counts(shop):
+    inputs, _ = shop.week(6)
+    online = Online(shop.settings)
+    ask(shop, inputs.head(5).assign(price=1.0), online)
+    shop.live(6)
+    assert measure(shop, 6) == 1
+    assert measured(shop)[shop.key(6)].differing == 5
+    ask(shop, inputs.head(5), online)
+    assert measure(shop, 6) == 1
+    assert measured(shop)[shop.key(6)].differing == 0
+
+
+def test_another_versions_batch_is_not_compared(shop):
+    inputs, _ = shop.week(7)
+    ask(shop, inputs.head(5))
+    shop.live(6)
+    promoted = shop.train(as_of=6, cause="operator")
+    shop.live(7)
+    measure(shop, 7)
+    found = measured(shop)[shop.key(7)]
+    assert promoted != shop.version
+    assert (found.rows, found.compared, found.difference, found.labelled) == (5, 0, None, 5)
