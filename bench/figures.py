@@ -30,6 +30,7 @@ ABOUT = {
     "drift_scale": "a drift check of 10 million rows",
     "estimate": "the loss estimated before labels against the realised one",
     "features_scale": "features of 10 million rows",
+    "online": "predictions on request over HTTP, on record in PostgreSQL before they are given",
     "outages": "SMTP, MLflow and the DVC remote cut off for ten minutes each, while a week comes in and a model trains",
     "scoring_scale": "scoring 10 million rows",
     "soak": "a year landed in random order, late, broken and restated, through a live Airflow",

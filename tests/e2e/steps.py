@@ -5,6 +5,7 @@ import hashlib
 import json
 import time
 
+import httpx
 from sqlalchemy import func, select, update
 from typer.testing import CliRunner
 
@@ -97,6 +98,19 @@ def predictions_hash(definition, run, settings):
     held_out = read_examples(definition, run, list(run.dataset["holdout_keys"]), settings=settings)
     predicted = load(definition, run.version, settings=settings).predict(held_out.features)
     return hashlib.sha256(predicted.tobytes()).hexdigest()
+
+
+def ask_online(stack, frame, model="nyc_flights", **headers):
+    """The answer of the stack's own server to a request for predictions of the rows in `frame`."""
+    sent = frame.astype(object).where(frame.notna(), None).to_dict("records")
+    answer = httpx.post(
+        f"{stack.urls['online']}/v1/models/{model}/predictions",
+        content=json.dumps({"rows": sent}, default=str),
+        headers={"Authorization": f"Bearer {stack.online_token}", **headers},
+        timeout=60,
+    )
+    assert answer.status_code == 200, answer.text
+    return answer.json()
 
 
 def remote_logs(env):

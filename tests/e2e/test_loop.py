@@ -15,6 +15,7 @@ from steps import (
     age,
     alias,
     answer_form,
+    ask_online,
     command,
     counts,
     kept,
@@ -25,6 +26,7 @@ from steps import (
     wait_until,
 )  # fmt: skip
 
+from evergreen.intake.read import read_clean
 from evergreen.ledger import partitions, snapshots
 from evergreen.ledger.tables import (
     Alert,
@@ -39,6 +41,7 @@ from evergreen.ledger.tables import (
     TrainingRun,
     Verdict,
 )
+from evergreen.scoring.score import read_predictions
 from evergreen.stack import mails, processes
 from evergreen.store import Store
 
@@ -144,6 +147,18 @@ def test_it_was_monitored_and_reported(story, ledger, settings, stack):
     decided = rows(ledger, Decision, Decision.key == LATE)
     assert len(decided) == 1
     assert len(decided[0].reason.split()) > 5
+
+
+def test_a_request_gets_the_prediction_that_the_batch_gave(stack, ledger, settings):
+    (batch,) = rows(ledger, Prediction, Prediction.key == LATE)
+    with ledger.transaction() as session:
+        _, verdict = partitions.current(session, MODEL, "inputs", LATE)
+    asked = read_clean(verdict, settings).sample(200, random_state=1)
+    given = ask_online(stack, asked, **{"Idempotency-Key": "two-hundred"})
+    made = read_predictions(batch, settings).set_index("flight_id")["prediction"]
+    assert (given["version"], given["missing"]) == (batch.version, [])
+    assert [p["prediction"] for p in given["predictions"]] == pytest.approx(made[asked["flight_id"]], abs=1e-12)
+    assert ask_online(stack, asked, **{"Idempotency-Key": "two-hundred"})["repeated"]
 
 
 def test_a_truncated_partition_is_quarantined_and_comes_back(story, stack, ledger):
@@ -458,7 +473,7 @@ def test_every_health_check_of_the_compose_file_passes(stack):
 
     made = stack.shape.services(stack.home, stack.status().ports, credentials.load(stack.home.secrets))
     checked = [s for s in made if s.check]
-    assert len(checked) == 14 - len(stack.shape.left_out().keys() - {"grafana"})
+    assert len(checked) == 15 - len(stack.shape.left_out().keys() - {"grafana"})
     for service in checked:
         env = {**service.env, processes.SERVICE_MARKER: service.name}
         subprocess.run(service.check, env=env, cwd=service.folder, check=True, timeout=60, capture_output=True)
@@ -469,7 +484,7 @@ def test_prometheus_reaches_all_and_every_panel_has_an_answer(stack):
     if "prometheus" not in stack.urls:
         pytest.skip(f"left out of the stack: {stack.shape.left_out()}")
     at = stack.urls["prometheus"]
-    targets = {"evergreen", "airflow", "prometheus"} | {"alertmanager"} & stack.urls.keys()
+    targets = {"evergreen", "online", "airflow", "prometheus"} | {"alertmanager"} & stack.urls.keys()
     wait_until(lambda: {s["metric"]["job"] for s in ask(at, "up == 1")} >= targets, "all targets")
     # Rates need two samples; what a quiet minute leaves empty comes with the next task.
     wait_until(lambda: blank(at) <= EMPTY_WHEN_HEALTHY.keys(), "an answer to each panel")

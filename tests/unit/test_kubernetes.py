@@ -14,6 +14,7 @@ from airflow.cli.cli_parser import get_parser
 from packaging.requirements import Requirement
 from sqlalchemy import make_url
 
+from evergreen.online.server import METRICS_TOKEN, TOKEN
 from evergreen.pages.metrics import VARIABLE
 from evergreen.settings import PREFIX, Settings
 from evergreen.stack import airflow_settings
@@ -46,6 +47,7 @@ SECRETS = {document["metadata"]["name"]: document["stringData"] for document in 
 VALUES = yaml.safe_load((PROJECT / "deploy" / "helm" / "values.yaml").read_text())
 JOB = documents("init-job.yaml")[0]["spec"]["template"]["spec"]
 TRAINING = documents("training-pod.yaml")[0]["spec"]
+ONLINE = documents("online.yaml")[0]["spec"]["template"]["spec"]
 TASK = ENVIRONMENT["data"] | SECRETS["evergreen-secrets"]
 
 
@@ -77,7 +79,7 @@ def test_it_is_the_environment_of_the_compose_file():
     assert differing <= {"AIRFLOW__API__BASE_URL", "AIRFLOW__METRICS__STATSD_HOST"}
 
 
-@pytest.mark.parametrize("name", ["environment.yaml", "secrets.yaml", "init-job.yaml", "training-pod.yaml"])
+@pytest.mark.parametrize("name", sorted(path.name for path in FOLDER.glob("*.yaml")))
 def test_no_secret_is_written_down(name):
     for document in documents(name):
         for key, value in {**document.get("data", {}), **document.get("stringData", {})}.items():
@@ -85,7 +87,7 @@ def test_no_secret_is_written_down(name):
                 assert REFERENCE.search(value), f"{key} is a literal"
             else:
                 assert not SECRET_NAME.search(key), f"{key} belongs into a Secret"
-    for container in (*JOB["containers"], *TRAINING["containers"]):
+    for container in (*JOB["containers"], *TRAINING["containers"], *ONLINE["containers"]):
         assert not [entry for entry in container.get("env", []) if "value" in entry]
 
 
@@ -210,6 +212,25 @@ def test_training_gets_its_own_pod_under_the_workers_account():
     assert TRAINING["restartPolicy"] == "Never"
     user = re.search(r"--uid (\d+)", (PROJECT / "Dockerfile").read_text())[1]
     assert {spec["securityContext"]["runAsUser"] for spec in (TRAINING, JOB)} == {int(user)} == {VALUES["uid"]}
+
+
+def test_predictions_on_request_are_the_compose_files_service():
+    deployment, service = documents("online.yaml")
+    (container,) = ONLINE["containers"]
+    assert container["args"] == COMPOSE["online"]["command"]
+    names = sources(container)
+    assert names == {"evergreen-environment", "evergreen-secrets", "evergreen-metrics", "evergreen-online"}
+    known = ENVIRONMENT["data"].keys() | {key for name in names - {"evergreen-environment"} for key in SECRETS[name]}
+    assert {TOKEN, METRICS_TOKEN} <= known & COMPOSE["online"]["environment"].keys()
+    assert TOKEN not in TASK, "tasks ask nobody for predictions"
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    assert deployment["spec"]["selector"]["matchLabels"] == service["spec"]["selector"] == labels
+    (port,) = container["ports"]
+    assert (port["containerPort"], port["name"]) == (8600, service["spec"]["ports"][0]["targetPort"])
+    probes = ("startupProbe", "readinessProbe", "livenessProbe")
+    assert {container[probe]["httpGet"]["path"] for probe in probes} == {"/health", "/ready"}
+    assert str(port["containerPort"]) in COMPOSE["online"]["command"]
+    assert ONLINE["securityContext"] == JOB["securityContext"]
 
 
 def test_what_the_executor_needs_is_pinned_beside_the_lock():

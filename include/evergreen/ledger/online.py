@@ -109,11 +109,9 @@ def record(session: Session, request: dict[str, Any], rows: Sequence[dict[str, A
     return True
 
 
-def asked_for(session: Session, model: str, up_to_key: str) -> dict[str, int]:
-    """Id of the newest prediction that was asked for in each partition through `up_to_key`, by key."""
-    query = select(OnlinePrediction.key, func.max(OnlinePrediction.id)).where(
-        OnlinePrediction.model == model, OnlinePrediction.key <= up_to_key
-    )
+def asked_for(session: Session, model: str) -> dict[str, int]:
+    """Id of the newest prediction that was asked for in each partition, by key."""
+    query = select(OnlinePrediction.key, func.max(OnlinePrediction.id)).where(OnlinePrediction.model == model)
     return dict(session.execute(query.group_by(OnlinePrediction.key).order_by(OnlinePrediction.key)).tuples().all())
 
 

@@ -61,7 +61,7 @@ def run(definition: ModelDefinition, key: str, *, settings: Settings, run_url: s
     """
     through = definition.partitions.shift(key, -definition.feed.label_delay)
     _, left = measure(definition, settings=settings, up_to_key=through)
-    measure_online(definition, settings=settings, up_to_key=key, labels_through=through)
+    measure_online(definition, settings=settings)
     with Ledger.from_settings(settings).lock("monitor", definition.name) as session:
         known = evidence.gather(session, definition, key)
         done = decisions.drift_check(session, definition.name, key, known.input_hash)

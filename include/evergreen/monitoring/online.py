@@ -38,26 +38,22 @@ SAME = 1e-9
 """Predictions that differ by no more are the same: where a row stands in a table can change a sum's last bits."""
 
 
-def measure_online(definition: ModelDefinition, *, settings: Settings, up_to_key: str, labels_through: str) -> int:
-    """Measure what was asked for in the partitions through `up_to_key`; how many were measured now.
+def measure_online(definition: ModelDefinition, *, settings: Settings) -> int:
+    """Measure what was asked for in each partition that has its batch or its labels; how many were measured now.
 
-    Args:
-        definition: the model.
-        settings: where the ledger and the store are.
-        up_to_key: newest partition that is looked at.
-        labels_through: newest partition whose labels count.
+    Nothing is decided by it, so what is accepted now counts, whichever partition's check asks: the same again finds
+    nothing to do.
 
     Raises:
         UnavailableError: the ledger or the store do not answer.
     """
     ledger, done = Ledger.from_settings(settings), 0
     with ledger.transaction() as session:
-        asked = records.asked_for(session, definition.name, up_to_key)
+        asked = records.asked_for(session, definition.name)
         if not asked:
             return 0
-        batches = decisions.current_predictions(session, definition.name, up_to_key)
-        wanted = [key for key in asked if key <= labels_through]
-        labels = partitions.current_map(session, definition.name, "labels", wanted)
+        batches = decisions.current_predictions(session, definition.name, max(asked))
+        labels = partitions.current_map(session, definition.name, "labels", asked)
         known = records.measured_hashes(session, definition.name)
     for key, newest in asked.items():
         batch, truth = batches.get(key), labels.get(key)

@@ -18,7 +18,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 
 from evergreen.definition import ModelDefinition, list_models, load_definition
-from evergreen.errors import BadInputError, DefinitionError, EvergreenError, NotReadyError, RefusedError
+from evergreen.errors import BadInputError, DefinitionError, EvergreenError, NotReadyError, RefusedError, SettingsError
 from evergreen.intake.failures import UnfitFileError
 from evergreen.online.answer import CONNECTIONS, Online
 from evergreen.online.measures import Measures
@@ -152,7 +152,7 @@ def _outcome(error: EvergreenError) -> tuple[int, str]:
     """Status of the answer, and the word for it in metrics."""
     if isinstance(error, RefusedError):
         return 409, "conflict"
-    if isinstance(error, DefinitionError):
+    if isinstance(error, DefinitionError | SettingsError):
         return 500, "failed"
     if isinstance(error, BadInputError):
         return 422, "bad_input"

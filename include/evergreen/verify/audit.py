@@ -127,6 +127,7 @@ def _compared(rows: Rows, model: str, arrived: Iterable[mails.Arrived] | None, a
         "training runs": len(rows.training_runs),
         "decisions": len(rows.decisions),
         "deployments": len(rows.deployments),
+        "requests for predictions": int(rows.online_totals[0]["requests"]),
         "mails": sum(row["model"] == model for row in rows.alerts),
     }
     if arrived is not None:

@@ -17,7 +17,21 @@ _QUERIES = {name: f"SELECT * FROM {name} WHERE model = :model ORDER BY id" for n
     "verdict": "SELECT v.* FROM verdict v JOIN partition_version p ON p.id = v.partition_version_id "
     "WHERE p.model = :model ORDER BY v.id",
     "alert": "SELECT * FROM alert WHERE model IN (:model, 'evergreen') ORDER BY created_at",
+    # There may be millions: counted where they are, and only what is odd about them comes here.
+    "online_total": "SELECT count(*) AS requests FROM online_request WHERE model = :model",
+    "odd_request": """
+        WITH serving AS (
+            SELECT version, served_from, lead(served_from) OVER (ORDER BY id) AS until FROM deployment
+            WHERE model = :model
+        ), judged AS (
+            SELECT r.*, (SELECT count(*) FROM online_prediction p WHERE p.request_id = r.id) AS predictions,
+                EXISTS (SELECT FROM serving s WHERE s.version = r.version AND s.served_from <= r.asked_at
+                    AND (s.until IS NULL OR s.until > r.asked_at - interval '5 minutes')) AS by_champion
+            FROM online_request r WHERE r.model = :model
+        )
+        SELECT * FROM judged WHERE predictions <> rows OR NOT by_champion ORDER BY id""",
 }
+"""A request is answered by who served when it came; it is on record some moments later."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +50,10 @@ class Rows:
     collections: list[Row]
     alerts: list[Row]
     """Those of no model included"""
+    online_totals: list[Row]
+    """One row: how many `requests` for predictions were answered"""
+    odd_requests: list[Row]
+    """Those that no champion answered (`by_champion`), or with another number of `predictions` than `rows`"""
 
     @property
     def collected(self) -> frozenset[str]:

@@ -32,6 +32,7 @@ def check(definition: ModelDefinition, rows: Rows, store: list[Entry], dvc_url: 
         if key not in checks:
             what = f"predictions by version {prediction['version']} were never checked"
             yield Disagreement(AREA, key, what, MONITOR, prediction["created_at"])
+    yield from _online(rows.odd_requests)
     known = {row["uri"].rpartition("/predictions/")[2] for row in rows.predictions}
     for entry in store:
         part = entry.path.partition(f"predictions/{definition.name}/")
@@ -41,6 +42,18 @@ def check(definition: ModelDefinition, rows: Rows, store: list[Entry], dvc_url: 
                 "A scoring that was killed before it recorded the file left it, and another version scored: delete it."
             )
             yield Disagreement(AREA, part[2], what, fix, entry.modified)
+
+
+def _online(odd: list[Row]) -> Iterator[Disagreement]:
+    """Each request for predictions was answered by who served, and every row of it is on record."""
+    for request in odd:
+        about, since = f"request {request['name']}", request["asked_at"]
+        if not request["by_champion"]:
+            what = f"version {request['version']} answered it and was not champion then"
+            yield Disagreement(AREA, about, what, "Report it: only a champion predicts.", since)
+        if request["predictions"] != request["rows"]:
+            what = f"it had {request['rows']} rows, and {request['predictions']} predictions are on record"
+            yield Disagreement(AREA, about, what, "Find out who changed online_prediction by hand.", since)
 
 
 def _hidden(entry: Entry) -> bool:

@@ -5,8 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from pydantic import SecretStr
 
-from evergreen.errors import BadInputError, NotReadyError, RefusedError
+from evergreen.definition.online import OnlineSection
+from evergreen.errors import BadInputError, NotReadyError, RefusedError, SettingsError
 from evergreen.ledger.tables import OnlinePrediction, OnlineRequest, Prediction
 from evergreen.online.answer import Online
 from evergreen.scoring.score import read_predictions
@@ -87,3 +89,45 @@ def test_without_a_champion_there_is_nothing_to_predict_with(young_shop):
     inputs, _ = young_shop.week(11)
     with pytest.raises(NotReadyError, match="orders has no champion yet"):
         Online(young_shop.settings).answer(young_shop.definition, body(inputs.head(1)))
+
+
+def test_values_of_persons_are_tokens_before_they_are_kept(shop):
+    feed = shop.definition.feed.model_copy(update={"personal": ("order_id", "country")})
+    definition = shop.definition.model_copy(update={"feed": feed})
+    settings = shop.settings.model_copy(update={"pseudonym_key": SecretStr("a key of this test, long enough")})
+    inputs, _ = shop.week(6)
+    answer = Online(settings).answer(definition, body(inputs.head(2)))
+    assert [p["order_id"] for p in answer.predictions] == ["6-0", "6-1"], "the caller gets its own names back"
+    with shop.ledger.transaction() as session:
+        rows = session.query(OnlinePrediction).all()
+    kept = json.dumps([[row.entity, row.inputs] for row in rows])
+    assert "6-0" not in kept
+    assert not any(country in kept for country in ("SE", "FI", "NO"))
+    assert all(len(row.entity) == 32 for row in rows)
+    with pytest.raises(SettingsError, match="EVERGREEN_PSEUDONYM_KEY is not set"):
+        Online(shop.settings).answer(definition, body(inputs.head(2)))
+
+
+def test_rows_of_a_landed_partition_stand_among_their_own(shop):
+    """`features.py` counts among the rows that it gets: with the partition's context a request counts as the batch."""
+    (shop.definition.folder / "features.py").write_text(
+        "def build(inputs, history):\n"
+        "    found = inputs.drop(columns='day')\n"
+        "    found['age'] = inputs.groupby('country')['age'].transform('count').astype(float)\n"
+        "    return found\n"
+    )
+    inputs, _ = shop.week(6)
+    scored = shop.live(6)
+    with shop.ledger.transaction() as session:
+        batch = read_predictions(session.get_one(Prediction, scored.prediction_id), shop.settings)["prediction"]
+    online = Online(shop.settings)
+    alone = online.answer(shop.definition, body(inputs.iloc[[5, 3]]))
+    among = shop.definition.model_copy(update={"online": OnlineSection(context="partition")})
+    given = online.answer(among, body(inputs.iloc[[5, 3]]))
+    np.testing.assert_allclose([p["prediction"] for p in given.predictions], batch[[5, 3]], rtol=1e-12)
+    assert abs(alone.predictions[0]["prediction"] - batch[5]) > 0.01
+    with shop.ledger.transaction() as session:
+        requests = session.query(OnlineRequest).order_by(OnlineRequest.id).all()
+    contexts = [request.built_from[shop.key(6)]["context"] for request in requests]
+    assert contexts[0] is None
+    assert contexts[1] is not None

@@ -17,6 +17,7 @@ from evergreen.intake.receive import receive
 from evergreen.intake.validate import validate
 from evergreen.ledger.tables import Alert, PartitionVersion, Prediction, Snapshot, Verdict
 from evergreen.monitoring.check import run
+from evergreen.online.answer import Online
 from evergreen.scoring.score import score
 from evergreen.verify.audit import audit
 
@@ -37,6 +38,8 @@ class Life:
         self.bring_in("inputs", BROKEN, shop.week(BROKEN)[0].drop(columns="age"))
         shop.build(SERVED)
         score(shop.definition, shop.key(SERVED), settings=self.settings)
+        asked = json.dumps({"rows": inputs.head(2).to_dict("records")}, default=str).encode()
+        Online(self.settings).answer(shop.definition, asked)
         run(shop.definition, shop.key(SERVED), settings=self.settings)
         at = {name.removeprefix("EVERGREEN_SMTP_").lower(): value for name, value in mail_catcher.env.items()}
         smtp = SmtpSettings(
@@ -211,6 +214,24 @@ def harms(life):
             "predictions",
             "the ledger says 1 rows of 700",
         ),
+        (
+            sql("UPDATE online_request SET version = 7", f"UPDATE online_request SET version = {life.shop.version}"),
+            "predictions",
+            "version 7 answered it and was not champion then",
+        ),
+        (
+            sql(
+                "UPDATE online_request SET asked_at = asked_at - interval '1 year'",
+                "UPDATE online_request SET asked_at = asked_at + interval '1 year'",
+            ),
+            "predictions",
+            "was not champion then",
+        ),
+        (
+            sql("UPDATE online_request SET rows = 3", "UPDATE online_request SET rows = 2"),
+            "predictions",
+            "it had 3 rows, and 2 predictions are on record",
+        ),
         (alias_moved(life), "champion", "the registry's alias names no version"),
         (registered_twice(life), "champion", "of which no training run of the ledger knows"),
         (
@@ -261,6 +282,7 @@ def test_nothing_is_wrong_with_a_life_and_every_harm_to_it_is_told(life):
     clean = life.audit()
     assert [one.as_dict() for one in clean.disagreements] == []
     assert clean.compared["predictions"] == clean.compared["checks"] == 1
+    assert clean.compared["requests for predictions"] == 1
     assert clean.compared["mails that arrived"] == clean.compared["mails"] == 2
 
     for harm, area, words in harms(life):
