@@ -8,6 +8,7 @@ from evergreen.ledger.tables import (
     Decision,
     Deployment,
     DriftCheck,
+    OnlinePerformance,
     PartitionVersion,
     Performance,
     Prediction,
@@ -54,6 +55,12 @@ def live(session, definition, store_url):
     _decision(session, "retrain", KEYS[3], None, f"{HOSTILE} moved")
     _decision(session, "refuse", KEYS[3], 3, "not proven better")
     owe_drifts(session, definition, 1)
+    session.add(
+        OnlinePerformance(
+            model="nyc_flights", key=KEYS[2], measured_hash="m", versions=[1, 2], rows=50, compared=40, differing=1,
+            difference=0.125, labelled=30, loss=0.17,
+        )
+    )  # fmt: skip
 
 
 def owe_drifts(session, definition, count):

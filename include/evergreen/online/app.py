@@ -34,7 +34,14 @@ _NAME = re.compile(r"[!-~]{1,128}")
 """Of a request: printable ASCII, as header fields are (RFC 9110)"""
 
 
-def create_app(settings: Settings, online: Online, *, tokens: Sequence[str], metrics_token: str | None) -> FastAPI:
+def create_app(
+    settings: Settings,
+    online: Online,
+    *,
+    tokens: Sequence[str],
+    metrics_token: str | None,
+    measures: Measures | None = None,
+) -> FastAPI:
     """The application.
 
     Args:
@@ -42,9 +49,10 @@ def create_app(settings: Settings, online: Online, *, tokens: Sequence[str], met
         online: what answers.
         tokens: each opens all routes but that of the metrics; two while clients change from one to the other.
         metrics_token: opens the metrics; None closes them.
+        measures: what the metrics show; new ones by default.
     """
     app = FastAPI(title="Evergreen", docs_url=None, redoc_url=None, openapi_url=None)
-    measures = Measures()
+    measures = measures or Measures()
     _add_health(app, online)
     _add_metrics(app, measures, metrics_token)
     _add_predictions(app, settings, online, measures, [Depends(_guard(tokens))])

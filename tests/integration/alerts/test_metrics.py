@@ -41,6 +41,8 @@ def test_the_ledger_is_what_is_counted(lived, read):
     assert of(found, "champion_age_partitions") == 3
     assert of(found, "definition_readable") == 1
     assert of(found, "drift_detected") == 1
+    assert of(found, "online_differing_share") == 1 / 40
+    assert of(found, "online_realised_loss") == 0.17
     assert of(found, "realised_loss") == pytest.approx(0.18, abs=0.02)
     newest = dt.datetime(2013, 3, 18, tzinfo=dt.UTC).timestamp()
     assert of(found, "newest_partition_start_seconds", table="inputs") == newest, "the quarantined week does not count"

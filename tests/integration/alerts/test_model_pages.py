@@ -47,7 +47,7 @@ def test_the_life_of_a_model(lived, client, settings):
     said = text_of(answer)
     for words in (
         "beats version 1 by 8 %", "not proven better", "inconclusive, version 2", "drift 0, not yet",
-        f"column {HOSTILE} is missing", "0.1800",
+        f"column {HOSTILE} is missing", "0.1800", "2013-03-11 1, 2 50 1 of 40 0.1250 30 0.1700",
     ):  # fmt: skip
         assert words in said.replace("drift 0 not yet", "drift 0, not yet")
     assert 'src="data:image/svg+xml;base64,' in answer.text

@@ -17,6 +17,9 @@ from fastapi import FastAPI
 from panels import DASHBOARDS, EMPTY_WHEN_HEALTHY, ask, blank
 
 from evergreen.ledger.tables import Alert, DriftCheck
+from evergreen.online import app as online
+from evergreen.online.answer import Online
+from evergreen.online.measures import Measures
 from evergreen.pages.app import create_app
 from evergreen.stack import cluster, credentials
 from evergreen.stack.home import PROJECT, Home
@@ -45,7 +48,8 @@ def watched(known, settings, smtp, tmp_path, served):
     cluster.create_secrets(secrets_file)
     secrets = credentials.load(secrets_file) | {"SMTP_PASSWORD": smtp.password.get_secret_value()}
     ports = {name: _free_port() for name in cluster.PORTS} | {"smtp": smtp.port}
-    ports["airflow"] = served(settings, secrets["METRICS_TOKEN"])
+    ports["airflow"] = served("/evergreen", _pages(settings, secrets["METRICS_TOKEN"]))
+    ports["online"] = served("", _online(settings, secrets["METRICS_TOKEN"]))
     home = Home(tmp_path / "cluster")
     home.root.mkdir()
     home.root.chmod(0o711)
@@ -70,18 +74,12 @@ def watched(known, settings, smtp, tmp_path, served):
 
 @pytest.fixture
 def served():
-    """Serves the pages as Airflow does, below /evergreen, to whoever has the token."""
+    """Serves an application below a path; the port."""
     servers = []
 
-    def serve(settings, token):
+    def serve(path, app):
         outer, port = FastAPI(), _free_port()
-        pages = create_app(
-            settings=lambda: settings,
-            identify=lambda: "ada",
-            may_read=lambda user, model: True,
-            metrics_token=lambda: token,
-        )
-        outer.mount("/evergreen", pages)
+        outer.mount(path, app)
         server = uvicorn.Server(uvicorn.Config(outer, host="127.0.0.1", port=port, log_level="warning"))
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()
@@ -94,13 +92,30 @@ def served():
         thread.join(10)
 
 
+def _pages(settings, token):
+    """As Airflow serves them, to whoever has the token."""
+    return create_app(
+        settings=lambda: settings,
+        identify=lambda: "ada",
+        may_read=lambda user, model: True,
+        metrics_token=lambda: token,
+    )
+
+
+def _online(settings, token):
+    """A server that has answered a request."""
+    measures = Measures()
+    measures.answered("nyc_flights", 2, 10, 0.03)
+    return online.create_app(settings, Online(settings), tokens=("t" * 24,), metrics_token=token, measures=measures)
+
+
 def test_what_is_scraped_answers_every_panel_and_a_mail_tells_what_fires(watched, mail_catcher):
     up = _until(lambda: [s for s in ask(watched, "up") if s["metric"]["job"] == "evergreen" and s["value"][1] == "1"])
     assert up, "the token from the file opened the endpoint"
-    jobs = {"evergreen", "airflow", "prometheus", "alertmanager"}
+    jobs = {"evergreen", "online", "airflow", "prometheus", "alertmanager"}
     assert _until(lambda: {s["metric"]["job"] for s in ask(watched, "up")} == jobs)
 
-    scraped = {s["metric"]["__name__"] for s in ask(watched, '{job="evergreen"}')}
+    scraped = {s["metric"]["__name__"] for s in ask(watched, '{job=~"evergreen|online"}')}
     named = set(re.findall(r"\bevergreen_\w+", "".join(p.read_text() for p in (*DASHBOARDS, *_rule_files()))))
     assert len(named) > 20
     assert named <= scraped
