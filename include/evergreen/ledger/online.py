@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, UniqueConstraint, func, select
+from sqlalchemy import ForeignKey, Index, Select, UniqueConstraint, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -87,10 +87,14 @@ class OnlinePerformance(Base):
     created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
 
 
+def named(model: str, name: str) -> Select[OnlineRequest]:
+    """The query for the request of that name."""
+    return select(OnlineRequest).where(OnlineRequest.model == model, OnlineRequest.name == name)
+
+
 def answered(session: Session, model: str, name: str) -> OnlineRequest | None:
     """The request of that name, if it has been answered."""
-    query = select(OnlineRequest).where(OnlineRequest.model == model, OnlineRequest.name == name)
-    return session.scalar(query)
+    return session.scalar(named(model, name))
 
 
 def predictions_of(session: Session, request: OnlineRequest) -> list[OnlinePrediction]:

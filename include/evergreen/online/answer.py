@@ -20,7 +20,7 @@ from evergreen.ledger import Ledger, models
 from evergreen.ledger import online as records
 from evergreen.ledger.online import OnlineRequest
 from evergreen.online.context import Basis, Contexts, read_basis
-from evergreen.online.predict import predict
+from evergreen.online.predict import BrokenModelError, predict
 from evergreen.online.request import Row, keys_of, read_rows, to_inputs
 from evergreen.settings import Settings
 from evergreen.store.objects import sha256
@@ -58,6 +58,63 @@ class Answer:
     """Whether the same request had been answered before, with this answer"""
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """A request that was read."""
+
+    definition: ModelDefinition
+    rows: Sequence[Row]
+    """As they were sent"""
+    frame: pd.DataFrame
+    """The same as inputs"""
+    keys: Sequence[str]
+    """Partition of each"""
+    body_hash: str
+
+    def given(self, values: Floats) -> tuple[dict[str, Any], ...]:
+        """What is answered for each row."""
+        named = (self.definition.feed.entity, self.definition.feed.event_time)
+        return tuple(
+            {name: row[name] for name in named} | {"partition": key, "prediction": float(value)}
+            for row, key, value in zip(self.rows, self.keys, values, strict=True)
+        )
+
+    def record(self, name: str, version: int, bases: Sequence[Basis], code_version: str) -> dict[str, Any]:
+        """The ledger's row of the request."""
+        return {
+            "model": self.definition.name, "name": name, "body_hash": self.body_hash, "version": version,
+            "rows": len(self.rows), "built_from": {basis.key: basis.to_json() for basis in bases},
+            "code_hash": code_hash(self.definition), "code_version": code_version,
+        }  # fmt: skip
+
+    def records(self, values: Floats) -> list[dict[str, Any]]:
+        """The ledger's rows of the predictions, with the inputs as they were accepted."""
+        inputs = self.frame.astype(object).to_dict("records")
+        model, feed = self.definition.name, self.definition.feed
+        return [
+            {
+                "model": model, "key": key, "entity": str(row[feed.entity]), "event_time": row[feed.event_time],
+                "prediction": float(value), "inputs": _plain(row),
+            }
+            for row, key, value in zip(inputs, self.keys, values, strict=True)
+        ]  # fmt: skip
+
+    def again(self, session: Session, known: OnlineRequest) -> Answer:
+        """The answer that was given before.
+
+        Raises:
+            RefusedError: it was given to other rows.
+        """
+        if known.body_hash != self.body_hash:
+            raise RefusedError(
+                f"another request was answered under the name {known.name}; give each request an Idempotency-Key of "
+                "its own"
+            )
+        values = np.asarray([row.prediction for row in records.predictions_of(session, known)], dtype=np.float64)
+        missing = tuple(sorted({key for built in known.built_from.values() for key in built["missing"]}))
+        return Answer(self.definition.name, known.version, known.name, self.given(values), missing, repeated=True)
+
+
 class Predictors:
     """The loaded champion of each model. Another version replaces it once it is loaded itself."""
 
@@ -67,17 +124,30 @@ class Predictors:
         self._lock = threading.Lock()
 
     def get(self, definition: ModelDefinition, version: int) -> Predictor:
-        """The model's version `version`; raises as `evergreen.training.models.load`."""
+        """The model's version `version`.
+
+        Raises:
+            BrokenModelError: it is gone from the registry, or its file is none that may be loaded.
+            UnavailableError: the registry does not answer.
+        """
+        held = self._loaded.get(definition.name)
+        if held is not None and held.version == version:
+            return held
+        with self._lock:
+            held = self._loaded.get(definition.name)
+            if held is None or held.version != version:
+                held = self._loaded[definition.name] = self._load(definition, version)
+        return held
+
+    def _load(self, definition: ModelDefinition, version: int) -> Predictor:
         from evergreen.training.models import load
 
-        held = self._loaded.get(definition.name)
-        if held is None or held.version != version:
-            with self._lock:
-                held = self._loaded.get(definition.name)
-                if held is None or held.version != version:
-                    held = self._loaded[definition.name] = load(definition, version, settings=self._settings)
-                    log.info("%s: version %d is loaded", definition.name, version)
-        return held
+        try:
+            found = load(definition, version, settings=self._settings)
+        except (BadInputError, RefusedError) as error:
+            raise BrokenModelError(f"version {version} of {definition.name} cannot be loaded: {error}") from error
+        log.info("%s: version %d is loaded", definition.name, version)
+        return found
 
 
 class Online:
@@ -113,33 +183,26 @@ class Online:
         begun = time.perf_counter()
         rows = read_rows(body)
         frame = to_inputs(definition, rows, self._key(definition))
-        keys = keys_of(definition, frame)
-        digest = sha256(body)
+        asked = _Asked(definition, rows, frame, keys_of(definition, frame), sha256(body))
         with self._ledger.transaction() as session:
             known = records.answered(session, definition.name, name) if name else None
             if known is not None:
-                return _again(session, definition, known, rows, digest)
-            champion = _champion(session, definition.name, keys)
-            bases = [read_basis(session, definition, key) for key in dict.fromkeys(keys)]
-        values = self._predict(definition, champion.version, frame, keys, bases)
+                return asked.again(session, known)
+            champion = _champion(session, definition.name, asked.keys)
+            bases = [read_basis(session, definition, key) for key in dict.fromkeys(asked.keys)]
+        values = self._predict(asked, champion.version, bases)
         name = name or str(uuid.uuid4())
-        request = {
-            "model": definition.name, "name": name, "body_hash": digest, "version": champion.version,
-            "rows": len(rows), "built_from": {basis.key: basis.to_json() for basis in bases},
-            "code_hash": code_hash(definition), "code_version": self._settings.code_version,
-        }  # fmt: skip
         with self._ledger.transaction() as session:
-            if not records.record(session, request, _records(definition, frame, keys, values)):
-                known = records.answered(session, definition.name, name)
-                if known is not None:
-                    return _again(session, definition, known, rows, digest)
+            row = asked.record(name, champion.version, bases, self._settings.code_version)
+            if not records.record(session, row, asked.records(values)):
+                # Another server was faster: its answer is the one on record.
+                return asked.again(session, session.scalars(records.named(definition.name, name)).one())
         log.info(
             "%s: version %d answered %s: %s rows, %.0f ms",
             definition.name, champion.version, name, f"{len(rows):,}", 1000 * (time.perf_counter() - begun),
         )  # fmt: skip
         missing = tuple(sorted({key for basis in bases for key in basis.missing}))
-        given = _given(definition, rows, keys, values)
-        return Answer(definition.name, champion.version, name, given, missing, repeated=False)
+        return Answer(definition.name, champion.version, name, asked.given(values), missing, repeated=False)
 
     def warm(self, definitions: Iterable[ModelDefinition]) -> None:
         """See that the champions of `definitions` are loaded, so that no request has to wait for that.
@@ -167,15 +230,14 @@ class Online:
             return None
         return pseudonyms.key_of(self._settings, definition)
 
-    def _predict(
-        self, definition: ModelDefinition, version: int, frame: pd.DataFrame, keys: Sequence[str], bases: list[Basis]
-    ) -> Floats:
+    def _predict(self, asked: _Asked, version: int, bases: list[Basis]) -> Floats:
+        definition = asked.definition
         predictor, build = self._predictors.get(definition, version), self._build(definition)
-        at, values = np.asarray(keys), np.empty(len(frame), dtype=np.float64)
+        at, values = np.asarray(asked.keys), np.empty(len(asked.frame), dtype=np.float64)
         for basis in bases:
             chosen = np.flatnonzero(at == basis.key)
-            asked = frame.iloc[chosen].reset_index(drop=True)
-            values[chosen] = predict(definition, predictor, asked, self._contexts.get(definition, basis), build)
+            rows = asked.frame.iloc[chosen].reset_index(drop=True)
+            values[chosen] = predict(definition, predictor, rows, self._contexts.get(definition, basis), build)
         return values
 
     def _build(self, definition: ModelDefinition) -> Build:
@@ -199,46 +261,6 @@ def _champion(session: Session, model: str, keys: Sequence[str]) -> Deployment:
             "meant to serve: it was trained on them, so that a prediction would prove nothing"
         )
     return champion
-
-
-def _again(
-    session: Session, definition: ModelDefinition, known: OnlineRequest, rows: Sequence[Row], digest: str
-) -> Answer:
-    """The answer that was given before."""
-    if known.body_hash != digest:
-        raise RefusedError(
-            f"another request was answered under the name {known.name}; give each request an Idempotency-Key of its own"
-        )
-    found = records.predictions_of(session, known)
-    values = np.asarray([row.prediction for row in found], dtype=np.float64)
-    given = _given(definition, rows, [row.key for row in found], values)
-    missing = tuple(sorted({key for built in known.built_from.values() for key in built["missing"]}))
-    return Answer(definition.name, known.version, known.name, given, missing, repeated=True)
-
-
-def _given(
-    definition: ModelDefinition, rows: Sequence[Row], keys: Sequence[str], values: Floats
-) -> tuple[dict[str, Any], ...]:
-    named = (definition.feed.entity, definition.feed.event_time)
-    return tuple(
-        {name: row[name] for name in named} | {"partition": key, "prediction": float(value)}
-        for row, key, value in zip(rows, keys, values, strict=True)
-    )
-
-
-def _records(
-    definition: ModelDefinition, frame: pd.DataFrame, keys: Sequence[str], values: Floats
-) -> list[dict[str, Any]]:
-    """The ledger's rows, with the inputs as they were accepted."""
-    inputs = frame.astype(object).to_dict("records")
-    entity, event_time = definition.feed.entity, definition.feed.event_time
-    return [
-        {
-            "model": definition.name, "key": key, "entity": str(row[entity]), "event_time": row[event_time],
-            "prediction": float(value), "inputs": _plain(row),
-        }
-        for row, key, value in zip(inputs, keys, values, strict=True)
-    ]  # fmt: skip
 
 
 def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:

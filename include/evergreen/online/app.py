@@ -18,10 +18,19 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 
 from evergreen.definition import ModelDefinition, list_models, load_definition
-from evergreen.errors import BadInputError, DefinitionError, EvergreenError, NotReadyError, RefusedError, SettingsError
+from evergreen.errors import (
+    BadInputError,
+    CollectedError,
+    DefinitionError,
+    EvergreenError,
+    NotReadyError,
+    RefusedError,
+    SettingsError,
+)
 from evergreen.intake.failures import UnfitFileError
 from evergreen.online.answer import CONNECTIONS, Online
 from evergreen.online.measures import Measures
+from evergreen.online.predict import BrokenModelError
 from evergreen.online.request import BODY_BYTES, ROWS
 from evergreen.settings import Settings
 
@@ -160,7 +169,7 @@ def _outcome(error: EvergreenError) -> tuple[int, str]:
     """Status of the answer, and the word for it in metrics."""
     if isinstance(error, RefusedError):
         return 409, "conflict"
-    if isinstance(error, DefinitionError | SettingsError):
+    if isinstance(error, DefinitionError | SettingsError | BrokenModelError | CollectedError):
         return 500, "failed"
     if isinstance(error, BadInputError):
         return 422, "bad_input"

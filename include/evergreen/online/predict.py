@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from evergreen.errors import BadInputError
+from evergreen.errors import BadInputError, EvergreenError
 from evergreen.features.compute import compute
 
 if TYPE_CHECKING:
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from evergreen.online.context import Context
     from evergreen.training.losses import Floats
     from evergreen.training.models import Predictor
+
+
+class BrokenModelError(EvergreenError):
+    """The version that serves cannot predict, whatever the rows are: nothing that a caller could put right."""
 
 
 def predict(
@@ -31,13 +35,17 @@ def predict(
         build: the function of the model's `features.py`.
 
     Raises:
-        BadInputError: `features.py` fails on these rows, or the model predicts no finite number for one.
+        BadInputError: `features.py` fails on these rows.
+        BrokenModelError: the model lacks a feature that it was trained on, or predicts no finite number.
     """
     table, places = beside(definition.feed.entity, asked, context.beside)
     features = compute(definition, table, context.history, build)
-    values = predictor.predict(features.iloc[places])
+    try:
+        values = predictor.predict(features.iloc[places])
+    except BadInputError as error:
+        raise BrokenModelError(str(error)) from error
     if not np.isfinite(values).all():
-        raise BadInputError(
+        raise BrokenModelError(
             f"version {predictor.version} of {definition.name} predicts no finite number for "
             f"{int((~np.isfinite(values)).sum())} of {len(values)} rows; look at their features, and trigger "
             f"{definition.name}.train for another model"

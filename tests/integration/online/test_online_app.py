@@ -136,3 +136,29 @@ def test_a_server_is_ready_once_the_ledger_has_answered(ask, shop):
     assert ask.get("/ready").status_code == 503
     ask.online.warm([shop.definition])
     assert ask.get("/ready").json() == {"ready": True}
+
+
+def test_a_model_that_cannot_be_loaded_is_not_the_callers_fault(shop):
+    shop.lose_file(shop.version)
+    broken = client(shop)
+    answer = broken.post(ASK, json=rows(shop))
+    assert answer.status_code == 500
+    assert f"version {shop.version} of orders cannot be loaded" in answer.json()["error"]
+    broken.online.warm([shop.definition])
+    assert broken.get("/ready").json() == {"ready": True}, "the other models can be asked"
+    text = broken.get("/metrics", headers={"Authorization": f"Bearer {SCRAPER}"}).text
+    assert 'evergreen_online_requests_total{model="orders",outcome="failed"} 1.0' in text
+
+
+def test_features_that_fail_on_the_rows_say_where(ask, shop):
+    (shop.definition.folder / "features.py").write_text("def build(inputs, history):\n    return 1 / 0\n")
+    answer = ask.post(ASK, json=rows(shop))
+    assert answer.status_code == 422
+    assert "features.py:2: build() raised ZeroDivisionError" in answer.json()["error"]
+
+
+def test_what_nobody_foresaw_is_a_sentence_too(ask, shop, monkeypatch, caplog):
+    monkeypatch.setattr(ask.online, "answer", lambda *_: [][0])
+    answer = ask.post(ASK, json=rows(shop))
+    assert (answer.status_code, answer.json()) == (500, {"error": "the server failed; its log says why"})
+    assert "IndexError" in caplog.text
