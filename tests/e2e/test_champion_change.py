@@ -6,16 +6,30 @@ the version before it.
 """
 
 import json
+import os
 import shutil
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
+import httpx
 import orders
 import pytest
-from steps import alias, counts, rows, rows_by_time, wait_until
+from steps import alias, ask_online, counts, rows, rows_by_time, wait_until
 from typer.testing import CliRunner
 
 from evergreen.cli import app
 from evergreen.definition.load import models_dir as shipped_models
-from evergreen.ledger.tables import Alert, Decision, Deployment, Prediction, TrainingRun
+from evergreen.ledger.tables import (
+    Alert,
+    Decision,
+    Deployment,
+    OnlinePrediction,
+    OnlineRequest,
+    Prediction,
+    TrainingRun,
+)
 from evergreen.stack import mails
 
 # The cluster's image has models of its own.
@@ -151,6 +165,14 @@ def test_the_gate_promotes_what_learned_from_wrong_answers(stack, life, ledger, 
     wait_until(lambda: served_by(ledger, life.key(WAITS)) == [2], "its first predictions")
 
 
+def one_row(life, number, place=0):
+    return orders.week(number, life.key(number))[0].iloc[[place]]
+
+
+def test_a_request_is_answered_by_who_serves(stack, life):
+    assert ask_online(stack, one_row(life, NEXT), MODEL)["version"] == 2
+
+
 def test_the_live_monitor_takes_it_back(stack, life, ledger, settings):
     week(stack, life, NEXT)
     dag, run_id = f"{MODEL}.monitor", f"week__{life.key(NEXT)}"
@@ -199,3 +221,34 @@ def test_it_is_taken_back_once(stack, life, ledger):
 def test_the_next_week_is_predicted_by_the_version_that_came_back(stack, life, ledger):
     week(stack, life, LAST)
     wait_until(lambda: served_by(ledger, life.key(LAST)) == [1], "its predictions")
+
+
+def test_a_request_is_answered_by_the_version_that_came_back(stack, life):
+    """The first one after the rollback: there is nothing to wait for."""
+    assert ask_online(stack, one_row(life, LAST), MODEL)["version"] == 1
+
+
+def test_a_server_killed_amid_requests_loses_and_doubles_none(stack, life, ledger):
+    before = len(rows(ledger, OnlineRequest))
+    names, kills = [f"order-{number}" for number in range(40)], {10, 25}
+
+    def keep_asking(number):
+        """As a client does that does not know whether it was heard."""
+        if number in kills:
+            wait_until(lambda: stack.status().services["online"].condition == "healthy", "the server")
+            os.kill(stack.status().services["online"].process.pid, signal.SIGKILL)
+        for _ in range(120):
+            with suppress(httpx.TransportError):
+                return ask_online(stack, one_row(life, LAST, number), MODEL, **{"Idempotency-Key": names[number]})
+            time.sleep(0.5)
+        raise AssertionError(f"{names[number]} was never answered")
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(keep_asking, range(len(names))))
+    assert [answer["request"] for answer in answers] == names
+    asked = rows(ledger, OnlineRequest)[before:]
+    assert sorted(request.name for request in asked) == sorted(names)
+    made = {p.request_id: p.prediction for p in rows(ledger, OnlinePrediction)}
+    given = {answer["request"]: answer["predictions"][0]["prediction"] for answer in answers}
+    assert {request.name: made[request.id] for request in asked} == given
+    wait_until(lambda: stack.status().services["online"].condition == "healthy", "the server")

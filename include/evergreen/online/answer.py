@@ -159,6 +159,7 @@ class Online:
         self._contexts = Contexts(settings)
         self._predictors = Predictors(settings)
         self._builds: dict[str, tuple[str, Build]] = {}
+        self._said: dict[str, str] = {}
         self._reached = -READY_FOR
 
     @property
@@ -218,7 +219,12 @@ class Online:
                 try:
                     self._predictors.get(definition, deployment.version)
                 except EvergreenError as error:
-                    log.error("%s: version %d cannot be loaded: %s", definition.name, deployment.version, error)
+                    self._say_once(definition.name, str(error))
+
+    def _say_once(self, model: str, words: str) -> None:
+        if self._said.get(model) != words:
+            log.error("%s: %s", model, words)
+        self._said[model] = words
 
     def champion(self, model: str) -> Deployment | None:
         """The deployment in force."""

@@ -70,9 +70,10 @@ def _keep_warm(settings: Settings, online: Online) -> None:
         try:
             online.warm(_readable(settings))
             said = ""
-        except EvergreenError as error:
+        except Exception as error:
+            # Whatever it was, the next look may go well; without a look nobody would call the server ready again.
             if str(error) != said:
-                log.error("%s", error)
+                log.error("%s", error, exc_info=None if isinstance(error, EvergreenError) else error)
             said = str(error)
         pause.wait(_LOOK_AGAIN)
 
