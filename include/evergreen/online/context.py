@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from evergreen.features.code import code_hash
 from evergreen.features.plan import Current, Past, look_back, wanted_keys
 from evergreen.ledger import partitions
 
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
     from evergreen.definition.model import TableName
     from evergreen.settings import Settings
 
-KEPT = 16
-"""Contexts that stay in memory; one of a week of flights takes some 3 MB"""
+KEPT_ROWS = 2_000_000
+"""Rows of contexts that stay in memory, of all models together; those of flights take some 200 bytes each. The newest
+context stays however many it has."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,11 @@ class Context(NamedTuple):
     beside: pd.DataFrame | None
     """Accepted inputs of the partition"""
 
+    @property
+    def rows(self) -> int:
+        """Of both."""
+        return len(self.history) + (0 if self.beside is None else len(self.beside))
+
 
 def read_basis(session: Session, definition: ModelDefinition, key: str) -> Basis:
     """What features of `key` are computed from, by what the ledger says is accepted."""
@@ -81,7 +88,7 @@ class Contexts:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._kept: OrderedDict[tuple[str, str], Context] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str, str], Context] = OrderedDict()
         self._lock = threading.Lock()
 
     def get(self, definition: ModelDefinition, basis: Basis) -> Context:
@@ -91,14 +98,19 @@ class Contexts:
             CollectedError: retention has removed some of them.
             UnavailableError: the store does not answer.
         """
-        name = (definition.name, basis.hash)
+        # The code's hash covers the columns that are read: a definition may change under a running server.
+        name = (definition.name, code_hash(definition), basis.hash)
         with self._lock:
-            if name not in self._kept:
-                self._kept[name] = _read(definition, basis, self._settings)
+            found = self._kept.get(name)
+        if found is None:
+            # Not under the lock: who asks for another model does not wait for this one's store.
+            found = _read(definition, basis, self._settings)
+        with self._lock:
+            self._kept[name] = found
             self._kept.move_to_end(name)
-            while len(self._kept) > KEPT:
+            while len(self._kept) > 1 and sum(context.rows for context in self._kept.values()) > KEPT_ROWS:
                 self._kept.popitem(last=False)
-            return self._kept[name]
+        return found
 
 
 def _read(definition: ModelDefinition, basis: Basis, settings: Settings) -> Context:

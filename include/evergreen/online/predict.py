@@ -39,7 +39,8 @@ def predict(
         BrokenModelError: the model lacks a feature that it was trained on, or predicts no finite number.
     """
     table, places = beside(definition.feed.entity, asked, context.beside)
-    features = compute(definition, table, context.history, build)
+    # A copy: what `build` may write into its history must not be there for the next request.
+    features = compute(definition, table, context.history.copy(), build)
     try:
         values = predictor.predict(features.iloc[places])
     except BadInputError as error:
