@@ -27,7 +27,7 @@ COPY docs docs
 COPY deploy deploy
 COPY include include
 RUN /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps --no-build-isolation --editable . \
-    && PYTHONPATH=include /opt/venv/bin/python -c "from evergreen.stack.features_remote import IDENTITY as i; print(i, end='')" \
+    && PYTHONPATH=include /opt/venv/bin/python -c "from evergreen.stack.embedded.features_remote import IDENTITY as i; print(i, end='')" \
         > /opt/evergreen/gitconfig \
     && /opt/venv/bin/python -m compileall -q include config plugins dags
 

@@ -77,7 +77,7 @@ lock: setup ## Resolve requirements.lock anew, with hashes and without addresses
 		--no-emit-index-url --no-emit-find-links --no-annotate --upgrade -o requirements.lock
 
 docs: setup ## Write the generated pages of docs/
-	$(BIN)/python -m evergreen.definition.document docs/model-definition.md
+	$(BIN)/python -m evergreen.core.definition.document docs/model-definition.md
 	$(BIN)/python bench/figures.py
 
 clean: down down-cluster ## End the stacks and remove what it and the tools made (not .venv)

@@ -35,12 +35,12 @@ from faults.result import ending
 from faults.schedule import KINDS, USUAL, faults
 from year import SERVERS
 
-from evergreen.commands.verify import read_runs
-from evergreen.definition import ModelDefinition, load_definition
+from evergreen.cli.verify import read_runs
+from evergreen.core.definition import ModelDefinition, load_definition
+from evergreen.operations.audit.audit import Audit, audit
 from evergreen.settings import Settings
+from evergreen.stack.config.home import Home
 from evergreen.stack.control import Stack
-from evergreen.stack.home import Home
-from evergreen.verify.audit import Audit, audit
 from report import RESULTS, write
 
 DISK = "4g"

@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evergreen.definition import load_definition
-from evergreen.intake.comparisons import Categories, Nulls, Numbers, RowCount, ask
-from evergreen.intake.flights import inputs
-from evergreen.intake.past import no_past
-from evergreen.intake.profile import profile
-from evergreen.intake.suite import run_suite
+from evergreen.core.definition import load_definition
+from evergreen.loop.intake.comparisons.past import no_past
+from evergreen.loop.intake.comparisons.profile import profile
+from evergreen.loop.intake.comparisons.rules import Categories, Nulls, Numbers, RowCount, ask
+from evergreen.loop.intake.validation.suite import run_suite
+from evergreen.tools.simulator.flights import inputs
 from report import number_asked, write
 
 FLIGHTS = load_definition("nyc_flights")

@@ -24,7 +24,7 @@ from decisions_policy import MODEL, Floats, Rows, worsened
 from decisions_promotion import GAIN, WITHIN, Pair, _cut, look_at, lower, promoted
 from scipy.stats import norm
 
-from evergreen.intake import sources
+from evergreen.tools.simulator import sources
 from report import write
 
 LEVELS = (0.05, 0.10)

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evergreen.definition import load_definition
-from evergreen.features.compute import compute
-from evergreen.features.history import history_of
-from evergreen.intake.sources import rows
-from evergreen.monitoring import drift
+from evergreen.core.definition import load_definition
+from evergreen.loop.features.compute import compute
+from evergreen.loop.features.look_back import history_of
+from evergreen.loop.monitoring.drift import detect
+from evergreen.tools.simulator.sources import rows
 from report import number_asked, write
 
 SEED = 20130107
@@ -114,7 +114,7 @@ def draw(
 def share(data: pd.DataFrame, sizes: tuple[int, int], checks: int, change: Change | None = None) -> float:
     """Share of `checks` of ours that find drift."""
     rng = np.random.default_rng([SEED, *sizes])
-    return sum(drift.check(*draw(data, sizes, rng, change), MODEL).drifted for _ in range(checks)) / checks
+    return sum(detect.check(*draw(data, sizes, rng, change), MODEL).drifted for _ in range(checks)) / checks
 
 
 # ---- what the usual tools say of the same rows
@@ -170,7 +170,7 @@ def share_of_weeks(data: pd.DataFrame, weeks: int = 8, change: Change | None = N
         reference, current = data[week.isin(known[place - weeks : place])], data[week == known[place]].copy()
         if change is not None:
             change(current, rng)
-        result = drift.check(reference, current, MODEL)
+        result = detect.check(reference, current, MODEL)
         joint = bool(result.joint and result.joint.drifted)
         found.append((any(c.drifted for c in result.columns), joint, any(c.severity == "major" for c in result.inputs)))
     columns, joint_share, major = np.mean(found, axis=0)
@@ -182,7 +182,7 @@ def seconds_of_a_check(data: pd.DataFrame) -> float:
     rows, taken = data.iloc[:26_000], []
     for _ in range(5):
         started = time.perf_counter()
-        drift.check(rows.iloc[:20_000], rows.iloc[20_000:], MODEL)
+        detect.check(rows.iloc[:20_000], rows.iloc[20_000:], MODEL)
         taken.append(time.perf_counter() - started)
     return round(float(np.median(taken)), 2)
 

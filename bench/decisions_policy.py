@@ -17,14 +17,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evergreen.definition import load_definition
-from evergreen.intake.landing import land
-from evergreen.monitoring import comeback, harm, regret
-from evergreen.replay.fits import Fits, fit_all
-from evergreen.replay.history import read_history
-from evergreen.replay.outcome import DEFAULT, Outcome, replay
-from evergreen.replay.streams import KINDS, stream
-from evergreen.stack.home import Home
+from evergreen.core.definition import load_definition
+from evergreen.loop.monitoring.loss import harm_test
+from evergreen.loop.monitoring.rivals import recurrence_test, regret_test
+from evergreen.stack.config.home import Home
+from evergreen.tools.backtest.challengers import Fits, fit_all
+from evergreen.tools.backtest.landed_data import read_history
+from evergreen.tools.backtest.result import DEFAULT, Outcome, replay
+from evergreen.tools.backtest.synthetic_streams import KINDS, stream
+from evergreen.tools.simulator.land import land
 from report import number_asked, write
 
 SEED = 20130107
@@ -57,13 +58,15 @@ class Rows:
         turn = rng.random(len(self.target)) < share
         return Rows(np.where(turn, 1 - self.target, self.target), self.prediction, self.day)
 
-    def clusters(self) -> tuple[harm.Cluster, ...]:
+    def clusters(self) -> tuple[harm_test.Cluster, ...]:
         """By day."""
         loss, expected = (self.target - self.prediction) ** 2, self.prediction * (1 - self.prediction)
         found = []
         for day in np.unique(self.day):
             own = self.day == day
-            found.append(harm.Cluster(str(day), int(own.sum()), float(loss[own].mean()), float(expected[own].mean())))
+            found.append(
+                harm_test.Cluster(str(day), int(own.sum()), float(loss[own].mean()), float(expected[own].mean()))
+            )
         return tuple(found)
 
 
@@ -136,9 +139,9 @@ Alarm = Callable[[Rows, list[Rows]], bool]
 def ours(held_out: Rows, batches: list[Rows]) -> bool:
     """The harm test, after each batch."""
     settings, before = MODEL.monitoring, held_out.clusters()
-    seen = [harm.Batch(str(n), batch.clusters()) for n, batch in enumerate(batches)]
+    seen = [harm_test.Batch(str(n), batch.clusters()) for n, batch in enumerate(batches)]
     return any(
-        harm.judge(before, seen[: n + 1], alpha=settings.harm_alpha, margin=settings.harm_margin).proven
+        harm_test.judge(before, seen[: n + 1], alpha=settings.harm_alpha, margin=settings.harm_margin).proven
         for n in range(len(seen))
     )
 
@@ -226,16 +229,16 @@ def worsened(rows: Rows, way: str, factor: float = 1 + WORSE) -> Floats | None:
 def mistaken(new: Floats, before: Floats, rows: Rows, look: int) -> bool:
     """Our test on both versions' losses, at the `look`-th look."""
     settings, clusters = MODEL.monitoring, _paired(new, before, rows)
-    return regret.judge(clusters, alpha=settings.rival_alpha, margin=settings.rival_margin, look=look).proven
+    return regret_test.judge(clusters, alpha=settings.rival_alpha, margin=settings.rival_margin, look=look).proven
 
 
-def _paired(new: Floats, before: Floats, rows: Rows) -> list[regret.PairedCluster]:
+def _paired(new: Floats, before: Floats, rows: Rows) -> list[regret_test.PairedCluster]:
     """Mean losses of both versions by day."""
     clusters = []
     for day in np.unique(rows.day):
         own = rows.day == day
         clusters.append(
-            regret.PairedCluster(str(day), int(own.sum()), float(new[own].mean()), float(before[own].mean()))
+            regret_test.PairedCluster(str(day), int(own.sum()), float(new[own].mean()), float(before[own].mean()))
         )
     return clusters
 
@@ -288,12 +291,14 @@ def _look(pairs: list[tuple[Floats, Floats]], parts: list[NDArray[np.intp]], row
 
 def _comes_back(pairs: list[tuple[Floats, Floats]], parts: list[NDArray[np.intp]], rows: Rows, n: int) -> bool:
     """Whether the version before, which is in the pool as well, comes back at the `n`-th look."""
-    settings, first = MODEL.monitoring, max(0, n - max(comeback.WINDOWS))
+    settings, first = MODEL.monitoring, max(0, n - max(recurrence_test.WINDOWS))
     partitions = [
         _paired(new, before, rows.take(part))
         for (new, before), part in zip(pairs[first:n], parts[first:n], strict=True)
     ]
-    said = comeback.judge(partitions, alpha=settings.rival_alpha, margin=settings.rival_margin, look=n, versions=1)
+    said = recurrence_test.judge(
+        partitions, alpha=settings.rival_alpha, margin=settings.rival_margin, look=n, versions=1
+    )
     return said is not None and said.proven
 
 

@@ -26,12 +26,12 @@ from decisions_policy import MODEL, WAYS, Floats, Rng, flights, served, worsened
 from numpy.typing import NDArray
 from scipy import stats
 
-from evergreen.champion import gate
-from evergreen.champion.comparison import compare
-from evergreen.monitoring import regret
-from evergreen.replay.fits import Fits
-from evergreen.training.candidates import START, assemble_pipeline, estimator, preprocessing
-from evergreen.training.examples import Examples, concatenate
+from evergreen.loop.champion.evaluation import gate
+from evergreen.loop.champion.evaluation.paired_test import compare
+from evergreen.loop.monitoring.rivals import regret_test
+from evergreen.loop.training.candidates import START, assemble_pipeline, estimator, preprocessing
+from evergreen.loop.training.examples import Examples, concatenate
+from evergreen.tools.backtest.challengers import Fits
 from report import number_asked, write
 
 SEED = 20130108
@@ -97,18 +97,18 @@ def promoted(seen: Look, earlier: int, alpha: float, rival_alpha: float) -> bool
     if seen.gate < level:
         return True
     shadowed = seen.worse >= level
-    return shadowed and any(p < regret.level(rival_level, n) for n, p in enumerate(seen.shadow, 1))
+    return shadowed and any(p < regret_test.level(rival_level, n) for n, p in enumerate(seen.shadow, 1))
 
 
-def _regret(pair: Pair, rows: NDArray[np.intp]) -> regret.RegretResult:
+def _regret(pair: Pair, rows: NDArray[np.intp]) -> regret_test.RegretResult:
     ours, theirs = pair.losses(rows)
     clusters = []
     for day in np.unique(pair.day[rows]):
         own = pair.day[rows] == day
         clusters.append(
-            regret.PairedCluster(str(day), int(own.sum()), float(ours[own].mean()), float(theirs[own].mean()))
+            regret_test.PairedCluster(str(day), int(own.sum()), float(ours[own].mean()), float(theirs[own].mean()))
         )
-    return regret.judge(clusters, alpha=MODEL.monitoring.rival_alpha, margin=0.0, look=1)
+    return regret_test.judge(clusters, alpha=MODEL.monitoring.rival_alpha, margin=0.0, look=1)
 
 
 def lower(pair: Pair, rows: NDArray[np.intp]) -> bool:

@@ -21,9 +21,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from evergreen.definition import ModelDefinition, load_definition
-from evergreen.monitoring import drift
-from evergreen.monitoring.sample import count_rows, read_sample
+from evergreen.core.definition import ModelDefinition, load_definition
+from evergreen.loop.monitoring.drift import detect
+from evergreen.loop.monitoring.parquet_sample import count_rows, read_sample
 from report import number_asked, write
 
 SEED = 20130107
@@ -62,13 +62,13 @@ def make(path: Path, rows: int) -> None:
 
 def measure(path: Path) -> dict[str, float]:
     """Seconds of reading and of checking, and peak memory of this process in MiB."""
-    model, reference = definition(), frame(drift.MAX_ROWS, np.random.default_rng(1))
-    drift.check(reference.head(2000), reference.tail(2000), model)
+    model, reference = definition(), frame(detect.MAX_ROWS, np.random.default_rng(1))
+    detect.check(reference.head(2000), reference.tail(2000), model)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     started = time.perf_counter()
-    current = read_sample(path, [*COLUMNS, "scheduled_departure"], drift.MAX_ROWS, SEED)
+    current = read_sample(path, [*COLUMNS, "scheduled_departure"], detect.MAX_ROWS, SEED)
     read = time.perf_counter() - started
-    found = drift.check(reference, current, model, current_rows=count_rows(path))
+    found = detect.check(reference, current, model, current_rows=count_rows(path))
     total = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {"read": read, "total": total, "peak_mib": peak, "warm_mib": before, "rows": found.current_rows}

@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 from decisions_policy import flights
 
-from evergreen.monitoring.estimate import estimate_loss
-from evergreen.replay.fits import Fits, fit_all
-from evergreen.replay.policies import reference
-from evergreen.replay.streams import KINDS, stream
-from evergreen.stack.home import Home
+from evergreen.loop.monitoring.loss.estimated import estimate_loss
+from evergreen.stack.config.home import Home
+from evergreen.tools.backtest.challengers import Fits, fit_all
+from evergreen.tools.backtest.policies import reference
+from evergreen.tools.backtest.synthetic_streams import KINDS, stream
 from report import write
 
 EVERY = 4

@@ -32,16 +32,16 @@ from typing import Any, cast
 import pandas as pd
 import pyarrow.parquet as pq
 
-from evergreen.definition import load_definition
-from evergreen.definition.model import TableName
-from evergreen.features.compute import compute, write_parquet
-from evergreen.features.history import read_history
-from evergreen.features.plan import BuildPlan, Current, make_plan
-from evergreen.intake import flights
-from evergreen.intake.frames import to_parquet
-from evergreen.intake.read import read_clean, read_clean_table
-from evergreen.ledger.tables import PartitionVersion, Verdict
+from evergreen.core.definition import load_definition
+from evergreen.core.definition.model import TableName
+from evergreen.core.frames import to_parquet
+from evergreen.core.ledger.tables import PartitionVersion, Verdict
+from evergreen.loop.features.build_plan import BuildPlan, Current, make_plan
+from evergreen.loop.features.compute import compute, write_parquet
+from evergreen.loop.features.look_back import read_history
+from evergreen.loop.intake.accepted_rows import read_clean, read_clean_table
 from evergreen.settings import Settings
+from evergreen.tools.simulator import flights
 from report import number_asked, write
 
 MODEL = load_definition("nyc_flights")

@@ -24,12 +24,13 @@ import numpy as np
 import pandas as pd
 from year import SERVERS, bring_in, train
 
-from evergreen.definition import ModelDefinition, load_definition
-from evergreen.demo.story import HISTORY
-from evergreen.ledger import Ledger, decisions, partitions
+from evergreen.core.definition import ModelDefinition, load_definition
+from evergreen.core.ledger import Ledger
+from evergreen.core.ledger.queries import decisions, partitions
 from evergreen.settings import Settings
+from evergreen.stack.config.home import PROJECT, Home
 from evergreen.stack.control import Stack
-from evergreen.stack.home import PROJECT, Home
+from evergreen.tools.demo.story import HISTORY
 from report import number_asked, write
 
 MODEL = "nyc_flights"
@@ -71,7 +72,7 @@ def measure(context: str, requests: int, folder: Path) -> dict[str, Any]:
             ask(client, address, rows, 1000, 0)  # loads the model
             waits = {str(size): one_by_one(client, address, rows, size, requests) for size in SIZES}
             rate = at_once(client, address, rows)
-            compared = ask(client, address, rows, len(batch) if len(batch) < 1000 else 1000, 1)["predictions"]
+            compared = ask(client, address, rows, min(len(batch), 1000), 1)["predictions"]
         given = {row["flight_id"]: row["prediction"] for row in compared}
         differing = sum(abs(value - batch[name]) > 1e-9 for name, value in given.items())
         return {
@@ -95,8 +96,8 @@ def models(context: str, folder: Path) -> Path:
 
 def live(definition: ModelDefinition, settings: Settings) -> str:
     """Nine weeks, a champion, and a tenth that is scored; the key of that."""
-    from evergreen.intake.landing import land
-    from evergreen.scoring.score import score
+    from evergreen.loop.scoring.score import score
+    from evergreen.tools.simulator.land import land
 
     calendar = definition.partitions
     first = calendar.key_of(definition.calendar.start)
@@ -112,8 +113,8 @@ def live(definition: ModelDefinition, settings: Settings) -> str:
 
 def landed(definition: ModelDefinition, settings: Settings, key: str) -> tuple[list[dict[str, Any]], dict[str, float]]:
     """The partition's rows as a client sends them, and what the batch predicted for each."""
-    from evergreen.intake.read import read_clean
-    from evergreen.scoring.score import read_predictions
+    from evergreen.loop.intake.accepted_rows import read_clean
+    from evergreen.loop.scoring.score import read_predictions
 
     with Ledger.from_settings(settings).transaction() as session:
         current = partitions.current(session, definition.name, "inputs", key)

@@ -29,11 +29,11 @@ from faults.recovery import recover
 from faults.replay import HISTORY, Replay, again
 from faults.result import ending
 
-from evergreen.definition import load_definition
-from evergreen.ledger.tables import DriftCheck, Prediction
-from evergreen.stack import state as states
+from evergreen.core.definition import load_definition
+from evergreen.core.ledger.tables import DriftCheck, Prediction
+from evergreen.stack.config.home import Home
 from evergreen.stack.control import Stack
-from evergreen.stack.home import Home
+from evergreen.stack.process import state as states
 from report import RESULTS, write
 
 AWAY = {"embedded": ("mail", "mlflow", "dvc"), "cluster": ("mailpit", "mlflow", "features-git", "s3")}

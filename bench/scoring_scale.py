@@ -33,19 +33,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from evergreen.definition import load_definition
-from evergreen.features.compute import compute, write_parquet
-from evergreen.features.history import history_of
-from evergreen.intake import flights
-from evergreen.scoring.slices import predict_file
-from evergreen.store import Store
-from evergreen.store.objects import sha256
-from evergreen.training.candidates import START, Candidate
-from evergreen.training.examples import Examples
-from evergreen.training.frames import model_frame, target_values
-from evergreen.training.learn import fit_pipeline
-from evergreen.training.models import CHUNK_ROWS, Predictor, freeze, thaw
-from evergreen.training.tune import Trial
+from evergreen.core.definition import load_definition
+from evergreen.core.store import Store
+from evergreen.core.store.objects import sha256
+from evergreen.loop.features.compute import compute, write_parquet
+from evergreen.loop.features.look_back import history_of
+from evergreen.loop.scoring.predict_file import predict_file
+from evergreen.loop.training.candidates import START, Candidate
+from evergreen.loop.training.examples import Examples
+from evergreen.loop.training.learn import fit_pipeline
+from evergreen.loop.training.model_files import CHUNK_ROWS, Predictor, freeze, thaw
+from evergreen.loop.training.model_matrix import model_frame, target_values
+from evergreen.loop.training.tune import Trial
+from evergreen.tools.simulator import flights
 from report import number_asked, write
 
 MODEL = load_definition("nyc_flights")

@@ -29,19 +29,20 @@ from typing import Any, Protocol
 import pandas as pd
 from year import SERVERS, train
 
-from evergreen.definition import ModelDefinition, load_definition
-from evergreen.definition.model import TableName
-from evergreen.demo.story import HISTORY, Story
+from evergreen.core.definition import ModelDefinition, load_definition
+from evergreen.core.definition.model import TableName
+from evergreen.core.frames import to_parquet
+from evergreen.core.ledger import Ledger
+from evergreen.core.ledger.queries import decisions, partitions, snapshots, versions
+from evergreen.core.ledger.tables import PartitionVersion, Verdict
+from evergreen.core.store import Store
+from evergreen.core.store.objects import publish, sha256
 from evergreen.errors import NotReadyError
-from evergreen.intake import sources
-from evergreen.intake.frames import to_parquet
-from evergreen.ledger import Ledger, decisions, models, partitions, snapshots
-from evergreen.ledger.tables import PartitionVersion, Verdict
 from evergreen.settings import Settings
+from evergreen.stack.config.home import Home
 from evergreen.stack.control import Stack
-from evergreen.stack.home import Home
-from evergreen.store import Store
-from evergreen.store.objects import publish, sha256
+from evergreen.tools.demo.story import HISTORY, Story
+from evergreen.tools.simulator import sources
 from report import write
 
 LATE, BROKEN, RESTATED, TWICE = 0.2, 0.1, 0.1, 0.05
@@ -149,21 +150,21 @@ class Warm:
 
     def begin(self, keys: list[str]) -> None:
         """The history in order, a champion of it, and the predictions that waited for one."""
-        from evergreen.scoring.waiting import unscored_keys
+        from evergreen.loop.scoring.backlog import unscored_keys
 
         self.bring_in(iter(clean(keys, self.model)[2:]), [Drop("inputs", keys[0], "good")])
         train(self.model, self.settings, _first(keys))
         with Ledger.from_settings(self.settings).transaction() as session:
-            if models.current_deployment(session, self.model.name) is None:
+            if versions.current_deployment(session, self.model.name) is None:
                 raise SystemExit("the first challenger was not promoted, so that nothing would be predicted")
         for key in unscored_keys(self.model, settings=self.settings):
             self._build_and_score(key)
 
     def bring_in(self, drops: Iterator[Drop], before: list[Drop] | None = None) -> None:
         """What each of the DAGs does with a drop."""
-        from evergreen.features.stale import stale_keys
-        from evergreen.intake.receive import receive
-        from evergreen.intake.validate import validate
+        from evergreen.loop.features.stale import stale_keys
+        from evergreen.loop.intake.receive import receive
+        from evergreen.loop.intake.validate import validate
 
         for drop in itertools.chain(before or [], drops):
             _land(self.model, drop, self.rng, self.settings)
@@ -175,8 +176,8 @@ class Warm:
                     self._build_and_score(key)
 
     def _build_and_score(self, key: str) -> None:
-        from evergreen.features.build import build
-        from evergreen.scoring.score import score
+        from evergreen.loop.features.build import build
+        from evergreen.loop.scoring.score import score
 
         build(self.model, key, settings=self.settings)
         with contextlib.suppress(NotReadyError):  # no champion yet, or the partition lies before it

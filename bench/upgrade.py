@@ -28,11 +28,11 @@ from rollout import release as releases
 from rollout.release import Release
 from rollout.stack import RollingStack
 
-from evergreen.definition import ModelDefinition, load_definition
-from evergreen.demo.story import STAGES, Story
+from evergreen.core.definition import ModelDefinition, load_definition
 from evergreen.settings import Settings
-from evergreen.stack.airflow_api import AirflowApi
-from evergreen.stack.home import Home
+from evergreen.stack.airflow_client import AirflowApi
+from evergreen.stack.config.home import Home
+from evergreen.tools.demo.story import STAGES, Story
 from report import write
 
 MODEL = "nyc_flights"
@@ -73,7 +73,7 @@ class Producer(threading.Thread):
             raise
 
     def _too_many(self) -> list[str]:
-        from evergreen.ledger.tables import Prediction
+        from evergreen.core.ledger.tables import Prediction
 
         left = self.story._missing(Prediction, self.landed)
         return left if len(left) >= AT_ONCE else []

@@ -19,13 +19,13 @@ from typing import NamedTuple
 
 from sqlalchemy import func, select
 
-from evergreen.definition import ModelDefinition, load_definition
-from evergreen.demo.story import HISTORY, Story
-from evergreen.ledger import Ledger
-from evergreen.ledger.tables import DriftCheck, TrainingRun
+from evergreen.core.definition import ModelDefinition, load_definition
+from evergreen.core.ledger import Ledger
+from evergreen.core.ledger.tables import DriftCheck, TrainingRun
 from evergreen.settings import Settings
+from evergreen.stack.config.home import Home
 from evergreen.stack.control import Stack
-from evergreen.stack.home import Home
+from evergreen.tools.demo.story import HISTORY, Story
 from report import number_asked, write
 
 BAR = 2.0
@@ -72,7 +72,7 @@ def through_airflow(definition: ModelDefinition, keys: list[str], stack: Stack) 
 
 def warm(definition: ModelDefinition, keys: list[str], home: Path) -> Run:
     """Seconds of the same calls, one after another, in this process after a first round through all of them."""
-    from evergreen.intake.landing import land
+    from evergreen.tools.simulator.land import land
 
     stack = Stack(Home(home), only=SERVERS)
     stack.start(tied=True)
@@ -96,9 +96,9 @@ def warm(definition: ModelDefinition, keys: list[str], home: Path) -> Run:
 
 def bring_in(definition: ModelDefinition, key: str, settings: Settings, *, labels: bool) -> None:
     """What the DAGs ingest_inputs, ingest_labels and features call for one tick."""
-    from evergreen.features.build import build
-    from evergreen.intake.receive import receive
-    from evergreen.intake.validate import validate
+    from evergreen.loop.features.build import build
+    from evergreen.loop.intake.receive import receive
+    from evergreen.loop.intake.validate import validate
 
     for table, of in (("inputs", key), ("labels", definition.partitions.shift(key, -1))):
         if table == "inputs" or labels:
@@ -109,10 +109,10 @@ def bring_in(definition: ModelDefinition, key: str, settings: Settings, *, label
 
 def train(definition: ModelDefinition, settings: Settings, cause: dict[str, str]) -> None:
     """What the DAG train calls."""
-    from evergreen.champion.decide import conclude
-    from evergreen.champion.evaluate import evaluate
-    from evergreen.training.assemble import assemble
-    from evergreen.training.fit import fit
+    from evergreen.loop.champion.evaluate import evaluate
+    from evergreen.loop.champion.promotion import conclude
+    from evergreen.loop.training.assemble import assemble
+    from evergreen.loop.training.fit import fit
 
     run = assemble(definition, **cause, settings=settings)
     fit(definition, run.training_run_id, settings=settings)
@@ -122,8 +122,8 @@ def train(definition: ModelDefinition, settings: Settings, cause: dict[str, str]
 
 def score_and_check(definition: ModelDefinition, key: str, settings: Settings) -> None:
     """What the DAGs score and monitor call, and the DAG train where that asks for it."""
-    from evergreen.monitoring.check import run
-    from evergreen.scoring.score import score
+    from evergreen.loop.monitoring.check import run
+    from evergreen.loop.scoring.score import score
 
     score(definition, key, settings=settings)
     checked = run(definition, key, settings=settings)

@@ -18,12 +18,12 @@ from typing import Any
 
 from year import first_weeks, through_airflow
 
-from evergreen.commands.verify import read_runs
-from evergreen.definition import load_definition
+from evergreen.cli.verify import read_runs
+from evergreen.core.definition import load_definition
+from evergreen.operations.audit.audit import audit
 from evergreen.settings import Settings
+from evergreen.stack.config.home import Home
 from evergreen.stack.control import Stack
-from evergreen.stack.home import Home
-from evergreen.verify.audit import audit
 from report import number_asked, write
 
 MODEL = "nyc_flights"

@@ -5,7 +5,7 @@ Airflow drops all DAGs of a file that does not import. This one has none: a brok
 
 from __future__ import annotations
 
-from evergreen.definition import list_models, load_definition
+from evergreen.core.definition import list_models, load_definition
 
 for _name in list_models():
     load_definition(_name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from airflow.sdk import DAG, PartitionedAssetTimetable
 
 from arrival import PartitionOperator
-from evergreen.definition import ModelDefinition
+from evergreen.core.definition import ModelDefinition
 from wiring import asset, call, dag_arguments, definitions, partition_key
 
 DOC = """
@@ -23,7 +23,7 @@ Rerunning a run finds the snapshot it made unless what it reads has a new versio
 
 
 def _build(model: str) -> str:
-    from evergreen.features.build import build
+    from evergreen.loop.features.build import build
 
     definition, common = call(model)
     return build(definition, partition_key(), **common).snapshot_id

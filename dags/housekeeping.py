@@ -10,7 +10,7 @@ from typing import Any
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import DAG, Param, get_current_context, task
 
-from evergreen.definition import ModelDefinition
+from evergreen.core.definition import ModelDefinition
 from wiring import default_args, definitions, end_skipped, send_owed_mail
 
 log = logging.getLogger("evergreen.dags")
@@ -47,8 +47,8 @@ def reconcile_aliases() -> list[str]:
     Raises:
         EvergreenError: it failed for the models that are named, after all others have had their turn.
     """
-    from evergreen.champion.serving import reconcile
     from evergreen.errors import EvergreenError
+    from evergreen.loop.champion.alias import reconcile
     from evergreen.settings import Settings
 
     settings, moved, errors = Settings.from_env(), list[str](), dict[str, EvergreenError]()
@@ -68,7 +68,7 @@ def reconcile_aliases() -> list[str]:
 @task
 def find_drops() -> list[dict[str, Any]]:
     """The ingest runs to start, as arguments of `bring_in`."""
-    from evergreen.intake.discover import TABLES, discover
+    from evergreen.operations.housekeeping.unscheduled_drops import TABLES, discover
 
     def of(definition: ModelDefinition, **common: Any) -> Iterable[dict[str, Any]]:
         ti = get_current_context()["ti"]
@@ -82,7 +82,7 @@ def find_drops() -> list[dict[str, Any]]:
 @task
 def find_stuck() -> list[dict[str, Any]]:
     """The runs to start again, as arguments of `restart`."""
-    from evergreen.monitoring.stuck import mend
+    from evergreen.operations.housekeeping.stuck_partitions import mend
 
     def of(definition: ModelDefinition, **common: Any) -> Iterable[dict[str, Any]]:
         for found in mend(definition, **common):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from airflow.sdk import DAG, get_current_context, task
 
 from arrival import PartitionSensor
-from evergreen.definition import ModelDefinition
+from evergreen.core.definition import ModelDefinition
 from wiring import (
     arrivals,
     asset,
@@ -42,9 +42,9 @@ Rerunning a run changes nothing unless the drop was replaced.
 @body
 def _validate(model: str, table: str) -> None:
     from evergreen.errors import QuarantinedError
-    from evergreen.features.stale import to_rebuild
-    from evergreen.intake.receive import receive
-    from evergreen.intake.validate import validate
+    from evergreen.loop.features.stale import to_rebuild
+    from evergreen.loop.intake.receive import receive
+    from evergreen.loop.intake.validate import validate
 
     definition, common = call(model)
     received = receive(definition, table, partition_key(), **common)
@@ -59,7 +59,7 @@ def _validate(model: str, table: str) -> None:
 @task(task_id=REBUILD)
 @body
 def _rebuild(model: str, table: str) -> None:
-    from evergreen.features.stale import to_rebuild
+    from evergreen.loop.features.stale import to_rebuild
 
     definition, common = call(model)
     stale = to_rebuild(definition, table, partition_key(), settings=common["settings"])

@@ -8,7 +8,7 @@ from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOpe
 from airflow.sdk import DAG, Context, task
 
 from arrival import PartitionSensor
-from evergreen.definition import ModelDefinition
+from evergreen.core.definition import ModelDefinition
 from wiring import (
     arrivals,
     asset,
@@ -55,7 +55,7 @@ ACTS_ON = {
 def _check(model: str) -> dict[str, Any]:
     from dataclasses import asdict
 
-    from evergreen.monitoring.check import run
+    from evergreen.loop.monitoring.check import run
 
     definition, common = call(model)
     checked = run(definition, partition_key(), **common)
@@ -76,8 +76,8 @@ def alert() -> int:
 @body
 def change_champion(model: str, checked: dict[str, Any]) -> str:
     """Have the version serve that the check's decision names; returns the reason as recorded."""
-    from evergreen.champion.follow import follow
     from evergreen.errors import NotReadyError
+    from evergreen.loop.champion.apply_decision import follow
 
     definition, common = call(model)
     try:

@@ -27,7 +27,7 @@ Rerunning a run that was interrupted finishes it.
 @task(map_index_template="{{ task.op_kwargs['model'] }}")
 def collect(model: str) -> dict[str, Any]:
     """Collect what one model's retention lets go; how many objects and bytes went, or would go."""
-    from evergreen.retention.collect import collect
+    from evergreen.operations.retention.collect import collect
 
     definition, common = call(model)
     dry_run = bool(get_current_context()["params"]["dry_run"])

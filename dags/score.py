@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from airflow.sdk import DAG, PartitionedAssetTimetable, task
 
-from evergreen.definition import ModelDefinition
+from evergreen.core.definition import ModelDefinition
 from wiring import asset, body, call, dag_arguments, definitions, end_skipped, partition_key
 
 DOC = """
@@ -20,7 +20,7 @@ waiting. Rerunning a run finds the predictions it wrote; a new feature snapshot 
 @body
 def _score(model: str) -> str:
     from evergreen.errors import NotReadyError
-    from evergreen.scoring.score import score
+    from evergreen.loop.scoring.score import score
 
     definition, common = call(model)
     try:

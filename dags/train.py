@@ -7,7 +7,7 @@ from typing import Any
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import DAG, Param, get_current_context, task
 
-from evergreen.definition import ModelDefinition
+from evergreen.core.definition import ModelDefinition
 from wiring import (
     HEAVY,
     SAID,
@@ -46,7 +46,7 @@ already has a run is not trained again.
 def assemble(model: str) -> int:
     """Fix the dataset; returns the id of the training run."""
     from evergreen.errors import NotReadyError
-    from evergreen.training.assemble import assemble
+    from evergreen.loop.training.assemble import assemble
 
     definition, common = call(model)
     context = get_current_context()
@@ -69,7 +69,7 @@ def assemble(model: str) -> int:
 def fit(model: str, training_run: int) -> int:
     """Tune, fit, log and register; returns the version in the registry. Skipped where the rows cannot teach."""
     from evergreen.errors import NotReadyError
-    from evergreen.training.fit import fit
+    from evergreen.loop.training.fit import fit
 
     definition, common = call(model)
     try:
@@ -83,7 +83,7 @@ def fit(model: str, training_run: int) -> int:
 @body
 def compare(model: str, training_run: int, version: int) -> dict[str, Any]:
     """Compare with the champion and ask the gate; returns its outcome (promote, refuse, ask), reason and form."""
-    from evergreen.champion.evaluate import evaluate
+    from evergreen.loop.champion.evaluate import evaluate
 
     definition, common = call(model)
     form_url = task_url(common["settings"], "approve", "required_actions")
@@ -101,8 +101,8 @@ def compare(model: str, training_run: int, version: int) -> dict[str, Any]:
 @body
 def conclude(model: str, training_run: int) -> str:
     """Promote or refuse; returns the reason."""
-    from evergreen.champion.decide import conclude
-    from evergreen.scoring.waiting import unscored_keys
+    from evergreen.loop.champion.promotion import conclude
+    from evergreen.loop.scoring.backlog import unscored_keys
 
     definition, common = call(model)
     context = get_current_context()
@@ -120,7 +120,7 @@ def conclude(model: str, training_run: int) -> str:
 @task(task_id="score_waiting")
 @body
 def _score_waiting(model: str) -> list[str]:
-    from evergreen.scoring.waiting import unscored_keys
+    from evergreen.loop.scoring.backlog import unscored_keys
 
     definition, common = call(model)
     keys = unscored_keys(definition, settings=common["settings"])
@@ -132,8 +132,8 @@ def _score_waiting(model: str) -> list[str]:
 
 def record_failure(context: Any) -> None:
     """Say in the ledger that a task of this training failed for good."""
+    from evergreen.loop.training.record_failure import record_failure
     from evergreen.settings import Settings
-    from evergreen.training.failure import record_failure
 
     model = context["ti"].dag_id.partition(".")[0]
     record_failure(model, _cause_key(context), settings=Settings.from_env())

@@ -21,8 +21,8 @@ from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryActi
 from airflow.sdk.exceptions import AirflowSkipException, DownstreamTasksSkipped
 
 from arrival import NO_PARTITION
-from evergreen.definition import ModelDefinition, list_models, load_definition
-from evergreen.definition.calendar import KEY_FORMAT
+from evergreen.core.definition import ModelDefinition, list_models, load_definition
+from evergreen.core.definition.calendar import KEY_FORMAT
 from evergreen.errors import DefinitionError, PartitionKeyError
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ def default_args(owner: str) -> dict[str, Any]:
 
 def report_failure(context: Any) -> None:
     """Owe a mail for a task that failed for good, and try to send it; at the latest, housekeeping does."""
-    from evergreen.alerts.failures import owe_task_failure
+    from evergreen.loop.alerts.task_failures import owe_task_failure
 
     ti = context["ti"]
     owe_task_failure(
@@ -220,8 +220,8 @@ def send_owed_mail(*, quietly: bool = False) -> int:
     Args:
         quietly: log a mail server that does not answer instead of raising; the mails stay in the outbox.
     """
-    from evergreen.alerts.send import send_pending
     from evergreen.errors import UnavailableError
+    from evergreen.loop.alerts.send import send_pending
     from evergreen.settings import Settings
 
     try:
@@ -236,7 +236,7 @@ def send_owed_mail(*, quietly: bool = False) -> int:
 def _smtp_settings() -> Any:
     from airflow.sdk import BaseHook
 
-    from evergreen.alerts.send import SmtpSettings
+    from evergreen.loop.alerts.send import SmtpSettings
 
     connection = BaseHook.get_connection("smtp_default")
     extra = connection.extra_dejson

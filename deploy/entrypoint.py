@@ -11,8 +11,8 @@ import sys
 
 from evergreen.errors import SettingsError
 from evergreen.settings import Settings
-from evergreen.stack import airflow_settings
-from evergreen.stack.home import PROJECT
+from evergreen.stack.config import airflow_settings
+from evergreen.stack.config.home import PROJECT
 
 
 def main(command: list[str]) -> None:

@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 
 import roles
 
-from evergreen.definition import list_models
-from evergreen.ledger.migrate import upgrade
+from evergreen.core.definition import list_models
+from evergreen.core.ledger.migrate import upgrade
 from evergreen.settings import Settings
-from evergreen.stack import airflow_settings
-from evergreen.stack.home import PROJECT
+from evergreen.stack.config import airflow_settings
+from evergreen.stack.config.home import PROJECT
 
 log = logging.getLogger("evergreen.deploy")
 
@@ -27,7 +27,7 @@ def create_buckets(urls: list[str]) -> None:
     Raises:
         UnavailableError: the server does not answer, or takes none: its disk may be full.
     """
-    from evergreen.store.s3 import S3
+    from evergreen.core.store.s3 import S3
 
     s3 = S3()
     for bucket in sorted({urlsplit(url).netloc for url in urls if url.startswith("s3://")}):

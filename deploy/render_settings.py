@@ -14,9 +14,9 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from evergreen.errors import SettingsError
-from evergreen.stack import airflow_settings
-from evergreen.stack.credentials import write_private
-from evergreen.stack.home import PROJECT
+from evergreen.stack.config import airflow_settings
+from evergreen.stack.config.credentials import write_private
+from evergreen.stack.config.home import PROJECT
 
 
 def main(target: Path) -> None:

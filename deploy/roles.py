@@ -76,7 +76,7 @@ def main() -> None:
     """Provision the roles of this deployment's models."""
     from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
 
-    from evergreen.definition import list_models
+    from evergreen.core.definition import list_models
     from evergreen.settings import Settings
 
     quiet()

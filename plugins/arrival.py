@@ -26,17 +26,17 @@ from airflow.sdk import BaseOperator, BaseSensorOperator, Context
 from airflow.sdk.exceptions import AirflowSkipException
 from airflow.triggers.base import BaseTrigger, StartTriggerArgs, TaskSkippedEvent, TaskSuccessEvent, TriggerEvent
 
-from evergreen.definition import load_definition
-from evergreen.definition.waiting import Wait
+from evergreen.core.definition import load_definition
+from evergreen.core.definition.readiness import Wait
 from evergreen.errors import BadInputError, PartitionKeyError, UnavailableError
 from evergreen.settings import Settings
 
 # Module of the package whose `look` answers for each subject; imported when first asked.
 LOOKS = {
-    "inputs": "evergreen.intake.waiting",
-    "labels": "evergreen.intake.waiting",
-    "look_back": "evergreen.features.waiting",
-    "predictions": "evergreen.monitoring.waiting",
+    "inputs": "evergreen.loop.intake.readiness",
+    "labels": "evergreen.loop.intake.readiness",
+    "look_back": "evergreen.loop.features.readiness",
+    "predictions": "evergreen.loop.monitoring.readiness",
 }
 LONGEST_WAIT = dt.timedelta(days=14)
 """Unless the grace period asks for more."""
@@ -82,7 +82,7 @@ def report_if_late(
     subject: str, model: str, key: str, since: str, missing: str, run_url: str | None
 ) -> tuple[str, str]:
     """Owe the mail about a drop that is late; where that stands, as the package has it, and the terms in words."""
-    from evergreen.intake.late import report_if_late, terms
+    from evergreen.loop.intake.lateness import report_if_late, terms
 
     definition, now = load_definition(model), dt.datetime.now(dt.UTC)
     asked = terms(definition, subject, key, dt.datetime.fromisoformat(since))  # type: ignore[arg-type]

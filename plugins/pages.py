@@ -34,9 +34,9 @@ def build() -> Any:
     """The application, guarded by Airflow's own login and permissions."""
     from airflow.api_fastapi.core_api.security import get_user
 
-    from evergreen.pages.app import create_app
-    from evergreen.pages.metrics import VARIABLE
     from evergreen.settings import Settings
+    from evergreen.web.app import create_app
+    from evergreen.web.metrics import VARIABLE
 
     return create_app(
         settings=Settings.from_env,

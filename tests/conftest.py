@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from evergreen.settings import Settings
-from evergreen.stack import mails, postgres
+from evergreen.stack.config.home import Home
 from evergreen.stack.control import Stack
-from evergreen.stack.features_remote import create_features_remote
-from evergreen.stack.home import Home
+from evergreen.stack.embedded import caught_mails, postgres
+from evergreen.stack.embedded.features_remote import create_features_remote
 from evergreen.stack.shapes import SHAPES
 
 NOWHERE = "http://127.0.0.1:9"
@@ -39,7 +39,7 @@ def database_stack(tmp_path_factory):
 @pytest.fixture(scope="session")
 def postgres_url(database_stack):
     """URL (superuser) of a throw-away PostgreSQL."""
-    from evergreen.stack import credentials
+    from evergreen.stack.config import credentials
 
     password = credentials.load(database_stack.home.secrets)["POSTGRES_PASSWORD"]
     port = database_stack.status().ports["postgres"]
@@ -48,7 +48,7 @@ def postgres_url(database_stack):
 
 @pytest.fixture(scope="session")
 def _ledger_template(postgres_url):
-    from evergreen.ledger.migrate import upgrade
+    from evergreen.core.ledger.migrate import upgrade
 
     _execute(postgres_url, f'CREATE DATABASE "{_TEMPLATE}"')
     upgrade(_database(postgres_url, _TEMPLATE))
@@ -139,9 +139,9 @@ class MailCatcher:
         ours = ("EVERGREEN_SMTP", "EVERGREEN_MAIL")
         self.env = {name: value for name, value in stack.environment().items() if name.startswith(ours)}
 
-    def mails(self) -> list[mails.Mail]:
+    def mails(self) -> list[caught_mails.Mail]:
         """What was caught, oldest first."""
-        return mails.read_all(self._folder)
+        return caught_mails.read_all(self._folder)
 
     def clear(self) -> None:
         """Forget what was caught."""

@@ -19,10 +19,10 @@ import psutil
 from sqlalchemy import select
 from year import train
 
-from evergreen.alerts.send import SmtpSettings, send_pending
-from evergreen.definition import ModelDefinition
-from evergreen.ledger import Ledger
-from evergreen.ledger.tables import Decision
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.ledger import Ledger
+from evergreen.core.ledger.tables import Decision
+from evergreen.loop.alerts.send import SmtpSettings, send_pending
 from evergreen.settings import Settings
 from evergreen.stack.control import Stack
 
@@ -95,8 +95,8 @@ class Calls:
 
 def replay(calls: Calls, definition: ModelDefinition, keys: list[str], history: int, settings: Settings) -> None:
     """Weeks go by: what the DAGs would call for each, in the order in which they would."""
-    from evergreen.features.build import build
-    from evergreen.intake.landing import land
+    from evergreen.loop.features.build import build
+    from evergreen.tools.simulator.land import land
 
     land(definition, keys, landing_url=settings.landing_url)
     for number, key in enumerate(keys):
@@ -114,8 +114,8 @@ def replay(calls: Calls, definition: ModelDefinition, keys: list[str], history: 
 
 
 def _validate(definition: ModelDefinition, table: Any, key: str, settings: Settings) -> None:
-    from evergreen.intake.receive import receive
-    from evergreen.intake.validate import validate
+    from evergreen.loop.intake.receive import receive
+    from evergreen.loop.intake.validate import validate
 
     received = receive(definition, table, key, settings=settings)
     validate(definition, received.partition_version_id, settings=settings)
@@ -123,8 +123,8 @@ def _validate(definition: ModelDefinition, table: Any, key: str, settings: Setti
 
 def _score_and_check(definition: ModelDefinition, key: str, settings: Settings) -> None:
     """What the DAGs score and monitor call; the training comes as a call of its own."""
-    from evergreen.monitoring.check import run
-    from evergreen.scoring.score import score
+    from evergreen.loop.monitoring.check import run
+    from evergreen.loop.scoring.score import score
 
     score(definition, key, settings=settings)
     run(definition, key, settings=settings)
@@ -145,7 +145,7 @@ def _follow_up(calls: Calls, definition: ModelDefinition, key: str, settings: Se
 
 
 def _follow(definition: ModelDefinition, decision_id: int, settings: Settings) -> None:
-    from evergreen.champion.follow import follow
+    from evergreen.loop.champion.apply_decision import follow
 
     follow(definition, decision_id, settings=settings)
 

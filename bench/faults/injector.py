@@ -13,9 +13,9 @@ from pathlib import Path
 import psutil
 
 from evergreen.errors import EvergreenError
-from evergreen.stack import state as states
 from evergreen.stack.control import Stack
-from evergreen.stack.processes import tree
+from evergreen.stack.process import state as states
+from evergreen.stack.process.processes import tree
 from faults import clock, network, victims
 from faults.schedule import Fault
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass, field
 
-from evergreen.intake.discover import discover
-from evergreen.monitoring.stuck import mend
+from evergreen.operations.housekeeping.stuck_partitions import mend
+from evergreen.operations.housekeeping.unscheduled_drops import discover
 from faults.replay import Replay, again
 
 LATER = dt.timedelta(hours=3, minutes=10)

@@ -10,15 +10,15 @@ from typing import TypeVar
 import httpx
 from sqlalchemy import select
 
-from evergreen.definition import ModelDefinition
-from evergreen.demo.story import STAGES, Story
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.ledger import Ledger
+from evergreen.core.ledger.tables import Deployment, DriftCheck, Prediction, Snapshot, TrainingRun
+from evergreen.core.store.objects import publish
 from evergreen.errors import EvergreenError, UnavailableError
-from evergreen.ledger import Ledger
-from evergreen.ledger.tables import Deployment, DriftCheck, Prediction, Snapshot, TrainingRun
 from evergreen.settings import Settings
-from evergreen.stack.airflow_api import AirflowApi, AirflowApiError
+from evergreen.stack.airflow_client import AirflowApi, AirflowApiError
 from evergreen.stack.control import Stack
-from evergreen.store.objects import publish
+from evergreen.tools.demo.story import STAGES, Story
 
 T = TypeVar("T")
 PATIENCE = 900.0
@@ -83,7 +83,7 @@ class Replay:
 
     def second_champion(self, as_of: str) -> None:
         """A person has another version serve, so that a rollback has somewhere to go."""
-        from evergreen.champion.decide import promote
+        from evergreen.loop.champion.promotion import promote
 
         self.say("second champion")
         conf = {"cause": "operator", "cause_key": "second", "reason": "asked for", "as_of": as_of}
@@ -145,7 +145,7 @@ class Replay:
         """The same bytes once more, under a new time, with `_SUCCESS` behind them."""
         import fsspec
 
-        from evergreen.intake.arrival import SUCCESS, folder_uri
+        from evergreen.loop.intake.landing_zone import SUCCESS, folder_uri
 
         folder = folder_uri(self.settings.landing_url, self.definition.feed.name, key)
         for name in ("inputs.parquet", "labels.parquet", SUCCESS):

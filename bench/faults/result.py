@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from evergreen.verify.audit import Audit
+from evergreen.operations.audit.audit import Audit
 
 
 def ending(found: Audit, begun: float, say: Callable[[str], None]) -> dict[str, Any]:

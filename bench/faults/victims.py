@@ -8,7 +8,7 @@ from collections.abc import Callable
 import psutil
 
 from evergreen.stack.control import Stack
-from evergreen.stack.processes import tree
+from evergreen.stack.process.processes import tree
 from faults.schedule import Fault
 
 PATIENCE = 8.0

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from alembic.script import ScriptDirectory
 
-from evergreen.stack.environment import code_version
-from evergreen.stack.home import PROJECT
-from evergreen.stack.service import Service
+from evergreen.stack.config.environment import code_version
+from evergreen.stack.config.home import PROJECT
+from evergreen.stack.process.service import Service
 
 FOLDERS = ("config", "dags", "deploy", "docs", "include", "plugins")
 FILES = ("airflow_settings.yaml", "docker-compose.yaml", "pyproject.toml", "requirements.lock")

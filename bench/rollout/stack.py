@@ -10,9 +10,9 @@ import time
 from collections.abc import Iterable
 
 from evergreen.errors import UnavailableError
+from evergreen.stack.config.home import Home
 from evergreen.stack.control import Stack
-from evergreen.stack.home import Home
-from evergreen.stack.service import Service
+from evergreen.stack.process.service import Service
 from evergreen.stack.shapes import SHAPES
 from evergreen.stack.supervisor import Supervisor
 from rollout.release import Release

@@ -59,7 +59,7 @@ MODULES: tuple[str, ...] = (
     "jinja2",
 )
 
-S3_MODULES: tuple[str, ...] = ("evergreen.store.s3", "aiobotocore.session")
+S3_MODULES: tuple[str, ...] = ("evergreen.core.store.s3", "aiobotocore.session")
 """What tasks import on top where the store is on S3."""
 
 

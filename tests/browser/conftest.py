@@ -3,14 +3,14 @@
 import shutil
 
 import pytest
-from lives import HOSTILE, RESULT, live
 
-from evergreen.definition import load_definition
-from evergreen.ledger import Ledger
+from evergreen.core.definition import load_definition
+from evergreen.core.ledger import Ledger
+from evergreen.core.store import Store, layout
 from evergreen.settings import Settings
+from evergreen.stack.config.home import Home
 from evergreen.stack.control import Stack
-from evergreen.stack.home import Home
-from evergreen.store import Store, layout
+from helpers.ledger_life import HOSTILE, RESULT, live
 
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 PARTS = (
@@ -32,8 +32,8 @@ def draw_validation(store):
     import great_expectations.expectations as gxe
     import pandas as pd
 
-    from evergreen.intake.data_docs import Heading, keep
-    from evergreen.intake.suite import run_suite
+    from evergreen.loop.intake.validation.data_docs import Heading, keep
+    from evergreen.loop.intake.validation.suite import run_suite
 
     frame = pd.DataFrame({HOSTILE: [HOSTILE, "b"], "origin": ["EWR", "JFK"]})
     expectations = [

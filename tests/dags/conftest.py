@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from evergreen.definition.load import models_dir
+from evergreen.core.definition.load import models_dir
 
 PROJECT = Path(__file__).parents[2]
 PARSE = """

@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from evergreen.definition import list_models, load_definition
+from evergreen.core.definition import list_models, load_definition
 from evergreen.errors import UnavailableError
-from evergreen.stack.home import PROJECT
+from evergreen.stack.config.home import PROJECT
 
 pytestmark = pytest.mark.xdist_group("airflow")  # one worker imports Airflow and parses the DAGs, not each
 
@@ -128,10 +128,12 @@ def test_every_task_reports_its_failure_and_has_an_owner(dagbag):
 
 @pytest.mark.parametrize(("given", "expected"), [("harm:v2", "harm:v2"), ("", "operator:manual-1")])
 def test_a_failed_training_is_named_by_its_cause(dagbag, monkeypatch, given, expected):
-    from evergreen.training import failure
+    from evergreen.loop.training import record_failure
 
     told = []
-    monkeypatch.setattr(failure, "record_failure", lambda model, cause_key, settings: told.append((model, cause_key)))
+    monkeypatch.setattr(
+        record_failure, "record_failure", lambda model, cause_key, settings: told.append((model, cause_key))
+    )
     fit = dagbag.dags["nyc_flights.train"].get_task("fit")
     record = next(c for c in fit.on_failure_callback if c.__name__ == "record_failure")
     for name in ("LEDGER_URL", "STORE_URL", "LANDING_URL", "FEATURES_GIT_URL", "FEATURES_DVC_URL", "AIRFLOW_URL"):
@@ -146,7 +148,7 @@ def test_rows_that_cannot_teach_end_the_training_as_skipped(dagbag, monkeypatch)
     from airflow.sdk.exceptions import AirflowSkipException
 
     from evergreen.errors import NotReadyError
-    from evergreen.training import fit as fitting
+    from evergreen.loop.training import fit as fitting
 
     def constant(definition, training_run, **common):
         raise NotReadyError("every one of the rows has delayed = False")

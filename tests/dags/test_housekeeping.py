@@ -2,7 +2,7 @@
 
 import pytest
 
-from evergreen.definition import list_models, load_definition
+from evergreen.core.definition import list_models, load_definition
 from evergreen.errors import UnavailableError
 
 pytestmark = pytest.mark.xdist_group("airflow")  # one worker imports Airflow and parses the DAGs, not each
@@ -23,7 +23,7 @@ def test_housekeeping_starts_what_it_finds(dagbag):
 
 
 def test_one_models_alias_keeps_no_other_from_its_own(dagbag, monkeypatch):
-    from evergreen.champion import serving
+    from evergreen.loop.champion import alias
     from evergreen.settings import Settings
 
     reconcile = dagbag.dags["evergreen.housekeeping"].get_task("reconcile_aliases").python_callable
@@ -38,7 +38,7 @@ def test_one_models_alias_keeps_no_other_from_its_own(dagbag, monkeypatch):
 
     monkeypatch.setitem(reconcile.__globals__, "definitions", lambda: iter(models))
     monkeypatch.setattr(Settings, "from_env", lambda: None)
-    monkeypatch.setattr(serving, "reconcile", answer)
+    monkeypatch.setattr(alias, "reconcile", answer)
     with pytest.raises(UnavailableError, match="for second: MLflow has no version 7"):
         reconcile()
     assert asked == ["first", "second", "third"]

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from evergreen.definition.waiting import Wait
+from evergreen.core.definition.readiness import Wait
 from evergreen.errors import UnavailableError
 
 pytestmark = pytest.mark.xdist_group("airflow")

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from evergreen.definition import load_definition
-from evergreen.definition.waiting import Wait
+from evergreen.core.definition import load_definition
+from evergreen.core.definition.readiness import Wait
 from evergreen.errors import NotReadyError, SettingsError
 
 pytestmark = pytest.mark.xdist_group("airflow")
@@ -54,7 +54,7 @@ def test_a_partition_that_waits_keeps_no_later_one_from_its_check(dagbag):
 
 
 def test_predictions_are_asked_for_with_the_beginning_of_the_wait(arrival, answers):
-    asked = answers("evergreen.monitoring.waiting", Wait("never", "not by noon"))
+    asked = answers("evergreen.loop.monitoring.readiness", Wait("never", "not by noon"))
     event = first_event(arrival.PartitionTrigger("predictions", "nyc_flights", "2013-04-15", 0.001, since=BEGAN))
     assert type(event).__name__ == "TaskSkippedEvent"
     assert str(asked[0]["since"]) == BEGAN
@@ -66,7 +66,7 @@ def test_features_without_accepted_inputs_are_skipped_with_the_reason(dagbag, ar
     def readiness(*args, **kwargs):
         raise NotReadyError("there are no accepted inputs")
 
-    monkeypatch.setattr("evergreen.features.waiting.readiness", readiness)
+    monkeypatch.setattr("evergreen.loop.features.readiness.readiness", readiness)
     monkeypatch.setattr("evergreen.settings.Settings.from_env", lambda: "settings")
     build = dagbag.dags["nyc_flights.features"].get_task("build")
     monkeypatch.setattr(build, "key", "2013-04-15")
@@ -77,7 +77,7 @@ def test_features_without_accepted_inputs_are_skipped_with_the_reason(dagbag, ar
 
 
 def test_what_no_server_caused_is_no_reason_to_wait(dagbag, answers, monkeypatch):
-    answers("evergreen.features.waiting", SettingsError("EVERGREEN_LEDGER_URL is not set"))
+    answers("evergreen.loop.features.readiness", SettingsError("EVERGREEN_LEDGER_URL is not set"))
     build = dagbag.dags["nyc_flights.features"].get_task("build")
     monkeypatch.setattr(build, "key", "2013-04-15")
     with pytest.raises(SettingsError):
@@ -86,7 +86,7 @@ def test_what_no_server_caused_is_no_reason_to_wait(dagbag, answers, monkeypatch
 
 @pytest.mark.parametrize("key", ["2012-12-31", "2013-12-30"])
 def test_a_partition_outside_the_calendar_is_skipped(arrival, answers, key):
-    asked = answers("evergreen.intake.waiting", Wait("waiting", "nothing has landed"))
+    asked = answers("evergreen.loop.intake.readiness", Wait("waiting", "nothing has landed"))
     wait = arrival.look("inputs", "nyc_flights", key)
     assert (wait.state, asked) == ("never", [])
     assert wait.reason.startswith(f"{key} lies outside the calendar of nyc_flights (2013-01-07 to 2013-12-23)")

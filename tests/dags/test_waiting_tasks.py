@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from evergreen.definition.waiting import Wait
+from evergreen.core.definition.readiness import Wait
 from evergreen.errors import BadInputError, UnavailableError
 
 pytestmark = pytest.mark.xdist_group("airflow")  # one worker imports Airflow and parses the DAGs, not each

@@ -4,12 +4,12 @@ import shutil
 
 import pytest
 
-from evergreen.definition import load_definition
-from evergreen.demo.story import Story
-from evergreen.ledger import Ledger
+from evergreen.core.definition import load_definition
+from evergreen.core.ledger import Ledger
 from evergreen.settings import Settings
+from evergreen.stack.config.home import PROJECT, Home
 from evergreen.stack.control import Stack
-from evergreen.stack.home import PROJECT, Home
+from evergreen.tools.demo.story import Story
 
 MODEL = "nyc_flights"
 

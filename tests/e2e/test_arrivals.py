@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import select, update
-from steps import rows, rows_by_time, wait_until
 
-from evergreen.definition import load_definition
-from evergreen.definition.load import models_dir
-from evergreen.intake.landing import land
-from evergreen.ledger import Ledger
-from evergreen.ledger.tables import Alert, PartitionVersion, Snapshot, Verdict
+from evergreen.core.definition import load_definition
+from evergreen.core.definition.load import models_dir
+from evergreen.core.ledger import Ledger
+from evergreen.core.ledger.tables import Alert, PartitionVersion, Snapshot, Verdict
 from evergreen.settings import Settings
-from evergreen.stack import mails
+from evergreen.stack.config.home import Home
 from evergreen.stack.control import Stack
-from evergreen.stack.home import Home
+from evergreen.stack.embedded import caught_mails
+from evergreen.tools.simulator.land import land
+from helpers.live_stack import rows, rows_by_time, wait_until
 
 pytestmark = pytest.mark.e2e
 MODEL = "nyc_flights"
@@ -123,7 +123,7 @@ def test_history_is_found_and_brought_in(stack, settings, ledger):
     stack.airflow.wait_until_idle(DAGS)
     _, done = keep_house(stack)
     assert "bring_in" not in done, "it was brought in"
-    subjects = [mail.subject for mail in mails.read_all(stack.home.mail)]
+    subjects = [mail.subject for mail in caught_mails.read_all(stack.home.mail)]
     assert subjects.count("[evergreen] nyc_flights: a name in the landing zone is no partition") == 1
     assert len([subject for subject in subjects if "late" in subject]) == 2
 

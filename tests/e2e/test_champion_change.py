@@ -14,14 +14,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import httpx
-import orders
 import pytest
-from steps import alias, ask_online, counts, rows, rows_by_time, wait_until
 from typer.testing import CliRunner
 
 from evergreen.cli import app
-from evergreen.definition.load import models_dir as shipped_models
-from evergreen.ledger.tables import (
+from evergreen.core.definition.load import models_dir as shipped_models
+from evergreen.core.ledger.tables import (
     Alert,
     Decision,
     Deployment,
@@ -30,7 +28,9 @@ from evergreen.ledger.tables import (
     Prediction,
     TrainingRun,
 )
-from evergreen.stack import mails
+from evergreen.stack.embedded import caught_mails
+from helpers import orders_model
+from helpers.live_stack import alias, ask_online, counts, rows, rows_by_time, wait_until
 
 # The cluster's image has models of its own.
 pytestmark = [pytest.mark.e2e, pytest.mark.shape("embedded")]
@@ -44,14 +44,14 @@ def models_dir(tmp_path_factory):
     """The shipped models and one whose challengers are made of two weeks."""
     folder = tmp_path_factory.mktemp("models") / "models"
     shutil.copytree(shipped_models(), folder, ignore=shutil.ignore_patterns("__pycache__"))
-    text = orders.DEFINITION.replace("window: 4", "window: 2")
-    orders.write_model(folder / MODEL, text.replace("start: 2024-01-01", "start: 2024-01-01, end: 2024-06-24"))
+    text = orders_model.DEFINITION.replace("window: 4", "window: 2")
+    orders_model.write_model(folder / MODEL, text.replace("start: 2024-01-01", "start: 2024-01-01, end: 2024-06-24"))
     return folder
 
 
 @pytest.fixture(scope="module")
 def definition(stack):
-    from evergreen.definition import load_definition
+    from evergreen.core.definition import load_definition
 
     return load_definition(MODEL)
 
@@ -83,25 +83,25 @@ class Life:
 
     def land(self, number):
         """The week's inputs, and the labels of the week before."""
-        from evergreen.intake.arrival import SUCCESS, folder_uri
-        from evergreen.intake.frames import to_parquet
-        from evergreen.store.objects import publish
+        from evergreen.core.frames import to_parquet
+        from evergreen.core.store.objects import publish
+        from evergreen.loop.intake.landing_zone import SUCCESS, folder_uri
 
         for table, of in (("inputs", number), ("labels", number - 1)):
             if of < 0:
                 continue
-            inputs, labels = orders.week(of, self.key(of))
+            inputs, labels = orders_model.week(of, self.key(of))
             if of in TURNED:
-                orders.turn(inputs, labels)
+                orders_model.turn(inputs, labels)
             frame, columns = {"inputs": inputs, "labels": labels}[table], self.definition.feed.tables[table].columns
             folder = folder_uri(self.settings.landing_url, self.definition.feed.name, self.key(of))
             publish(f"{folder}/{table}.parquet", to_parquet(frame, columns))
             publish(f"{folder}/{SUCCESS}", b"")
 
     def bring_in(self, number):
-        from evergreen.features.build import build
-        from evergreen.intake.receive import receive
-        from evergreen.intake.validate import validate
+        from evergreen.loop.features.build import build
+        from evergreen.loop.intake.receive import receive
+        from evergreen.loop.intake.validate import validate
 
         for table, of in (("inputs", number), ("labels", number - 1)):
             if of >= 0:
@@ -110,10 +110,10 @@ class Life:
         build(self.definition, self.key(number), settings=self.settings)
 
     def first_champion(self, number):
-        from evergreen.champion.decide import conclude
-        from evergreen.champion.evaluate import evaluate
-        from evergreen.training.assemble import assemble
-        from evergreen.training.fit import fit
+        from evergreen.loop.champion.evaluate import evaluate
+        from evergreen.loop.champion.promotion import conclude
+        from evergreen.loop.training.assemble import assemble
+        from evergreen.loop.training.fit import fit
 
         asked = {
             "cause": "first",
@@ -127,7 +127,7 @@ class Life:
         conclude(self.definition, run, said.outcome, approval=None, settings=self.settings)
 
     def score(self, number):
-        from evergreen.scoring.score import score
+        from evergreen.loop.scoring.score import score
 
         score(self.definition, self.key(number), settings=self.settings)
 
@@ -144,7 +144,7 @@ def served_by(ledger, key):
 
 
 def labels_are_in(ledger, key):
-    from evergreen.ledger import partitions
+    from evergreen.core.ledger.queries import partitions
 
     with ledger.transaction() as session:
         return key in partitions.accepted_keys(session, MODEL, "labels")
@@ -166,7 +166,7 @@ def test_the_gate_promotes_what_learned_from_wrong_answers(stack, life, ledger, 
 
 
 def one_row(life, number, place=0):
-    return orders.week(number, life.key(number))[0].iloc[[place]]
+    return orders_model.week(number, life.key(number))[0].iloc[[place]]
 
 
 def test_a_request_is_answered_by_who_serves(stack, life):
@@ -196,7 +196,7 @@ def test_the_live_monitor_takes_it_back(stack, life, ledger, settings):
 
 def test_mail_and_history_say_the_same(stack, life, ledger):
     (owed,) = rows_by_time(ledger, Alert, Alert.kind == "rollback")
-    (got,) = [mail for mail in mails.read_all(stack.home.mail) if mail.subject == owed.subject]
+    (got,) = [mail for mail in caught_mails.read_all(stack.home.mail) if mail.subject == owed.subject]
     assert owed.sent_at is not None
     assert got.subject.endswith("rolled back to version 1")
     for told in ("Version 1 serves again in place of version 2", "version 1 would have lost less than version 2"):

@@ -10,8 +10,28 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from panels import EMPTY_WHEN_HEALTHY, ask, blank
-from steps import (
+
+from evergreen.core.ledger.queries import partitions, snapshots
+from evergreen.core.ledger.tables import (
+    Alert,
+    Collection,
+    Decision,
+    Deployment,
+    DriftCheck,
+    PartitionVersion,
+    Performance,
+    Prediction,
+    Snapshot,
+    TrainingRun,
+    Verdict,
+)
+from evergreen.core.store import Store
+from evergreen.loop.intake.accepted_rows import read_clean
+from evergreen.loop.scoring.score import read_predictions
+from evergreen.stack.embedded import caught_mails
+from evergreen.stack.process import processes
+from helpers.grafana_queries import EMPTY_WHEN_HEALTHY, ask, blank
+from helpers.live_stack import (
     age,
     alias,
     answer_form,
@@ -25,25 +45,6 @@ from steps import (
     rows_by_time,
     wait_until,
 )  # fmt: skip
-
-from evergreen.intake.read import read_clean
-from evergreen.ledger import partitions, snapshots
-from evergreen.ledger.tables import (
-    Alert,
-    Collection,
-    Decision,
-    Deployment,
-    DriftCheck,
-    PartitionVersion,
-    Performance,
-    Prediction,
-    Snapshot,
-    TrainingRun,
-    Verdict,
-)
-from evergreen.scoring.score import read_predictions
-from evergreen.stack import mails, processes
-from evergreen.store import Store
 
 pytestmark = pytest.mark.e2e
 MODEL = "nyc_flights"
@@ -66,7 +67,7 @@ def test_backfills_drive_the_chain(story, ledger, settings):
 
 
 def test_snapshots_are_readable_from_their_remotes_alone(ledger, settings, definition):
-    from evergreen.features.snapshots import read_frame
+    from evergreen.core.feature_repository.snapshots import read_frame
 
     for snapshot in rows(ledger, Snapshot)[:2]:
         frame = read_frame(settings, snapshot.git_commit, snapshot.dvc_path, dvc_hash=snapshot.dvc_hash)
@@ -179,7 +180,7 @@ def test_a_truncated_partition_is_quarantined_and_comes_back(story, stack, ledge
 def test_every_mail_that_was_owed_arrived_once(ledger, stack):
     wait_until(lambda: all(a.sent_at for a in rows_by_time(ledger, Alert)), "the outbox")
     owed = Counter(a.subject for a in rows_by_time(ledger, Alert))
-    got = Counter(m.subject for m in mails.read_all(stack.home.mail))
+    got = Counter(m.subject for m in caught_mails.read_all(stack.home.mail))
     assert got == owed
     assert any("quarantine" in a.kind for a in rows_by_time(ledger, Alert))
 
@@ -199,9 +200,9 @@ def test_a_restated_partition_is_rebuilt_from_there(story, stack, ledger, defini
     import pandas as pd
     from fsspec import open as open_uri
 
-    from evergreen.intake.arrival import SUCCESS, find_drop
-    from evergreen.intake.frames import to_parquet
-    from evergreen.store.objects import publish
+    from evergreen.core.frames import to_parquet
+    from evergreen.core.store.objects import publish
+    from evergreen.loop.intake.landing_zone import SUCCESS, find_drop
 
     restated, later = KEYS[-1], BROKEN
     drop = find_drop(settings.landing_url, definition.feed.name, "inputs", restated)
@@ -236,8 +237,8 @@ def test_a_retrain_without_enough_labels_says_so_and_leaves_everything_alone(sto
 
 
 def test_a_person_promotes_a_challenger_and_rolls_back_by_the_form(story, stack, ledger, definition, settings):
-    from evergreen.champion.decide import promote
-    from evergreen.training.tracking import CHAMPION, Registry
+    from evergreen.loop.champion.promotion import promote
+    from evergreen.loop.training.tracking import CHAMPION, Registry
 
     registry = Registry(settings, MODEL)
     first = registry.alias(CHAMPION)
@@ -258,7 +259,7 @@ def test_a_person_promotes_a_challenger_and_rolls_back_by_the_form(story, stack,
     decision = rows(ledger, Decision)[-1]
     assert (decision.kind, decision.version, decision.decided_by) == ("rollback", first, "admin")
     told = f"rolled back to version {first}"
-    wait_until(lambda: any(told in mail.subject for mail in mails.read_all(stack.home.mail)), "the mail")
+    wait_until(lambda: any(told in mail.subject for mail in caught_mails.read_all(stack.home.mail)), "the mail")
 
     before = counts(ledger)
     stack.airflow.clear(story.dag("rollback"), back)
@@ -469,7 +470,7 @@ def test_reports_and_pages_are_read_from_s3(stack, ledger, settings):
 
 @pytest.mark.shape("cluster")
 def test_every_health_check_of_the_compose_file_passes(stack):
-    from evergreen.stack import credentials
+    from evergreen.stack.config import credentials
 
     made = stack.shape.services(stack.home, stack.status().ports, credentials.load(stack.home.secrets))
     checked = [s for s in made if s.check]

@@ -2,16 +2,16 @@
 
 import datetime as dt
 
-import orders
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from evergreen.definition.load import read_definition
-from evergreen.ledger import Ledger
-from evergreen.ledger.tables import PartitionVersion, Verdict
-from evergreen.store import Store
-from evergreen.store.objects import sha256
+from evergreen.core.definition.load import read_definition
+from evergreen.core.ledger import Ledger
+from evergreen.core.ledger.tables import PartitionVersion, Verdict
+from evergreen.core.store import Store
+from evergreen.core.store.objects import sha256
+from helpers import orders_model
 
 
 class Shop:
@@ -19,7 +19,7 @@ class Shop:
 
     def __init__(self, folder, settings):
         self.settings = settings
-        orders.write_model(folder)
+        orders_model.write_model(folder)
         self.definition = read_definition(folder / "model.yaml")
         self.ledger = Ledger.from_settings(settings)
         self.version = None
@@ -29,7 +29,7 @@ class Shop:
 
     def week(self, number):
         """Inputs and labels of a week."""
-        return orders.week(number, self.key(number))
+        return orders_model.week(number, self.key(number))
 
     def accept(self, table, number, frame):
         """What intake leaves of a landed partition: its accepted rows, and a version in the ledger."""
@@ -53,16 +53,16 @@ class Shop:
             )  # fmt: skip
 
     def build(self, number):
-        from evergreen.features.build import build
+        from evergreen.loop.features.build import build
 
         return build(self.definition, self.key(number), settings=self.settings)
 
     def train(self, as_of, cause="first"):
         """Train on labels through week `as_of` and promote what comes out."""
-        from evergreen.champion.decide import promote
-        from evergreen.champion.evaluate import evaluate
-        from evergreen.training.assemble import assemble
-        from evergreen.training.fit import fit
+        from evergreen.loop.champion.evaluate import evaluate
+        from evergreen.loop.champion.promotion import promote
+        from evergreen.loop.training.assemble import assemble
+        from evergreen.loop.training.fit import fit
 
         run = assemble(
             self.definition, cause=cause, cause_key=f"{cause}-{as_of}", reason="a test asks for it",
@@ -76,8 +76,8 @@ class Shop:
         """The model's file goes from under MLflow; the registry still names the version."""
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-        from evergreen.training.models import _cache
-        from evergreen.training.tracking import client
+        from evergreen.loop.training.model_files import _cache
+        from evergreen.loop.training.tracking import client
 
         place = client(self.settings).get_model_version_download_uri("orders", str(version))
         get_artifact_repository(place, tracking_uri=self.settings.mlflow_url).delete_artifacts("model.skops")
@@ -85,7 +85,7 @@ class Shop:
 
     def live(self, number, change=None):
         """A week goes by: inputs, features, predictions, and the labels of the week before."""
-        from evergreen.scoring.score import score
+        from evergreen.loop.scoring.score import score
 
         inputs, labels = self.week(number)
         if change is not None:
@@ -134,8 +134,8 @@ def shop(mlflow_uri, settings, tmp_path):
 
 def _empty_registry(settings):
     """Each test has a ledger of its own, but all share one MLflow server: versions begin at 1 again."""
-    from evergreen.training.models import _cache
-    from evergreen.training.tracking import client
+    from evergreen.loop.training.model_files import _cache
+    from evergreen.loop.training.tracking import client
 
     _cache.clear()
     registry = client(settings)

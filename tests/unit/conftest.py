@@ -4,3 +4,5 @@ import os
 
 for _library in ("OMP", "OPENBLAS", "MKL"):
     os.environ[f"{_library}_NUM_THREADS"] = "1"  # read when numpy and scikit-learn are first imported
+
+from helpers.small_shop import orders, shop  # noqa: E402, F401

@@ -11,12 +11,13 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from evergreen.backup import places
+from evergreen.core.store.page_links import version_page
+from evergreen.operations.backup import locations
 from evergreen.settings import PREFIX, Settings
-from evergreen.stack import airflow_settings, cluster, credentials, environment
-from evergreen.stack.home import PROJECT, Home
-from evergreen.stack.ports import PREFERRED
-from evergreen.store.addresses import version_page
+from evergreen.stack.cluster import services
+from evergreen.stack.config import airflow_settings, credentials, environment
+from evergreen.stack.config.home import PROJECT, Home
+from evergreen.stack.config.ports import PREFERRED
 
 COMPOSE = yaml.safe_load((PROJECT / "docker-compose.yaml").read_text())
 SERVICES = COMPOSE["services"]
@@ -182,9 +183,9 @@ def test_the_documented_backup_and_restore_name_what_the_compose_file_uses(gener
     steps = (PROJECT / "docs" / "deployment.md").read_text().partition("## Backup and restore")[2].partition("\n## ")[0]
     mlflow = SERVICES["mlflow"]
     database = mlflow["environment"]["MLFLOW_BACKEND_STORE_URI"].replace("mlflow@", "mlflow:${MLFLOW_DB_PASSWORD:?}@")
-    assert f'{places.MLFLOW_DATABASE}="{database}"' in steps
+    assert f'{locations.MLFLOW_DATABASE}="{database}"' in steps
     artifacts = mlflow["command"][mlflow["command"].index("--artifacts-destination") + 1]
-    assert f"{places.MLFLOW_ARTIFACTS}={artifacts}" in steps
+    assert f"{locations.MLFLOW_ARTIFACTS}={artifacts}" in steps
     assert set(re.findall(r"s/\^(\w+)=//p", steps)) <= generated.keys()
     user = re.search(r"--uid (\d+)", DOCKERFILE)[1]
     assert f"--owner {user} --group {user}" in steps
@@ -242,7 +243,7 @@ def test_the_image_sets_what_the_embedded_stack_sets_for_each_process(tmp_path):
 
 def cluster_environments(folder, generated):
     place = Home(folder)
-    return {s.name: dict(s.env) for s in cluster.services(place, cluster.PORTS, generated)}
+    return {s.name: dict(s.env) for s in services.services(place, services.PORTS, generated)}
 
 
 def test_the_cluster_shape_gives_each_service_the_variables_of_the_compose_file_and_no_other(tmp_path, generated):

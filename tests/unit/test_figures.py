@@ -2,7 +2,7 @@
 
 import runpy
 
-from evergreen.stack.home import PROJECT
+from evergreen.stack.config.home import PROJECT
 
 
 def test_the_page_is_current():

@@ -14,11 +14,11 @@ from airflow.cli.cli_parser import get_parser
 from packaging.requirements import Requirement
 from sqlalchemy import make_url
 
-from evergreen.online.server import METRICS_TOKEN, TOKEN
-from evergreen.pages.metrics import VARIABLE
+from evergreen.loop.online.server import METRICS_TOKEN, TOKEN
 from evergreen.settings import PREFIX, Settings
-from evergreen.stack import airflow_settings
-from evergreen.stack.home import PROJECT
+from evergreen.stack.config import airflow_settings
+from evergreen.stack.config.home import PROJECT
+from evergreen.web.metrics import VARIABLE
 
 FOLDER = PROJECT / "deploy" / "kubernetes"
 COMPOSE = yaml.safe_load((PROJECT / "docker-compose.yaml").read_text())["services"]

@@ -11,8 +11,9 @@ import pytest
 import yaml
 from airflow._shared.observability.metrics.metrics_registry import MetricsRegistry
 
-from evergreen.stack import cluster, credentials
-from evergreen.stack.home import Home
+from evergreen.stack.cluster.services import services
+from evergreen.stack.config import credentials
+from evergreen.stack.config.home import Home
 
 PROJECT = Path(__file__).parents[2]
 RULE_FILES = sorted((PROJECT / "deploy" / "prometheus").glob("*.rules.yml"))
@@ -118,8 +119,8 @@ def files(tmp_path_factory):
     """Folder of the services' files as the cluster shape writes them."""
     home = Home(tmp_path_factory.mktemp("home"))
     home.root.chmod(home.root.stat().st_mode | stat.S_IXOTH)
-    cluster.create_secrets(home.secrets)
-    cluster.services(home, cluster.PORTS, credentials.load(home.secrets))
+    services.create_secrets(home.secrets)
+    services.services(home, services.PORTS, credentials.load(home.secrets))
     return home.parts
 
 

@@ -2,9 +2,9 @@
 
 import pytest
 
+from evergreen.core.store.page_links import version_page
 from evergreen.errors import SettingsError
 from evergreen.settings import Settings
-from evergreen.store.addresses import version_page
 
 ENV = {
     "EVERGREEN_LEDGER_URL": "postgresql+psycopg2://ledger:hush@db/ledger",

@@ -1,1 +1,5 @@
-"""One module for each group of commands. Each has `register(app)`; what is heavy is imported inside the commands."""
+"""The command `evergreen`. One module for each group of commands; heavy imports stay inside the commands."""
+
+from evergreen.cli.main import app, main
+
+__all__ = ["app", "main"]

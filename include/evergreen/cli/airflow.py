@@ -9,8 +9,8 @@ from pathlib import Path
 import typer
 
 from evergreen.errors import UnavailableError
+from evergreen.stack.config.home import Home
 from evergreen.stack.control import Stack
-from evergreen.stack.home import Home
 
 
 def register(app: typer.Typer) -> None:

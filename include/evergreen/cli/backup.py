@@ -13,11 +13,11 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from evergreen.commands.shared import HomeOption, JsonOption, console, join_stack, print_json
+from evergreen.cli.shared import HomeOption, JsonOption, console, join_stack, print_json
 
 if TYPE_CHECKING:
-    from evergreen.backup.places import Places
-    from evergreen.backup.take import Progress as Report
+    from evergreen.operations.backup.create import Progress as Report
+    from evergreen.operations.backup.locations import Places
 
 UrlArgument = Annotated[
     str, typer.Argument(metavar="DIR|URL", help="A folder, or an fsspec URL such as s3://bucket/backups.")
@@ -39,7 +39,7 @@ def backup(url: UrlArgument, home: HomeOption = None, as_json: JsonOption = Fals
     is, set EVERGREEN_MLFLOW_DATABASE_URL and EVERGREEN_MLFLOW_ARTIFACTS_URL beside the settings.
     """
     places = _places(home)
-    from evergreen.backup.take import back_up
+    from evergreen.operations.backup.create import back_up
 
     with _shown(as_json) as report:
         taken = back_up(places, url, report)
@@ -68,8 +68,8 @@ def restore(
     All of it is checked before anything is written. A restore that was interrupted goes on when it is run again. The
     addresses may be others than they were: the ledger's follow. Leave the DAGs paused until it is done.
     """
-    from evergreen.backup.restore import check as check_whole
-    from evergreen.backup.restore import restore as restore_into
+    from evergreen.operations.backup.restore import check as check_whole
+    from evergreen.operations.backup.restore import restore as restore_into
 
     if check:
         with _shown(as_json) as report:
@@ -93,9 +93,9 @@ def restore(
 
 def _places(home: Path | None) -> Places:
     join_stack(home)
-    from evergreen.backup.places import Places
+    from evergreen.operations.backup.locations import Places
+    from evergreen.stack.config.home import Home
     from evergreen.stack.control import Stack
-    from evergreen.stack.home import Home
 
     stack = Stack(Home.find(home))
     ours = stack.mlflow_places if os.environ.get("EVERGREEN_HOME") == str(stack.home.root) else {}

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from evergreen.commands.shared import console
+from evergreen.cli.shared import console
 from evergreen.errors import BadInputError
-from evergreen.stack.home import PROJECT
+from evergreen.stack.config.home import PROJECT
 
 FOLDER = PROJECT / "bench"
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from evergreen.commands.shared import JsonOption, console, print_json
+from evergreen.cli.shared import JsonOption, console, print_json
 
 QUARANTINED = 3
 
@@ -40,8 +40,8 @@ def check(
 
     Exit code 0: all would be accepted; 3: at least one would be quarantined.
     """
-    from evergreen.definition import load_definition
-    from evergreen.intake.offline import check_folder, tables_in
+    from evergreen.core.definition import load_definition
+    from evergreen.tools.check_drops import check_folder, tables_in
 
     if key is not None and folder.is_dir() and not tables_in(folder):
         raise typer.BadParameter(

@@ -17,13 +17,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from evergreen.commands.shared import HomeOption, ShapeOption, check_writable, console, stack_of
-from evergreen.commands.stack import show_pages, start
-from evergreen.definition import load_definition
+from evergreen.cli.shared import HomeOption, ShapeOption, check_writable, console, stack_of
+from evergreen.cli.stack import show_pages, start
+from evergreen.core.definition import load_definition
 from evergreen.stack.control import Stack
 
 if TYPE_CHECKING:
-    from evergreen.demo.summary import Summary
+    from evergreen.tools.demo.summary import Summary
 
 MODEL = "nyc_flights"
 WEEKS = 26
@@ -83,9 +83,9 @@ def _interrupt() -> None:
 
 
 def _run(stack: Stack, weeks: int, begun: float) -> Summary:
-    from evergreen.demo.story import HISTORY, Story
-    from evergreen.demo.summary import collect
     from evergreen.settings import Settings
+    from evergreen.tools.demo.story import HISTORY, Story
+    from evergreen.tools.demo.summary import collect
 
     definition, settings = load_definition(MODEL), Settings.from_env()
     first = definition.partitions.key_of(definition.calendar.start)
@@ -99,7 +99,7 @@ def _run(stack: Stack, weeks: int, begun: float) -> Summary:
 
 def _warm() -> None:
     """Import what the summary needs while the stack is at work."""
-    import evergreen.monitoring.shadow  # noqa: F401
+    import evergreen.loop.monitoring.rivals.shadow_scores  # noqa: F401
 
 
 @contextmanager
@@ -140,7 +140,7 @@ def _write(stack: Stack, summary: Summary, json_file: Path | None) -> None:
     """Plot and JSON. One that cannot be written is said, and ends no stack: what the demo was for has been done."""
     import json
 
-    from evergreen.demo.plot import plot_losses
+    from evergreen.tools.demo.plot import plot_losses
 
     loss = load_definition(summary.model).loss
     plot = stack.home.root / "demo" / "loss.png"

@@ -6,8 +6,8 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from evergreen.commands.shared import HomeOption, JsonOption, console, print_json
-from evergreen.stack.home import Home
+from evergreen.cli.shared import HomeOption, JsonOption, console, print_json
+from evergreen.stack.config.home import Home
 
 
 def register(app: typer.Typer) -> None:

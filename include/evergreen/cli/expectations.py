@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from evergreen.commands.shared import HomeOption, JsonOption, check_writable, console, landing_url, print_json
+from evergreen.cli.shared import HomeOption, JsonOption, check_writable, console, landing_url, print_json
 
 if TYPE_CHECKING:
-    from evergreen.definition.model import TableName
-    from evergreen.intake.propose.propose import Proposal
+    from evergreen.core.definition.model import TableName
+    from evergreen.tools.propose.propose import Proposal
 
 REFUSED = 3
 
@@ -66,9 +66,9 @@ def propose(
     Exit code 0: done; 1: nothing usable has landed; 2: wrong usage; 3: FILE is there already, or a partition that the
     proposal was made from would be quarantined by it.
     """
-    from evergreen.definition import load_definition
+    from evergreen.core.definition import load_definition
     from evergreen.errors import RefusedError
-    from evergreen.intake.propose.propose import propose as run
+    from evergreen.tools.propose.propose import propose as run
 
     if out is not None:
         check_writable(out, "--out")

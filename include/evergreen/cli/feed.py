@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evergreen.commands.shared import HomeOption, JsonOption, console, landing_url, print_json
+from evergreen.cli.shared import HomeOption, JsonOption, console, landing_url, print_json
 
 if TYPE_CHECKING:
-    from evergreen.definition import ModelDefinition
-    from evergreen.intake.data_file import DataFile
-    from evergreen.intake.landing import Landed
+    from evergreen.core.definition import ModelDefinition
+    from evergreen.tools.data_file import DataFile
+    from evergreen.tools.simulator.land import Landed
 
 feed = typer.Typer(help="The feed simulator: land real rows, partition by partition.", no_args_is_help=True)
 
@@ -53,10 +53,10 @@ def land(
     those of both tables, a row without a target has no label yet, and a partition without rows is passed over. What
     lies there already with the same bytes is left alone, so the command can be given again.
     """
-    from evergreen.definition import load_definition
+    from evergreen.core.definition import load_definition
     from evergreen.errors import BadInputError
-    from evergreen.intake.data_file import DataFile
-    from evergreen.intake.landing import land as land_ticks
+    from evergreen.tools.data_file import DataFile
+    from evergreen.tools.simulator.land import land as land_ticks
 
     definition = load_definition(model)
     if data is None and None in (first, last):

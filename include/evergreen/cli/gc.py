@@ -10,12 +10,12 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from evergreen.commands.shared import HomeOption, JsonOption, console, join_stack, os_user, print_json
-from evergreen.definition import load_definition
+from evergreen.cli.shared import HomeOption, JsonOption, console, join_stack, os_user, print_json
+from evergreen.core.definition import load_definition
 from evergreen.settings import Settings
 
 if TYPE_CHECKING:
-    from evergreen.retention.collect import Collected
+    from evergreen.operations.retention.collect import Collected
 
 
 def register(app: typer.Typer) -> None:
@@ -42,7 +42,7 @@ def gc(
     if yes and dry_run:
         raise typer.BadParameter("--dry-run removes nothing and --yes does: give one of them", param_hint="--yes")
     join_stack(home)
-    from evergreen.retention.collect import collect
+    from evergreen.operations.retention.collect import collect
 
     found = collect(
         load_definition(model),

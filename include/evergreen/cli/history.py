@@ -13,13 +13,14 @@ from rich.table import Table
 from rich.text import Text
 from sqlalchemy.orm import Session
 
-from evergreen.commands.shared import HomeOption, JsonOption, console, join_stack, print_json
-from evergreen.definition import ModelDefinition, load_definition
-from evergreen.intake.failures import plain
-from evergreen.ledger import audit, collected, definitions
-from evergreen.ledger import history as life
-from evergreen.ledger.lines import ComparisonLine, DeploymentLine, LateLine, TableLine, TrainingLine, span
-from evergreen.ledger.session import Ledger
+from evergreen.cli.shared import HomeOption, JsonOption, console, join_stack, print_json
+from evergreen.core.definition import ModelDefinition, load_definition
+from evergreen.core.ledger.queries import collected, definitions
+from evergreen.core.ledger.session import Ledger
+from evergreen.core.ledger.views import history as life
+from evergreen.core.ledger.views import served_on
+from evergreen.core.ledger.views.lines import ComparisonLine, DeploymentLine, LateLine, TableLine, TrainingLine
+from evergreen.core.text import plain, span
 from evergreen.settings import Settings
 
 DayOption = Annotated[
@@ -225,7 +226,7 @@ def _print_online(session: Session, name: str, loss: str) -> None:
 
 
 def _answer_day(session: Session, definition: ModelDefinition, day: dt.date, as_json: bool) -> None:
-    served = audit.served_on(session, definition, day)
+    served = served_on.served_on(session, definition, day)
     if as_json:
         print_json(dataclasses.asdict(served) if served else {"day": day.isoformat(), "version": None})
         return

@@ -8,9 +8,9 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from evergreen.commands.shared import HomeOption, JsonOption, console, print_json
-from evergreen.stack import mails
-from evergreen.stack.home import Home
+from evergreen.cli.shared import HomeOption, JsonOption, console, print_json
+from evergreen.stack.config.home import Home
+from evergreen.stack.embedded import caught_mails
 
 mail = typer.Typer(help="List and show the mails that were caught.", invoke_without_command=True)
 
@@ -30,7 +30,7 @@ def default(context: typer.Context, home: HomeOption = None, as_json: JsonOption
 @mail.command("list")
 def list_mails(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """List the mails, oldest first."""
-    found = mails.read_all(Home.find(home).mail)
+    found = caught_mails.read_all(Home.find(home).mail)
     if as_json:
         keys = ("number", "caught", "sender", "to", "subject", "message_id", "attachments", "path")
         print_json([{key: item.as_dict()[key] for key in keys} for item in found])
@@ -51,7 +51,7 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Show one mail: its heads, its text, and the file to open in a mail program."""
-    item = mails.read_one(Home.find(home).mail, number)
+    item = caught_mails.read_one(Home.find(home).mail, number)
     if as_json:
         print_json(item.as_dict())
         return

@@ -12,7 +12,7 @@ import sys
 import typer
 from rich.console import Console
 
-from evergreen.commands import (
+from evergreen.cli import (
     airflow,
     backup,
     bench,

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from evergreen.commands.shared import JsonOption, console, print_json
+from evergreen.cli.shared import JsonOption, console, print_json
 
 if TYPE_CHECKING:
-    from evergreen.scaffold.plan import Plan
+    from evergreen.tools.scaffold.plan import Plan
 
 
 class Period(StrEnum):
@@ -64,8 +64,8 @@ def new(
 
     Exit code 0: done; 1: the file does not make a model; 2: wrong usage; 3: the model is there already.
     """
-    from evergreen.scaffold.new import new as run
-    from evergreen.scaffold.plan import Asked
+    from evergreen.tools.scaffold.new import new as run
+    from evergreen.tools.scaffold.plan import Asked
 
     asked = Asked(
         name, target, time, entity, tuple(later or ()), period.value if period else None, label_delay, owner, mail

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from evergreen.commands.shared import HomeOption, JsonOption, console, join_stack, os_user, print_json
-from evergreen.definition import load_definition
+from evergreen.cli.shared import HomeOption, JsonOption, console, join_stack, os_user, print_json
+from evergreen.core.definition import load_definition
 from evergreen.errors import BadInputError
 from evergreen.settings import Settings
 
@@ -33,15 +33,16 @@ def promote(
     if not why.strip():
         raise typer.BadParameter("say why, in a sentence: it is what the ledger keeps", param_hint="--why")
     join_stack(home)
-    from evergreen.champion import decide
-    from evergreen.ledger import Ledger, models
+    from evergreen.core.ledger import Ledger
+    from evergreen.core.ledger.queries import versions
+    from evergreen.loop.champion import promotion
 
     definition, settings = load_definition(model), Settings.from_env()
     with Ledger.from_settings(settings).transaction() as session:
-        run = models.run_of_version(session, model, version)
+        run = versions.run_of_version(session, model, version)
     if run is None:
         raise BadInputError(f"{model} has no challenger of version {version}; `evergreen history {model}` lists them")
-    decided = decide.promote(definition, run.id, settings=settings, decided_by=os_user(), why=why.strip())
+    decided = promotion.promote(definition, run.id, settings=settings, decided_by=os_user(), why=why.strip())
     if as_json:
         print_json(dataclasses.asdict(decided))
     else:

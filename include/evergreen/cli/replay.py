@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from evergreen.commands.shared import HomeOption, JsonOption, check_writable, console, landing_url, print_json
+from evergreen.cli.shared import HomeOption, JsonOption, check_writable, console, landing_url, print_json
 
 if TYPE_CHECKING:
-    from evergreen.definition import ModelDefinition
-    from evergreen.replay.outcome import Outcome
+    from evergreen.core.definition import ModelDefinition
+    from evergreen.tools.backtest.result import Outcome
 
 POLICIES = "never,weekly,evidently,evergreen,oracle"
 
@@ -53,10 +53,10 @@ def replay(
     Every challenger that could have been made is made once and kept below the home's `replay/`: the first replay of a
     history takes minutes, the next ones train nothing. Exit code 0: done; 1: too little has landed; 2: wrong usage.
     """
-    from evergreen.definition import load_definition
+    from evergreen.core.definition import load_definition
     from evergreen.errors import BadInputError
-    from evergreen.replay.policies import make
-    from evergreen.stack.home import Home
+    from evergreen.stack.config.home import Home
+    from evergreen.tools.backtest.policies import make
 
     if plot:
         check_writable(plot, "--plot")
@@ -82,7 +82,7 @@ def replay(
     else:
         _show(outcome)
     if plot:
-        from evergreen.replay.picture import draw
+        from evergreen.tools.backtest.plot import draw
 
         draw(outcome, plot)
         if not as_json:
@@ -92,9 +92,9 @@ def replay(
 def _run(
     definition: ModelDefinition, landing_url: str, names: list[str], cache: Path, jobs: int | None, bar: Progress
 ) -> Outcome:
-    from evergreen.replay.fits import fit_all
-    from evergreen.replay.history import read_history
-    from evergreen.replay.outcome import replay as run
+    from evergreen.tools.backtest.challengers import fit_all
+    from evergreen.tools.backtest.landed_data import read_history
+    from evergreen.tools.backtest.result import replay as run
 
     reading = bar.add_task("Read, validate, build features", total=None)
     history = read_history(
@@ -124,7 +124,7 @@ def _bar(*, quiet: bool) -> Progress:
 def _land(definition: ModelDefinition, folder: Path, bar: Progress) -> str:
     """Land all that the feed's simulator has; its url."""
     from evergreen.errors import BadInputError
-    from evergreen.intake.landing import land
+    from evergreen.tools.simulator.land import land
 
     calendar = definition.partitions
     if calendar.end is None:
@@ -142,7 +142,7 @@ def _land(definition: ModelDefinition, folder: Path, bar: Progress) -> str:
 
 
 def _show(outcome: Outcome) -> None:
-    from evergreen.training.losses import TITLES
+    from evergreen.loop.training.losses import TITLES
 
     keys = outcome.losses.keys
     title = f"{outcome.model}: {len(keys)} partitions, {keys[0]} to {keys[-1]}"

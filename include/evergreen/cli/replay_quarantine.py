@@ -10,11 +10,11 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from evergreen.commands.shared import HomeOption, JsonOption, airflow, console, join_stack, print_json
-from evergreen.definition import ModelDefinition, load_definition
+from evergreen.cli.shared import HomeOption, JsonOption, airflow, console, join_stack, print_json
+from evergreen.core.definition import ModelDefinition, load_definition
 from evergreen.errors import EvergreenError, UnavailableError
 from evergreen.settings import Settings
-from evergreen.stack.airflow_api import AirflowApi
+from evergreen.stack.airflow_client import AirflowApi
 
 STILL_QUARANTINED = 3
 
@@ -53,7 +53,7 @@ def replay_quarantine(
     if bool(partition) == everything:
         raise typer.BadParameter("give the keys of partitions (--partition KEY), or --all", param_hint="--partition")
     join_stack(home)
-    from evergreen.intake.replay import Tables, find
+    from evergreen.loop.intake.revalidate import Tables, find
 
     definition, settings = load_definition(model), Settings.from_env()
     only: Tables = table.value if table else "both"
@@ -92,7 +92,7 @@ def _run(api: AirflowApi, dag_id: str, conf: dict[str, Any], timeout: float) -> 
 def _report(
     definition: ModelDefinition, held: list[dict[str, str]], run_url: str | None, settings: Settings, as_json: bool
 ) -> None:
-    from evergreen.intake.replay import outcomes
+    from evergreen.loop.intake.revalidate import outcomes
 
     found = outcomes(definition, held, settings=settings)
     accepted = [item for item in found if item.outcome == "accepted"]

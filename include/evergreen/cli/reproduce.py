@@ -9,12 +9,12 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from evergreen.commands.shared import HomeOption, JsonOption, console, join_stack, print_json
-from evergreen.definition import load_definition
+from evergreen.cli.shared import HomeOption, JsonOption, console, join_stack, print_json
+from evergreen.core.definition import load_definition
 from evergreen.settings import Settings
 
 if TYPE_CHECKING:
-    from evergreen.lineage.reproduce import Reproduced
+    from evergreen.operations.reproduce import Reproduced
 
 DIFFERS = 3
 
@@ -42,7 +42,7 @@ def reproduce(
     Exit code 0: reproduced; 3: something differs.
     """
     join_stack(home)
-    from evergreen.lineage.reproduce import reproduce
+    from evergreen.operations.reproduce import reproduce
 
     found = reproduce(load_definition(model), version, settings=Settings.from_env(), tune=tune)
     if as_json:

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from evergreen.commands.shared import HomeOption, JsonOption, console, join_stack, os_user, print_json
-from evergreen.definition import load_definition
+from evergreen.cli.shared import HomeOption, JsonOption, console, join_stack, os_user, print_json
+from evergreen.core.definition import load_definition
 from evergreen.settings import Settings
 
 
@@ -36,7 +36,7 @@ def rollback(
     if not why.strip():
         raise typer.BadParameter("say why, in a sentence: it is what the ledger keeps", param_hint="--why")
     join_stack(home)
-    from evergreen.champion.rollback import roll_back
+    from evergreen.loop.champion.rollback import roll_back
 
     decided = roll_back(
         load_definition(model),

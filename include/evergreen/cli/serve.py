@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from evergreen.commands.shared import HomeOption, join_stack
+from evergreen.cli.shared import HomeOption, join_stack
 from evergreen.errors import SettingsError
 
 
@@ -29,9 +29,9 @@ def serve(
     disk: start as many as the load needs.
     """
     join_stack(home)
-    from evergreen.online import server
+    from evergreen.loop.online import server
     from evergreen.settings import Settings
-    from evergreen.stack.ports import holder, is_free
+    from evergreen.stack.config.ports import holder, is_free
 
     settings = Settings.from_env()
     if host in ("127.0.0.1", "localhost") and not is_free(port):

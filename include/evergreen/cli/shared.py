@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from evergreen.core.store.filesystem import url_to_fs
 from evergreen.errors import BadInputError, SettingsError
-from evergreen.stack import state as states
-from evergreen.stack.airflow_api import AirflowApi
-from evergreen.stack.home import Home
-from evergreen.store.filesystem import url_to_fs
+from evergreen.stack.airflow_client import AirflowApi
+from evergreen.stack.config.home import Home
+from evergreen.stack.process import state as states
 
 if TYPE_CHECKING:
     from evergreen.stack.control import Stack

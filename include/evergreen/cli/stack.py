@@ -12,10 +12,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from evergreen.commands.shared import HomeOption, JsonOption, ShapeOption, console, print_json, stack_of
+from evergreen.cli.shared import HomeOption, JsonOption, ShapeOption, console, print_json, stack_of
 from evergreen.errors import UnavailableError
 from evergreen.stack.control import Stack
-from evergreen.stack.state import StackState
+from evergreen.stack.process.state import StackState
 
 _COLOURS = {"healthy": "green", "done": "green", "failed": "red", "restarting": "yellow", "stopped": "red"}
 

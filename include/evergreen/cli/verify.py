@@ -11,12 +11,12 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from evergreen.commands.shared import HomeOption, JsonOption, airflow, console, join_stack, print_json
+from evergreen.cli.shared import HomeOption, JsonOption, airflow, console, join_stack, print_json
 from evergreen.errors import EvergreenError
 
 if TYPE_CHECKING:
-    from evergreen.stack.airflow_api import AirflowApi
-    from evergreen.verify.audit import Audit, Runs
+    from evergreen.operations.audit.audit import Audit, Runs
+    from evergreen.stack.airflow_client import AirflowApi
 
 DISAGREES = 3
 
@@ -44,9 +44,9 @@ def verify(
     Exit code 0: all agrees; 3: something disagrees.
     """
     join_stack(home)
-    from evergreen.definition import load_definition
+    from evergreen.core.definition import load_definition
+    from evergreen.operations.audit.audit import audit
     from evergreen.settings import Settings
-    from evergreen.verify.audit import audit
 
     found = audit(
         load_definition(model),
@@ -66,7 +66,7 @@ def verify(
 
 def read_runs(client: AirflowApi, model: str) -> Runs:
     """The runs and task instances of the model's DAGs."""
-    from evergreen.verify.audit import Runs
+    from evergreen.operations.audit.audit import Runs
 
     dags = [dag["dag_id"] for dag in client.dags() if dag["dag_id"].startswith(f"{model}.")]
     runs = [run for dag in dags for run in client.dag_runs(dag)]

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from evergreen.definition.model import ColumnType
+from evergreen.core.definition.model import ColumnType
 
 ARROW_TYPES: dict[ColumnType, pa.DataType] = {
     "string": pa.string(),

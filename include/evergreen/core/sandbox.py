@@ -27,8 +27,8 @@ from typing import IO, NoReturn
 
 import pyarrow as pa
 
+from evergreen.core.text import plain
 from evergreen.errors import UnavailableError
-from evergreen.intake.failures import plain
 
 DONE, REFUSED, MEMORY, FAULT = 0, 10, 11, 12
 """How a child ends: `work` returned 0 or 10 itself; memory ran out; it raised, and the words are its answer."""

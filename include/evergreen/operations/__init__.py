@@ -1,1 +1,1 @@
-"""Lineage: what a model version was made of, and whether it can be made again."""
+"""What runs beside the loop: housekeeping, retention, audit, backup, and a version made again."""

@@ -15,22 +15,23 @@ from typing import TYPE_CHECKING, cast
 
 from sqlalchemy import select
 
-from evergreen.definition import ModelDefinition
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.feature_repository.snapshots import pull
+from evergreen.core.ledger import Ledger
+from evergreen.core.ledger.queries import partitions, versions
+from evergreen.core.ledger.queries.collected import explained, model_name
+from evergreen.core.ledger.tables import PartitionVersion, Snapshot, TrainingRun, Verdict
 from evergreen.errors import BadInputError
-from evergreen.features.snapshots import pull
-from evergreen.ledger import Ledger, models, partitions
-from evergreen.ledger.collected import explained, model_name
-from evergreen.ledger.tables import PartitionVersion, Snapshot, TrainingRun, Verdict
+from evergreen.loop.training.assemble import Labelled, dataset_hash
+from evergreen.loop.training.provenance import code_hash, lock_hash, machine
 from evergreen.settings import Settings
-from evergreen.training.assemble import Labelled, dataset_hash
-from evergreen.training.provenance import code_hash, lock_hash, machine
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
-    from evergreen.training.candidates import Candidate
-    from evergreen.training.examples import Examples
-    from evergreen.training.models import Predictor
+    from evergreen.loop.training.candidates import Candidate
+    from evergreen.loop.training.examples import Examples
+    from evergreen.loop.training.model_files import Predictor
 
 log = logging.getLogger("evergreen.lineage")
 
@@ -83,8 +84,8 @@ def reproduce(definition: ModelDefinition, version: int, *, settings: Settings, 
         CollectedError: retention has removed the version or some of its data.
         UnavailableError: ledger, store, feature remotes or MLflow do not answer.
     """
-    from evergreen.training.dataset import read_examples
-    from evergreen.training.models import Predictor, content_hash, freeze, thaw
+    from evergreen.loop.training.dataset import read_examples
+    from evergreen.loop.training.model_files import Predictor, content_hash, freeze, thaw
 
     run, labelled = _recorded(definition, version, settings)
     registered, tags = _registered(definition, run, settings)
@@ -108,7 +109,7 @@ def _recorded(
 ) -> tuple[TrainingRun, tuple[list[Labelled], list[Labelled]]]:
     """The version's training run, and the rows of the ledger that its dataset names: trained on, held out."""
     with Ledger.from_settings(settings).transaction() as session:
-        run = models.run_of_version(session, definition.name, version)
+        run = versions.run_of_version(session, definition.name, version)
         if run is None:
             raise BadInputError(
                 f"no training run of {definition.name} has made version {version}; `evergreen history "
@@ -131,8 +132,8 @@ def _recorded(
 
 def _registered(definition: ModelDefinition, run: TrainingRun, settings: Settings) -> tuple[bytes, dict[str, str]]:
     """The version's model file and its tags."""
-    from evergreen.training.models import MODEL_FILE
-    from evergreen.training.tracking import Registry, answering
+    from evergreen.loop.training.model_files import MODEL_FILE
+    from evergreen.loop.training.tracking import Registry, answering
 
     version, name = int(run.version or 0), model_name(run.model, int(run.version or 0))
     registry = Registry(settings, definition.name)
@@ -172,7 +173,7 @@ def _hash_of(files: dict[str, str]) -> str:
 
 
 def _make(definition: ModelDefinition, run: TrainingRun, examples: Examples, *, tune: bool) -> tuple[Pipeline, str]:
-    from evergreen.training.learn import learn, refit
+    from evergreen.loop.training.learn import learn, refit
 
     if tune:
         learned = learn(definition, examples)

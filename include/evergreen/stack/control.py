@@ -11,16 +11,17 @@ from collections.abc import Callable, Collection
 from functools import cached_property
 
 from evergreen.errors import SettingsError, UnavailableError
-from evergreen.stack import credentials, logs, processes
-from evergreen.stack import environment as environments
-from evergreen.stack import state as states
-from evergreen.stack.airflow_api import AirflowApi
-from evergreen.stack.ending import end_stack
-from evergreen.stack.home import PROJECT, Home
-from evergreen.stack.ports import HOST
-from evergreen.stack.processes import ProcessRef
+from evergreen.stack.airflow_client import AirflowApi
+from evergreen.stack.config import credentials
+from evergreen.stack.config import environment as environments
+from evergreen.stack.config.home import PROJECT, Home
+from evergreen.stack.config.ports import HOST
+from evergreen.stack.process import logs, processes
+from evergreen.stack.process import state as states
+from evergreen.stack.process.processes import ProcessRef
+from evergreen.stack.process.shutdown import end_stack
+from evergreen.stack.process.state import StackState
 from evergreen.stack.shapes import SHAPES, Shape
-from evergreen.stack.state import StackState
 from evergreen.stack.supervisor import BUSY, RELEASE
 
 log = logging.getLogger("evergreen.stack")

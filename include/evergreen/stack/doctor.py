@@ -15,13 +15,13 @@ from typing import Any
 
 import psutil
 
+from evergreen.core.store.filesystem import url_to_fs
 from evergreen.errors import EvergreenError
 from evergreen.settings import Settings
+from evergreen.stack.config.home import Home
+from evergreen.stack.config.ports import Ports
 from evergreen.stack.control import Stack
-from evergreen.stack.home import Home
-from evergreen.stack.ports import Ports
-from evergreen.stack.services import AIRFLOW_PARTS, airflow_health
-from evergreen.store.filesystem import url_to_fs
+from evergreen.stack.embedded.services import AIRFLOW_PARTS, airflow_health
 
 _GIB = 2**30
 DISK_NEEDED = 2 * _GIB
@@ -153,7 +153,7 @@ def _stack(stack: Stack) -> str:
 
 
 def _models() -> str:
-    from evergreen.definition.load import list_models, load_definition
+    from evergreen.core.definition.load import list_models, load_definition
 
     names = list_models()
     for name in names:
@@ -162,7 +162,7 @@ def _models() -> str:
 
 
 def _ledger(settings: Settings) -> str:
-    from evergreen.ledger.migrate import at_head
+    from evergreen.core.ledger.migrate import at_head
 
     if not at_head(settings.ledger_url.get_secret_value()):
         raise Wrong("reachable, but its migrations are not at head")

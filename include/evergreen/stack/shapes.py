@@ -6,9 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from evergreen.stack import cluster, credentials, environment, observers, ports, services
-from evergreen.stack.home import Home
-from evergreen.stack.service import Service
+from evergreen.stack.cluster import observers
+from evergreen.stack.cluster import services as cluster
+from evergreen.stack.config import credentials, environment, ports
+from evergreen.stack.config.home import Home
+from evergreen.stack.embedded import services as embedded
+from evergreen.stack.process.service import Service
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ SHAPES = {
             lambda home: (home.airflow, home.mlflow, home.mail, home.store, home.landing, home.features_dvc),
             credentials.create,
             environment.environment,
-            services.services,
+            embedded.services,
             dict,
             lambda home: home.mlflow.as_uri(),
         ),

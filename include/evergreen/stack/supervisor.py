@@ -19,13 +19,14 @@ from pathlib import Path
 from typing import IO
 
 from evergreen.errors import EvergreenError
-from evergreen.stack import credentials, logs
-from evergreen.stack import state as states
-from evergreen.stack.ending import end_stack
-from evergreen.stack.home import Home
-from evergreen.stack.ports import Ports
-from evergreen.stack.processes import ProcessRef
-from evergreen.stack.service import Service, Unit
+from evergreen.stack.config import credentials
+from evergreen.stack.config.home import Home
+from evergreen.stack.config.ports import Ports
+from evergreen.stack.process import logs
+from evergreen.stack.process import state as states
+from evergreen.stack.process.processes import ProcessRef
+from evergreen.stack.process.service import Service, Unit
+from evergreen.stack.process.shutdown import end_stack
 from evergreen.stack.shapes import SHAPES, Shape
 
 log = logging.getLogger("evergreen.stack")

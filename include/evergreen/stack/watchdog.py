@@ -11,10 +11,11 @@ import signal
 import sys
 from pathlib import Path
 
-from evergreen.stack import postgres, processes
-from evergreen.stack import state as states
-from evergreen.stack.ending import end_stack
-from evergreen.stack.home import Home
+from evergreen.stack.config.home import Home
+from evergreen.stack.embedded import postgres
+from evergreen.stack.process import processes
+from evergreen.stack.process import state as states
+from evergreen.stack.process.shutdown import end_stack
 
 
 def main(pipe: int, home: Home, stack_id: str) -> None:

@@ -7,18 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evergreen.definition import ModelDefinition
-from evergreen.definition.model import TableName
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.definition.model import TableName
+from evergreen.core.definition.partition_keys import check_key
 from evergreen.errors import BadInputError, PartitionKeyError
-from evergreen.intake import pseudonyms
-from evergreen.intake.arrival import SUFFIXES
-from evergreen.intake.earlier import Judged, compared_keys
-from evergreen.intake.expectations import load_expectations
-from evergreen.intake.failures import UnfitFileError
-from evergreen.intake.judge import judge, too_large
-from evergreen.intake.judgement import Judgement
-from evergreen.intake.limits import LIMITS
-from evergreen.intake.receive import check_key
+from evergreen.loop.intake.landing_zone import SUFFIXES
+from evergreen.loop.intake.limits import LIMITS
+from evergreen.loop.intake.pseudonyms import nameless
+from evergreen.loop.intake.validation.gather_past import Judged, compared_keys
+from evergreen.loop.intake.validation.judge import judge, too_large
+from evergreen.loop.intake.validation.judgement import Judgement
+from evergreen.loop.intake.validation.load_expectations import load_expectations
 
 TABLES: tuple[TableName, ...] = ("inputs", "labels")
 
@@ -96,16 +95,6 @@ def _partitions(definition: ModelDefinition, folder: Path) -> list[tuple[str, Pa
         except PartitionKeyError:
             continue
     return found
-
-
-def nameless(data: bytes, suffix: str, definition: ModelDefinition, table: TableName, secret: bytes) -> bytes:
-    """The file as intake would keep it: with tokens, of a key that is forgotten, in place of personal values."""
-    if not pseudonyms.personal(definition, table):
-        return data
-    try:
-        return pseudonyms.replace(data, suffix, definition, table, secret)
-    except UnfitFileError:
-        return data  # for the same reason it does not pass
 
 
 def _check(definition: ModelDefinition, table: TableName, key: str, file: Path, judged: Judged, secret: bytes) -> Check:

@@ -9,12 +9,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from evergreen.definition import ModelDefinition
-from evergreen.definition.model import ColumnType, TableName
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.definition.model import ColumnType, TableName
 from evergreen.errors import BadInputError
-from evergreen.intake import convert, delimited, parquet
-from evergreen.intake.failures import UnfitFileError
-from evergreen.intake.limits import LIMITS
+from evergreen.loop.intake.failures import UnfitFileError
+from evergreen.loop.intake.limits import LIMITS
+from evergreen.loop.intake.reading import convert, csv_file, parquet_file
 
 SUFFIXES = (".csv", ".parquet")
 
@@ -50,8 +50,8 @@ class DataFile:
             raise BadInputError(f"{path} has no rows")
 
     def _read(self, data: bytes) -> pa.Table:
-        names = delimited.header(data) if self.from_text else pq.read_schema(pa.BufferReader(data)).names
-        read = delimited.read if self.from_text else parquet.read
+        names = csv_file.header(data) if self.from_text else pq.read_schema(pa.BufferReader(data)).names
+        read = csv_file.read if self.from_text else parquet_file.read
         return read(data, dict.fromkeys(names, "string"), LIMITS)
 
     def types(self) -> dict[str, ColumnType]:

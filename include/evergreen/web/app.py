@@ -9,14 +9,14 @@ from fastapi import APIRouter, Depends, FastAPI, Header, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
-from evergreen.definition import ModelDefinition, list_models, load_definition
+from evergreen.core.definition import ModelDefinition, list_models, load_definition
+from evergreen.core.ledger.queries import collected
+from evergreen.core.ledger.session import Ledger
+from evergreen.core.store import Store, layout
 from evergreen.errors import BadInputError, DefinitionError, EvergreenError
-from evergreen.ledger import collected
-from evergreen.ledger.session import Ledger
-from evergreen.pages import files, life, metrics, overview, runbooks, verdicts
-from evergreen.pages.html import page, root_of
 from evergreen.settings import Settings
-from evergreen.store import Store, layout
+from evergreen.web import metrics, model_page, overview, reports, runbooks, verdicts
+from evergreen.web.render import page, root_of
 
 log = logging.getLogger("evergreen.pages")
 
@@ -84,7 +84,7 @@ def _add_pages(
     def one_model(request: Request, model: str, user: User) -> Response:
         at, definition = settings(), readable(model, user)
         with Ledger.from_settings(at).transaction() as session:
-            shown = life.gather(session, definition, at)
+            shown = model_page.gather(session, definition, at)
         return page(request, "model.html.j2", title=definition.title, life=shown)
 
     @app.get("/models/{model}/verdicts")
@@ -123,7 +123,7 @@ def _add_files(
 
     def served(name: str, policy: str) -> Response:
         store = Store.from_settings(settings())
-        found = files.response(store, name, policy)
+        found = reports.response(store, name, policy)
         if found is None:
             gone = collected.look_up(settings(), [store.uri(name)])
             if gone is not None:
@@ -134,14 +134,14 @@ def _add_files(
     @app.get("/reports/{model}/{key}/{name}")
     def report(model: str, key: str, name: str, user: User) -> Response:
         readable(model, user)
-        return served(layout.report(model, key, name), files.SANDBOX)
+        return served(layout.report(model, key, name), reports.SANDBOX)
 
     @app.get("/validation/{model}/{stage}/{key}/{name}")
     def validation(request: Request, model: str, stage: str, key: str, name: str, user: User) -> Response:
         readable(model, user)
         found = layout.join("validation", model, stage, key, name)
         if not name.endswith(".html") or Store.from_settings(settings()).exists(found):
-            return served(found, files.STILL)
+            return served(found, reports.STILL)
         # Results from before there were pages, or that could not be drawn.
         return RedirectResponse(f"{root_of(request)}/{layout.validation_of(found)}")
 

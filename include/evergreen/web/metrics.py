@@ -19,13 +19,13 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from evergreen.definition import ModelDefinition, list_models, load_definition
+from evergreen.core.definition import ModelDefinition, list_models, load_definition
+from evergreen.core.ledger.queries import totals
+from evergreen.core.ledger.queries.totals import Newest, Totals
+from evergreen.core.ledger.session import Ledger
 from evergreen.errors import DefinitionError, EvergreenError
-from evergreen.ledger import totals
-from evergreen.ledger.session import Ledger
-from evergreen.ledger.totals import Newest, Totals
-from evergreen.pages.html import SAFE_HEADERS
 from evergreen.settings import Settings
+from evergreen.web.render import SAFE_HEADERS
 
 log = logging.getLogger("evergreen.pages")
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from evergreen.definition import ModelDefinition
-from evergreen.ledger import history
-from evergreen.ledger.lines import (
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.ledger.outbox import Chart, Mark, Series
+from evergreen.core.ledger.views import history
+from evergreen.core.ledger.views.lines import (
     AlertLine,
     CheckLine,
     DecisionLine,
@@ -20,11 +21,10 @@ from evergreen.ledger.lines import (
     TableLine,
     TrainingLine,
     VerdictLine,
-    span,
 )
-from evergreen.ledger.outbox import Chart, Mark, Series
+from evergreen.core.store.page_links import report
+from evergreen.core.text import span
 from evergreen.settings import Settings
-from evergreen.store.addresses import report
 
 
 @dataclass(frozen=True)
@@ -114,12 +114,12 @@ def _ends(keys: list[str]) -> tuple[str, str]:
 
 
 def _picture(chart: Chart) -> str:
-    from evergreen.alerts.chart import draw
+    from evergreen.loop.alerts.chart import draw
 
     return "data:image/svg+xml;base64," + base64.b64encode(draw(chart, "svg", width=10.0)).decode()
 
 
 def _words(chart: Chart) -> str:
-    from evergreen.alerts.chart import describe
+    from evergreen.loop.alerts.chart import describe
 
     return describe(chart)

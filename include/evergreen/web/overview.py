@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from evergreen.definition import ModelDefinition, load_definition
+from evergreen.core.definition import ModelDefinition, load_definition
+from evergreen.core.ledger.outbox import count_pending
+from evergreen.core.ledger.session import Ledger
+from evergreen.core.ledger.views import history
+from evergreen.core.ledger.views.lines import CheckLine, DeploymentLine, VerdictLine
+from evergreen.core.store.page_links import report
 from evergreen.errors import DefinitionError
-from evergreen.ledger import history
-from evergreen.ledger.lines import CheckLine, DeploymentLine, VerdictLine
-from evergreen.ledger.outbox import count_pending
-from evergreen.ledger.session import Ledger
 from evergreen.settings import Settings
-from evergreen.store.addresses import report
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from evergreen.store.addresses import openable
+from evergreen.core.store.page_links import openable
 
 SAFE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -39,7 +39,7 @@ def root_of(request: Request) -> str:
 @cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("evergreen.pages"),
+        loader=PackageLoader("evergreen.web"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

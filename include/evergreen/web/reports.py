@@ -6,8 +6,8 @@ from pathlib import PurePosixPath
 
 from fastapi.responses import Response
 
-from evergreen.pages.html import SAFE_HEADERS
-from evergreen.store import Store
+from evergreen.core.store import Store
+from evergreen.web.render import SAFE_HEADERS
 
 TYPES = {
     ".html": "text/html; charset=utf-8",

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from evergreen.definition import ModelDefinition
-from evergreen.ledger import history
-from evergreen.ledger.lines import VerdictLine
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.ledger.views import history
+from evergreen.core.ledger.views.lines import VerdictLine
+from evergreen.core.store.page_links import report
 from evergreen.settings import Settings
-from evergreen.store.addresses import report
 
 PAGE = 100
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import great_expectations.expectations as gxe
 
-from evergreen.intake.comparisons import Categories, MatchesInputs, Nulls, Numbers, PeriodCovered, RowCount
+from evergreen.expectations import Categories, MatchesInputs, Nulls, Numbers, PeriodCovered, RowCount
 
 WARNING = "warning"
 AIRPORTS = ["EWR", "JFK", "LGA"]

@@ -14,11 +14,13 @@ from typer.testing import CliRunner
 
 from evergreen.cli import app
 from evergreen.errors import SettingsError, UnavailableError
-from evergreen.stack import credentials, postgres, processes
-from evergreen.stack import state as states
+from evergreen.stack.config import credentials
+from evergreen.stack.config.home import Home
+from evergreen.stack.config.ports import HOST
 from evergreen.stack.control import Stack
-from evergreen.stack.home import Home
-from evergreen.stack.ports import HOST
+from evergreen.stack.embedded import postgres
+from evergreen.stack.process import processes
+from evergreen.stack.process import state as states
 
 pytestmark = pytest.mark.integration
 QUICK = ("postgres", "databases", "mail")
@@ -159,7 +161,7 @@ def test_a_tied_stack_ends_with_its_owner_however_that_ends(make_stack, tmp_path
     stack = make_stack()
     script = (
         "import sys, time; from pathlib import Path; from evergreen.stack.control import Stack; "
-        "from evergreen.stack.home import Home; "
+        "from evergreen.stack.config.home import Home; "
         f"Stack(Home(Path(sys.argv[1])), only={QUICK!r}).start(tied=True); print('up', flush=True); time.sleep(600)"
     )
     owner = subprocess.Popen([sys.executable, "-c", script, str(stack.home.root)], stdout=subprocess.PIPE)
@@ -174,7 +176,7 @@ def test_a_released_stack_outlives_its_owner(make_stack):
     stack = make_stack()
     script = (
         "import sys; from pathlib import Path; from evergreen.stack.control import Stack; "
-        "from evergreen.stack.home import Home; "
+        "from evergreen.stack.config.home import Home; "
         f"stack = Stack(Home(Path(sys.argv[1])), only={QUICK!r}); stack.start(tied=True); stack.release()"
     )
     subprocess.run([sys.executable, "-c", script, str(stack.home.root)], check=True)
@@ -296,7 +298,7 @@ def test_the_clusters_servers_keep_what_they_were_given(make_stack):
 
 def test_a_service_that_never_comes_up_ends_the_start(make_stack):
     """It is started again and again, but its time does not begin anew."""
-    from evergreen.stack.service import Service, Unit
+    from evergreen.stack.process.service import Service, Unit
 
     stack = make_stack()
     stack.home.create(())
@@ -333,8 +335,8 @@ def test_what_the_ledger_has_committed_outlives_a_killed_database(make_stack):
 
 def test_a_service_that_hangs_is_ended_and_started_again(make_stack, monkeypatch, caplog):
     """Its process lives, so that nobody but its own health says that it does nothing."""
-    from evergreen.stack import service as services
-    from evergreen.stack.service import Service, Unit
+    from evergreen.stack.process import service as services
+    from evergreen.stack.process.service import Service, Unit
 
     monkeypatch.setattr(services, "HUNG_AFTER", 1.0)
     monkeypatch.setattr(services, "_WATCH_PAUSE", 0.1)

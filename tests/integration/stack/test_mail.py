@@ -6,7 +6,7 @@ from email.message import EmailMessage
 import pytest
 
 from evergreen.errors import BadInputError
-from evergreen.stack import mails
+from evergreen.stack.embedded import caught_mails
 
 pytestmark = pytest.mark.integration
 
@@ -43,10 +43,10 @@ def test_mails_are_numbered_in_the_order_they_came(mail_catcher, message):
         message.replace_header("Subject", subject)
         send(mail_catcher.env, message)
     folder = mail_catcher.mails()[0].path.parent
-    assert [m.subject for m in mails.read_all(folder)] == ["first", "second"]
-    assert mails.read_one(folder, 2).subject == "second"
+    assert [m.subject for m in caught_mails.read_all(folder)] == ["first", "second"]
+    assert caught_mails.read_one(folder, 2).subject == "second"
     with pytest.raises(BadInputError, match="there is no mail 3: 2 were caught"):
-        mails.read_one(folder, 3)
+        caught_mails.read_one(folder, 3)
 
 
 def test_without_the_login_nothing_is_taken(mail_catcher, message):

@@ -8,8 +8,8 @@ import sys
 import httpx
 import pytest
 
+from evergreen.stack.config.home import PROJECT, Home
 from evergreen.stack.control import Stack
-from evergreen.stack.home import PROJECT, Home
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 FAB = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"

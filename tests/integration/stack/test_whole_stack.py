@@ -10,12 +10,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from evergreen.stack import credentials, processes
-from evergreen.stack import state as states
-from evergreen.stack.airflow_api import AirflowApi, AirflowApiError
+from evergreen.stack.airflow_client import AirflowApi, AirflowApiError
+from evergreen.stack.config import credentials
+from evergreen.stack.config.home import Home
 from evergreen.stack.control import Stack
 from evergreen.stack.doctor import examine
-from evergreen.stack.home import Home
+from evergreen.stack.process import processes
+from evergreen.stack.process import state as states
 
 pytestmark = pytest.mark.integration
 DAGS = """

@@ -1,7 +1,7 @@
 """Model definitions, partitions and the calendar: the foundation every stage reads."""
 
-from evergreen.definition.calendar import Calendar, Period
-from evergreen.definition.load import list_models, load_definition
-from evergreen.definition.model import ModelDefinition
+from evergreen.core.definition.calendar import Calendar, Period
+from evergreen.core.definition.load import list_models, load_definition
+from evergreen.core.definition.model import ModelDefinition
 
 __all__ = ["Calendar", "ModelDefinition", "Period", "list_models", "load_definition"]

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from evergreen.definition.model import ModelDefinition
+from evergreen.core.definition.model import ModelDefinition
 
 INTRO = """\
 # The fields of model.yaml

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from evergreen.definition.model import ModelDefinition
+from evergreen.core.definition.model import ModelDefinition
 from evergreen.errors import DefinitionError
 
 FILE = "model.yaml"
@@ -21,7 +21,7 @@ _Loader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 def models_dir() -> Path:
     """Folder of the model definitions: `EVERGREEN_MODELS_DIR`, or `include/models` beside the package."""
     configured = os.environ.get("EVERGREEN_MODELS_DIR")
-    return Path(configured) if configured else Path(__file__).resolve().parents[2] / "models"
+    return Path(configured) if configured else Path(__file__).resolve().parents[3] / "models"
 
 
 def list_models(folder: Path | None = None) -> list[str]:

@@ -12,11 +12,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from evergreen.definition.calendar import Calendar, Unit
-from evergreen.definition.monitoring import MonitoringSection
-from evergreen.definition.online import OnlineSection
-from evergreen.definition.retention import RetentionSection
-from evergreen.definition.section import Section
+from evergreen.core.definition.calendar import Calendar, Unit
+from evergreen.core.definition.sections import MonitoringSection, OnlineSection, RetentionSection, Section
 
 NAME = r"^[a-z][a-z0-9_]{0,62}$"
 Name = Annotated[str, Field(pattern=NAME)]

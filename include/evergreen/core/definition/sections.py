@@ -1,8 +1,10 @@
-"""What every part of a definition has in common."""
+"""What the sections of `model.yaml` have in common, and the sections that are about what runs: not about the data."""
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class Section(BaseModel):
@@ -12,3 +14,68 @@ class Section(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class MonitoringSection(Section):
+    """What is watched, and what is done about it."""
+
+    share_alpha: float = Field(default=0.05, gt=0, lt=0.5)
+    """Chance that a check of a batch without drift raises an input-drift alarm, over all columns together."""
+    min_effect: float = Field(default=0.1, ge=0, lt=1)
+    """Effect size below which a column's drift is not reported, however certain."""
+    reference: Literal["training", "rolling", "season"] = "training"
+    """What inputs and predictions are compared with: what the champion was made of, the partitions before, or the same
+    season a year before (which needs more than a year; until then it is `training`)."""
+    reference_window: int = Field(default=8, ge=2, le=53)
+    """Partitions of a rolling or seasonal reference."""
+    harm_alpha: float = Field(default=0.05, gt=0, lt=0.5)
+    """Chance of a harm alarm over the life of a champion that is as good as it was."""
+    harm_margin: float = Field(default=0.1, ge=0, lt=2)
+    """Relative rise of the realised loss over the champion's own at promotion that counts as harm."""
+    cool_down: int = Field(default=3, ge=0)
+    """Partitions that must pass between two retrains, and before drift or harm asks for the first."""
+    min_new_rows: int = Field(default=1000, ge=0)
+    """Labelled rows that must have landed since the champion's training."""
+    refresh: int = Field(default=4, ge=1)
+    """Partitions after which a champion meets a challenger though nothing is wrong; each refusal triples the wait."""
+    max_age: int = Field(default=52, ge=1)
+    """Partitions after which a champion meets a challenger whatever was refused before."""
+    persistence: int = Field(default=2, ge=1)
+    """Checks in a row that must see input drift before it alone asks for a retrain."""
+    rival_alpha: float = Field(default=0.1, gt=0, le=0.2)
+    """Chance of ever giving way to the version before, to a first challenger in the shadow, or to any of the pool
+    that is no better: of each of the three."""
+    rival_margin: float = Field(default=0.02, ge=0, lt=1)
+    """Relative loss that a champion must cost over such a rival before it gives way."""
+    rollback_within: int = Field(default=8, ge=0, le=53)
+    """Labelled partitions a new champion has served within which it can be taken back; 0 never does."""
+    pool: int = Field(default=3, ge=0, le=8)
+    """Versions that served earlier, the newest ones, that go on being scored beside the champion: one that is proven
+    better again, as when a season returns, comes back. 0 keeps none."""
+
+
+class OnlineSection(Section):
+    """Predictions on request (docs/online-predictions.md)."""
+
+    context: Literal["request", "partition"] = "request"
+    """Rows that `features.py` gets: those of the request, or beside them the accepted inputs of their partition."""
+
+
+class RetentionSection(Section):
+    """What is kept, counted from the newest back; a field that is left out keeps everything.
+
+    What the champion, a rollback or the next training needs stays, however little is to be kept (decision 016).
+    """
+
+    keep_partitions: int | None = Field(default=None, ge=1)
+    """Newest partitions whose landed copies, accepted rows and features are kept."""
+    keep_quarantined: int | None = Field(default=None, ge=1)
+    """Newest partitions of which drops are kept that were quarantined and have been landed again since."""
+    keep_predictions: int | None = Field(default=None, ge=1)
+    """Newest partitions whose predictions are kept."""
+    keep_validations: int | None = Field(default=None, ge=1)
+    """Newest partitions whose full Great Expectations results are kept."""
+    keep_reports: int | None = Field(default=None, ge=1)
+    """Newest partitions whose monitoring reports are kept."""
+    keep_models: int | None = Field(default=None, ge=1)
+    """Newest versions in the registry that are kept with their runs; what has served is always kept."""

@@ -16,9 +16,9 @@ from typing import Any
 
 import yaml
 
+from evergreen.core.store.filesystem import no_answer
+from evergreen.core.store.scratch import scratch_folder
 from evergreen.errors import UnavailableError
-from evergreen.store.filesystem import no_answer
-from evergreen.store.scratch import scratch_folder
 
 SUFFIX = ".dvc"
 _CHUNK = 1 << 20

@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from evergreen.core.store.scratch import scratch_folder
 from evergreen.errors import BadInputError, UnavailableError
-from evergreen.store.scratch import scratch_folder
 
 BRANCH = "refs/heads/main"
 TIMEOUT_SECONDS = 300

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from evergreen.core.feature_repository.dvc_remote import SUFFIX, Pointer, read_md5, scratch
+from evergreen.core.feature_repository.git import SKELETON, GitRemote, open_remote
+from evergreen.core.ledger.queries.collected import explained
+from evergreen.core.store import layout
 from evergreen.errors import BadInputError, UnavailableError
-from evergreen.features.dvc_remote import SUFFIX, Pointer, read_md5, scratch
-from evergreen.features.git import SKELETON, GitRemote, open_remote
-from evergreen.ledger.collected import explained
 from evergreen.settings import Settings
-from evergreen.store import layout
 
 if TYPE_CHECKING:
     import pandas as pd

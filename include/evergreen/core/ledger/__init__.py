@@ -1,5 +1,5 @@
 """The ledger: what happened, in PostgreSQL. Append-only where it is history."""
 
-from evergreen.ledger.session import Ledger
+from evergreen.core.ledger.session import Ledger
 
 __all__ = ["Ledger"]

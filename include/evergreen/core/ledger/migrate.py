@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
+from evergreen.core.ledger.session import Ledger, lock_id
 from evergreen.errors import UnavailableError
-from evergreen.ledger.session import Ledger, lock_id
 
 if TYPE_CHECKING:
     from alembic.config import Config

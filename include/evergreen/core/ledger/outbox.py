@@ -18,8 +18,8 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from evergreen.definition import ModelDefinition
-from evergreen.ledger.tables import Alert
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.ledger.tables import Alert
 
 Kind = Literal[
     "quarantine", "drift", "harm", "age", "approval", "promotion", "refusal", "rollback", "late_feed", "stray_drop",

@@ -1,5 +1,5 @@
 """The object store: one URL through fsspec. Objects are written whole or not at all."""
 
-from evergreen.store.objects import Store
+from evergreen.core.store.objects import Store
 
 __all__ = ["Store"]

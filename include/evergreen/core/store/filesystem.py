@@ -38,6 +38,6 @@ def no_answer(url: str) -> tuple[type[Exception], ...]:
 
 
 def _s3(url: str) -> tuple[AbstractFileSystem, str]:
-    from evergreen.store.s3 import S3
+    from evergreen.core.store.s3 import S3
 
     return S3(), S3._strip_protocol(url)

@@ -41,7 +41,7 @@ class Store:
     """
 
     def __init__(self, url: str) -> None:
-        from evergreen.store.filesystem import url_to_fs
+        from evergreen.core.store.filesystem import url_to_fs
 
         self.url = url.rstrip("/")
         fs, root = url_to_fs(self.url)
@@ -128,7 +128,7 @@ def publish(uri: str, data: bytes) -> None:
 
     Local files are written beside their name and renamed; an object store publishes an object when it is complete.
     """
-    from evergreen.store.filesystem import url_to_fs
+    from evergreen.core.store.filesystem import url_to_fs
 
     fs, path = url_to_fs(uri)
     _publish(fs, path, data)

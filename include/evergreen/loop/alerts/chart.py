@@ -8,7 +8,7 @@ import threading
 import warnings
 from typing import TYPE_CHECKING, Literal
 
-from evergreen.ledger.outbox import Chart
+from evergreen.core.ledger.outbox import Chart
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

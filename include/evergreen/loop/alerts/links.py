@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from evergreen.ledger.outbox import Links
+from evergreen.core.ledger.outbox import Links
+from evergreen.core.store.page_links import openable, page_root, report
 from evergreen.settings import Settings
-from evergreen.store.addresses import openable, page_root, report
 
 
 def complete(links: Links, *, kind: str, model: str, settings: Settings) -> Links:

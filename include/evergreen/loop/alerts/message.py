@@ -10,8 +10,8 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, parseaddr
 
-from evergreen.alerts.render import CHART_CID, Rendered
-from evergreen.ledger.tables import Alert
+from evergreen.core.ledger.tables import Alert
+from evergreen.loop.alerts.render import CHART_CID, Rendered
 
 MESSAGE_ID = "<{alert_id}@alerts.evergreen>"
 """Depends on nothing but the ledger's row: a mail delivered twice has one id, and mail programs show it once."""

@@ -11,8 +11,8 @@ from itertools import zip_longest
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from evergreen.alerts.chart import describe, draw
-from evergreen.ledger.outbox import AlertBody, Chart, Table
+from evergreen.core.ledger.outbox import AlertBody, Chart, Table
+from evergreen.loop.alerts.chart import describe, draw
 
 log = logging.getLogger("evergreen.alerts")
 
@@ -104,7 +104,7 @@ def _labelled(kind: str, body: AlertBody) -> list[tuple[str, str]]:
 @cache
 def _environment(*, html: bool) -> Environment:
     environment = Environment(
-        loader=PackageLoader("evergreen.alerts"),
+        loader=PackageLoader("evergreen.loop.alerts"),
         autoescape=html,  # nosec B701  # noqa: S701 -- the text mail is no HTML; the HTML one is escaped
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -9,15 +9,15 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from email.message import EmailMessage
 
-from evergreen.alerts.failures import recipients_now
-from evergreen.alerts.links import complete
-from evergreen.alerts.mailbox import Mailbox, MailNotTakenError, RecipientsRefusedError, SmtpSettings
-from evergreen.alerts.message import address_to, compose
-from evergreen.alerts.render import render
+from evergreen.core.ledger.outbox import AlertBody, claim, count_pending, mark_failed, mark_sent
+from evergreen.core.ledger.session import Ledger
+from evergreen.core.ledger.tables import Alert
 from evergreen.errors import UnavailableError
-from evergreen.ledger.outbox import AlertBody, claim, count_pending, mark_failed, mark_sent
-from evergreen.ledger.session import Ledger
-from evergreen.ledger.tables import Alert
+from evergreen.loop.alerts.links import complete
+from evergreen.loop.alerts.message import address_to, compose
+from evergreen.loop.alerts.render import render
+from evergreen.loop.alerts.smtp import Mailbox, MailNotTakenError, RecipientsRefusedError, SmtpSettings
+from evergreen.loop.alerts.task_failures import recipients_now
 from evergreen.settings import Settings
 
 log = logging.getLogger("evergreen.alerts")

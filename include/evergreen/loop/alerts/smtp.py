@@ -10,7 +10,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
-from evergreen.alerts.message import address
+from evergreen.loop.alerts.message import address
 
 
 class SmtpSettings(BaseModel):

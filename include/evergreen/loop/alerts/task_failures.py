@@ -8,10 +8,10 @@ import logging
 import re
 from collections.abc import Sequence
 
-from evergreen.definition import ModelDefinition, list_models, load_definition
+from evergreen.core.definition import ModelDefinition, list_models, load_definition
+from evergreen.core.ledger.outbox import AlertBody, Links, owe, owe_to
+from evergreen.core.ledger.session import Ledger
 from evergreen.errors import BadInputError, DefinitionError, QuarantinedError, UnavailableError
-from evergreen.ledger.outbox import AlertBody, Links, owe, owe_to
-from evergreen.ledger.session import Ledger
 from evergreen.settings import Settings
 
 log = logging.getLogger("evergreen.alerts")

@@ -6,18 +6,19 @@ import logging
 
 from sqlalchemy.orm import Session
 
-from evergreen.definition import ModelDefinition
-from evergreen.ledger import Ledger, models
-from evergreen.ledger.tables import Deployment
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.ledger import Ledger
+from evergreen.core.ledger.queries import versions
+from evergreen.core.ledger.tables import Deployment
+from evergreen.loop.training.tracking import CHAMPION, Registry, answering
 from evergreen.settings import Settings
-from evergreen.training.tracking import CHAMPION, Registry, answering
 
 log = logging.getLogger("evergreen.champion")
 
 
 def current(session: Session, model: str) -> Deployment | None:
     """The deployment in force, or None before the first promotion."""
-    return models.current_deployment(session, model)
+    return versions.current_deployment(session, model)
 
 
 def reconcile(definition: ModelDefinition, *, settings: Settings) -> bool:

@@ -7,15 +7,16 @@ import logging
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from evergreen.champion.decide import POLICY, Decided, annotate
-from evergreen.champion.serving import reconcile
-from evergreen.champion.succession import serving_instead, succeed
-from evergreen.definition import ModelDefinition
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.ledger import Ledger
+from evergreen.core.ledger.queries import decisions, versions
+from evergreen.core.ledger.tables import Decision, Deployment, DriftCheck
 from evergreen.errors import BadInputError, NotReadyError
-from evergreen.ledger import Ledger, decisions, models
-from evergreen.ledger.tables import Decision, Deployment, DriftCheck
+from evergreen.loop.champion.alias import reconcile
+from evergreen.loop.champion.promotion import POLICY, Decided, annotate
+from evergreen.loop.champion.succession import serving_instead, succeed
+from evergreen.loop.training.model_files import load
 from evergreen.settings import Settings
-from evergreen.training.models import load
 
 log = logging.getLogger("evergreen.champion")
 
@@ -98,6 +99,6 @@ def _change(
     succeed(
         session, definition, decision, serving, settings=settings, run_url=run_url, report=check.report_uri
     )  # fmt: skip
-    run = models.run_of_version(session, definition.name, int(decision.version or 0))
+    run = versions.run_of_version(session, definition.name, int(decision.version or 0))
     if decision.kind == "promote" and run is not None:
         run.state = "promoted"

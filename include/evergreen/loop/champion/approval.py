@@ -7,12 +7,12 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from evergreen.definition import ModelDefinition
-from evergreen.ledger.outbox import owe
-from evergreen.ledger.tables import Comparison, TrainingRun
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.ledger.outbox import owe
+from evergreen.core.ledger.tables import Comparison, TrainingRun
+from evergreen.loop.training.losses import TITLES
+from evergreen.loop.training.tracking import Registry
 from evergreen.settings import Settings
-from evergreen.training.losses import TITLES
-from evergreen.training.tracking import Registry
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+!|~&])")
 _AUTOLINK = re.compile(r"(?=://|@)|(?<=www)(?=\.)", re.IGNORECASE)

@@ -11,24 +11,25 @@ import numpy as np
 import pandas as pd
 from sqlalchemy.orm import Session
 
-from evergreen.champion import guards
-from evergreen.champion.approval import form, owe_mail
-from evergreen.champion.comparison import Comparison, Mode, compare, nothing
-from evergreen.champion.fairness import fairness
-from evergreen.champion.gate import GateVerdict, decide, level, mode_for
-from evergreen.champion.guards import Guard
-from evergreen.champion.reference import write_reference
-from evergreen.definition import ModelDefinition
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.ledger import Ledger, tables
+from evergreen.core.ledger.queries import decisions, versions
+from evergreen.core.ledger.tables import TrainingRun
 from evergreen.errors import BadInputError, NotReadyError, RefusedError
-from evergreen.ledger import Ledger, decisions, models, tables
-from evergreen.ledger.tables import TrainingRun
+from evergreen.loop.champion.approval import form, owe_mail
+from evergreen.loop.champion.evaluation import guards
+from evergreen.loop.champion.evaluation.fairness import fairness
+from evergreen.loop.champion.evaluation.gate import GateVerdict, decide, level, mode_for
+from evergreen.loop.champion.evaluation.guards import Guard
+from evergreen.loop.champion.evaluation.paired_test import Comparison, Mode, compare, nothing
+from evergreen.loop.champion.reference_sample import write_reference
+from evergreen.loop.training.dataset import read_examples
+from evergreen.loop.training.diagnostics import metrics
+from evergreen.loop.training.examples import Examples
+from evergreen.loop.training.losses import Floats, best_constant, row_losses
+from evergreen.loop.training.model_files import Predictor, load
+from evergreen.loop.training.tracking import answering, client
 from evergreen.settings import Settings
-from evergreen.training.dataset import read_examples
-from evergreen.training.diagnostics import metrics
-from evergreen.training.examples import Examples
-from evergreen.training.losses import Floats, best_constant, row_losses
-from evergreen.training.models import Predictor, load
-from evergreen.training.tracking import answering, client
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -97,10 +98,10 @@ def evaluate(
     """
     name = definition.name
     with Ledger.from_settings(settings).lock("evaluate", name, str(training_run_id)) as session:
-        run = models.training_run(session, name, training_run_id)
+        run = versions.training_run(session, name, training_run_id)
         if run.version is None:
             raise NotReadyError(f"training run {run.id} of {name} has no challenger yet; run its task `fit` first")
-        found = models.comparison_of(session, run.id)
+        found = versions.comparison_of(session, run.id)
         if found is not None:
             log.info("version %d was compared already: %s", run.version, found.result["reason"])
             if run.state == "failed":
@@ -108,7 +109,7 @@ def evaluate(
             decided = decisions.of_gate(session, name, run.id) is not None
             return replace(_describe(definition, run, found, reused=True), decided=decided)
         champion = _champion_run(session, definition, run)
-        looks = models.looks_at(session, name, champion.version) if champion else 0
+        looks = versions.looks_at(session, name, champion.version) if champion else 0
         rule = _Rule(level(definition.gate.alpha, looks), _mode(session, run, champion))
         row = _compare(definition, run, champion, rule, settings)
         session.add(row)
@@ -123,7 +124,7 @@ def evaluate(
 
 def _champion_run(session: Session, definition: ModelDefinition, run: TrainingRun) -> TrainingRun | None:
     """The training run that made the champion; None where there is no champion."""
-    deployment = models.current_deployment(session, definition.name)
+    deployment = versions.current_deployment(session, definition.name)
     if deployment is None:
         return None
     if deployment.version == run.version:
@@ -131,7 +132,7 @@ def _champion_run(session: Session, definition: ModelDefinition, run: TrainingRu
             f"version {run.version} of {definition.name} is the champion: a model is never compared with itself. "
             "Train a new challenger"
         )
-    champion = models.run_of_version(session, definition.name, deployment.version)
+    champion = versions.run_of_version(session, definition.name, deployment.version)
     if champion is None:
         raise RefusedError(
             f"the ledger does not know what champion version {deployment.version} of {definition.name} was trained on, "

@@ -9,17 +9,18 @@ from typing import Literal
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from evergreen.champion.approval import chart, guard_table, rival, unformatted
-from evergreen.champion.serving import reconcile
-from evergreen.champion.succession import next_key
-from evergreen.definition import ModelDefinition
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.ledger import Ledger
+from evergreen.core.ledger.outbox import owe, sentence
+from evergreen.core.ledger.queries import collected, decisions, versions
+from evergreen.core.ledger.tables import Comparison, Decision, Deployment, TrainingRun
+from evergreen.core.text import said
 from evergreen.errors import BadInputError, CollectedError, NotReadyError, RefusedError
-from evergreen.intake.failures import said
-from evergreen.ledger import Ledger, collected, decisions, models
-from evergreen.ledger.outbox import owe, sentence
-from evergreen.ledger.tables import Comparison, Decision, Deployment, TrainingRun
+from evergreen.loop.champion.alias import reconcile
+from evergreen.loop.champion.approval import chart, guard_table, rival, unformatted
+from evergreen.loop.champion.succession import next_key
+from evergreen.loop.training.tracking import TAG, Registry, answering
 from evergreen.settings import Settings
-from evergreen.training.tracking import TAG, Registry, answering
 
 log = logging.getLogger("evergreen.champion")
 
@@ -132,8 +133,8 @@ def _decide(
 ) -> Decided:
     name = definition.name
     with Ledger.from_settings(settings).lock("champion", name) as session:
-        run = models.training_run(session, name, training_run_id)
-        comparison = models.comparison_of(session, run.id)
+        run = versions.training_run(session, name, training_run_id)
+        comparison = versions.comparison_of(session, run.id)
         if comparison is None:
             raise NotReadyError(f"training run {run.id} of {name} was not compared yet; run its task `compare` first")
         if wish.outcome not in (None, comparison.result["outcome"]):
@@ -222,7 +223,7 @@ def _record(
 
 def _settle(session: Session, definition: ModelDefinition, comparison: Comparison, wish: _Wish) -> tuple[Kind, str]:
     """Kind and reason, once more under the lock: a champion that changed meanwhile makes the comparison void."""
-    deployment = models.current_deployment(session, definition.name)
+    deployment = versions.current_deployment(session, definition.name)
     serving = deployment.version if deployment else None
     said = str(comparison.result["reason"])
     if wish.kind == "promote" and wish.outcome is not None and serving != comparison.champion_version:

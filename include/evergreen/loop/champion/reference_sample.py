@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from evergreen.core.store import Store, layout
+from evergreen.loop.training.examples import Examples
+from evergreen.loop.training.model_files import Predictor
 from evergreen.settings import Settings
-from evergreen.store import Store, layout
-from evergreen.training.examples import Examples
-from evergreen.training.models import Predictor
 
 if TYPE_CHECKING:
-    from evergreen.definition import ModelDefinition
+    from evergreen.core.definition import ModelDefinition
 
 log = logging.getLogger("evergreen.champion")
 

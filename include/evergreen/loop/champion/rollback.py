@@ -7,15 +7,16 @@ import logging
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from evergreen.champion.decide import Decided, annotate, stated
-from evergreen.champion.serving import reconcile
-from evergreen.champion.succession import next_key, serving_instead, succeed
-from evergreen.definition import ModelDefinition
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.ledger import Ledger
+from evergreen.core.ledger.queries import decisions
+from evergreen.core.ledger.tables import Decision, Deployment
 from evergreen.errors import BadInputError, NotReadyError
-from evergreen.ledger import Ledger, decisions
-from evergreen.ledger.tables import Decision, Deployment
+from evergreen.loop.champion.alias import reconcile
+from evergreen.loop.champion.promotion import Decided, annotate, stated
+from evergreen.loop.champion.succession import next_key, serving_instead, succeed
+from evergreen.loop.training.model_files import load
 from evergreen.settings import Settings
-from evergreen.training.models import load
 
 log = logging.getLogger("evergreen.champion")
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from evergreen.definition import ModelDefinition
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.ledger.outbox import owe, sentence
+from evergreen.core.ledger.queries import versions
+from evergreen.core.ledger.tables import Decision, Deployment, Prediction
 from evergreen.errors import NotReadyError
-from evergreen.ledger import models
-from evergreen.ledger.outbox import owe, sentence
-from evergreen.ledger.tables import Decision, Deployment, Prediction
+from evergreen.loop.training.tracking import Registry
 from evergreen.settings import Settings
-from evergreen.training.tracking import Registry
 
 
 def serving_instead(session: Session, model: str, champion: int | None) -> Deployment:
@@ -20,7 +20,7 @@ def serving_instead(session: Session, model: str, champion: int | None) -> Deplo
     Raises:
         NotReadyError: nothing serves, or another version does.
     """
-    found = models.current_deployment(session, model)
+    found = versions.current_deployment(session, model)
     if found is None:
         raise NotReadyError(f"{model} has no champion yet, so there is nothing to replace; trigger {model}.train")
     if champion is not None and found.version != champion:

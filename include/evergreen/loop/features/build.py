@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.orm import Session
 
-from evergreen.definition import ModelDefinition
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.feature_repository.snapshots import FEATURES_REMOTE, Published, dvc_path, publish
+from evergreen.core.ledger import Ledger
+from evergreen.core.ledger.queries import snapshots
+from evergreen.core.ledger.session import share
+from evergreen.core.ledger.tables import Snapshot
+from evergreen.core.store import Store
+from evergreen.core.store.scratch import scratch_folder
 from evergreen.errors import QuarantinedError
-from evergreen.features.code import code_hash
-from evergreen.features.plan import BuildPlan, read_plan
-from evergreen.features.snapshots import FEATURES_REMOTE, Published, dvc_path, publish
-from evergreen.ledger import Ledger, snapshots
-from evergreen.ledger.session import share
-from evergreen.ledger.tables import Snapshot
+from evergreen.loop.features.build_plan import BuildPlan, read_plan
+from evergreen.loop.features.features_file import code_hash
 from evergreen.settings import Settings
-from evergreen.store import Store
-from evergreen.store.scratch import scratch_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -138,10 +139,10 @@ def _make(
     run_url: str | None,
 ) -> Snapshot | _Refused:
     """Build, validate, publish and record; the caller holds the lock of (model, key)."""
-    from evergreen.features.compute import compute
-    from evergreen.features.history import read_history
-    from evergreen.features.quality import check, owe_alert
-    from evergreen.intake.read import read_clean, read_clean_table
+    from evergreen.loop.features.compute import compute
+    from evergreen.loop.features.look_back import read_history
+    from evergreen.loop.features.validate import check, owe_alert
+    from evergreen.loop.intake.accepted_rows import read_clean, read_clean_table
 
     build_hash = plan.build_hash(definition.name, fingerprint)
     history = read_history(
@@ -190,7 +191,7 @@ def _publish(
     definition: ModelDefinition, key: str, frame: pd.DataFrame, message: str, *, settings: Settings
 ) -> tuple[Published, str]:
     """Publish the features; where they can be read, and the SHA-256 of their file."""
-    from evergreen.features.compute import write_parquet
+    from evergreen.loop.features.compute import write_parquet
 
     path = dvc_path(definition.name, key)
     with scratch_folder("features") as folder:

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from evergreen.definition import ModelDefinition
-from evergreen.definition.model import TableName
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.definition.model import TableName
+from evergreen.core.ledger.queries import partitions
+from evergreen.core.ledger.tables import PartitionVersion, Verdict
 from evergreen.errors import NotReadyError
-from evergreen.ledger import partitions
-from evergreen.ledger.tables import PartitionVersion, Verdict
 
 Current = tuple[PartitionVersion, Verdict]
 

@@ -9,12 +9,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from evergreen.definition import ModelDefinition
+from evergreen.core.definition import ModelDefinition
 from evergreen.errors import BadInputError
-from evergreen.features.code import FILE, load_build, where
+from evergreen.loop.features.features_file import FILE, load_build, where
 
 if TYPE_CHECKING:
-    from evergreen.features.code import Build
+    from evergreen.loop.features.features_file import Build
 
 ARROW = {
     "string": pa.string(),

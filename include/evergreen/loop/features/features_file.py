@@ -9,8 +9,8 @@ import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
-from evergreen.definition import ModelDefinition
-from evergreen.definition.code import spec_of
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.definition.team_code import spec_of
 from evergreen.errors import DefinitionError
 
 if TYPE_CHECKING:

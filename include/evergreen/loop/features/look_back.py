@@ -11,12 +11,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from evergreen.definition import ModelDefinition
-from evergreen.definition.model import TableName
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.definition.model import TableName
+from evergreen.core.frames import ARROW_TYPES, to_frame, to_table
+from evergreen.core.ledger.tables import Verdict
 from evergreen.errors import BadInputError
-from evergreen.features.plan import Past
-from evergreen.intake.frames import ARROW_TYPES, to_frame, to_table
-from evergreen.ledger.tables import Verdict
+from evergreen.loop.features.build_plan import Past
 
 Read = Callable[[Verdict, Sequence[str]], pa.Table]
 

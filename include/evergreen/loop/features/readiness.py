@@ -5,9 +5,11 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 
-from evergreen.definition import ModelDefinition
-from evergreen.features.plan import BuildPlan, read_plan
-from evergreen.ledger import Ledger
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.definition.readiness import Wait
+from evergreen.core.ledger import Ledger
+from evergreen.errors import NotReadyError
+from evergreen.loop.features.build_plan import BuildPlan, read_plan
 from evergreen.settings import Settings
 
 
@@ -58,3 +60,17 @@ def judge(definition: ModelDefinition, plan: BuildPlan, now: dt.datetime) -> Rea
             f"waiting until {deadline:%Y-%m-%d %H:%M} UTC"
         )
     return Readiness(not missing or now >= deadline, missing, deadline, reason)
+
+
+def look(
+    definition: ModelDefinition, key: str, *, subject: str, settings: Settings, since: dt.datetime | None = None
+) -> Wait:
+    """Look once; past the grace period the build goes ahead without what is missing.
+
+    Without accepted inputs there is nothing to wait for: whatever accepts them has a run of its own started.
+    """
+    try:
+        found = readiness(definition, key, settings=settings, now=dt.datetime.now(dt.UTC))
+    except NotReadyError as error:
+        return Wait("never", str(error))
+    return Wait("ready" if found.ready else "waiting", found.reason)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from evergreen.definition import ModelDefinition
-from evergreen.definition.model import TableName
-from evergreen.features.plan import make_plan
-from evergreen.ledger import Ledger, collected, partitions, snapshots
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.definition.model import TableName
+from evergreen.core.ledger import Ledger
+from evergreen.core.ledger.queries import collected, partitions, snapshots
+from evergreen.loop.features.build_plan import make_plan
 from evergreen.settings import Settings
 
 

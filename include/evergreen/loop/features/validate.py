@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.orm import Session
 
-from evergreen.definition import ModelDefinition
-from evergreen.intake import data_docs
-from evergreen.intake.apart import judge_apart
-from evergreen.intake.expectations import load_expectations
-from evergreen.intake.failures import Failure, critical, reason
-from evergreen.intake.judgement import Judgement
-from evergreen.intake.limits import LIMITS
-from evergreen.intake.suite import run_suite
-from evergreen.ledger import outbox
-from evergreen.store import Store, layout
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.ledger import outbox
+from evergreen.core.store import Store, layout
+from evergreen.loop.intake.failures import Failure, critical, reason
+from evergreen.loop.intake.limits import LIMITS
+from evergreen.loop.intake.validation import data_docs
+from evergreen.loop.intake.validation.isolated import judge_apart
+from evergreen.loop.intake.validation.judgement import Judgement
+from evergreen.loop.intake.validation.load_expectations import load_expectations
+from evergreen.loop.intake.validation.suite import run_suite
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,7 +1,7 @@
 """From the landing zone to an accepted or a quarantined partition.
 
-`arrival` sees that a table has landed whole, `receive` copies its bytes for ever, `validate` gives the verdict, and
-`read` hands accepted rows to the later stages. `sources` and `landing` are the feed simulator.
+`landing_zone` sees that a table has landed whole, `receive` copies its bytes for ever, `validate` gives the verdict,
+and `accepted_rows` hands what was accepted to the later stages.
 """
 
 import logging

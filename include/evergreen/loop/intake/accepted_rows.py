@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from evergreen.core.ledger.queries.collected import explained
+from evergreen.core.ledger.tables import Verdict
+from evergreen.core.store import Store
 from evergreen.errors import NotReadyError
-from evergreen.ledger.collected import explained
-from evergreen.ledger.tables import Verdict
 from evergreen.settings import Settings
-from evergreen.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +24,7 @@ def read_clean(verdict: Verdict, settings: Settings) -> pd.DataFrame:
         CollectedError: retention has removed them.
         FileNotFoundError: the store no longer has them.
     """
-    from evergreen.intake.frames import to_frame
+    from evergreen.core.frames import to_frame
 
     return to_frame(read_clean_table(verdict, settings))
 

@@ -5,11 +5,11 @@ Everything quoted from a file passes through `plain`: it may be of any length an
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
 
+from evergreen.core.text import plain, quoted, share
 from evergreen.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 Severity = Literal["critical", "warning"]
 SAMPLE = 5
-MOST_SAID = 2_000
-"""Characters of a person's reason"""
 _REASON_FAILURES = 4
 
 
@@ -101,38 +99,6 @@ def breach(
     )
 
 
-def share(count: int, total: int) -> str:
-    """'27 of 6,114 (0.44 %)'."""
-    percent = 100 * count / total if total else 0.0
-    digits = 0 if percent >= 10 or percent == 0 else min(6, 1 - math.floor(math.log10(percent)))
-    shown = f"{percent:.{digits}f}"
-    if count < total and float(shown) >= 100:
-        shown = "over 99"
-    return f"{count:,} of {total:,} ({shown} %)"
-
-
-def plain(value: object, length: int = 60) -> str:
-    """`value` on one line, with every character escaped that could hide or break something, cut to `length`."""
-    text = value if isinstance(value, str) else str(value)
-    cut = text[:length]
-    escaped = "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in cut)
-    return escaped + ("..." if len(text) > length else "")
-
-
-def said(text: str) -> str:
-    """What a person typed, as it is recorded: on one line, escaped as by `plain`, at most `MOST_SAID` characters."""
-    return plain(" ".join(text.split()), MOST_SAID)
-
-
-def quoted(value: object) -> str:
-    """`value` as a sample is shown: text in quotes, numbers plainly, a missing value as the word."""
-    if value is None or value != value or str(value) in ("<NA>", "NaT"):
-        return "missing"
-    if isinstance(value, str):
-        return f"'{plain(value)}'"
-    return f"{value:.6g}" if isinstance(value, float) else plain(value)
-
-
 def reason(failures: Sequence[Failure]) -> str:
     """The sentences of the worst few failures, and how many more there are."""
     shown = [f.sentence for f in failures[:_REASON_FAILURES]]
@@ -143,31 +109,3 @@ def reason(failures: Sequence[Failure]) -> str:
 def critical(failures: Iterable[Failure]) -> list[Failure]:
     """Those that quarantine."""
     return [f for f in failures if f.severity == "critical"]
-
-
-def contents(data: bytes) -> str:
-    """What a file seems to be, from its first bytes; for the reason why it is not what it should be."""
-    for mark, what in _MARKS.items():
-        if data.startswith(mark):
-            return what
-    head = data[:64].lstrip().lower()
-    if head.startswith((b"<!doctype", b"<html", b"<?xml")):
-        return "a web page or XML"
-    if head.startswith((b"{", b"[")):
-        return "JSON"
-    printable = sum(32 <= byte < 127 or byte in b"\r\n\t" for byte in head)
-    return "plain text" if head and printable == len(head) else "of no known kind"
-
-
-_MARKS = {
-    b"PAR1": "a Parquet file",
-    b"PARE": "an encrypted Parquet file",
-    b"\x1f\x8b": "a gzip archive",
-    b"PK\x03\x04": "a zip archive or a spreadsheet",
-    b"\x28\xb5\x2f\xfd": "a zstd archive",
-    b"\xff\xfe": "text in UTF-16",
-    b"\xfe\xff": "text in UTF-16",
-    b"ORC": "an ORC file",
-    b"Obj\x01": "an Avro file",
-    b"ARROW1": "an Arrow file",
-}

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evergreen.core.store.filesystem import url_to_fs
+from evergreen.core.store.layout import join
 from evergreen.errors import UnavailableError
-from evergreen.store.filesystem import url_to_fs
-from evergreen.store.layout import join
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem

@@ -13,14 +13,14 @@ from typing import Literal
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from evergreen.definition import ModelDefinition
-from evergreen.definition.model import TableName
-from evergreen.intake.arrival import folder_uri
-from evergreen.ledger import Ledger
-from evergreen.ledger.lines import span
-from evergreen.ledger.outbox import AlertBody, Links, owe
-from evergreen.ledger.partitions import newest
-from evergreen.ledger.tables import LateFeed, PartitionVersion, Verdict
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.definition.model import TableName
+from evergreen.core.ledger import Ledger
+from evergreen.core.ledger.outbox import AlertBody, Links, owe
+from evergreen.core.ledger.queries.partitions import newest
+from evergreen.core.ledger.tables import LateFeed, PartitionVersion, Verdict
+from evergreen.core.text import span
+from evergreen.loop.intake.landing_zone import folder_uri
 from evergreen.settings import Settings
 
 Stands = Literal["in_time", "reported", "known"]

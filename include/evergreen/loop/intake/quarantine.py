@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from evergreen.definition import ModelDefinition
-from evergreen.intake.failures import critical, plain
-from evergreen.intake.judgement import Judgement
-from evergreen.ledger.outbox import AlertBody, Links, Table
-from evergreen.ledger.tables import PartitionVersion
-from evergreen.store import layout
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.ledger.outbox import AlertBody, Links, Table
+from evergreen.core.ledger.tables import PartitionVersion
+from evergreen.core.store import layout
+from evergreen.core.text import plain
+from evergreen.loop.intake.failures import critical
+from evergreen.loop.intake.validation.judgement import Judgement
 
 _CELL = 200
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 
-from evergreen.definition import ModelDefinition
-from evergreen.definition.waiting import Wait
-from evergreen.intake.arrival import explain_wait, find_drop
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.definition.readiness import Wait
+from evergreen.loop.intake.landing_zone import explain_wait, find_drop
 from evergreen.settings import Settings
 
 

@@ -5,19 +5,20 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-from evergreen.definition import ModelDefinition
-from evergreen.definition.model import TableName
-from evergreen.errors import PartitionKeyError, UnavailableError
-from evergreen.intake import pseudonyms
-from evergreen.intake.arrival import Drop, explain_wait, find_drop
-from evergreen.intake.failures import UnfitFileError
-from evergreen.intake.limits import LIMITS
-from evergreen.ledger import Ledger
-from evergreen.ledger.partitions import newest
-from evergreen.ledger.tables import PartitionVersion
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.definition.model import TableName
+from evergreen.core.definition.partition_keys import check_key
+from evergreen.core.ledger import Ledger
+from evergreen.core.ledger.queries.partitions import newest
+from evergreen.core.ledger.tables import PartitionVersion
+from evergreen.core.store import Store, layout
+from evergreen.core.store.objects import sha256
+from evergreen.errors import UnavailableError
+from evergreen.loop.intake import pseudonyms
+from evergreen.loop.intake.failures import UnfitFileError
+from evergreen.loop.intake.landing_zone import Drop, explain_wait, find_drop
+from evergreen.loop.intake.limits import LIMITS
 from evergreen.settings import Settings
-from evergreen.store import Store, layout
-from evergreen.store.objects import sha256
 
 log = logging.getLogger("evergreen.intake")
 
@@ -88,16 +89,6 @@ def receive(
     return _received(row, new=True)
 
 
-def check_key(definition: ModelDefinition, key: str) -> None:
-    """Raise PartitionKeyError unless `key` is one of the model's partitions."""
-    if not definition.partitions.contains(key):
-        calendar = definition.calendar
-        raise PartitionKeyError(
-            f"partition {key} lies outside the calendar of {definition.name} ({calendar.start} to "
-            f"{calendar.end or 'no end'}); widen `calendar` in model.yaml if it belongs to the feed"
-        )
-
-
 def _received_before(definition: ModelDefinition, table: TableName, key: str, settings: Settings) -> Received:
     """A task run again after the landing zone was cleared finds what it received the first time."""
     with Ledger.from_settings(settings).transaction() as session:
@@ -146,7 +137,7 @@ def _check_copy(raw_uri: str, settings: Settings) -> None:
 
 def _read(drop: Drop) -> bytes:
     """The landed bytes: no more than were there when it was looked at, and one that shows that it grew."""
-    from evergreen.store.filesystem import url_to_fs
+    from evergreen.core.store.filesystem import url_to_fs
 
     if not drop.size:
         return b""  # an object store has no range to give of nothing

@@ -10,14 +10,16 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from evergreen.definition import ModelDefinition
-from evergreen.definition.model import TableName
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.definition.model import TableName
+from evergreen.core.definition.partition_keys import check_key
+from evergreen.core.ledger import Ledger
+from evergreen.core.ledger.queries import partitions, snapshots
+from evergreen.core.ledger.queries.partitions import ACCEPTED, QUARANTINED
+from evergreen.core.ledger.tables import PartitionVersion, Verdict
 from evergreen.errors import BadInputError
-from evergreen.intake.receive import check_key, receive
-from evergreen.intake.validate import Validated, validate
-from evergreen.ledger import Ledger, partitions, snapshots
-from evergreen.ledger.partitions import ACCEPTED, QUARANTINED
-from evergreen.ledger.tables import PartitionVersion, Verdict
+from evergreen.loop.intake.receive import receive
+from evergreen.loop.intake.validate import Validated, validate
 from evergreen.settings import Settings
 
 log = logging.getLogger("evergreen.intake")

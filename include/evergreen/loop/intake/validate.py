@@ -7,25 +7,26 @@ import logging
 from dataclasses import dataclass
 from typing import Any, cast
 
-from evergreen.definition import ModelDefinition
-from evergreen.definition.model import TableName
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.definition.model import TableName
+from evergreen.core.frames import as_file, to_parquet
+from evergreen.core.ledger import Ledger
+from evergreen.core.ledger.outbox import AlertBody, owe
+from evergreen.core.ledger.queries.collected import explained
+from evergreen.core.ledger.queries.partitions import ACCEPTED, QUARANTINED, latest_verdict
+from evergreen.core.ledger.tables import PartitionVersion, Verdict
+from evergreen.core.store import Store, layout
+from evergreen.core.store.page_links import report
 from evergreen.errors import BadInputError
-from evergreen.intake import data_docs, earlier, late, pseudonyms, quarantine
-from evergreen.intake.expectations import load_expectations
-from evergreen.intake.failures import UnfitFileError
-from evergreen.intake.frames import as_file, to_parquet
-from evergreen.intake.judge import judge, too_large, verdict_hash
-from evergreen.intake.judgement import Judgement
-from evergreen.intake.limits import LIMITS
-from evergreen.intake.past import Past
-from evergreen.ledger import Ledger
-from evergreen.ledger.collected import explained
-from evergreen.ledger.outbox import AlertBody, owe
-from evergreen.ledger.partitions import ACCEPTED, QUARANTINED, latest_verdict
-from evergreen.ledger.tables import PartitionVersion, Verdict
+from evergreen.loop.intake import lateness, pseudonyms, quarantine
+from evergreen.loop.intake.comparisons.past import Past
+from evergreen.loop.intake.failures import UnfitFileError
+from evergreen.loop.intake.limits import LIMITS
+from evergreen.loop.intake.validation import data_docs, gather_past
+from evergreen.loop.intake.validation.judge import judge, too_large, verdict_hash
+from evergreen.loop.intake.validation.judgement import Judgement
+from evergreen.loop.intake.validation.load_expectations import load_expectations
 from evergreen.settings import Settings
-from evergreen.store import Store, layout
-from evergreen.store.addresses import report
 
 log = logging.getLogger("evergreen.intake")
 
@@ -98,8 +99,8 @@ def validate(
         )
         return _validated(partition, verdict, new=False)
     store = Store.from_settings(settings)
-    rules = earlier.rules_for(definition, partition, expectations, settings)
-    past = earlier.past_of(definition, partition, rules, settings)
+    rules = gather_past.rules_for(definition, partition, expectations, settings)
+    past = gather_past.past_of(definition, partition, rules, settings)
     judgement = _judge(definition, partition, rules, past, store, settings)
     evidence = hashlib.sha256(f"{suite_hash}{past.digest}".encode()).hexdigest()
     verdict = _keep(definition, partition, judgement, suite_hash, evidence, store)
@@ -180,8 +181,8 @@ def _keep(
     if judgement.accepted and judgement.frame is not None:
         columns = definition.feed.tables[cast("TableName", table)].columns
         data = to_parquet(judgement.frame, columns)
-        name = earlier.profile_name(partition, suite_hash)
-        found = earlier.profile_of(definition, cast("TableName", table), judgement.frame)
+        name = gather_past.profile_name(partition, suite_hash)
+        found = gather_past.profile_of(definition, cast("TableName", table), judgement.frame)
         store.write(name, found.to_json().encode())
         clean_uri = store.write(layout.clean(definition.name, table, key, content, suite_hash), data)
         if judgement.rejected is not None:
@@ -243,7 +244,7 @@ def _record(
                 subject=f"{partition.table} quarantined",
                 body=mail,
             )
-        late.resolve(session, definition, partition, verdict)
+        lateness.resolve(session, definition, partition, verdict)
     return verdict
 
 

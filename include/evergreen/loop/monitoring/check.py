@@ -10,22 +10,25 @@ from dataclasses import dataclass
 import pandas as pd
 from sqlalchemy.orm import Session
 
-from evergreen.definition import ModelDefinition
-from evergreen.ledger import Ledger, decisions, outbox
-from evergreen.ledger.outbox import Links
-from evergreen.ledger.tables import Decision, DriftCheck
-from evergreen.monitoring import body as mail
-from evergreen.monitoring import drift, evidence, frames, harm, policy, report
-from evergreen.monitoring.estimate import estimate_loss
-from evergreen.monitoring.evidence import Evidence
-from evergreen.monitoring.findings import Findings
-from evergreen.monitoring.frames import Frames
-from evergreen.monitoring.online import measure_online
-from evergreen.monitoring.performance import Unmeasured, clusters_of, losses_by_cluster, measure
-from evergreen.monitoring.rivals import Rivals, compare_with_rivals
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.ledger import Ledger, outbox
+from evergreen.core.ledger.outbox import Links
+from evergreen.core.ledger.queries import decisions
+from evergreen.core.ledger.tables import Decision, DriftCheck
+from evergreen.core.store import Store, layout
+from evergreen.core.store.page_links import version_page
+from evergreen.loop.monitoring import evidence, load_rows, policy
+from evergreen.loop.monitoring.drift import detect
+from evergreen.loop.monitoring.evidence import Evidence
+from evergreen.loop.monitoring.findings import Findings
+from evergreen.loop.monitoring.load_rows import Frames
+from evergreen.loop.monitoring.loss import harm_test
+from evergreen.loop.monitoring.loss.estimated import estimate_loss
+from evergreen.loop.monitoring.loss.realised import Unmeasured, clusters_of, losses_by_cluster, measure
+from evergreen.loop.monitoring.online_agreement import measure_online
+from evergreen.loop.monitoring.report import mail, page
+from evergreen.loop.monitoring.rivals.compare import Rivals, compare_with_rivals
 from evergreen.settings import Settings
-from evergreen.store import Store, layout
-from evergreen.store.addresses import version_page
 
 log = logging.getLogger("evergreen.monitoring")
 
@@ -68,9 +71,9 @@ def run(definition: ModelDefinition, key: str, *, settings: Settings, run_url: s
         if done is not None:
             return _found(session, done, known)
         started = time.monotonic()
-        rows = frames.read(definition, known, settings)
+        rows = load_rows.read(definition, known, settings)
         rivals = compare_with_rivals(session, definition, known, settings=settings)
-        found = examine(frames.comparable(definition, rows), known, rows, rivals, left)
+        found = examine(load_rows.comparable(definition, rows), known, rows, rivals, left)
         uri = _write_report(definition, found, rows, known, settings)
         checked = _record(session, definition, known, found, uri, settings, run_url)
     _tell(found, uri, time.monotonic() - started)
@@ -82,14 +85,14 @@ def examine(
 ) -> Findings:
     """Compare, judge and decide. No I/O: the same evidence gives the same findings."""
     settings = definition.monitoring
-    moved = drift.check(rows.compared, rows.current, definition, current_rows=rows.current_rows)
+    moved = detect.check(rows.compared, rows.current, definition, current_rows=rows.current_rows)
     label = None
     if rows.labelled is not None and len(rows.labelled):
-        label = drift.check_target(rows.reference, rows.labelled, definition)
-    held_out = frames.holdout(rows.reference)
-    judged = harm.judge(
+        label = detect.check_target(rows.reference, rows.labelled, definition)
+    held_out = load_rows.holdout(rows.reference)
+    judged = harm_test.judge(
         losses_by_cluster(definition, held_out),
-        [harm.Batch(p.key, clusters_of(p)) for p in known.own_losses],
+        [harm_test.Batch(p.key, clusters_of(p)) for p in known.own_losses],
         alpha=settings.harm_alpha,
         margin=settings.harm_margin,
     )
@@ -134,7 +137,7 @@ def examine(
 def _reference_in_words(reference: pd.DataFrame, known: Evidence) -> str:
     if known.compared_snapshots:
         return f"{known.compared.sentence}, as version {known.version} predicts them"
-    held_out = len(frames.holdout(reference))
+    held_out = len(load_rows.holdout(reference))
     said = (
         f"what version {known.version} was made of (labels through {known.as_of}): "
         f"{len(reference) - held_out:,} rows it was trained and {held_out:,} rows it was judged on"
@@ -145,15 +148,15 @@ def _reference_in_words(reference: pd.DataFrame, known: Evidence) -> str:
 def _write_report(
     definition: ModelDefinition, found: Findings, rows: Frames, known: Evidence, settings: Settings
 ) -> str:
-    heading = report.Heading(
+    heading = page.Heading(
         title=f"{definition.title}: check of {found.key}",
         decision=found.reason,
         sentences=found.sentences,
         facts=tuple(mail.facts(definition, found)),
     )
-    page = report.render(heading, found.drift, rows.compared, rows.current)
+    html = page.render(heading, found.drift, rows.compared, rows.current)
     name = layout.report(definition.name, found.key, f"drift-{known.input_hash[:16]}.html")
-    return Store.from_settings(settings).write(name, page)
+    return Store.from_settings(settings).write(name, html)
 
 
 def _record(
@@ -248,7 +251,7 @@ def _tell(found: Findings, uri: str, seconds: float) -> None:
         found.key, f"{found.drift.current_rows:,}", found.version, found.reference, seconds,
     )  # fmt: skip
     log.info("Inputs: %s", found.drift.sentence)
-    for column in report.by_weight(found.drift):
+    for column in page.by_weight(found.drift):
         if column.drifted:
             log.info("  %s", column.sentence)
     log.info("%s", found.label_sentence or "No labels of this champion's predictions have landed yet.")

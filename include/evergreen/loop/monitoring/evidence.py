@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from evergreen.definition import ModelDefinition
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.ledger.queries import collected, decisions, partitions, snapshots, versions
+from evergreen.core.ledger.queries.partitions import Current
+from evergreen.core.ledger.tables import Decision, Deployment, Performance, Prediction, Snapshot
+from evergreen.core.store.objects import sha256
 from evergreen.errors import NotReadyError
-from evergreen.ledger import collected, decisions, models, partitions, snapshots
-from evergreen.ledger.partitions import Current
-from evergreen.ledger.tables import Decision, Deployment, Performance, Prediction, Snapshot
-from evergreen.monitoring.policy import PastCheck
-from evergreen.monitoring.references import Reference, choose_reference, wanted_keys
-from evergreen.store.objects import sha256
+from evergreen.loop.monitoring.policy import PastCheck
+from evergreen.loop.monitoring.reference_window import Reference, choose_reference, wanted_keys
 
 
 @dataclass(frozen=True)
@@ -80,11 +80,11 @@ def gather(session: Session, definition: ModelDefinition, key: str) -> Evidence:
     model, calendar = definition.name, definition.partitions
     through = calendar.shift(key, -definition.feed.label_delay)
     prediction = decisions.current_predictions(session, model, key).get(key)
-    serving = models.current_deployment(session, model)
+    serving = versions.current_deployment(session, model)
     if prediction is None or serving is None:
         raise NotReadyError(f"{key} of {model} has no predictions to monitor; the DAG {model}.score writes them")
     own = decisions.deployment_of(session, model, prediction.version)
-    run = models.run_of_version(session, model, prediction.version)
+    run = versions.run_of_version(session, model, prediction.version)
     from_key = (own.from_key if own else None) or key
     as_of = run.as_of if run else calendar.shift(from_key, -1 - definition.feed.label_delay)
     labels = partitions.current_map(session, model, "labels", calendar.keys(calendar.shift(as_of, 1), through))

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from evergreen.ledger.tables import Performance
-from evergreen.monitoring.drift import ColumnDrift, DriftResult
-from evergreen.monitoring.estimate import Estimate
-from evergreen.monitoring.harm import HarmResult
-from evergreen.monitoring.performance import Unmeasured
-from evergreen.monitoring.policy import PolicyDecision, Signals
-from evergreen.monitoring.rivals import Rival, Rivals
+from evergreen.core.ledger.tables import Performance
+from evergreen.loop.monitoring.drift.detect import ColumnDrift, DriftResult
+from evergreen.loop.monitoring.loss.estimated import Estimate
+from evergreen.loop.monitoring.loss.harm_test import HarmResult
+from evergreen.loop.monitoring.loss.realised import Unmeasured
+from evergreen.loop.monitoring.policy import PolicyDecision, Signals
+from evergreen.loop.monitoring.rivals.compare import Rival, Rivals
 
 LEADS = {"alert": "Worth a look", "retrain": "Retrain", "rollback": "Roll back", "promote": "Promote"}
 

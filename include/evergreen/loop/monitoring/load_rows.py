@@ -9,20 +9,20 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from evergreen.champion.reference import COMPLETE
-from evergreen.definition import ModelDefinition
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.feature_repository.snapshots import commit_holding, pull
+from evergreen.core.ledger.tables import Snapshot
+from evergreen.core.store import Store, layout
 from evergreen.errors import BadInputError, UnavailableError
-from evergreen.features.snapshots import commit_holding, pull
-from evergreen.intake.read import read_clean
-from evergreen.ledger.tables import Snapshot
-from evergreen.monitoring import drift
-from evergreen.monitoring.evidence import Evidence
-from evergreen.monitoring.performance import labelled_rows
-from evergreen.monitoring.sample import column_names, count_rows, read_sample
-from evergreen.scoring.score import read_bytes, read_predictions
+from evergreen.loop.champion.reference_sample import COMPLETE
+from evergreen.loop.intake.accepted_rows import read_clean
+from evergreen.loop.monitoring.drift import detect
+from evergreen.loop.monitoring.evidence import Evidence
+from evergreen.loop.monitoring.loss.realised import labelled_rows
+from evergreen.loop.monitoring.parquet_sample import column_names, count_rows, read_sample
+from evergreen.loop.scoring.score import read_bytes, read_predictions
+from evergreen.loop.training.model_files import load
 from evergreen.settings import Settings
-from evergreen.store import Store, layout
-from evergreen.training.models import load
 
 log = logging.getLogger("evergreen.monitoring")
 
@@ -57,10 +57,10 @@ def read(definition: ModelDefinition, evidence: Evidence, settings: Settings) ->
         built = set(column_names(files[path]))
         names = [name for name in definition.features.columns if name in built]
         columns = list(dict.fromkeys((feed.entity, feed.event_time, *names)))
-        features, rows_in_all = read_sample(files[path], columns, drift.MAX_ROWS), count_rows(files[path])
+        features, rows_in_all = read_sample(files[path], columns, detect.MAX_ROWS), count_rows(files[path])
     # Predictions stand in the order of their features, so the same seed draws the same rows of both.
     data = io.BytesIO(read_bytes(evidence.prediction, settings))
-    predictions = read_sample(data, [feed.entity, drift.PREDICTION], drift.MAX_ROWS)
+    predictions = read_sample(data, [feed.entity, detect.PREDICTION], detect.MAX_ROWS)
     reference, rows = read_reference(definition, evidence.version, settings), None
     if labelled is not None:
         truth = read_clean(evidence.labels[labelled.key][1], settings)
@@ -114,7 +114,7 @@ def _read_compared(
     """
     model = load(definition, evidence.version, settings=settings)
     columns = list(dict.fromkeys((definition.feed.event_time, *names, *model.columns)))
-    most = max(1, drift.MAX_ROWS // len(evidence.compared_snapshots))
+    most = max(1, detect.MAX_ROWS // len(evidence.compared_snapshots))
     frames = []
     for commit, built in _by_commit(evidence.compared_snapshots, settings).items():
         expected = {snapshot.dvc_path: snapshot.dvc_hash for snapshot in built}
@@ -124,7 +124,7 @@ def _read_compared(
     if not frames:
         return None
     rows = pd.concat(frames, ignore_index=True)
-    return rows.assign(**{drift.PREDICTION: model.predict(rows)})
+    return rows.assign(**{detect.PREDICTION: model.predict(rows)})
 
 
 def _by_commit(built: Sequence[Snapshot], settings: Settings) -> dict[str, list[Snapshot]]:

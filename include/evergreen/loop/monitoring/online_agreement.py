@@ -18,19 +18,20 @@ import pandas as pd
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from evergreen.definition import ModelDefinition
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.ledger import Ledger
+from evergreen.core.ledger.queries import decisions, partitions
+from evergreen.core.ledger.queries import online as records
+from evergreen.core.ledger.queries.partitions import Current
+from evergreen.core.ledger.tables import Prediction
+from evergreen.core.ledger.tables.online import OnlinePerformance
 from evergreen.errors import UnavailableError
-from evergreen.intake.read import read_clean
-from evergreen.ledger import Ledger, decisions, partitions
-from evergreen.ledger import online as records
-from evergreen.ledger.online import OnlinePerformance
-from evergreen.ledger.partitions import Current
-from evergreen.ledger.tables import Prediction
-from evergreen.monitoring.performance import UNREADABLE
-from evergreen.scoring.score import read_predictions
+from evergreen.loop.intake.accepted_rows import read_clean
+from evergreen.loop.monitoring.loss.realised import UNREADABLE
+from evergreen.loop.scoring.score import read_predictions
+from evergreen.loop.training.losses import mean_loss
+from evergreen.loop.training.model_matrix import target_values
 from evergreen.settings import Settings
-from evergreen.training.frames import target_values
-from evergreen.training.losses import mean_loss
 
 log = logging.getLogger("evergreen.monitoring")
 

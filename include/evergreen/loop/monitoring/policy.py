@@ -17,9 +17,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from evergreen.definition.monitoring import MonitoringSection
-from evergreen.monitoring import words
-from evergreen.monitoring.words import MAJOR
+from evergreen.core.definition.sections import MonitoringSection
+from evergreen.core.text import listed
+from evergreen.loop.monitoring.drift.wording import MAJOR
 
 Kind = Literal["no_action", "alert", "retrain", "rollback", "promote"]
 Cause = Literal["drift", "harm", "age", "rollback", "promotion"]
@@ -190,7 +190,7 @@ def _quiet(signals: Signals, policy: MonitoringSection) -> str:
 
 
 def _have_drifted(columns: list[str]) -> str:
-    return f"{words.listed(columns)} {'has' if len(columns) == 1 else 'have'} drifted"
+    return f"{listed(columns)} {'has' if len(columns) == 1 else 'have'} drifted"
 
 
 def _besides(signals: Signals) -> str:
@@ -260,7 +260,7 @@ def _tell(signals: Signals, own: Sequence[PastCheck], why: str, *, held: bool) -
     news = [column for column in signals.drifted if column not in known]
     grown = _grown(signals, own)
     if grown:
-        why += f"; {words.listed(grown)} moved much further than was reported before"
+        why += f"; {listed(grown)} moved much further than was reported before"
     if news or grown:
         return PolicyDecision("alert", "drift", _cause_key("drift", signals, own), why)
     if signals.drifted and not held:

@@ -7,13 +7,15 @@ import datetime as dt
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from evergreen.definition import ModelDefinition
-from evergreen.definition.waiting import Wait
-from evergreen.ledger import Ledger, partitions, snapshots
-from evergreen.ledger.tables import Deployment, PartitionVersion, Prediction, Verdict
-from evergreen.monitoring.stuck import STUCK_AFTER
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.definition.readiness import Wait
+from evergreen.core.ledger import Ledger
+from evergreen.core.ledger.queries import partitions, snapshots
+from evergreen.core.ledger.tables import Deployment, PartitionVersion, Prediction, Verdict
 from evergreen.settings import Settings
 
+STUCK_AFTER = dt.timedelta(hours=3)
+"""A step that could have been done for so long, and was not, is stuck; and again so long after it was restarted."""
 GIVEN_UP_AFTER = 2 * STUCK_AFTER
 """Past the grace period: what is stuck is started again after the first half, and reported after the second."""
 

@@ -11,7 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
-from evergreen.definition.calendar import Calendar
+from evergreen.core.definition.calendar import Calendar
 
 ReferenceKind = Literal["training", "rolling", "season"]
 

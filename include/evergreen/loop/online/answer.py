@@ -12,27 +12,28 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evergreen.definition import ModelDefinition
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.ledger import Ledger
+from evergreen.core.ledger.queries import online as records
+from evergreen.core.ledger.queries import versions
+from evergreen.core.ledger.tables.online import OnlineRequest
+from evergreen.core.store.objects import sha256
 from evergreen.errors import BadInputError, EvergreenError, NotReadyError, RefusedError
-from evergreen.features.code import code_hash
-from evergreen.intake import pseudonyms
-from evergreen.ledger import Ledger, models
-from evergreen.ledger import online as records
-from evergreen.ledger.online import OnlineRequest
-from evergreen.online.context import Basis, Contexts, read_basis
-from evergreen.online.predict import BrokenModelError, predict
-from evergreen.online.request import Row, keys_of, read_rows, to_inputs
+from evergreen.loop.features.features_file import code_hash
+from evergreen.loop.intake import pseudonyms
+from evergreen.loop.online.context import Basis, Contexts, read_basis
+from evergreen.loop.online.predict import BrokenModelError, predict
+from evergreen.loop.online.request import Row, keys_of, read_rows, to_inputs
 from evergreen.settings import Settings
-from evergreen.store.objects import sha256
 
 if TYPE_CHECKING:
     import pandas as pd
     from sqlalchemy.orm import Session
 
-    from evergreen.features.code import Build
-    from evergreen.ledger.tables import Deployment
-    from evergreen.training.losses import Floats
-    from evergreen.training.models import Predictor
+    from evergreen.core.ledger.tables import Deployment
+    from evergreen.loop.features.features_file import Build
+    from evergreen.loop.training.losses import Floats
+    from evergreen.loop.training.model_files import Predictor
 
 log = logging.getLogger("evergreen.online")
 
@@ -140,7 +141,7 @@ class Predictors:
         return held
 
     def _load(self, definition: ModelDefinition, version: int) -> Predictor:
-        from evergreen.training.models import load
+        from evergreen.loop.training.model_files import load
 
         try:
             found = load(definition, version, settings=self._settings)
@@ -159,6 +160,7 @@ class Online:
         self._contexts = Contexts(settings)
         self._predictors = Predictors(settings)
         self._builds: dict[str, tuple[str, Build]] = {}
+        self._keys: dict[str, bytes] = {}
         self._said: dict[str, str] = {}
         self._reached = -READY_FOR
 
@@ -168,7 +170,7 @@ class Online:
         return time.monotonic() - self._reached < READY_FOR
 
     def answer(self, definition: ModelDefinition, body: bytes, name: str | None = None) -> Answer:
-        """The predictions for a request's body (`evergreen.online.request.SHAPE`).
+        """The predictions for a request's body (`evergreen.loop.online.request.SHAPE`).
 
         Args:
             definition: the model.
@@ -212,7 +214,7 @@ class Online:
             UnavailableError: the ledger does not answer.
         """
         with self._ledger.transaction() as session:
-            serving = [(d, models.current_deployment(session, d.name)) for d in definitions]
+            serving = [(d, versions.current_deployment(session, d.name)) for d in definitions]
         self._reached = time.monotonic()
         for definition, deployment in serving:
             if deployment is not None:
@@ -229,12 +231,15 @@ class Online:
     def champion(self, model: str) -> Deployment | None:
         """The deployment in force."""
         with self._ledger.transaction() as session:
-            return models.current_deployment(session, model)
+            return versions.current_deployment(session, model)
 
     def _key(self, definition: ModelDefinition) -> bytes | None:
         if not pseudonyms.personal(definition, "inputs"):
             return None
-        return pseudonyms.key_of(self._settings, definition)
+        if definition.name not in self._keys:
+            # It asks the store whether the key is the one of the tokens that are there: once, not for each request.
+            self._keys[definition.name] = pseudonyms.key_of(self._settings, definition)
+        return self._keys[definition.name]
 
     def _predict(self, asked: _Asked, version: int, bases: list[Basis]) -> Floats:
         definition = asked.definition
@@ -247,7 +252,7 @@ class Online:
         return values
 
     def _build(self, definition: ModelDefinition) -> Build:
-        from evergreen.features.code import load_build
+        from evergreen.loop.features.features_file import load_build
 
         wanted = code_hash(definition)
         known = self._builds.get(definition.name)
@@ -257,10 +262,10 @@ class Online:
 
 
 def _champion(session: Session, model: str, keys: Sequence[str]) -> Deployment:
-    champion = models.current_deployment(session, model)
+    champion = versions.current_deployment(session, model)
     if champion is None:
         raise NotReadyError(f"{model} has no champion yet, so there is nothing to predict with; trigger {model}.train")
-    first = models.first_deployment(session, model)
+    first = versions.first_deployment(session, model)
     if first is not None and first.from_key is not None and min(keys) < first.from_key:
         raise BadInputError(
             f"rows of {min(keys)} lie before {first.from_key}, the first partition that a champion of {model} was "

@@ -17,7 +17,7 @@ from fastapi.responses import JSONResponse, Response
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 
-from evergreen.definition import ModelDefinition, list_models, load_definition
+from evergreen.core.definition import ModelDefinition, list_models, load_definition
 from evergreen.errors import (
     BadInputError,
     CollectedError,
@@ -27,11 +27,11 @@ from evergreen.errors import (
     RefusedError,
     SettingsError,
 )
-from evergreen.intake.failures import UnfitFileError
-from evergreen.online.answer import CONNECTIONS, Online
-from evergreen.online.measures import Measures
-from evergreen.online.predict import BrokenModelError
-from evergreen.online.request import BODY_BYTES, ROWS
+from evergreen.loop.intake.failures import UnfitFileError
+from evergreen.loop.online.answer import CONNECTIONS, Online
+from evergreen.loop.online.metrics import Measures
+from evergreen.loop.online.predict import BrokenModelError
+from evergreen.loop.online.request import BODY_BYTES, ROWS
 from evergreen.settings import Settings
 
 log = logging.getLogger("evergreen.online")
@@ -110,14 +110,14 @@ def _add_predictions(
     # The work holds Python's lock most of the time: more threads would only have all requests wait longer.
     limiter = CapacityLimiter(min(CONNECTIONS, (os.cpu_count() or 1) + 1))
 
-    def known(model: str) -> ModelDefinition:
+    def require(model: str) -> None:
         if model not in list_models(settings.models_dir):
             raise HTTPException(404, f"there is no model {model[:60]!r}")
-        return load_definition(model, settings.models_dir)
 
     @app.get("/v1/models/{model}", dependencies=guards)
     def describe(model: str) -> Response:
-        definition = known(model)
+        require(model)
+        definition = load_definition(model, settings.models_dir)
         return JSONResponse(_description(definition, online), headers=HEADERS)
 
     @app.post("/v1/models/{model}/predictions", dependencies=guards)
@@ -125,11 +125,12 @@ def _add_predictions(
         model: str, request: Request, idempotency_key: Annotated[str | None, Header()] = None
     ) -> Response:
         begun = time.perf_counter()
-        definition = known(model)
+        require(model)
         if idempotency_key is not None and not _NAME.fullmatch(idempotency_key):
             raise HTTPException(400, "Idempotency-Key must be 1 to 128 printable characters without spaces")
         body = await _body(request)
         try:
+            definition = load_definition(model, settings.models_dir)
             answer = await to_thread.run_sync(online.answer, definition, body, idempotency_key, limiter=limiter)
         except Exception as error:
             measures.refused(model, _outcome(error)[1] if isinstance(error, EvergreenError) else "failed")

@@ -1,7 +1,7 @@
 """What the features of a partition's rows are computed from, beside the rows themselves: as of this moment.
 
-The look-back is that of the batch features (`evergreen.features.plan`), so that a row asked for online and the same row
-in its partition get the same features as long as the same labels are accepted.
+The look-back is that of the batch features (`evergreen.loop.features.build_plan`), so that a row asked for online and
+the same row in its partition get the same features as long as the same labels are accepted.
 """
 
 from __future__ import annotations
@@ -15,21 +15,20 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from evergreen.features.code import code_hash
-from evergreen.features.plan import Current, Past, look_back, wanted_keys
-from evergreen.ledger import partitions
+from evergreen.core.ledger.queries import partitions
+from evergreen.loop.features.build_plan import Current, Past, look_back, wanted_keys
+from evergreen.loop.features.features_file import code_hash
 
 if TYPE_CHECKING:
     import pandas as pd
     from sqlalchemy.orm import Session
 
-    from evergreen.definition import ModelDefinition
-    from evergreen.definition.model import TableName
+    from evergreen.core.definition import ModelDefinition
+    from evergreen.core.definition.model import TableName
     from evergreen.settings import Settings
 
 KEPT_ROWS = 2_000_000
-"""Rows of contexts that stay in memory, of all models together; those of flights take some 200 bytes each. The newest
-context stays however many it has."""
+"""Rows of contexts that stay in memory, of all models together; the newest context stays however many it has."""
 
 
 @dataclass(frozen=True)
@@ -114,8 +113,8 @@ class Contexts:
 
 
 def _read(definition: ModelDefinition, basis: Basis, settings: Settings) -> Context:
-    from evergreen.features.history import read_history
-    from evergreen.intake.read import read_clean, read_clean_table
+    from evergreen.loop.features.look_back import read_history
+    from evergreen.loop.intake.accepted_rows import read_clean, read_clean_table
 
     history = read_history(
         definition, basis.history, lambda verdict, columns: read_clean_table(verdict, settings, columns)

@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 
 from evergreen.errors import BadInputError, EvergreenError
-from evergreen.features.compute import compute
+from evergreen.loop.features.compute import compute
 
 if TYPE_CHECKING:
-    from evergreen.definition import ModelDefinition
-    from evergreen.features.code import Build
-    from evergreen.online.context import Context
-    from evergreen.training.losses import Floats
-    from evergreen.training.models import Predictor
+    from evergreen.core.definition import ModelDefinition
+    from evergreen.loop.features.features_file import Build
+    from evergreen.loop.online.context import Context
+    from evergreen.loop.training.losses import Floats
+    from evergreen.loop.training.model_files import Predictor
 
 
 class BrokenModelError(EvergreenError):

@@ -1,7 +1,7 @@
 """Read the rows of a request: JSON in, a table of the feed's inputs with the definition's types out.
 
-The rules are those of landed tables (`evergreen.intake.convert`), and so are the words about what breaks them; what a
-suite of Great Expectations would say of a whole partition is asked when the partition lands.
+The rules are those of landed tables (`evergreen.loop.intake.reading.convert`), and so are the words about what breaks
+them; what a suite of Great Expectations would say of a whole partition is asked when the partition lands.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from evergreen.definition import ModelDefinition
-from evergreen.definition.model import ColumnType
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.definition.model import ColumnType
+from evergreen.core.text import plain
 from evergreen.errors import BadInputError, PartitionKeyError
-from evergreen.intake import pseudonyms
-from evergreen.intake.convert import to_frame
-from evergreen.intake.failures import SAMPLE, Failure, UnfitFileError, breach, plain, unfit
-from evergreen.intake.limits import LIMITS
+from evergreen.loop.intake import pseudonyms
+from evergreen.loop.intake.failures import SAMPLE, Failure, UnfitFileError, breach, unfit
+from evergreen.loop.intake.limits import LIMITS
+from evergreen.loop.intake.reading.convert import to_frame
 
 BODY_BYTES = 4 << 20
 ROWS = 1_000

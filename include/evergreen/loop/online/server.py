@@ -7,10 +7,10 @@ import os
 import threading
 from collections.abc import Mapping
 
-from evergreen.definition import ModelDefinition, list_models, load_definition
+from evergreen.core.definition import ModelDefinition, list_models, load_definition
 from evergreen.errors import DefinitionError, EvergreenError, SettingsError
-from evergreen.online.answer import Online
-from evergreen.online.app import create_app
+from evergreen.loop.online.answer import Online
+from evergreen.loop.online.app import create_app
 from evergreen.settings import Settings
 
 log = logging.getLogger("evergreen.online")

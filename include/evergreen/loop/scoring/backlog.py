@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy import select
 
-from evergreen.definition import ModelDefinition
-from evergreen.ledger import Ledger
-from evergreen.ledger.tables import Deployment, Prediction, Snapshot
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.ledger import Ledger
+from evergreen.core.ledger.tables import Deployment, Prediction, Snapshot
 from evergreen.settings import Settings
 
 

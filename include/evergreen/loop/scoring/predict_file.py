@@ -12,11 +12,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from evergreen.training.losses import Floats
-from evergreen.training.models import CHUNK_ROWS, Predictor
+from evergreen.loop.training.losses import Floats
+from evergreen.loop.training.model_files import CHUNK_ROWS, Predictor
 
 if TYPE_CHECKING:
-    from evergreen.definition import ModelDefinition
+    from evergreen.core.definition import ModelDefinition
 
 
 class Predictions(NamedTuple):

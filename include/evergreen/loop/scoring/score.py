@@ -11,20 +11,21 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from evergreen.definition import ModelDefinition
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.ledger import Ledger
+from evergreen.core.ledger.queries import snapshots, versions
+from evergreen.core.ledger.queries.collected import explained
+from evergreen.core.ledger.tables import Deployment, Prediction, Snapshot
+from evergreen.core.store import Store, layout
+from evergreen.core.store.objects import sha256
 from evergreen.errors import BadInputError, NotReadyError
-from evergreen.ledger import Ledger, models, snapshots
-from evergreen.ledger.collected import explained
-from evergreen.ledger.tables import Deployment, Prediction, Snapshot
 from evergreen.settings import Settings
-from evergreen.store import Store, layout
-from evergreen.store.objects import sha256
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from evergreen.scoring.slices import Predictions
-    from evergreen.training.losses import Floats
+    from evergreen.loop.scoring.predict_file import Predictions
+    from evergreen.loop.training.losses import Floats
 
 log = logging.getLogger("evergreen.scoring")
 
@@ -99,13 +100,13 @@ def read_bytes(prediction: Prediction, settings: Settings) -> bytes:
 
 
 def _needed(session: Session, model: str, key: str) -> tuple[Deployment, Snapshot]:
-    champion = models.current_deployment(session, model)
+    champion = versions.current_deployment(session, model)
     if champion is None:
         raise NotReadyError(f"{model} has no champion yet, so {key} cannot be scored; trigger the DAG {model}.train")
     snapshot = snapshots.current(session, model, key)
     if snapshot is None:
         raise NotReadyError(f"{model} has no features of {key} yet; the DAG {model}.features builds them")
-    first = models.first_deployment(session, model)
+    first = versions.first_deployment(session, model)
     if first is not None and first.from_key is not None and key < first.from_key:
         raise NotReadyError(
             f"{key} lies before {first.from_key}, the first partition the first champion was meant to serve: it was "
@@ -121,9 +122,9 @@ def _written(session: Session, snapshot_id: int) -> Prediction | None:
 def _predict(definition: ModelDefinition, version: int, snapshot: Snapshot, settings: Settings) -> Predictions:
     import numpy as np
 
-    from evergreen.features.snapshots import pull
-    from evergreen.scoring.slices import predict_file
-    from evergreen.training.models import load
+    from evergreen.core.feature_repository.snapshots import pull
+    from evergreen.loop.scoring.predict_file import predict_file
+    from evergreen.loop.training.model_files import load
 
     path = snapshot.dvc_path
     with pull(settings, snapshot.git_commit, [path], expected={path: snapshot.dvc_hash}) as files:

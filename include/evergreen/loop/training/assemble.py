@@ -9,15 +9,16 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from evergreen.definition import ModelDefinition
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.feature_repository.snapshots import commit_holding
+from evergreen.core.ledger import Ledger
+from evergreen.core.ledger.queries import collected, partitions, snapshots, versions
+from evergreen.core.ledger.queries.partitions import Current
+from evergreen.core.ledger.tables import Snapshot, TrainingRun
+from evergreen.core.text import said
 from evergreen.errors import NotReadyError, PartitionKeyError, UnavailableError
-from evergreen.features.snapshots import commit_holding
-from evergreen.intake.failures import said
-from evergreen.ledger import Ledger, collected, models, partitions, snapshots
-from evergreen.ledger.partitions import Current
-from evergreen.ledger.tables import Snapshot, TrainingRun
+from evergreen.loop.training.provenance import code_hash, hash_json, lock_hash
 from evergreen.settings import Settings
-from evergreen.training.provenance import code_hash, hash_json, lock_hash
 
 log = logging.getLogger("evergreen.training")
 
@@ -95,7 +96,7 @@ def assemble(
     ledger = Ledger.from_settings(settings)
     for _ in range(COMMIT_ATTEMPTS):
         with ledger.lock("assemble", definition.name) as session:
-            run = models.run_of_cause(session, definition.name, cause_key)
+            run = versions.run_of_cause(session, definition.name, cause_key)
             if run is not None:
                 log.info("%s: %s is training run %d already (%s)", definition.name, cause_key, run.id, run.state)
                 return _describe(run)

@@ -17,13 +17,13 @@ from sklearn.linear_model import HuberRegressor, LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, QuantileTransformer, StandardScaler
 
-from evergreen.definition.model import Loss, Task
+from evergreen.core.definition.model import Loss, Task
 
 if TYPE_CHECKING:
     import optuna
     import pandas as pd
 
-    from evergreen.definition import ModelDefinition
+    from evergreen.core.definition import ModelDefinition
 
 Candidate = Literal["linear", "boosted"]
 Params = dict[str, Any]

@@ -11,17 +11,18 @@ import numpy as np
 import pandas as pd
 from sqlalchemy import select
 
+from evergreen.core.feature_repository.snapshots import read_frames
+from evergreen.core.ledger import Ledger
+from evergreen.core.ledger.queries import partitions
+from evergreen.core.ledger.tables import Snapshot, TrainingRun, Verdict
 from evergreen.errors import UnavailableError
-from evergreen.features.snapshots import read_frames
-from evergreen.intake.read import read_clean
-from evergreen.ledger import Ledger, partitions
-from evergreen.ledger.tables import Snapshot, TrainingRun, Verdict
+from evergreen.loop.intake.accepted_rows import read_clean
+from evergreen.loop.training.examples import Examples, Names, concatenate
+from evergreen.loop.training.model_matrix import model_frame, target_values, unknown_as_null
 from evergreen.settings import Settings
-from evergreen.training.examples import Examples, Names, concatenate
-from evergreen.training.frames import model_frame, target_values, unknown_as_null
 
 if TYPE_CHECKING:
-    from evergreen.definition import ModelDefinition
+    from evergreen.core.definition import ModelDefinition
 
 log = logging.getLogger("evergreen.training")
 

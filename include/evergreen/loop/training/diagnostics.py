@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.metrics import average_precision_score, precision_recall_curve, r2_score, roc_auc_score, roc_curve
 
-from evergreen.definition.model import Task
-from evergreen.training.losses import Floats, mean_loss
+from evergreen.core.definition.model import Task
+from evergreen.loop.training.losses import Floats, mean_loss
 
 CALIBRATION_BINS = 10
 CURVE_POINTS = 101

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evergreen.training.losses import Floats
+from evergreen.loop.training.losses import Floats
 
 Names = NDArray[np.object_]
 

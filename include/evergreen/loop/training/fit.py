@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import func
 
-from evergreen.definition import ModelDefinition
-from evergreen.ledger import Ledger, models
-from evergreen.ledger.tables import TrainingRun
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.ledger import Ledger
+from evergreen.core.ledger.queries import versions
+from evergreen.core.ledger.tables import TrainingRun
+from evergreen.core.store.scratch import scratch_folder
+from evergreen.loop.training import publish
+from evergreen.loop.training.dataset import read_examples
+from evergreen.loop.training.learn import Learned, learn
+from evergreen.loop.training.losses import TITLES
+from evergreen.loop.training.mlflow_report import describe
+from evergreen.loop.training.model_files import content_hash, freeze
+from evergreen.loop.training.tracking import CHALLENGER, Registry, answering, end_interrupted, experiment_id
 from evergreen.settings import Settings
-from evergreen.store.scratch import scratch_folder
-from evergreen.training import publish
-from evergreen.training.dataset import read_examples
-from evergreen.training.learn import Learned, learn
-from evergreen.training.losses import TITLES
-from evergreen.training.models import content_hash, freeze
-from evergreen.training.picture import describe
-from evergreen.training.tracking import CHALLENGER, Registry, answering, end_interrupted, experiment_id
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -49,7 +50,7 @@ def fit(definition: ModelDefinition, training_run_id: int, *, settings: Settings
         UnavailableError: ledger, store, feature remotes or MLflow do not answer.
     """
     with Ledger.from_settings(settings).lock("fit", definition.name, str(training_run_id)) as session:
-        run = models.training_run(session, definition.name, training_run_id)
+        run = versions.training_run(session, definition.name, training_run_id)
         if run.version is not None:
             log.info("training run %d has made version %d already", run.id, run.version)
             if run.state == "failed":

@@ -17,13 +17,13 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from evergreen.errors import NotReadyError
-from evergreen.training.candidates import Candidate, Params, assemble_pipeline, estimator, preprocessing
-from evergreen.training.examples import Examples
-from evergreen.training.losses import Floats
-from evergreen.training.tune import Trial, best_trial, predict_with, split_keys, tune
+from evergreen.loop.training.candidates import Candidate, Params, assemble_pipeline, estimator, preprocessing
+from evergreen.loop.training.examples import Examples
+from evergreen.loop.training.losses import Floats
+from evergreen.loop.training.tune import Trial, best_trial, predict_with, split_keys, tune
 
 if TYPE_CHECKING:
-    from evergreen.definition import ModelDefinition
+    from evergreen.core.definition import ModelDefinition
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from evergreen.definition.model import Loss
+from evergreen.core.definition.model import Loss
 
 Floats: TypeAlias = NDArray[np.float64]
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evergreen.training import diagnostics, figures
-from evergreen.training.learn import Learned
-from evergreen.training.losses import TITLES, Floats, mean_loss
-from evergreen.training.tune import predict_with
+from evergreen.loop.training import diagnostics, plots
+from evergreen.loop.training.learn import Learned
+from evergreen.loop.training.losses import TITLES, Floats, mean_loss
+from evergreen.loop.training.tune import predict_with
 
 if TYPE_CHECKING:
-    from evergreen.definition import ModelDefinition
+    from evergreen.core.definition import ModelDefinition
 
 IMPORTANCE_ROWS = 3000
 IMPORTANCE_REPEATS = 2
@@ -92,23 +92,23 @@ def permutation_importances(definition: ModelDefinition, learned: Learned) -> di
 def draw(definition: ModelDefinition, learned: Learned, picture: Picture, folder: Path) -> None:
     """Write the figures as PNG files into `folder`."""
     title, metrics = TITLES[definition.loss], picture.metrics
-    figures.save(figures.tuning(learned.trials, title), folder / "tuning.png")
-    figures.save(figures.importances(picture.importances, title), folder / "importances.png")
+    plots.save(plots.tuning(learned.trials, title), folder / "tuning.png")
+    plots.save(plots.importances(picture.importances, title), folder / "importances.png")
     if "learning.validation_loss" in picture.curves:
         curve = picture.curves["learning.validation_loss"]
-        figures.save(figures.learning(curve, title), folder / "learning.png")
+        plots.save(plots.learning(curve, title), folder / "learning.png")
     if definition.task == "regression":
-        figure = figures.residuals(learned.validation.target, learned.validation_prediction)
-        figures.save(figure, folder / "residuals.png")
+        figure = plots.residuals(learned.validation.target, learned.validation_prediction)
+        plots.save(figure, folder / "residuals.png")
         return
-    figures.save(
-        figures.calibration(picture.calibration, metrics["validation.calibration_error"]), folder / "calibration.png"
+    plots.save(
+        plots.calibration(picture.calibration, metrics["validation.calibration_error"]), folder / "calibration.png"
     )
     if "roc.true_positive_rate" in picture.curves:
-        figure = figures.discrimination(
+        figure = plots.discrimination(
             picture.curves,
             metrics["validation.target_mean"],
             metrics["validation.roc_auc"],
             metrics["validation.average_precision"],
         )
-        figures.save(figure, folder / "discrimination.png")
+        plots.save(figure, folder / "discrimination.png")

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from evergreen.core.store.scratch import scratch_folder
 from evergreen.errors import BadInputError, RefusedError
+from evergreen.loop.training.losses import Floats
+from evergreen.loop.training.model_matrix import model_frame
 from evergreen.settings import Settings
-from evergreen.store.scratch import scratch_folder
-from evergreen.training.frames import model_frame
-from evergreen.training.losses import Floats
 
 if TYPE_CHECKING:
     import pandas as pd
     from sklearn.pipeline import Pipeline
 
-    from evergreen.definition import ModelDefinition
+    from evergreen.core.definition import ModelDefinition
 
 log = logging.getLogger("evergreen.training")
 
@@ -81,8 +81,8 @@ def load(definition: ModelDefinition, version: int, *, settings: Settings, anew:
         RefusedError: the file holds a type that neither skops nor the definition trusts.
         UnavailableError: the registry does not answer.
     """
-    from evergreen.ledger.collected import explained, model_name
-    from evergreen.training.tracking import Registry
+    from evergreen.core.ledger.queries.collected import explained, model_name
+    from evergreen.loop.training.tracking import Registry
 
     trusted = definition.training.trusted_types
     name = (settings.mlflow_url, definition.name, version, trusted)

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from evergreen.errors import BadInputError
-from evergreen.training.losses import Floats
+from evergreen.loop.training.losses import Floats
 
 if TYPE_CHECKING:
-    from evergreen.definition import ModelDefinition
-    from evergreen.definition.model import FeaturesSection
+    from evergreen.core.definition import ModelDefinition
+    from evergreen.core.definition.model import FeaturesSection
 
 
 def model_frame(frame: pd.DataFrame, numeric: Sequence[str], categorical: Sequence[str]) -> pd.DataFrame:

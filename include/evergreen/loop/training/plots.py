@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from evergreen.training.diagnostics import Bin
-from evergreen.training.losses import Floats
-from evergreen.training.tune import Trial
+from evergreen.loop.training.diagnostics import Bin
+from evergreen.loop.training.losses import Floats
+from evergreen.loop.training.tune import Trial
 
 _DPI = 90
 

@@ -10,8 +10,8 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
-from evergreen.definition import ModelDefinition
-from evergreen.features.code import code_hash as features_hash
+from evergreen.core.definition import ModelDefinition
+from evergreen.loop.features.features_file import code_hash as features_hash
 
 LOCK = "requirements.lock"
 

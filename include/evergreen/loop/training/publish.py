@@ -16,15 +16,15 @@ from mlflow.entities import Dataset, DatasetInput, Metric, Param, RunTag
 from mlflow.models.signature import ModelSignature
 from mlflow.types import ColSpec, Schema
 
-from evergreen.definition import ModelDefinition
-from evergreen.ledger.tables import TrainingRun
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.ledger.tables import TrainingRun
+from evergreen.loop.training.learn import Learned
+from evergreen.loop.training.losses import TITLES
+from evergreen.loop.training.mlflow_report import Picture, draw
+from evergreen.loop.training.model_files import MODEL_FILE
+from evergreen.loop.training.provenance import machine
+from evergreen.loop.training.tracking import RUN_ID_TAG, RUN_TAG, TAG, Registry, client, run_name
 from evergreen.settings import Settings
-from evergreen.training.learn import Learned
-from evergreen.training.losses import TITLES
-from evergreen.training.models import MODEL_FILE
-from evergreen.training.picture import Picture, draw
-from evergreen.training.provenance import machine
-from evergreen.training.tracking import RUN_ID_TAG, RUN_TAG, TAG, Registry, client, run_name
 
 REQUIREMENTS = ("scikit-learn", "skops", "numpy", "pandas", "scipy")
 METRICS_A_CALL = 900

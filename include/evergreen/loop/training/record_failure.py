@@ -6,7 +6,8 @@ import logging
 
 from sqlalchemy import func
 
-from evergreen.ledger import Ledger, models
+from evergreen.core.ledger import Ledger
+from evergreen.core.ledger.queries import versions
 from evergreen.settings import Settings
 
 log = logging.getLogger("evergreen.training")
@@ -23,7 +24,7 @@ def record_failure(model: str, cause_key: str, *, settings: Settings) -> bool:
         UnavailableError: the ledger does not answer.
     """
     with Ledger.from_settings(settings).transaction() as session:
-        run = models.run_of_cause(session, model, cause_key)
+        run = versions.run_of_cause(session, model, cause_key)
         if run is None or run.state in DECIDED:
             return False
         log.warning("training run %d of %s has failed (it was %s)", run.id, model, run.state)

@@ -15,14 +15,14 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from requests.exceptions import RequestException
 
+from evergreen.core.store.page_links import version_page
 from evergreen.errors import BadInputError, UnavailableError
 from evergreen.settings import Settings
-from evergreen.store.addresses import version_page
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-    from evergreen.ledger.tables import TrainingRun
+    from evergreen.core.ledger.tables import TrainingRun
 
 log = logging.getLogger("evergreen.training")
 

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import optuna
 
-from evergreen.training.candidates import START, Candidate, Params, estimator, preprocessing, suggest
-from evergreen.training.examples import Examples
-from evergreen.training.losses import Floats, mean_loss
+from evergreen.loop.training.candidates import START, Candidate, Params, estimator, preprocessing, suggest
+from evergreen.loop.training.examples import Examples
+from evergreen.loop.training.losses import Floats, mean_loss
 
 if TYPE_CHECKING:
-    from evergreen.definition import ModelDefinition
+    from evergreen.core.definition import ModelDefinition
 
 TRIAL_ROWS = 30_000
 FOLDS = 2

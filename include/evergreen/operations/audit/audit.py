@@ -9,11 +9,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from evergreen.definition import ModelDefinition
+from evergreen.core.definition import ModelDefinition
+from evergreen.operations.audit import champion, features, files, ledger_rows, mails, orphans, partitions, predictions
+from evergreen.operations.audit.disagreement import Disagreement
+from evergreen.operations.audit.ledger_rows import Rows
 from evergreen.settings import Settings
-from evergreen.verify import champion, features, files, ledger, leftovers, mails, partitions, predictions
-from evergreen.verify.finding import Disagreement
-from evergreen.verify.ledger import Rows
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def audit(
     Raises:
         UnavailableError: ledger, store, feature remotes or MLflow do not answer.
     """
-    rows = ledger.read(settings.ledger_url.get_secret_value(), definition.name)
+    rows = ledger_rows.read(settings.ledger_url.get_secret_value(), definition.name)
     arrived = mails.read_folder(mail_folder) if mail_folder is not None else None
     found = list(_compare(definition, rows, settings, now, arrived, airflow))
     young = [one for one in found if one.since is not None and now - one.since < settled]
@@ -99,9 +99,9 @@ def _compare(
     yield from _reports(rows)
     yield from champion.check(rows, registry)
     yield from mails.check(rows, definition.name, arrived)
-    yield from leftovers.check_files(chain(store, files.listing(landing)))
+    yield from orphans.check_files(chain(store, files.listing(landing)))
     if airflow is not None:
-        yield from leftovers.check_runs(rows, definition.name, airflow.runs, airflow.tasks)
+        yield from orphans.check_runs(rows, definition.name, airflow.runs, airflow.tasks)
 
 
 def _reports(rows: Rows) -> Iterator[Disagreement]:

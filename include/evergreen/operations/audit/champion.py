@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from evergreen.core.store.scratch import scratch_folder
 from evergreen.errors import UnavailableError
-from evergreen.store.scratch import scratch_folder
-from evergreen.verify import files
-from evergreen.verify.finding import Disagreement, Row, by
-from evergreen.verify.ledger import Rows
+from evergreen.operations.audit import files
+from evergreen.operations.audit.disagreement import Disagreement, Row, by
+from evergreen.operations.audit.ledger_rows import Rows
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -8,11 +8,11 @@ from itertools import pairwise
 
 import yaml
 
-from evergreen.definition import ModelDefinition
-from evergreen.features.git import BRANCH, open_remote
-from evergreen.verify import files
-from evergreen.verify.finding import Disagreement, Row, by
-from evergreen.verify.ledger import Rows
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.feature_repository.git import BRANCH, open_remote
+from evergreen.operations.audit import files
+from evergreen.operations.audit.disagreement import Disagreement, Row, by
+from evergreen.operations.audit.ledger_rows import Rows
 
 AREA = "features"
 BUILD = "Clear the task `build` of the model's features DAG for this partition: it builds what is missing."

@@ -8,9 +8,9 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from evergreen.definition import ModelDefinition
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.store.filesystem import url_to_fs
 from evergreen.errors import PartitionKeyError, UnavailableError
-from evergreen.store.filesystem import url_to_fs
 
 if TYPE_CHECKING:
     import pyarrow as pa

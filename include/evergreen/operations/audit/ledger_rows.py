@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
+from evergreen.core.ledger.session import engine as engine_of
 from evergreen.errors import UnavailableError
-from evergreen.ledger.session import engine as engine_of
-from evergreen.verify.finding import Row, by
+from evergreen.operations.audit.disagreement import Row, by
 
 _OF_MODEL = ("partition_version", "snapshot", "training_run", "comparison", "decision", "deployment", "prediction",
              "drift_check", "collection")  # fmt: skip

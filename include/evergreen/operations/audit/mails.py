@@ -10,9 +10,9 @@ from email import policy
 from email.parser import BytesHeaderParser
 from pathlib import Path
 
-from evergreen.verify.finding import Disagreement, Row
-from evergreen.verify.ledger import Rows
-from evergreen.verify.partitions import name
+from evergreen.operations.audit.disagreement import Disagreement, Row
+from evergreen.operations.audit.ledger_rows import Rows
+from evergreen.operations.audit.partitions import name
 
 AREA = "mails"
 DOMAIN = "@alerts.evergreen"

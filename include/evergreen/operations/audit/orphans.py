@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from evergreen.verify.files import Entry
-from evergreen.verify.finding import Disagreement
-from evergreen.verify.ledger import Rows
+from evergreen.operations.audit.disagreement import Disagreement
+from evergreen.operations.audit.files import Entry
+from evergreen.operations.audit.ledger_rows import Rows
 
 SCRATCH = re.compile(r"(^|/)\.[^/]+\.[0-9a-f]{32}$")
 """A file that is written beside its name and renamed when it is whole."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
-from evergreen.verify import files
-from evergreen.verify.files import Landed
-from evergreen.verify.finding import Disagreement, Row, by
-from evergreen.verify.ledger import Rows
+from evergreen.operations.audit import files
+from evergreen.operations.audit.disagreement import Disagreement, Row, by
+from evergreen.operations.audit.files import Landed
+from evergreen.operations.audit.ledger_rows import Rows
 
 AREA = "partitions"
 OUTCOMES = ("accepted", "quarantined")

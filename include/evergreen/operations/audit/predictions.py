@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from evergreen.definition import ModelDefinition
-from evergreen.verify import files
-from evergreen.verify.features import stored_at
-from evergreen.verify.files import Entry
-from evergreen.verify.finding import Disagreement, Row, by
-from evergreen.verify.ledger import Rows
+from evergreen.core.definition import ModelDefinition
+from evergreen.operations.audit import files
+from evergreen.operations.audit.disagreement import Disagreement, Row, by
+from evergreen.operations.audit.features import stored_at
+from evergreen.operations.audit.files import Entry
+from evergreen.operations.audit.ledger_rows import Rows
 
 AREA = "predictions"
 SCORE = "Trigger the model's score DAG for this partition; evergreen.housekeeping does so by itself after three hours."

@@ -12,9 +12,9 @@ import threading
 from collections.abc import Collection
 from pathlib import Path
 
-from evergreen.backup.files import Fetched, Folder, scratch
-from evergreen.backup.manifest import Entry, Manifest, name_of, parse
 from evergreen.errors import BadInputError
+from evergreen.operations.backup.manifest import Entry, Manifest, name_of, parse
+from evergreen.operations.backup.object_copy import Fetched, Folder, scratch
 
 log = logging.getLogger("evergreen.backup")
 

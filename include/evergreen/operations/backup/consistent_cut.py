@@ -20,12 +20,12 @@ from sqlalchemy import text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import OperationalError
 
-from evergreen.backup.databases import MLFLOW_LOGINS, Database
-from evergreen.backup.files import Folder, Found
-from evergreen.backup.places import Places
-from evergreen.backup.repository import tip
+from evergreen.core.ledger.tables import Base
 from evergreen.errors import UnavailableError
-from evergreen.ledger.tables import Base
+from evergreen.operations.backup.databases import MLFLOW_LOGINS, Database
+from evergreen.operations.backup.git_bundle import tip
+from evergreen.operations.backup.locations import Places
+from evergreen.operations.backup.object_copy import Folder, Found
 
 log = logging.getLogger("evergreen.backup")
 

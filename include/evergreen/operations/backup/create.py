@@ -12,17 +12,17 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from evergreen.backup import cut as cuts
-from evergreen.backup import repository
-from evergreen.backup.archive import Archive
-from evergreen.backup.databases import Database
-from evergreen.backup.files import Folder, Found
-from evergreen.backup.manifest import Entry, Manifest
-from evergreen.backup.places import MLFLOW_DATABASE, Places
+from evergreen.core.ledger import Ledger
+from evergreen.core.ledger.queries.collected import REMOVAL
+from evergreen.core.ledger.session import share
 from evergreen.errors import BadInputError, UnavailableError
-from evergreen.ledger import Ledger
-from evergreen.ledger.collected import REMOVAL
-from evergreen.ledger.session import share
+from evergreen.operations.backup import consistent_cut as cuts
+from evergreen.operations.backup import git_bundle
+from evergreen.operations.backup.archive import Archive
+from evergreen.operations.backup.databases import Database
+from evergreen.operations.backup.locations import MLFLOW_DATABASE, Places
+from evergreen.operations.backup.manifest import Entry, Manifest
+from evergreen.operations.backup.object_copy import Folder, Found
 
 log = logging.getLogger("evergreen.backup")
 
@@ -82,7 +82,7 @@ def back_up(places: Places, url: str, progress: Progress | None = None) -> Taken
         with _nothing_is_removed(places):
             cut = cuts.take(places, *databases, folder)
             if cut.git_commit is not None:
-                repository.bundle(places.settings, cut.git_commit, folder / "features.bundle")
+                git_bundle.bundle(places.settings, cut.git_commit, folder / "features.bundle")
             entries = [*copier.files(folder, cut), *copier.objects(places, cut)]
     manifest = Manifest(
         taken_at=cut.taken_at,

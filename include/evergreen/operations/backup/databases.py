@@ -13,8 +13,8 @@ from sqlalchemy import func, inspect, select, table, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import OperationalError
 
+from evergreen.core.ledger.session import engine as engine_of
 from evergreen.errors import UnavailableError
-from evergreen.ledger.session import engine as engine_of
 
 PROGRAMS = "EVERGREEN_POSTGRES_PROGRAMS"
 """Folder of pg_dump and pg_restore, where the server is newer than the ones of the wheel."""
@@ -141,6 +141,6 @@ class Database:
 
 
 def _programs() -> Path:
-    from evergreen.stack.postgres import programs
+    from evergreen.stack.embedded.postgres import programs
 
     return Path(os.environ[PROGRAMS]) if os.environ.get(PROGRAMS) else programs()

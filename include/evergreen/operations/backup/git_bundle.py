@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from evergreen.core.feature_repository.git import BRANCH, GitFailedError, GitRemote, open_remote
 from evergreen.errors import BadInputError
-from evergreen.features.git import BRANCH, GitFailedError, GitRemote, open_remote
 from evergreen.settings import Settings
 
 

@@ -15,8 +15,8 @@ from typing import Any
 
 from fsspec import AbstractFileSystem
 
+from evergreen.core.store.filesystem import url_to_fs
 from evergreen.errors import UnavailableError
-from evergreen.store.filesystem import url_to_fs
 
 _CHUNK = 4 << 20
 _SCRATCH = re.compile(r"\..*[.-][0-9a-f]{32}|.*\.tmp")

@@ -13,16 +13,16 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
-from evergreen.backup import addresses, repository
-from evergreen.backup.archive import Archive
-from evergreen.backup.databases import Database
-from evergreen.backup.files import Folder
-from evergreen.backup.manifest import Entry, Manifest
-from evergreen.backup.places import MLFLOW_DATABASE, Places
-from evergreen.backup.take import THREADS, Progress
+from evergreen.core.ledger.migrate import known, upgrade
+from evergreen.core.ledger.tables import Base
 from evergreen.errors import BadInputError
-from evergreen.ledger.migrate import known, upgrade
-from evergreen.ledger.tables import Base
+from evergreen.operations.backup import git_bundle, rewrite_uris
+from evergreen.operations.backup.archive import Archive
+from evergreen.operations.backup.create import THREADS, Progress
+from evergreen.operations.backup.databases import Database
+from evergreen.operations.backup.locations import MLFLOW_DATABASE, Places
+from evergreen.operations.backup.manifest import Entry, Manifest
+from evergreen.operations.backup.object_copy import Folder
 
 log = logging.getLogger("evergreen.backup")
 
@@ -87,11 +87,11 @@ def restore(places: Places, url: str, at: str | None = None, progress: Progress 
         for part, path in dumps.items():
             archive.save(manifest.only(part)[0], path)
         if manifest.git_commit is not None:
-            repository.check_target(places.settings, dumps["git"], manifest.git_commit)
+            git_bundle.check_target(places.settings, dumps["git"], manifest.git_commit)
         for part, folder in folders.items():
             _copy(archive, manifest, part, folder, progress)
         if manifest.git_commit is not None:
-            repository.push(places.settings, dumps["git"], manifest.git_commit)
+            git_bundle.push(places.settings, dumps["git"], manifest.git_commit)
         mlflow.restore(dumps["mlflow-database"])
         ledger.restore(dumps["ledger"], replacing=Base.metadata.tables)
     moved = _settle(manifest, places, ledger)
@@ -170,10 +170,10 @@ def _settle(manifest: Manifest, places: Places, ledger: Database) -> int:
     upgrade(places.settings.ledger_url.get_secret_value())
     store_url = places.settings.store_url.rstrip("/")
     with ledger.connect() as connection:
-        moved = addresses.move(connection, manifest.store_url, store_url)
-        moved += addresses.move(connection, manifest.landing_url, places.settings.landing_url.rstrip("/"))
+        moved = rewrite_uris.move(connection, manifest.store_url, store_url)
+        moved += rewrite_uris.move(connection, manifest.landing_url, places.settings.landing_url.rstrip("/"))
         ledger.settled(connection)
-        lost = sorted(set(addresses.named(connection, store_url)) - {e.name for e in manifest.only("store")})
+        lost = sorted(set(rewrite_uris.named(connection, store_url)) - {e.name for e in manifest.only("store")})
     if lost:
         log.warning("the ledger names %d objects that were gone before the backup: %s, ...", len(lost), lost[0])
     return moved

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Connection
 from sqlalchemy.types import Text
 
-from evergreen.ledger.tables import Base
+from evergreen.core.ledger.tables import Base
 
 _ADDRESSES = {("collection", "name")}
 """Columns of URIs whose name does not say so; that of a collection may also hold something else."""

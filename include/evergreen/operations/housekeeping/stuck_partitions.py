@@ -17,18 +17,18 @@ from typing import Literal
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from evergreen.definition import ModelDefinition
-from evergreen.features.plan import BuildPlan, make_plan
-from evergreen.ledger import Ledger, collected, models, partitions, sightings, snapshots
-from evergreen.ledger.outbox import AlertBody, Table, owe
-from evergreen.ledger.partitions import Current
-from evergreen.ledger.tables import Deployment, DriftCheck, Prediction, Snapshot
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.ledger import Ledger
+from evergreen.core.ledger.outbox import AlertBody, Table, owe
+from evergreen.core.ledger.queries import collected, partitions, sightings, snapshots, versions
+from evergreen.core.ledger.queries.partitions import Current
+from evergreen.core.ledger.tables import Deployment, DriftCheck, Prediction, Snapshot
+from evergreen.loop.features.build_plan import BuildPlan, make_plan
+from evergreen.loop.monitoring.readiness import STUCK_AFTER
 from evergreen.settings import Settings
 
 log = logging.getLogger("evergreen.monitoring")
 
-STUCK_AFTER = dt.timedelta(hours=3)
-"""A step that could have been done for so long, and was not, is stuck; and again so long after it was restarted."""
 AGAIN_AFTER = dt.timedelta(hours=1)
 """A restart that came to nothing is asked for again until then; a run that exists is left alone."""
 LIMIT = 500
@@ -124,7 +124,7 @@ def read_state(session: Session, model: str) -> State:
         built=snapshots.current_map(session, model),
         predicted={prediction.key: prediction for prediction in predictions},
         checked=frozenset(session.scalars(select(DriftCheck.key).where(DriftCheck.model == model).distinct())),
-        first=models.first_deployment(session, model),
+        first=versions.first_deployment(session, model),
         gone=collected.gone(session, model),
     )
 

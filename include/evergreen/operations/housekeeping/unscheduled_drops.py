@@ -15,15 +15,16 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from evergreen.definition import ModelDefinition
-from evergreen.definition.model import TableName
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.definition.model import TableName
+from evergreen.core.definition.partition_keys import check_key
+from evergreen.core.ledger import Ledger
+from evergreen.core.ledger.outbox import AlertBody, Table, owe
+from evergreen.core.ledger.queries import partitions, sightings
+from evergreen.core.ledger.tables import PartitionVersion, Verdict
+from evergreen.core.text import plain
 from evergreen.errors import PartitionKeyError
-from evergreen.intake.arrival import Drop, Folder, list_feed
-from evergreen.intake.failures import plain
-from evergreen.intake.receive import check_key
-from evergreen.ledger import Ledger, partitions, sightings
-from evergreen.ledger.outbox import AlertBody, Table, owe
-from evergreen.ledger.tables import PartitionVersion, Verdict
+from evergreen.loop.intake.landing_zone import Drop, Folder, list_feed
 from evergreen.settings import Settings
 
 log = logging.getLogger("evergreen.intake")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 
+from evergreen.core.store import Store, layout
+from evergreen.core.store.objects import Unfinished
 from evergreen.settings import Settings
-from evergreen.store import Store, layout
-from evergreen.store.objects import Unfinished
 
 SAFE_AGE = dt.timedelta(days=1)
 """A file so old has no writer any more: tasks end within hours."""

@@ -13,17 +13,18 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy.orm import Session
 
-from evergreen.definition import ModelDefinition
-from evergreen.definition.retention import RetentionSection
-from evergreen.ledger import Ledger, collected
-from evergreen.ledger.session import hold
-from evergreen.ledger.tables import Collection
-from evergreen.retention import facts, sweep
-from evergreen.retention.measure import measure
-from evergreen.retention.plan import Item, plan
-from evergreen.retention.remove import finish, open_collections
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.definition.sections import RetentionSection
+from evergreen.core.ledger import Ledger
+from evergreen.core.ledger.queries import collected
+from evergreen.core.ledger.session import hold
+from evergreen.core.ledger.tables import Collection
+from evergreen.core.store.objects import Unfinished
+from evergreen.operations.retention import abandoned_files, inventory
+from evergreen.operations.retention.plan import Item, plan
+from evergreen.operations.retention.remove import finish, open_collections
+from evergreen.operations.retention.sizes import measure
 from evergreen.settings import Settings
-from evergreen.store.objects import Unfinished
 
 log = logging.getLogger("evergreen.retention")
 
@@ -85,11 +86,11 @@ def collect(
         UnavailableError: one of them does not answer; what is recorded and not removed is removed by the next call.
     """
     ledger, model = Ledger.from_settings(settings), definition.name
-    left = sweep.find(model, settings=settings, now=now)
-    swept = 0 if dry_run else sweep.sweep(left, settings=settings)
+    left = abandoned_files.find(model, settings=settings, now=now)
+    swept = 0 if dry_run else abandoned_files.sweep(left, settings=settings)
     if dry_run or (by == "policy" and definition.retention is None):
         with ledger.transaction() as session:
-            items = _planned(session, definition, settings, now, facts.list_beside(definition, settings))
+            items = _planned(session, definition, settings, now, inventory.list_beside(definition, settings))
             sizes = measure(session, model, items, settings)
             unfinished = len(session.scalars(open_collections(model)).all())
         found = _describe(definition, items, sizes, dry_run=True, unfinished=unfinished)
@@ -97,7 +98,7 @@ def collect(
     with ledger.lock("retention", model) as session:
         hold(session, collected.REMOVAL)  # a backup that runs copies what its ledger names first
         unfinished = len(session.scalars(open_collections(model)).all())
-        beside = facts.list_beside(definition, settings)  # before the locks: this asks the servers
+        beside = inventory.list_beside(definition, settings)  # before the locks: this asks the servers
         sizes = measure(session, model, _planned(session, definition, settings, now, beside), settings)
         with ledger.lock("assemble", model) as recording:
             hold(recording, "champion", model)
@@ -112,7 +113,7 @@ def _planned(
     session: Session, definition: ModelDefinition, settings: Settings, now: dt.datetime, beside: Sequence[str]
 ) -> list[Item]:
     policy = definition.retention or KEEP_ALL
-    return plan(definition, policy, facts.read(session, definition, settings, beside), now=now)
+    return plan(definition, policy, inventory.read(session, definition, settings, beside), now=now)
 
 
 def _record(
@@ -169,7 +170,7 @@ def _with_scratch(found: Collected, left: Sequence[Unfinished], *, dry_run: bool
     if not left:
         return found
     size, (first, last) = sum(file.bytes for file in left), (f"{left[n].modified:%Y-%m-%d}" for n in (0, -1))
-    group = Group("scratch", len(left), size, first, last, sweep.RULE)
+    group = Group("scratch", len(left), size, first, last, abandoned_files.RULE)
     return replace(found, groups=[*found.groups, group], objects=found.objects + len(left), bytes=found.bytes + size)
 
 

@@ -10,10 +10,10 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from evergreen.definition import ModelDefinition
-from evergreen.ledger import collected
-from evergreen.ledger.partitions import QUARANTINED
-from evergreen.ledger.tables import (
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.ledger.queries import collected
+from evergreen.core.ledger.queries.partitions import QUARANTINED
+from evergreen.core.ledger.tables import (
     Comparison,
     Deployment,
     DriftCheck,
@@ -23,8 +23,8 @@ from evergreen.ledger.tables import (
     TrainingRun,
     Verdict,
 )
+from evergreen.core.store import Store, layout
 from evergreen.settings import Settings
-from evergreen.store import Store, layout
 
 FOLDERS = ("raw", "clean", "quarantine", "validation", "predictions", "reports")
 """Those of the store in which a model's objects can be collected."""

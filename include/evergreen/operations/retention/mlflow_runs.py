@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
+from evergreen.loop.training.tracking import RUN_TAG, Registry, answering, client, experiment_id, run_name
 from evergreen.settings import Settings
-from evergreen.training.tracking import RUN_TAG, Registry, answering, client, experiment_id, run_name
 
 if TYPE_CHECKING:
-    from evergreen.ledger.tables import TrainingRun
+    from evergreen.core.ledger.tables import TrainingRun
 
 
 @dataclass(frozen=True)

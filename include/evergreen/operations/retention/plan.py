@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from evergreen.definition import ModelDefinition
-from evergreen.definition.retention import RetentionSection
-from evergreen.ledger.collected import model_name, run_name
-from evergreen.retention.facts import Facts, Landed
-from evergreen.retention.need import Needed, needed, nth_newest
-from evergreen.store import layout
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.definition.sections import RetentionSection
+from evergreen.core.ledger.queries.collected import model_name, run_name
+from evergreen.core.store import layout
+from evergreen.operations.retention.inventory import Facts, Landed
+from evergreen.operations.retention.reachable import Needed, needed, nth_newest
 
 Kind = Literal["raw", "accepted", "profile", "quarantined", "features", "predictions", "validation", "report", "model"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from evergreen.definition import ModelDefinition
-from evergreen.intake.past import earliest_compared
-from evergreen.monitoring.references import wanted_keys
-from evergreen.retention.facts import Facts, Trained
+from evergreen.core.definition import ModelDefinition
+from evergreen.loop.intake.comparisons.past import earliest_compared
+from evergreen.loop.monitoring.reference_window import wanted_keys
+from evergreen.operations.retention.inventory import Facts, Trained
 
 CONCLUDED = ("promoted", "refused")
 

@@ -12,14 +12,14 @@ from collections.abc import Sequence
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
+from evergreen.core.feature_repository.dvc_remote import scratch
+from evergreen.core.feature_repository.snapshots import FEATURES_REMOTE
+from evergreen.core.ledger import Ledger
+from evergreen.core.ledger.queries.collected import count_rows, model_name, run_name
+from evergreen.core.ledger.tables import Collection, TrainingRun
+from evergreen.core.store import Store, layout
 from evergreen.errors import EvergreenError
-from evergreen.features.dvc_remote import scratch
-from evergreen.features.snapshots import FEATURES_REMOTE
-from evergreen.ledger import Ledger
-from evergreen.ledger.collected import count_rows, model_name, run_name
-from evergreen.ledger.tables import Collection, TrainingRun
 from evergreen.settings import Settings
-from evergreen.store import Store, layout
 
 log = logging.getLogger("evergreen.retention")
 
@@ -113,11 +113,11 @@ def _remove_models(session: Session, marks: Sequence[Collection], settings: Sett
     wanted = {mark.name for mark in marks if mark.kind == "model"}
     if not wanted:
         return
-    from evergreen.retention import disposal
+    from evergreen.operations.retention import mlflow_runs
 
     for run in session.scalars(select(TrainingRun).where(TrainingRun.model == marks[0].model)):
         if name_of(run) in wanted:
-            disposal.remove(settings, run)
+            mlflow_runs.remove(settings, run)
             if run.version is not None:
                 Store.from_settings(settings).delete([layout.reference(run.model, run.version)])
 

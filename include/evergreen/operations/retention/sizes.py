@@ -6,12 +6,12 @@ from collections.abc import Collection, Sequence
 
 from sqlalchemy.orm import Session
 
-from evergreen.features.dvc_remote import scratch
-from evergreen.ledger.tables import TrainingRun
-from evergreen.retention.plan import Item
-from evergreen.retention.remove import name_of
+from evergreen.core.feature_repository.dvc_remote import scratch
+from evergreen.core.ledger.tables import TrainingRun
+from evergreen.core.store import Store, layout
+from evergreen.operations.retention.plan import Item
+from evergreen.operations.retention.remove import name_of
 from evergreen.settings import Settings
-from evergreen.store import Store, layout
 
 
 def measure(session: Session, model: str, items: Sequence[Item], settings: Settings) -> dict[str, int]:
@@ -41,13 +41,13 @@ def _objects(uris: Collection[str], settings: Settings) -> dict[str, int]:
 
 
 def _models(session: Session, model: str, names: Collection[str], settings: Settings) -> dict[str, int]:
-    from evergreen.retention import disposal
+    from evergreen.operations.retention import mlflow_runs
 
     found, store, runs = {}, Store.from_settings(settings), session.query(TrainingRun).filter_by(model=model)
     references = store.sizes(f"reference/{model}")
     for run in runs:
         if name_of(run) in names:
-            size = disposal.count_bytes(settings, disposal.find(settings, run))
+            size = mlflow_runs.count_bytes(settings, mlflow_runs.find(settings, run))
             own = references.get(layout.reference(model, run.version), 0) if run.version is not None else 0
             found[name_of(run)] = size + own
     return found

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from evergreen.stack.compose import ComposeService
-from evergreen.stack.credentials import write_private
-from evergreen.stack.environment import code_version, process
-from evergreen.stack.home import PROJECT, Home
-from evergreen.stack.ports import HOST, PREFERRED
-from evergreen.stack.service import Service
+from evergreen.stack.cluster.compose_file import ComposeService
+from evergreen.stack.config.credentials import write_private
+from evergreen.stack.config.environment import code_version, process
+from evergreen.stack.config.home import PROJECT, Home
+from evergreen.stack.config.ports import HOST, PREFERRED
+from evergreen.stack.process.service import Service
 
 PORTS = PREFERRED | {
     "redis": 6389,

@@ -10,10 +10,10 @@ import shutil
 import sys
 from collections.abc import Callable, Mapping
 
-from evergreen.stack.compose import ComposeService
-from evergreen.stack.place import Place
-from evergreen.stack.ports import HOST
-from evergreen.stack.service import Service
+from evergreen.stack.cluster.compose_file import ComposeService
+from evergreen.stack.cluster.host_mapping import Place
+from evergreen.stack.config.ports import HOST
+from evergreen.stack.process.service import Service
 
 _PROGRAMS = {"prometheus": ("prometheus",), "alertmanager": ("alertmanager", "prometheus-alertmanager")}
 """Names of each program; Debian's come last."""
@@ -39,7 +39,7 @@ def _program(name: str) -> str | None:
 def _statsd_exporter(service: ComposeService, place: Place) -> Service:
     mapping = place.files(service)["/etc/statsd.yml"]
     ports = (str(place.ports["statsd"]), str(place.ports["statsd_web"]))
-    return place.service(service, (sys.executable, "-m", "evergreen.stack.statsd_exporter", mapping, *ports))
+    return place.service(service, (sys.executable, "-m", "evergreen.stack.cluster.statsd_exporter", mapping, *ports))
 
 
 def _prometheus(service: ComposeService, place: Place) -> Service:

@@ -16,16 +16,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from evergreen.errors import SettingsError
-from evergreen.stack import airflow_settings, compose, observers, postgres
-from evergreen.stack.compose import ComposeService
-from evergreen.stack.credentials import write_private
-from evergreen.stack.environment import NOT_INHERITED, process
-from evergreen.stack.features_remote import IDENTITY
-from evergreen.stack.home import PROJECT, Home
-from evergreen.stack.place import PORTS, Place
-from evergreen.stack.ports import HOST
-from evergreen.stack.service import Service
-from evergreen.stack.services import mail_service, postgres_service, step
+from evergreen.stack.cluster import compose_file, observers
+from evergreen.stack.cluster.compose_file import ComposeService
+from evergreen.stack.cluster.host_mapping import PORTS, Place
+from evergreen.stack.config import airflow_settings
+from evergreen.stack.config.credentials import write_private
+from evergreen.stack.config.environment import NOT_INHERITED, process
+from evergreen.stack.config.home import PROJECT, Home
+from evergreen.stack.config.ports import HOST
+from evergreen.stack.embedded import postgres
+from evergreen.stack.embedded.features_remote import IDENTITY
+from evergreen.stack.embedded.services import mail_service, postgres_service, step
+from evergreen.stack.process.service import Service
 
 __all__ = ["PORTS", "create_secrets", "environment", "mlflow_artifacts", "require_programs", "services"]
 
@@ -76,7 +78,7 @@ def services(home: Home, ports: Mapping[str, int], secrets: Mapping[str, str]) -
 
 
 def _read(place: Place, secrets: Mapping[str, str]) -> dict[str, ComposeService]:
-    return compose.read(COMPOSE, {**secrets, "EVERGREEN_AIRFLOW_URL": f"http://{HOST}:{place.ports['airflow']}"})
+    return compose_file.read(COMPOSE, {**secrets, "EVERGREEN_AIRFLOW_URL": f"http://{HOST}:{place.ports['airflow']}"})
 
 
 def mlflow_artifacts() -> str:

@@ -2,7 +2,7 @@
 
 That program comes as an image and as Go source only. This one speaks the same line protocol, reads the same mapping
 file (and refuses what it does not know of it) and gives metrics the same names and labels, so that rules and dashboards
-are tried on what they will be asked of. `python -m evergreen.stack.statsd_exporter MAPPING UDP_PORT WEB_PORT`.
+are tried on what they will be asked of. `python -m evergreen.stack.cluster.statsd_exporter MAPPING UDP_PORT WEB_PORT`.
 
 Source: the README and the line parser of prometheus/statsd_exporter 0.30.
 """
@@ -25,7 +25,7 @@ from prometheus_client.core import CounterMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from evergreen.errors import SettingsError
-from evergreen.stack.ports import HOST
+from evergreen.stack.config.ports import HOST
 
 log = logging.getLogger("evergreen.stack")
 
@@ -97,7 +97,7 @@ def read_buckets(path: Path) -> list[float]:
             return [float(bound) for bound in bounds]
     raise SettingsError(
         f"{path}: here only a default histogram with rising buckets and an empty list of mappings are understood. "
-        "Teach evergreen.stack.statsd_exporter the rest, so that it is tried before it is deployed."
+        "Teach evergreen.stack.cluster.statsd_exporter the rest, so that it is tried before it is deployed."
     )
 
 

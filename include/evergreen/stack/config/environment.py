@@ -11,9 +11,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from evergreen.stack import airflow_settings
-from evergreen.stack.home import PROJECT, Home
-from evergreen.stack.ports import HOST
+from evergreen.stack.config import airflow_settings
+from evergreen.stack.config.home import PROJECT, Home
+from evergreen.stack.config.ports import HOST
 
 AIRFLOW_USER = "admin"
 MLFLOW_USER = "admin"

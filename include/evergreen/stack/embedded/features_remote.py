@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from evergreen.features.git import SKELETON
+from evergreen.core.feature_repository.git import SKELETON
 
 BRANCH = "main"
 IDENTITY = "[user]\n\tname = Evergreen\n\temail = evergreen@localhost\n[init]\n\tdefaultBranch = main\n" \

@@ -1,4 +1,7 @@
-"""An SMTP server that delivers nothing: each mail becomes a file. `python -m evergreen.stack.mail_catcher DIR PORT`."""
+"""An SMTP server that delivers nothing: each mail becomes a file.
+
+Run as `python -m evergreen.stack.embedded.mail_catcher DIR PORT`.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,8 @@ from typing import Any
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
-from evergreen.stack.credentials import write_private
-from evergreen.stack.ports import HOST
+from evergreen.stack.config.credentials import write_private
+from evergreen.stack.config.ports import HOST
 
 log = logging.getLogger("evergreen.stack")
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from evergreen.errors import SettingsError, UnavailableError
-from evergreen.stack import processes
-from evergreen.stack.credentials import write_private
-from evergreen.stack.ports import HOST
+from evergreen.stack.config.credentials import write_private
+from evergreen.stack.config.ports import HOST
+from evergreen.stack.process import processes
 
 if TYPE_CHECKING:
     import psycopg2.extensions

@@ -12,12 +12,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from evergreen.stack import postgres
-from evergreen.stack.credentials import write_private
-from evergreen.stack.environment import AIRFLOW_USER, MLFLOW_USER, database_url, environment
-from evergreen.stack.home import Home
-from evergreen.stack.ports import HOST
-from evergreen.stack.service import Service
+from evergreen.stack.config.credentials import write_private
+from evergreen.stack.config.environment import AIRFLOW_USER, MLFLOW_USER, database_url, environment
+from evergreen.stack.config.home import Home
+from evergreen.stack.config.ports import HOST
+from evergreen.stack.embedded import postgres
+from evergreen.stack.process.service import Service
 
 AIRFLOW_PARTS = {
     "api-server": "metadatabase",
@@ -97,8 +97,10 @@ def _superuser(ports: Mapping[str, int], secrets: Mapping[str, str]) -> dict[str
 def step(
     task: str, env: Mapping[str, str], needs: tuple[str, ...] = (), timeout: float = 120, name: str | None = None
 ) -> Service:
-    """A step of the start; `task` is its name in `evergreen.stack.steps`."""
-    return Service(name or task, (sys.executable, "-m", "evergreen.stack.steps", task), env, needs, timeout=timeout)
+    """A step of the start; `task` is its name in `evergreen.stack.embedded.steps`."""
+    return Service(
+        name or task, (sys.executable, "-m", "evergreen.stack.embedded.steps", task), env, needs, timeout=timeout
+    )
 
 
 def postgres_service(
@@ -130,7 +132,7 @@ def mail_service(home: Home, ports: Mapping[str, int], env: Mapping[str, str], n
     """The mail catcher."""
     return Service(
         name,
-        (sys.executable, "-m", "evergreen.stack.mail_catcher", str(home.mail), str(ports["smtp"])),
+        (sys.executable, "-m", "evergreen.stack.embedded.mail_catcher", str(home.mail), str(ports["smtp"])),
         env,
         healthy=lambda _: mail_answers(ports["smtp"]),
     )

@@ -1,4 +1,4 @@
-"""Steps of a start that run once, each in a process of its own: `python -m evergreen.stack.steps NAME`.
+"""Steps of a start that run once, each in a process of its own: `python -m evergreen.stack.embedded.steps NAME`.
 
 They find everything in their environment, and each finds what an earlier start did and leaves it alone.
 """
@@ -13,9 +13,10 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
-from evergreen.stack import airflow_settings, postgres
-from evergreen.stack.features_remote import IDENTITY, create_features_remote
-from evergreen.stack.home import PROJECT, Home
+from evergreen.stack.config import airflow_settings
+from evergreen.stack.config.home import PROJECT, Home
+from evergreen.stack.embedded import postgres
+from evergreen.stack.embedded.features_remote import IDENTITY, create_features_remote
 
 log = logging.getLogger("evergreen.stack")
 
@@ -56,7 +57,7 @@ def airflow_migrate() -> None:
 
 def ledger_migrate() -> None:
     """Bring the ledger to the head of its migrations."""
-    from evergreen.ledger.migrate import upgrade
+    from evergreen.core.ledger.migrate import upgrade
 
     upgrade(os.environ["EVERGREEN_LEDGER_URL"])
 
@@ -74,8 +75,8 @@ def airflow_prepare() -> None:
     """
     import httpx
 
-    from evergreen.stack.airflow_api import AirflowApi
-    from evergreen.stack.environment import AIRFLOW_USER
+    from evergreen.stack.airflow_client import AirflowApi
+    from evergreen.stack.config.environment import AIRFLOW_USER
 
     settings = airflow_settings.load(PROJECT / "airflow_settings.yaml", os.environ)
     password = os.environ["AIRFLOW_ADMIN_PASSWORD"]

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from evergreen.stack import logs
-from evergreen.stack.ending import DATABASE, end_service
-from evergreen.stack.home import Home
-from evergreen.stack.processes import MARKER, SERVICE_MARKER, ProcessRef
-from evergreen.stack.state import ServiceState
+from evergreen.stack.config.home import Home
+from evergreen.stack.process import logs
+from evergreen.stack.process.processes import MARKER, SERVICE_MARKER, ProcessRef
+from evergreen.stack.process.shutdown import DATABASE, end_service
+from evergreen.stack.process.state import ServiceState
 
 log = logging.getLogger("evergreen.stack")
 

@@ -6,9 +6,9 @@ import signal
 
 import psutil
 
-from evergreen.stack import processes
-from evergreen.stack.processes import ProcessRef
-from evergreen.stack.state import StackState
+from evergreen.stack.process import processes
+from evergreen.stack.process.processes import ProcessRef
+from evergreen.stack.process.state import StackState
 
 DATABASE = "postgres"
 GRACE = 8.0

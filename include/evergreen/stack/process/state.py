@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from evergreen.errors import UnavailableError
-from evergreen.stack.processes import ProcessRef
+from evergreen.stack.process.processes import ProcessRef
 
 Phase = Literal["stopped", "starting", "ready", "stopping", "failed"]
 Condition = Literal["waiting", "starting", "healthy", "done", "restarting", "failed", "stopped"]

@@ -17,16 +17,16 @@ from typing import cast
 
 import numpy as np
 
-from evergreen import training
-from evergreen.definition import ModelDefinition
+from evergreen.core.definition import ModelDefinition
 from evergreen.errors import NotReadyError
-from evergreen.replay.history import History, Partition, Progress
-from evergreen.training.assemble import Labelled, choose
-from evergreen.training.examples import concatenate
-from evergreen.training.learn import learn
-from evergreen.training.losses import Floats, best_constant, row_losses
-from evergreen.training.models import Predictor, freeze, thaw
-from evergreen.training.provenance import hash_json, lock_hash
+from evergreen.loop import training
+from evergreen.loop.training.assemble import Labelled, choose
+from evergreen.loop.training.examples import concatenate
+from evergreen.loop.training.learn import learn
+from evergreen.loop.training.losses import Floats, best_constant, row_losses
+from evergreen.loop.training.model_files import Predictor, freeze, thaw
+from evergreen.loop.training.provenance import hash_json, lock_hash
+from evergreen.tools.backtest.landed_data import History, Partition, Progress
 
 log = logging.getLogger("evergreen.replay")
 

@@ -14,22 +14,22 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from evergreen.definition import ModelDefinition
-from evergreen.definition.model import TableName
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.definition.model import TableName
 from evergreen.errors import BadInputError, PartitionKeyError
-from evergreen.features.compute import compute
-from evergreen.features.history import history_of
-from evergreen.features.plan import wanted_keys
-from evergreen.intake.arrival import find_drop
-from evergreen.intake.comparisons import decides
-from evergreen.intake.earlier import Judged
-from evergreen.intake.expectations import load_expectations
-from evergreen.intake.failures import critical, reason
-from evergreen.intake.judge import judge
-from evergreen.intake.suite import run_suite
-from evergreen.training.dataset import cluster_names
-from evergreen.training.examples import Examples
-from evergreen.training.frames import model_frame, target_values
+from evergreen.loop.features.build_plan import wanted_keys
+from evergreen.loop.features.compute import compute
+from evergreen.loop.features.look_back import history_of
+from evergreen.loop.intake.comparisons.rules import decides
+from evergreen.loop.intake.failures import critical, reason
+from evergreen.loop.intake.landing_zone import find_drop
+from evergreen.loop.intake.validation.gather_past import Judged
+from evergreen.loop.intake.validation.judge import judge
+from evergreen.loop.intake.validation.load_expectations import load_expectations
+from evergreen.loop.intake.validation.suite import run_suite
+from evergreen.loop.training.dataset import cluster_names
+from evergreen.loop.training.examples import Examples
+from evergreen.loop.training.model_matrix import model_frame, target_values
 
 Progress = Callable[[int, int], None]
 """Told how many partitions are done, and of how many."""
@@ -191,8 +191,8 @@ def _look_back(definition: ModelDefinition, tables: Tables, key: str) -> pd.Data
 
 def _landed_keys(definition: ModelDefinition, landing_url: str) -> list[str]:
     """Keys of the calendar that have a folder in the landing zone, in order."""
+    from evergreen.core.store.filesystem import url_to_fs
     from evergreen.errors import UnavailableError
-    from evergreen.store.filesystem import url_to_fs
 
     folder = f"{landing_url.rstrip('/')}/{definition.feed.name}"
     try:
@@ -222,7 +222,7 @@ def _read(
     judged: Judged,
 ) -> None:
     """Judge one landed table; put its rows into `found`, or the reason against them into `left_out`."""
-    from evergreen.store.filesystem import url_to_fs
+    from evergreen.core.store.filesystem import url_to_fs
 
     drop = find_drop(landing_url, definition.feed.name, table, key)
     if drop is None:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evergreen.replay.fits import Fits
-from evergreen.replay.simulate import Champion, Replay, Step, Wish, served_keys
+from evergreen.tools.backtest.challengers import Fits
+from evergreen.tools.backtest.simulate import Champion, Replay, Step, Wish, served_keys
 
 PRICES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Prices of a training at which policies are compared, in parts of what training each time saves in one partition."""

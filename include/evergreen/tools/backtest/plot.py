@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evergreen.replay.outcome import Outcome
-from evergreen.replay.simulate import Replay
-from evergreen.training.losses import TITLES
+from evergreen.loop.training.losses import TITLES
+from evergreen.tools.backtest.result import Outcome
+from evergreen.tools.backtest.simulate import Replay
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,14 +10,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evergreen.champion import gate
-from evergreen.champion.reference import REFERENCE_ROWS
 from evergreen.errors import BadInputError
-from evergreen.monitoring import comeback, drift, harm, policy, regret
-from evergreen.monitoring.performance import losses_by_cluster
-from evergreen.monitoring.references import choose_reference
-from evergreen.replay.fits import Fits
-from evergreen.replay.simulate import Now, Policy, Wish
+from evergreen.loop.champion.evaluation import gate
+from evergreen.loop.champion.reference_sample import REFERENCE_ROWS
+from evergreen.loop.monitoring import policy
+from evergreen.loop.monitoring.drift import detect
+from evergreen.loop.monitoring.loss import harm_test
+from evergreen.loop.monitoring.loss.realised import losses_by_cluster
+from evergreen.loop.monitoring.reference_window import choose_reference
+from evergreen.loop.monitoring.rivals import recurrence_test, regret_test
+from evergreen.tools.backtest.challengers import Fits
+from evergreen.tools.backtest.simulate import Now, Policy, Wish
 
 
 @dataclass(frozen=True)
@@ -90,9 +93,9 @@ class Evergreen:
         definition = now.fits.history.definition
         settings, calendar = definition.monitoring, definition.partitions
         effects = self._drifted(now)
-        harmed = harm.judge(
+        harmed = harm_test.judge(
             _clusters(now.fits, now.champion.as_of, now.fits.by_as_of[now.champion.as_of].holdout_keys),
-            [harm.Batch(k, _clusters(now.fits, now.champion.as_of, [k])) for k in now.served],
+            [harm_test.Batch(k, _clusters(now.fits, now.champion.as_of, [k])) for k in now.served],
             alpha=settings.harm_alpha,
             margin=settings.harm_margin,
         )
@@ -117,7 +120,7 @@ class Evergreen:
         pair = (now.champion.as_of, now.key)
         if pair not in self._drift:
             current = now.fits.history[now.key].features
-            found = drift.check(_compared(now), current, now.fits.history.definition)
+            found = detect.check(_compared(now), current, now.fits.history.definition)
             self._drift[pair] = found.drifted_effects
         return self._drift[pair]
 
@@ -131,7 +134,7 @@ def _compared(now: Now) -> pd.DataFrame:
     )
     if not chosen.keys:
         return reference(now.fits, now.champion.as_of)
-    most = max(1, drift.MAX_ROWS // len(chosen.keys))
+    most = max(1, detect.MAX_ROWS // len(chosen.keys))
     frames = (history[key].features for key in chosen.keys)
     return pd.concat([f.sample(min(len(f), most), random_state=0) for f in frames], ignore_index=True)
 
@@ -156,7 +159,7 @@ def reference(fits: Fits, as_of: str) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def _clusters(fits: Fits, as_of: str, keys: Iterable[str]) -> tuple[harm.Cluster, ...]:
+def _clusters(fits: Fits, as_of: str, keys: Iterable[str]) -> tuple[harm_test.Cluster, ...]:
     parts = [fits.history[k].examples for k in keys]
     rows = pd.DataFrame(
         {
@@ -190,10 +193,10 @@ def _comeback(now: Now) -> int | None:
     young = now.before if len(served) <= settings.rollback_within else None
     others = [one for one in now.earlier if young is None or one.version != young.version]
     pool, proven = others[: settings.pool], dict[int, float]()
-    for one in pool if len(served) >= min(comeback.WINDOWS) else []:
-        newest = served[-max(comeback.WINDOWS) :]
+    for one in pool if len(served) >= min(recurrence_test.WINDOWS) else []:
+        newest = served[-max(recurrence_test.WINDOWS) :]
         pairs = [paired_clusters(now.fits, now.champion.as_of, one.as_of, [key]) for key in newest]
-        said = comeback.judge(
+        said = recurrence_test.judge(
             pairs, alpha=settings.rival_alpha, margin=settings.rival_margin, look=len(served), versions=len(pool)
         )
         if said is not None and said.proven:
@@ -201,20 +204,20 @@ def _comeback(now: Now) -> int | None:
     return max(proven, key=proven.__getitem__) if proven else None
 
 
-def _regret(now: Now, rival: str, keys: list[str], *, look: int, earlier: int) -> regret.RegretResult:
+def _regret(now: Now, rival: str, keys: list[str], *, look: int, earlier: int) -> regret_test.RegretResult:
     settings = now.fits.history.definition.monitoring
     clusters = paired_clusters(now.fits, now.champion.as_of, rival, keys)
     alpha = gate.level(settings.rival_alpha, earlier)
-    return regret.judge(clusters, alpha=alpha, margin=settings.rival_margin, look=look)
+    return regret_test.judge(clusters, alpha=alpha, margin=settings.rival_margin, look=look)
 
 
-def paired_clusters(fits: Fits, as_of: str, before: str, keys: Iterable[str]) -> list[regret.PairedCluster]:
+def paired_clusters(fits: Fits, as_of: str, before: str, keys: Iterable[str]) -> list[regret_test.PairedCluster]:
     """Both versions' mean losses by cluster on the partitions `keys`, in order."""
     found = []
     for key in keys:
         frame = pd.DataFrame({"loss": fits.losses(as_of, key), "before": fits.losses(before, key)})
         for name, rows in frame.groupby(fits.history[key].examples.cluster, sort=True):
-            found.append(regret.PairedCluster(str(name), len(rows), *(float(v) for v in rows.mean())))
+            found.append(regret_test.PairedCluster(str(name), len(rows), *(float(v) for v in rows.mean())))
     return found
 
 

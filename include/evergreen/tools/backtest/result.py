@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from evergreen.definition.model import Loss
-from evergreen.replay.fits import Fits
-from evergreen.replay.oracle import PRICES, Losses, excess, oracle
-from evergreen.replay.policies import make
-from evergreen.replay.simulate import Replay, simulate
+from evergreen.core.definition.model import Loss
+from evergreen.tools.backtest.challengers import Fits
+from evergreen.tools.backtest.oracle import PRICES, Losses, excess, oracle
+from evergreen.tools.backtest.policies import make
+from evergreen.tools.backtest.simulate import Replay, simulate
 
 ORACLE = "oracle"
 DEFAULT = ("never", "weekly", "evidently", "evergreen", ORACLE)

@@ -14,15 +14,15 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from evergreen.champion import guards
-from evergreen.champion.comparison import Comparison, compare, nothing
-from evergreen.champion.evaluate import Scores, judge_guards
-from evergreen.champion.gate import GateVerdict, decide, level, mode_for
-from evergreen.champion.guards import Guard
 from evergreen.errors import NotReadyError
-from evergreen.replay.fits import Fits
-from evergreen.training.examples import concatenate
-from evergreen.training.losses import Floats
+from evergreen.loop.champion.evaluate import Scores, judge_guards
+from evergreen.loop.champion.evaluation import guards
+from evergreen.loop.champion.evaluation.gate import GateVerdict, decide, level, mode_for
+from evergreen.loop.champion.evaluation.guards import Guard
+from evergreen.loop.champion.evaluation.paired_test import Comparison, compare, nothing
+from evergreen.loop.training.examples import concatenate
+from evergreen.loop.training.losses import Floats
+from evergreen.tools.backtest.challengers import Fits
 
 Kind = Literal["no_action", "alert", "retrain", "rollback", "promote"]
 Ending = Literal["promoted", "refused"]

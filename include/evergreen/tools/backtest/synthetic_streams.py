@@ -13,11 +13,11 @@ from typing import Literal, get_args
 import numpy as np
 import pandas as pd
 
-from evergreen.definition import ModelDefinition
-from evergreen.replay.history import History, Partition
-from evergreen.training.examples import Examples
-from evergreen.training.frames import model_frame
-from evergreen.training.losses import Floats
+from evergreen.core.definition import ModelDefinition
+from evergreen.loop.training.examples import Examples
+from evergreen.loop.training.losses import Floats
+from evergreen.loop.training.model_matrix import model_frame
+from evergreen.tools.backtest.landed_data import History, Partition
 
 Kind = Literal["stationary", "abrupt", "gradual", "recurring", "labels", "inputs"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

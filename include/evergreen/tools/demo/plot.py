@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from pathlib import Path
 
-from evergreen.demo.summary import Summary, Week
+from evergreen.tools.demo.summary import Summary, Week
 
 
 def plot_losses(summary: Summary, loss_name: str, path: Path) -> None:

@@ -13,12 +13,20 @@ from typing import Any
 
 from sqlalchemy import select
 
-from evergreen.definition import ModelDefinition
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.ledger import Ledger
+from evergreen.core.ledger.tables import (
+    Decision,
+    DriftCheck,
+    PartitionVersion,
+    Prediction,
+    Snapshot,
+    TrainingRun,
+    Verdict,
+)
 from evergreen.errors import EvergreenError, UnavailableError
-from evergreen.ledger import Ledger
-from evergreen.ledger.tables import Decision, DriftCheck, PartitionVersion, Prediction, Snapshot, TrainingRun, Verdict
 from evergreen.settings import Settings
-from evergreen.stack.airflow_api import AirflowApi
+from evergreen.stack.airflow_client import AirflowApi
 
 STAGES = ("ingest_inputs", "ingest_labels", "features", "score", "monitor", "train")
 HISTORY = 9
@@ -118,7 +126,7 @@ class Story:
 
     def land(self, keys: list[str]) -> None:
         """Land the partitions as the feed would: inputs, and the labels that are due with them."""
-        from evergreen.intake.landing import land
+        from evergreen.tools.simulator.land import land
 
         land(self.definition, keys, landing_url=self.settings.landing_url)
 
@@ -146,9 +154,9 @@ class Story:
         """Land the inputs with half their bytes, and wait until they are quarantined."""
         from fsspec import open as open_uri
 
-        from evergreen.intake.arrival import SUCCESS
-        from evergreen.intake.landing import land_table
-        from evergreen.store.objects import publish
+        from evergreen.core.store.objects import publish
+        from evergreen.loop.intake.landing_zone import SUCCESS
+        from evergreen.tools.simulator.land import land_table
 
         self.say(f"{key}: a truncated file lands")
         landed = land_table(self.definition, "inputs", key, landing_url=self.settings.landing_url)

@@ -7,11 +7,12 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from evergreen.definition import ModelDefinition
-from evergreen.ledger import Ledger, history
-from evergreen.ledger.decisions import current_predictions
-from evergreen.ledger.lines import DecisionLine
-from evergreen.ledger.partitions import QUARANTINED
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.ledger import Ledger
+from evergreen.core.ledger.queries.decisions import current_predictions
+from evergreen.core.ledger.queries.partitions import QUARANTINED
+from evergreen.core.ledger.views import history
+from evergreen.core.ledger.views.lines import DecisionLine
 from evergreen.settings import Settings
 
 MONITORED = ("no_action", "alert", "retrain", "rollback")
@@ -112,7 +113,7 @@ def walked(session: Session, model: str, decided: list[DecisionLine]) -> list[We
 def _first_model_losses(
     definition: ModelDefinition, settings: Settings, session: Session, weeks: list[Week]
 ) -> dict[str, float]:
-    from evergreen.monitoring.shadow import losses_of_version
+    from evergreen.loop.monitoring.rivals.shadow_scores import losses_of_version
 
     served = history.deployments(session, definition.name)
     if not served:

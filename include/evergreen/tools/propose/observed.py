@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from evergreen.definition.model import ColumnType
-from evergreen.intake.profile import ColumnProfile, profile
-from evergreen.intake.propose.shape import Shape, merged, shape_of
+from evergreen.core.definition.model import ColumnType
+from evergreen.loop.intake.comparisons.profile import ColumnProfile, profile
+from evergreen.tools.propose.value_shapes import Shape, merged, shape_of
 
 MOST_VALUES = 100
 """Different values of a column of text up to which they are remembered"""

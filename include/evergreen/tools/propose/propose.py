@@ -11,23 +11,23 @@ from typing import Any
 
 import pandas as pd
 
-from evergreen.definition import ModelDefinition, Period
-from evergreen.definition.model import TableName
+from evergreen.core.definition import ModelDefinition, Period
+from evergreen.core.definition.model import TableName
+from evergreen.core.text import plain
 from evergreen.errors import BadInputError, PartitionKeyError
-from evergreen.intake import pseudonyms
-from evergreen.intake.arrival import Drop, list_feed
-from evergreen.intake.comparisons import REFERENCES, Categories, Numbers, Reference, ask
-from evergreen.intake.earlier import OTHER, Judged
-from evergreen.intake.failures import plain
-from evergreen.intake.judge import judge, too_large
-from evergreen.intake.judgement import Judgement
-from evergreen.intake.limits import LIMITS
-from evergreen.intake.offline import nameless
-from evergreen.intake.propose import rules
-from evergreen.intake.propose.facts import Facts
-from evergreen.intake.propose.file import file_of
-from evergreen.intake.propose.rules import Compared
-from evergreen.intake.suite import run_suite
+from evergreen.loop.intake import pseudonyms
+from evergreen.loop.intake.comparisons.rules import REFERENCES, Categories, Numbers, Reference, ask
+from evergreen.loop.intake.landing_zone import Drop, list_feed
+from evergreen.loop.intake.limits import LIMITS
+from evergreen.loop.intake.pseudonyms import nameless
+from evergreen.loop.intake.validation.gather_past import OTHER, Judged
+from evergreen.loop.intake.validation.judge import judge, too_large
+from evergreen.loop.intake.validation.judgement import Judgement
+from evergreen.loop.intake.validation.suite import run_suite
+from evergreen.tools.propose import rules
+from evergreen.tools.propose.observed import Facts
+from evergreen.tools.propose.render import file_of
+from evergreen.tools.propose.rules import Compared
 
 Progress = Callable[[str, str, str], None]
 """Told what is done with which table of which partition."""
@@ -111,7 +111,7 @@ class _Landed:
         return [key for own, key in self._drops if own == table and f"{key} {table}" not in self.left_out]
 
     def judge(self, table: TableName, key: str, expectations: Sequence[Any], judged: Judged | None = None) -> Judgement:
-        from evergreen.store.filesystem import url_to_fs
+        from evergreen.core.store.filesystem import url_to_fs
 
         drop = self._drops[table, key]
         if drop.size > LIMITS.file_bytes:

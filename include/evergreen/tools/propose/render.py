@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from evergreen.definition import ModelDefinition
-from evergreen.definition.model import TableName
-from evergreen.intake.propose.facts import Facts
-from evergreen.intake.propose.rules import Compared, lines_of, rows_lines
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.definition.model import TableName
+from evergreen.tools.propose.observed import Facts
+from evergreen.tools.propose.rules import Compared, lines_of, rows_lines
 
 _COMPARISONS = ("Categories", "MatchesInputs", "Nulls", "Numbers", "PeriodCovered", "RowCount")
 _HEAD = """\"\"\"What a {unit} of {model} looks like: a proposal from {partitions}.
@@ -21,7 +21,7 @@ from typing import Any
 
 import great_expectations.expectations as gxe
 
-from evergreen.intake.comparisons import {names}
+from evergreen.expectations import {names}
 """
 _HELPERS = {
     "_number": '''

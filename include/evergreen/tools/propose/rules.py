@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from evergreen.definition import ModelDefinition
-from evergreen.definition.model import TableName
-from evergreen.intake.propose.facts import ColumnFacts, Facts
-from evergreen.intake.propose.source import Raw, call
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.definition.model import TableName
+from evergreen.tools.propose.observed import ColumnFacts, Facts
+from evergreen.tools.propose.python_source import Raw, call
 
 ROOM = 5.0
 """Bounds stand this many times the range seen outside of it."""

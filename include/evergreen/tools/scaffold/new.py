@@ -7,15 +7,15 @@ import re
 import tempfile
 from pathlib import Path
 
-from evergreen.definition import ModelDefinition
-from evergreen.definition.load import models_dir, read_definition
-from evergreen.definition.model import NAME
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.definition.load import models_dir, read_definition
+from evergreen.core.definition.model import NAME
 from evergreen.errors import BadInputError, DefinitionError, RefusedError
-from evergreen.features.compute import compute
-from evergreen.intake.data_file import DataFile
-from evergreen.intake.expectations import load_expectations
-from evergreen.scaffold.files import texts
-from evergreen.scaffold.plan import Asked, Plan, plan
+from evergreen.loop.features.compute import compute
+from evergreen.loop.intake.validation.load_expectations import load_expectations
+from evergreen.tools.data_file import DataFile
+from evergreen.tools.scaffold.plan import Asked, Plan, plan
+from evergreen.tools.scaffold.render import texts
 
 _TRIED_ROWS = 1_000
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from evergreen.definition.calendar import Calendar, Unit
-from evergreen.definition.model import RESERVED, ColumnType, Task, TrainingSection
-from evergreen.definition.monitoring import MonitoringSection
+from evergreen.core.definition.calendar import Calendar, Unit
+from evergreen.core.definition.model import RESERVED, ColumnType, Task, TrainingSection
+from evergreen.core.definition.sections import MonitoringSection
+from evergreen.core.text import plain
 from evergreen.errors import BadInputError
-from evergreen.intake.failures import plain
 
 FEWEST_ROWS = 200
 """Rows that an ordinary partition should have: below, a slice is not judged (`gate.slice_min_rows`)."""

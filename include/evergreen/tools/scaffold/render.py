@@ -7,8 +7,8 @@ import re
 
 import yaml
 
-from evergreen.intake.propose.source import literal
-from evergreen.scaffold.plan import Plan
+from evergreen.tools.propose.python_source import literal
+from evergreen.tools.scaffold.plan import Plan
 
 _PLAIN = re.compile(r"[^\W\d][\w .()/-]*")
 
@@ -135,7 +135,7 @@ Let `evergreen expectations propose` write ranges and sets from what has landed,
 
 from typing import Any
 
-from evergreen.intake.comparisons import {names}
+from evergreen.expectations import {names}
 
 
 def inputs() -> list[Any]:

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from evergreen.definition import ModelDefinition
-from evergreen.definition.model import TableName
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.definition.model import TableName
+from evergreen.core.store.objects import publish
 from evergreen.errors import BadInputError, PartitionKeyError
-from evergreen.intake import sources
-from evergreen.intake.arrival import SUCCESS, find_drop, folder_uri
-from evergreen.store.objects import publish
+from evergreen.loop.intake.landing_zone import SUCCESS, find_drop, folder_uri
+from evergreen.tools.simulator import sources
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,7 +85,7 @@ def land_table(
     definition: ModelDefinition, table: TableName, key: str, *, landing_url: str, rows: Rows = sources.rows
 ) -> Landed:
     """Land one table of one partition as Parquet; raises as `land`."""
-    from evergreen.intake.frames import to_parquet
+    from evergreen.core.frames import to_parquet
 
     frame = rows(definition, table, key)
     if frame.empty:
@@ -105,7 +105,7 @@ def land_table(
 def _lies_there(
     definition: ModelDefinition, table: TableName, key: str, landing_url: str, uri: str, data: bytes
 ) -> bool:
-    from evergreen.store.filesystem import url_to_fs
+    from evergreen.core.store.filesystem import url_to_fs
 
     drop = find_drop(landing_url, definition.feed.name, table, key)
     if drop is None or drop.uri != uri or drop.size != len(data):

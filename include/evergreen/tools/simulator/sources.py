@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evergreen.definition import ModelDefinition
-from evergreen.definition.model import TableName
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.definition.model import TableName
 from evergreen.errors import DefinitionError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def rows(definition: ModelDefinition, table: TableName, key: str) -> pd.DataFram
     _check_source(definition)
     import pandas as pd
 
-    from evergreen.intake import flights
+    from evergreen.tools.simulator import flights
 
     period = definition.partitions.period(key)
     found = flights.rows(table, pd.Timestamp(period.start), pd.Timestamp(period.end))

@@ -1,11 +1,11 @@
-"""Alembic's entry point: migrates the database whose URL `evergreen.ledger.migrate` put into the configuration."""
+"""Alembic's entry point: migrates the database whose URL `evergreen.core.ledger.migrate` put into the configuration."""
 
 from alembic import context
 from sqlalchemy import text
 
-from evergreen.ledger.migrate import LOCK_TIMEOUT
-from evergreen.ledger.session import engine
-from evergreen.ledger.tables import Base
+from evergreen.core.ledger.migrate import LOCK_TIMEOUT
+from evergreen.core.ledger.session import engine
+from evergreen.core.ledger.tables import Base
 
 with engine(context.config.attributes["url"]).connect() as connection:
     # A change waits for the tasks that use its table, and whoever comes after waits behind it: not for long.

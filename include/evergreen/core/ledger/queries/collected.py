@@ -13,11 +13,11 @@ from sqlalchemy import func, select, union_all
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.selectable import Subquery
 
+from evergreen.core.ledger.session import Ledger
+from evergreen.core.ledger.tables import Collection, DriftCheck, PartitionVersion, Prediction, Snapshot, Verdict
+from evergreen.core.store import layout
 from evergreen.errors import CollectedError, EvergreenError, UnavailableError
-from evergreen.ledger.session import Ledger
-from evergreen.ledger.tables import Collection, DriftCheck, PartitionVersion, Prediction, Snapshot, Verdict
 from evergreen.settings import Settings
-from evergreen.store import layout
 
 NAMES = (
     PartitionVersion.raw_uri, Verdict.clean_uri, Verdict.rejected_uri, Verdict.results_uri, Snapshot.results_uri,

@@ -8,8 +8,8 @@ from sqlalchemy import select, tuple_
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import Session
 
-from evergreen.ledger import partitions
-from evergreen.ledger.tables import Decision, Deployment, DriftCheck, Performance, Prediction
+from evergreen.core.ledger.queries import partitions
+from evergreen.core.ledger.tables import Decision, Deployment, DriftCheck, Performance, Prediction
 
 MONITOR = "monitor:"
 """How the dedup keys of the monitor's decisions begin"""

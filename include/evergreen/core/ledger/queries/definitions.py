@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Select, func, literal, select
 from sqlalchemy.orm import Session
 
-from evergreen.ledger.tables import PartitionVersion, Snapshot, Verdict
+from evergreen.core.ledger.tables import PartitionVersion, Snapshot, Verdict
 
 
 @dataclass(frozen=True)

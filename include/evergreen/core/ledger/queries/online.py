@@ -2,89 +2,14 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, Select, UniqueConstraint, func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy.orm import Session
 
-from evergreen.ledger.base import Base, Json
-
-
-class OnlineRequest(Base):
-    """A request that was answered. `name` is unique: the same request sent again gets the same answer."""
-
-    __tablename__ = "online_request"
-    __table_args__ = (UniqueConstraint("model", "name"),)
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    model: Mapped[str]
-    name: Mapped[str]
-    """The client's Idempotency-Key, or else a UUID"""
-    body_hash: Mapped[str]
-    """SHA-256, hex, of the request's body"""
-    version: Mapped[int]
-    """Model version that predicted"""
-    rows: Mapped[int]
-    built_from: Mapped[Json]
-    """{partition key: {"labels": {key: partition_version id}, "inputs": {the same}, "context": partition_version id or
-    null, "missing": [key]}}: what the features of its rows were computed from, beside the rows"""
-    code_hash: Mapped[str]
-    """As of a snapshot"""
-    code_version: Mapped[str]
-    asked_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
-
-
-class OnlinePrediction(Base):
-    """The prediction for one row of a request; in the request's order by `id`."""
-
-    __tablename__ = "online_prediction"
-    __table_args__ = (Index(None, "model", "key", "entity"), Index(None, "request_id"))
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    request_id: Mapped[int] = mapped_column(ForeignKey("online_request.id"))
-    model: Mapped[str]
-    key: Mapped[str]
-    """Partition that the row's event time lies in"""
-    entity: Mapped[str]
-    """As text"""
-    event_time: Mapped[dt.datetime]
-    prediction: Mapped[float]
-    inputs: Mapped[Json]
-    """The row, as it was accepted: tokens in its personal columns"""
-
-
-class OnlinePerformance(Base):
-    """What the predictions asked for in one partition came to, once its batch or its labels were there.
-
-    Of each entity its newest prediction counts. `measured_hash` names what was measured: the newest prediction, the
-    batch and the labels; when one of them changes it is measured anew, and the newest row of a key counts.
-    """
-
-    __tablename__ = "online_performance"
-    __table_args__ = (UniqueConstraint("model", "key", "measured_hash"),)
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    model: Mapped[str]
-    key: Mapped[str]
-    measured_hash: Mapped[str]
-    versions: Mapped[list[Any]]
-    """Model versions that predicted, ascending"""
-    rows: Mapped[int]
-    """Entities with a prediction"""
-    compared: Mapped[int]
-    """Of these, rows that the same version predicted in the batch"""
-    differing: Mapped[int]
-    """Of these, rows whose two predictions are not the same"""
-    difference: Mapped[float | None]
-    """Mean absolute difference between the two; None where nothing was compared"""
-    labelled: Mapped[int]
-    """Entities with a prediction and a label"""
-    loss: Mapped[float | None]
-    """Their mean loss; None where there are none"""
-    created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+from evergreen.core.ledger.tables.online import OnlinePerformance, OnlinePrediction, OnlineRequest
 
 
 def named(model: str, name: str) -> Select[OnlineRequest]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from sqlalchemy import Select, case, func, select
 from sqlalchemy.orm import Session
 
-from evergreen.ledger.tables import PartitionVersion, Verdict
+from evergreen.core.ledger.tables import PartitionVersion, Verdict
 
 ACCEPTED = "accepted"
 QUARANTINED = "quarantined"

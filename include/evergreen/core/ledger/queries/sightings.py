@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from evergreen.ledger.tables import Sighting
+from evergreen.core.ledger.tables import Sighting
 
 Kind = Literal["drop", "stray", "stuck", "unmended"]
 

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from evergreen.ledger.tables import Snapshot
+from evergreen.core.ledger.tables import Snapshot
 
 
 def current(session: Session, model: str, key: str) -> Snapshot | None:

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
-from evergreen.ledger.tables import (
+from evergreen.core.ledger.tables import (
     Alert,
     Decision,
     Deployment,

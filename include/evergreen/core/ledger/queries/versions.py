@@ -5,8 +5,8 @@ from __future__ import annotations
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from evergreen.core.ledger.tables import Comparison, Deployment, TrainingRun
 from evergreen.errors import BadInputError
-from evergreen.ledger.tables import Comparison, Deployment, TrainingRun
 
 
 def training_run(session: Session, model: str, training_run_id: int) -> TrainingRun:

@@ -1,8 +1,4 @@
-"""The ledger's tables.
-
-Unique constraints make things happen once; `Ledger.lock` (an advisory lock) makes read-then-write safe. Rows of
-history (verdicts, decisions, deployments, ...) are inserted and never changed. Instants are UTC with time zone.
-"""
+"""Tables of the loop: partitions, snapshots, trainings, decisions, deployments, checks and alerts."""
 
 from __future__ import annotations
 
@@ -13,31 +9,7 @@ from typing import Any
 from sqlalchemy import ForeignKey, Index, UniqueConstraint, func
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from evergreen.ledger.base import Base, Json
-from evergreen.ledger.online import OnlinePerformance, OnlinePrediction, OnlineRequest
-from evergreen.ledger.upkeep import Collection, LateFeed, Sighting
-
-__all__ = [
-    "Alert",
-    "Base",
-    "Collection",
-    "Comparison",
-    "Decision",
-    "Deployment",
-    "DriftCheck",
-    "LateFeed",
-    "OnlinePerformance",
-    "OnlinePrediction",
-    "OnlineRequest",
-    "PartitionVersion",
-    "Performance",
-    "Prediction",
-    "ShadowLoss",
-    "Sighting",
-    "Snapshot",
-    "TrainingRun",
-    "Verdict",
-]
+from evergreen.core.ledger.tables.base import Base, Json
 
 
 class PartitionVersion(Base):

@@ -7,7 +7,7 @@ import datetime as dt
 from sqlalchemy import Index, UniqueConstraint, func
 from sqlalchemy.orm import Mapped, mapped_column
 
-from evergreen.ledger.base import Base
+from evergreen.core.ledger.tables.base import Base
 
 
 class LateFeed(Base):

@@ -5,8 +5,23 @@ from __future__ import annotations
 from sqlalchemy import Select, and_, func, or_, select
 from sqlalchemy.orm import Session
 
-from evergreen.ledger.decisions import FOLLOW, measured
-from evergreen.ledger.lines import (
+from evergreen.core.ledger.queries.decisions import FOLLOW, measured
+from evergreen.core.ledger.queries.online import performances
+from evergreen.core.ledger.queries.partitions import ACCEPTED, QUARANTINED
+from evergreen.core.ledger.tables import (
+    Alert,
+    Comparison,
+    Decision,
+    Deployment,
+    DriftCheck,
+    PartitionVersion,
+    Prediction,
+    Snapshot,
+    TrainingRun,
+    Verdict,
+)
+from evergreen.core.ledger.tables.upkeep import LateFeed
+from evergreen.core.ledger.views.lines import (
     AlertLine,
     CheckLine,
     ComparisonLine,
@@ -21,21 +36,6 @@ from evergreen.ledger.lines import (
     TrainingLine,
     VerdictLine,
 )
-from evergreen.ledger.online import performances
-from evergreen.ledger.partitions import ACCEPTED, QUARANTINED
-from evergreen.ledger.tables import (
-    Alert,
-    Comparison,
-    Decision,
-    Deployment,
-    DriftCheck,
-    PartitionVersion,
-    Prediction,
-    Snapshot,
-    TrainingRun,
-    Verdict,
-)
-from evergreen.ledger.upkeep import LateFeed
 
 
 def tables(session: Session, model: str) -> list[TableLine]:

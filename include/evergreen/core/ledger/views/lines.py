@@ -6,7 +6,7 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
-from evergreen.store import layout
+from evergreen.core.store import layout
 
 
 @dataclass(frozen=True)
@@ -239,12 +239,3 @@ class AlertLine:
     sent_at: dt.datetime | None
     attempts: int
     last_error: str | None
-
-
-def span(length: dt.timedelta) -> str:
-    """'45 s', '90 min', '7.5 h' or '3 days'."""
-    seconds = length.total_seconds()
-    for unit, name, limit in ((1, "s", 120), (60, "min", 7200), (3600, "h", 3 * 86400)):
-        if seconds < limit:
-            return f"{round(seconds / unit, 1):g} {name}"
-    return f"{round(seconds / 86400, 1):g} days"

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from evergreen.definition import ModelDefinition
-from evergreen.ledger import history
-from evergreen.ledger.lines import DeploymentLine, PredictionLine, TrainingLine
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.ledger.views import history
+from evergreen.core.ledger.views.lines import DeploymentLine, PredictionLine, TrainingLine
 
 
 @dataclass(frozen=True)

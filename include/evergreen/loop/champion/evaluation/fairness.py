@@ -23,10 +23,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evergreen.champion.comparison import Estimate, estimate
-from evergreen.champion.guards import NEAR, Guard, State, groups, percent
-from evergreen.definition.model import Disparity, FairnessSection
-from evergreen.training.losses import Floats
+from evergreen.core.definition.model import Disparity, FairnessSection
+from evergreen.loop.champion.evaluation.guards import NEAR, Guard, State, groups, percent
+from evergreen.loop.champion.evaluation.paired_test import Estimate, estimate
+from evergreen.loop.training.losses import Floats
 
 ALPHA = 0.1
 """Two-sided, over all pairs together: a challenger that differs by what is allowed fails in at most half of this."""

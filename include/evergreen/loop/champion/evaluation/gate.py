@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from evergreen.champion.comparison import Comparison, Mode
-from evergreen.champion.guards import REQUIRED, Guard, percent
-from evergreen.definition.model import GateSection, Loss
-from evergreen.training.losses import TITLES
+from evergreen.core.definition.model import GateSection, Loss
+from evergreen.loop.champion.evaluation.guards import REQUIRED, Guard, percent
+from evergreen.loop.champion.evaluation.paired_test import Comparison, Mode
+from evergreen.loop.training.losses import TITLES
 
 Answer = Literal["promote", "refuse", "ask"]
 BORDERLINE = 10

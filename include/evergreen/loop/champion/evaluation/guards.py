@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evergreen.champion.comparison import FEWEST_CLUSTERS, compare
-from evergreen.definition.model import GateSection, Task
-from evergreen.intake.failures import plain
-from evergreen.training.diagnostics import calibration_error
-from evergreen.training.losses import Floats
+from evergreen.core.definition.model import GateSection, Task
+from evergreen.core.text import plain
+from evergreen.loop.champion.evaluation.paired_test import FEWEST_CLUSTERS, compare
+from evergreen.loop.training.diagnostics import calibration_error
+from evergreen.loop.training.losses import Floats
 
 State = Literal["passed", "failed", "not_applicable"]
 Name = Literal["slices", "calibration", "fairness", "latency", "size", "signature"]

@@ -35,7 +35,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from evergreen.training.losses import Floats
+from evergreen.loop.training.losses import Floats
 
 Mode = Literal["superiority", "non_inferiority"]
 Outcome = Literal["superior", "non_inferior", "inconclusive", "worse"]

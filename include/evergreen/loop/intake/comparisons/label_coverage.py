@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from evergreen.definition.model import TableName
-from evergreen.intake.failures import SAMPLE, Failure, breach, plain, share
-from evergreen.intake.past import Ids
+from evergreen.core.definition.model import TableName
+from evergreen.core.text import plain, share
+from evergreen.loop.intake.comparisons.past import Ids
+from evergreen.loop.intake.failures import SAMPLE, Failure, breach
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -8,14 +8,14 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from evergreen.definition import ModelDefinition, Period
-from evergreen.definition.calendar import Calendar
-from evergreen.definition.model import TableName
-from evergreen.intake.profile import Profile
+from evergreen.core.definition import ModelDefinition, Period
+from evergreen.core.definition.calendar import Calendar
+from evergreen.core.definition.model import TableName
+from evergreen.loop.intake.comparisons.profile import Profile
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,7 +32,7 @@ class Ids:
     name: str
     """What these rows are, in words, such as "inputs of 2013-01-07, version 1"."""
     rows_hash: str = ""
-    """Names the accepted rows (see `evergreen.ledger.partitions.rows_hash`)"""
+    """Names the accepted rows (see `evergreen.core.ledger.queries.partitions.rows_hash`)"""
 
 
 @dataclass(frozen=True)
@@ -92,19 +92,6 @@ class Past:
             [self.other.name, self.other.rows_hash] if self.other else None,
         ]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-
-
-def keys_before(definition: ModelDefinition, key: str, last: int) -> tuple[str, ...]:
-    """The `last` partitions of the calendar before `key`, oldest first; fewer at its beginning."""
-    calendar = definition.partitions
-    keys = [calendar.shift(key, -n) for n in range(last, 0, -1)]
-    return tuple(k for k in keys if calendar.contains(k))
-
-
-def seasons(definition: ModelDefinition, key: str, counts: Iterable[int]) -> dict[int, tuple[str, ...]]:
-    """For each of `counts`, so many partitions of the calendar around the one a year before `key`, oldest first."""
-    calendar = definition.partitions
-    return {n: tuple(k for k in calendar.season(key, n) if calendar.contains(k)) for n in sorted(set(counts))}
 
 
 def earliest_compared(calendar: Calendar, key: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from evergreen.definition.model import ColumnType
+from evergreen.core.definition.model import ColumnType
 
 VERSION = 1
 """Part of the name a profile is kept under. Raise it with any change to what a profile holds."""

@@ -22,9 +22,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
-from evergreen.definition.model import ColumnType
-from evergreen.intake.failures import Failure, Severity
-from evergreen.intake.figures import (
+from evergreen.core.definition.model import ColumnType
+from evergreen.loop.intake.comparisons.intervals import (
     UNSEEN,
     above,
     below,
@@ -35,9 +34,10 @@ from evergreen.intake.figures import (
     quantile_errors,
     share_error,
 )
-from evergreen.intake.past import MOST_PARTITIONS, Past, Window
-from evergreen.intake.profile import QUANTILES, ColumnProfile, Profile
-from evergreen.intake.references import mismatches
+from evergreen.loop.intake.comparisons.label_coverage import mismatches
+from evergreen.loop.intake.comparisons.past import MOST_PARTITIONS, Past, Window
+from evergreen.loop.intake.comparisons.profile import QUANTILES, ColumnProfile, Profile
+from evergreen.loop.intake.failures import Failure, Severity
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from evergreen.definition.model import ColumnType
-from evergreen.intake.failures import Failure, UnfitFileError, plain, unfit
-from evergreen.intake.limits import Limits
+from evergreen.core.definition.model import ColumnType
+from evergreen.core.text import plain
+from evergreen.loop.intake.failures import Failure, UnfitFileError, unfit
+from evergreen.loop.intake.limits import Limits
 
 _MARKUP = frozenset('<>{}`"\\;')
 _SHOWN = 8

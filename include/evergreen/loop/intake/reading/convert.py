@@ -13,12 +13,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from evergreen.definition.model import ColumnType
-from evergreen.intake.child import note
-from evergreen.intake.columns import too_long
-from evergreen.intake.failures import SAMPLE, Failure, UnfitFileError, breach, plain, unfit
-from evergreen.intake.frames import ARROW_TYPES
-from evergreen.intake.limits import LIMITS, Limits
+from evergreen.core.definition.model import ColumnType
+from evergreen.core.frames import ARROW_TYPES
+from evergreen.core.sandbox import note
+from evergreen.core.text import plain
+from evergreen.loop.intake.failures import SAMPLE, Failure, UnfitFileError, breach, unfit
+from evergreen.loop.intake.limits import LIMITS, Limits
+from evergreen.loop.intake.reading.column_names import too_long
 
 _ACCEPTED: dict[ColumnType, Callable[[pa.DataType], bool]] = {
     "string": lambda t: pa.types.is_string(t) or pa.types.is_large_string(t),

@@ -12,10 +12,12 @@ from collections.abc import Mapping
 import pyarrow as pa
 import pyarrow.csv as pc
 
-from evergreen.definition.model import ColumnType
-from evergreen.intake.columns import check_names
-from evergreen.intake.failures import Failure, UnfitFileError, contents, plain, unfit
-from evergreen.intake.limits import Limits
+from evergreen.core.definition.model import ColumnType
+from evergreen.core.text import plain
+from evergreen.loop.intake.failures import Failure, UnfitFileError, unfit
+from evergreen.loop.intake.limits import Limits
+from evergreen.loop.intake.reading.column_names import check_names
+from evergreen.loop.intake.reading.file_types import contents
 
 _BOM = b"\xef\xbb\xbf"
 _HEADER_BYTES = 1 << 20

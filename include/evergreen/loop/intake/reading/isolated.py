@@ -14,10 +14,11 @@ from typing import IO
 
 import pyarrow as pa
 
-from evergreen.definition.model import ColumnType
-from evergreen.intake import child, delimited, parquet
-from evergreen.intake.failures import Failure, UnfitFileError, unfit
-from evergreen.intake.limits import Limits
+from evergreen.core import sandbox
+from evergreen.core.definition.model import ColumnType
+from evergreen.loop.intake.failures import Failure, UnfitFileError, unfit
+from evergreen.loop.intake.limits import Limits
+from evergreen.loop.intake.reading import csv_file, parquet_file
 
 
 def read_table(data: bytes, suffix: str, columns: Mapping[str, ColumnType], limits: Limits) -> pa.Table:
@@ -29,7 +30,7 @@ def read_table(data: bytes, suffix: str, columns: Mapping[str, ColumnType], limi
     """
     if not data:
         raise UnfitFileError(unfit("readable", "the file is empty (0 bytes)", observed="0 bytes", expected="a table"))
-    reader = delimited if suffix == "csv" else parquet
+    reader = csv_file if suffix == "csv" else parquet_file
     return contained(lambda: reader.read(data, columns, limits), limits)
 
 
@@ -40,13 +41,13 @@ def contained(work: Callable[[], pa.Table], limits: Limits) -> pa.Table:
         UnfitFileError: as `work` raises it; or it crashed, raised another exception or ran into a limit, in words.
         UnavailableError: the child was ended from outside, or waited and did not work: no fault of the file.
     """
-    bounds = child.Bounds(limits.read_seconds, limits.read_memory, limits.read_wait, "reads the file")
-    with child.memory_file() as answer:
-        code = child.run(lambda answer: _answer(work, answer), answer, bounds)
-        if code == child.DONE:
+    bounds = sandbox.Bounds(limits.read_seconds, limits.read_memory, limits.read_wait, "reads the file")
+    with sandbox.memory_file() as answer:
+        code = sandbox.run(lambda answer: _answer(work, answer), answer, bounds)
+        if code == sandbox.DONE:
             return _table(answer)
-        if code == child.REFUSED:
-            raise UnfitFileError(*(Failure.from_json(parts) for parts in json.loads(child.said(answer))))
+        if code == sandbox.REFUSED:
+            raise UnfitFileError(*(Failure.from_json(parts) for parts in json.loads(sandbox.said(answer))))
         raise UnfitFileError(_end_in_words(code, answer, limits))
 
 
@@ -55,8 +56,8 @@ def _answer(work: Callable[[], pa.Table], answer: IO[bytes]) -> int:
         write_table(work(), answer)
     except UnfitFileError as error:
         answer.write(json.dumps([failure.to_json() for failure in error.failures]).encode())
-        return child.REFUSED
-    return child.DONE
+        return sandbox.REFUSED
+    return sandbox.DONE
 
 
 def write_table(table: pa.Table, answer: IO[bytes]) -> None:
@@ -77,9 +78,9 @@ def _end_in_words(code: int, answer: IO[bytes], limits: Limits) -> Failure:
     if code == -signal.SIGXCPU:
         sentence = f"reading the file took more than {limits.read_seconds:,} seconds of processor time"
         return unfit("size", sentence, expected=f"at most {limits.read_seconds} s")
-    if code == child.MEMORY:
+    if code == sandbox.MEMORY:
         sentence = f"reading the file took more than {limits.read_memory:,} bytes of memory, though it is smaller"
         return unfit("size", sentence, expected=f"at most {limits.read_memory} bytes")
-    detail = child.fault(code, answer)
+    detail = sandbox.fault(code, answer)
     sentence = f"the file is damaged in a way that its reader cannot bear ({detail}); write it anew and land it again"
     return unfit("readable", sentence, observed=detail, expected="a readable file")

@@ -13,10 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from evergreen.definition.model import ColumnType
-from evergreen.intake.columns import check_names, too_long
-from evergreen.intake.failures import UnfitFileError, contents, plain, unfit
-from evergreen.intake.limits import Limits
+from evergreen.core.definition.model import ColumnType
+from evergreen.core.text import plain
+from evergreen.loop.intake.failures import UnfitFileError, unfit
+from evergreen.loop.intake.limits import Limits
+from evergreen.loop.intake.reading.column_names import check_names, too_long
+from evergreen.loop.intake.reading.file_types import contents
 
 MAGIC = b"PAR1"
 _BATCH = 65_536

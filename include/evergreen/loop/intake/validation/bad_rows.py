@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from evergreen.intake.failures import Failure, critical, reason
+from evergreen.loop.intake.failures import Failure, critical, reason
 
 if TYPE_CHECKING:
-    from evergreen.intake.suite import SuiteResult
+    from evergreen.loop.intake.validation.suite import SuiteResult
 
 Positions = np.ndarray[tuple[int], np.dtype[np.intp]]
 LOOKS = 8

@@ -15,8 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from evergreen.intake.failures import plain
-from evergreen.store import Store, layout
+from evergreen.core.store import Store, layout
+from evergreen.core.text import plain
 
 log = logging.getLogger("evergreen.intake")
 

@@ -7,25 +7,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
-from evergreen.definition import ModelDefinition
-from evergreen.definition.model import TableName
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.definition.model import TableName
+from evergreen.core.definition.partition_keys import keys_before, seasons
+from evergreen.core.ledger import Ledger
+from evergreen.core.ledger.queries import partitions
+from evergreen.core.ledger.queries.partitions import Current
+from evergreen.core.ledger.tables import PartitionVersion
+from evergreen.core.store import Store, layout
 from evergreen.errors import CollectedError
-from evergreen.intake import pseudonyms
-from evergreen.intake.comparisons import Comparison
-from evergreen.intake.expectations import load_expectations
-from evergreen.intake.past import Ids, Past, keys_before, no_past, seasons
-from evergreen.intake.profile import VERSION, Profile, profile
-from evergreen.intake.read import read_clean, read_clean_table
-from evergreen.ledger import Ledger, partitions
-from evergreen.ledger.partitions import Current
-from evergreen.ledger.tables import PartitionVersion
+from evergreen.loop.intake import pseudonyms
+from evergreen.loop.intake.accepted_rows import read_clean, read_clean_table
+from evergreen.loop.intake.comparisons.past import Ids, Past, no_past
+from evergreen.loop.intake.comparisons.profile import VERSION, Profile, profile
+from evergreen.loop.intake.comparisons.rules import Comparison
+from evergreen.loop.intake.validation.load_expectations import load_expectations
 from evergreen.settings import Settings
-from evergreen.store import Store, layout
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from evergreen.intake.judgement import Judgement
+    from evergreen.loop.intake.validation.judgement import Judgement
 
 log = logging.getLogger("evergreen.intake")
 

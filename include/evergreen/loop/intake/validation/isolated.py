@@ -11,13 +11,14 @@ import json
 import signal
 from collections.abc import Callable, Mapping
 
-from evergreen.definition.model import ColumnType
+from evergreen.core import sandbox
+from evergreen.core.definition.model import ColumnType
+from evergreen.core.text import plain
 from evergreen.errors import DefinitionError, EvergreenError
-from evergreen.intake import child
-from evergreen.intake.failures import Failure, plain, unfit
-from evergreen.intake.judgement import Judgement
-from evergreen.intake.limits import Limits
-from evergreen.intake.suite import prepare
+from evergreen.loop.intake.failures import Failure, unfit
+from evergreen.loop.intake.limits import Limits
+from evergreen.loop.intake.validation.judgement import Judgement
+from evergreen.loop.intake.validation.suite import prepare
 
 Work = Callable[[bool], Judgement]
 
@@ -53,45 +54,49 @@ def _try(
     work: Callable[[], Judgement], columns: Mapping[str, ColumnType], rows: int, limits: Limits, whose: str
 ) -> Judgement | Failure:
     seconds = limits.judge_seconds + limits.judge_seconds_per_million * rows // 1_000_000
-    bounds = child.Bounds(seconds, limits.read_memory, limits.read_wait + seconds, "judges the rows", opens_files=True)
-    board = child.Board()
+    bounds = sandbox.Bounds(
+        seconds, limits.read_memory, limits.read_wait + seconds, "judges the rows", opens_files=True
+    )
+    board = sandbox.Board()
 
-    def answer_with(answer: child.Answer) -> int:
+    def answer_with(answer: sandbox.Answer) -> int:
         try:
             work().write(columns, answer)
         except DefinitionError as error:
             answer.write(str(error).encode())
-            return child.REFUSED
-        return child.DONE
+            return sandbox.REFUSED
+        return sandbox.DONE
 
-    with child.memory_file() as answer:
-        code = child.run(answer_with, answer, bounds, board)
-        if code == child.DONE:
+    with sandbox.memory_file() as answer:
+        code = sandbox.run(answer_with, answer, bounds, board)
+        if code == sandbox.DONE:
             return Judgement.read(answer)
-        if code == child.REFUSED:
-            raise DefinitionError(child.said(answer))
-        if code == child.FAULT:
+        if code == sandbox.REFUSED:
+            raise DefinitionError(sandbox.said(answer))
+        if code == sandbox.FAULT:
             raise _bug(answer)
         return _end_in_words(code, answer, board, whose, bounds)
 
 
-def _bug(answer: child.Answer) -> EvergreenError:
+def _bug(answer: sandbox.Answer) -> EvergreenError:
     """What was raised is a mistake in a rule or in Evergreen, and says nothing of the file."""
-    words, _, trace = child.said(answer).partition("\n")
+    words, _, trace = sandbox.said(answer).partition("\n")
     error = EvergreenError(f"judging the rows failed: {words}")
     error.add_note(trace)
     return error
 
 
-def _end_in_words(code: int, answer: child.Answer, board: child.Board, whose: str, bounds: child.Bounds) -> Failure:
+def _end_in_words(
+    code: int, answer: sandbox.Answer, board: sandbox.Board, whose: str, bounds: sandbox.Bounds
+) -> Failure:
     what, column = json.loads(board.read() or '["judging", null]')
     shown = f"on the {whose}"
     if code == -signal.SIGXCPU:
         told = f"did not finish within {bounds.seconds:,} seconds of processor time {shown}"
         return unfit("time", f"{what} {told}", expected=f"at most {bounds.seconds} s", column=column)
-    if code == child.MEMORY:
+    if code == sandbox.MEMORY:
         told = f"took more than {bounds.memory:,} bytes of memory {shown}"
         return unfit("memory", f"{what} {told}", expected=f"at most {bounds.memory} bytes", column=column)
-    detail = plain(child.fault(code, answer))
+    detail = plain(sandbox.fault(code, answer))
     told = f"{what} ended the process that it ran in ({detail}) {shown}"
     return unfit("crash", told, observed=detail, expected="an answer", column=column)

@@ -17,21 +17,22 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from evergreen.definition import ModelDefinition
-from evergreen.definition.model import TableName
-from evergreen.intake import comparisons
-from evergreen.intake.apart import judge_apart
-from evergreen.intake.child import note
-from evergreen.intake.comparisons import Asked
-from evergreen.intake.contained import read_table
-from evergreen.intake.convert import to_frame
-from evergreen.intake.failures import Failure, UnfitFileError, critical, reason, share, unfit
-from evergreen.intake.judgement import Judgement
-from evergreen.intake.limits import LIMITS, Limits
-from evergreen.intake.past import Past, no_past
-from evergreen.intake.sift import Look, Positions, sift
-from evergreen.intake.structure import RULES_VERSION, asks_for_classes, check_structure
-from evergreen.intake.suite import run_suite, suite_hash
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.definition.model import TableName
+from evergreen.core.sandbox import note
+from evergreen.core.text import share
+from evergreen.loop.intake.comparisons import rules
+from evergreen.loop.intake.comparisons.past import Past, no_past
+from evergreen.loop.intake.comparisons.rules import Asked
+from evergreen.loop.intake.failures import Failure, UnfitFileError, critical, reason, unfit
+from evergreen.loop.intake.limits import LIMITS, Limits
+from evergreen.loop.intake.reading.convert import to_frame
+from evergreen.loop.intake.reading.isolated import read_table
+from evergreen.loop.intake.validation.bad_rows import Look, Positions, sift
+from evergreen.loop.intake.validation.isolated import judge_apart
+from evergreen.loop.intake.validation.judgement import Judgement
+from evergreen.loop.intake.validation.structure import RULES_VERSION, asks_for_classes, check_structure
+from evergreen.loop.intake.validation.suite import run_suite, suite_hash
 
 ROW, REASON = "evergreen_row", "evergreen_reason"
 """Columns of rejected rows beside their own: the position in the landed file, from 0, and the rules it breaks."""
@@ -62,7 +63,7 @@ def judge(
     known = replace(past or no_past(definition, table, key), rows=landed.num_rows)
 
     def decide(one_by_one: bool) -> Judgement:
-        asked = comparisons.ask(expectations, known)
+        asked = rules.ask(expectations, known)
         question = _Question(definition, table, key, expectations, asked, limits, suffix == "csv", one_by_one)
         return _decide(landed, question)
 
@@ -117,7 +118,7 @@ def _look(landed: pa.Table, question: _Question, name_rows: int) -> Look:
     structural = check_structure(frame, definition, table, definition.partitions.period(question.key))
     if frame.empty:
         return Look(tuple(structural), frame)
-    own = [*comparisons.ordinary(question.expectations), *asked.expectations]
+    own = [*rules.ordinary(question.expectations), *asked.expectations]
     name = f"{definition.name}.{table}"
     suite = run_suite(frame, own, name, name_rows=name_rows, one_by_one=question.one_by_one)
     note("the comparison with the partition's other table")

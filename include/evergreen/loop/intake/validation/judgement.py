@@ -11,10 +11,10 @@ from typing import IO
 import pandas as pd
 import pyarrow as pa
 
-from evergreen.definition.model import ColumnType
-from evergreen.intake.failures import Failure
-from evergreen.intake.frames import to_frame, to_table
-from evergreen.intake.suite import SuiteResult
+from evergreen.core.definition.model import ColumnType
+from evergreen.core.frames import to_frame, to_table
+from evergreen.loop.intake.failures import Failure
+from evergreen.loop.intake.validation.suite import SuiteResult
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
-from evergreen.definition import ModelDefinition
-from evergreen.definition.code import spec_of
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.definition.team_code import spec_of
 from evergreen.errors import DefinitionError
-from evergreen.intake.comparisons import Comparison
+from evergreen.loop.intake.comparisons.rules import Comparison
 
 FILE = "expectations.py"
 SuiteName = Literal["inputs", "labels", "features"]
@@ -39,7 +39,7 @@ def load_expectations(definition: ModelDefinition, suite: SuiteName) -> list[Any
     if not isinstance(expectations, list) or not all(isinstance(e, Expectation | Comparison) for e in expectations):
         raise DefinitionError(
             f"{path}: {suite}() must return a list of great_expectations expectations and of comparisons "
-            "(evergreen.intake.comparisons)"
+            "(evergreen.expectations)"
         )
     for rule in expectations:
         if isinstance(rule, Comparison):

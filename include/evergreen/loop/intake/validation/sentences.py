@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from evergreen.intake.failures import SAMPLE, Failure, Severity, plain, quoted, share
+from evergreen.core.text import plain, quoted, share
+from evergreen.loop.intake.failures import SAMPLE, Failure, Severity
 
 Kwargs = Mapping[str, Any]
 _SET_SHOWN = 8

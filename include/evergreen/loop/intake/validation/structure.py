@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from evergreen.definition import ModelDefinition, Period
-from evergreen.definition.model import TableName
-from evergreen.intake.failures import Failure, breach, plain, unfit
+from evergreen.core.definition import ModelDefinition, Period
+from evergreen.core.definition.model import TableName
+from evergreen.core.text import plain
+from evergreen.loop.intake.failures import Failure, breach, unfit
 
 RULES_VERSION = 1
 """Part of every suite's hash. Raise it with any change to what intake accepts, so that verdicts are given anew.

@@ -14,11 +14,11 @@ from typing import Any
 
 import pandas as pd
 
+from evergreen.core.sandbox import note
 from evergreen.errors import DefinitionError
-from evergreen.intake import sentences
-from evergreen.intake.child import note
-from evergreen.intake.comparisons import COMPARED, Comparison
-from evergreen.intake.failures import SAMPLE, Failure, Severity, critical, reason
+from evergreen.loop.intake.comparisons.rules import COMPARED, Comparison
+from evergreen.loop.intake.failures import SAMPLE, Failure, Severity, critical, reason
+from evergreen.loop.intake.validation import sentences
 
 # BASIC costs a third less than SUMMARY, which adds the positions of bad rows: asked only of what failed.
 _COUNTS = {"result_format": "BASIC", "partial_unexpected_count": SAMPLE}

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from evergreen.monitoring import joint, words
-from evergreen.monitoring.joint import PairChange
-from evergreen.monitoring.scores import Column, Part
-from evergreen.monitoring.two_sample import Clusters, Outcome
+from evergreen.core.text import listed
+from evergreen.loop.monitoring.drift import dependence_test, wording
+from evergreen.loop.monitoring.drift.dependence_test import PairChange
+from evergreen.loop.monitoring.drift.rank_scores import Column, Part
+from evergreen.loop.monitoring.drift.two_sample import Clusters, Outcome
 
 JOINT = "joint dependence"
 """Stands for how the columns depend on each other wherever a drifted column is named."""
@@ -33,7 +34,7 @@ def tests(columns: Sequence[Column], clusters: Clusters | None, alpha: float, mi
         alpha: level at which a pair is named.
         min_effect: smallest effect that counts, in standard deviations.
     """
-    found = joint.compare(columns, clusters)
+    found = dependence_test.compare(columns, clusters)
     if found is None:
         return []
     # a pair that matters is reported before one that is more certain and too small to matter
@@ -43,11 +44,11 @@ def tests(columns: Sequence[Column], clusters: Clusters | None, alpha: float, mi
     return [
         Found(
             Outcome("correlation of each pair", lead.now - lead.before, lead.p_value, lead.effect, lead.design_effect),
-            words.listed([_told(c) for c in named], MOST_PAIRS),
+            listed([_told(c) for c in named], MOST_PAIRS),
         ),
         Found(
             Outcome("pattern of all pairs", pattern.ratio, pattern.p_value, pattern.effect, pattern.design_effect),
-            words.change_of_pattern(pattern.ratio),
+            wording.change_of_pattern(pattern.ratio),
         ),
     ]
 
@@ -55,12 +56,12 @@ def tests(columns: Sequence[Column], clusters: Clusters | None, alpha: float, mi
 def _told(change: PairChange) -> str:
     one, other = change.parts
     ranks = one.aspect == other.aspect == "rank"
-    return words.change_of_correlation(_name(one), _name(other), change.before, change.now, ranks=ranks)
+    return wording.change_of_correlation(_name(one), _name(other), change.before, change.now, ranks=ranks)
 
 
 def _name(part: Part) -> str:
     if part.aspect == "category":
-        return f"{part.column} = {words.quoted(str(part.category))}"
+        return f"{part.column} = {wording.quoted(str(part.category))}"
     if part.aspect == "missing":
         return f"nulls of {part.column}"
     return part.column if part.aspect == "rank" else f"extremes of {part.column}"

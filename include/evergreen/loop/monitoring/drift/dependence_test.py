@@ -24,9 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import t as student
 
-from evergreen.monitoring import two_sample
-from evergreen.monitoring.scores import Column, Floats, Part, Scores, scores
-from evergreen.monitoring.two_sample import Clusters
+from evergreen.loop.monitoring.drift import two_sample
+from evergreen.loop.monitoring.drift.rank_scores import Column, Floats, Part, Scores, scores
+from evergreen.loop.monitoring.drift.two_sample import Clusters
 
 FEWEST_ROWS = 50
 """Rows of a sample below which dependence is not judged."""

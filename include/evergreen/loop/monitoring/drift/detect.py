@@ -15,12 +15,13 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from evergreen.definition import ModelDefinition
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.text import listed, p_value
 from evergreen.errors import BadInputError
-from evergreen.monitoring import dependence, two_sample, words
-from evergreen.monitoring.dependence import JOINT, Found
-from evergreen.monitoring.scores import Column
-from evergreen.monitoring.two_sample import Clusters, Outcome
+from evergreen.loop.monitoring.drift import dependence, two_sample, wording
+from evergreen.loop.monitoring.drift.dependence import JOINT, Found
+from evergreen.loop.monitoring.drift.rank_scores import Column
+from evergreen.loop.monitoring.drift.two_sample import Clusters, Outcome
 
 MAX_ROWS = 20_000
 """Rows of each sample that are looked at: more would only find smaller differences than anyone acts on."""
@@ -54,7 +55,7 @@ class ColumnDrift:
     @property
     def severity(self) -> Severity:
         """By the size of the effect, not by its certainty: none where it has not drifted, major from `MAJOR` on."""
-        return "none" if not self.drifted else "major" if self.effect >= words.MAJOR else "minor"
+        return "none" if not self.drifted else "major" if self.effect >= wording.MAJOR else "minor"
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,7 @@ def check_target(reference: pd.DataFrame, current: pd.DataFrame, definition: Mod
     if definition.task != "binary":
         return found
     before, now = (float(numbers(f[TARGET]).mean()) for f in (reference, current))
-    return replace(found, change=f"the share of positives {words.change_of_share(before, now)}")
+    return replace(found, change=f"the share of positives {wording.change_of_share(before, now)}")
 
 
 def bounded(frame: pd.DataFrame) -> pd.DataFrame:
@@ -237,7 +238,7 @@ def _run(pair: _Pair) -> list[Found]:
         nulls = np.concatenate([gone_before, gone_now]).astype(float)
         design = two_sample.design_effect(nulls, pair.clusters, categorical=False) if pair.clusters else 1.0
         outcome = two_sample.compare_missing(gone_before, gone_now, design)
-        change = words.change_of_missing(float(gone_before.mean()), float(gone_now.mean()))
+        change = wording.change_of_missing(float(gone_before.mean()), float(gone_now.mean()))
         tests.append(Found(outcome, change))
     return tests
 
@@ -249,9 +250,9 @@ def _test_values(pair: _Pair, before: pd.Series[Any], now: pd.Series[Any], clust
     design = two_sample.design_effect(codes.astype(float), clusters, categorical=categorical) if clusters else 1.0
     if categorical:
         outcome = two_sample.compare_categories(before, now, design)
-        return Found(outcome, words.change_of_categories(before, now))
+        return Found(outcome, wording.change_of_categories(before, now))
     outcome = two_sample.compare_numbers(before, now, design)
-    return Found(outcome, words.change_of_numbers(before.to_numpy(), now.to_numpy()))
+    return Found(outcome, wording.change_of_numbers(before.to_numpy(), now.to_numpy()))
 
 
 def _has_some_nulls(pair: _Pair) -> bool:
@@ -307,7 +308,7 @@ def _require(reference: pd.DataFrame, current: pd.DataFrame, columns: tuple[str,
         lacking = [c for c in columns if c not in frame]
         if lacking:
             raise BadInputError(
-                f"the {name} lacks {words.listed(lacking)}; it has {words.listed([str(c) for c in frame.columns], 8)}. "
+                f"the {name} lacks {listed(lacking)}; it has {listed([str(c) for c in frame.columns], 8)}. "
                 "Was the definition's features section changed without a new champion?"
             )
         if frame.empty:
@@ -316,13 +317,13 @@ def _require(reference: pd.DataFrame, current: pd.DataFrame, columns: tuple[str,
 
 def _sentence(name: str, drifted: bool, change: str, effect: float, p: float, alpha: float, min_effect: float) -> str:
     if drifted:
-        how = f"{'major' if effect >= words.MAJOR else 'minor'}, a {words.size(effect)} difference"
-        return f"{name}: {change} ({how}: {effect:.2f} sd; {words.p_value(p)})."
+        how = f"{'major' if effect >= wording.MAJOR else 'minor'}, a {wording.size(effect)} difference"
+        return f"{name}: {change} ({how}: {effect:.2f} sd; {p_value(p)})."
     if p <= alpha:
         return f"{name}: {change}; certain, but too small to matter ({effect:.2f} sd, limit {min_effect:g})."
     if name == JOINT:
-        return f"{name}: no change is proven ({words.p_value(p)})."
-    return f"{name}: no drift ({effect:.2f} sd, {words.p_value(p)})."
+        return f"{name}: no change is proven ({p_value(p)})."
+    return f"{name}: no drift ({effect:.2f} sd, {p_value(p)})."
 
 
 def _overall(columns: list[ColumnDrift], joint: ColumnDrift | None, prediction: ColumnDrift | None) -> str:
@@ -330,7 +331,7 @@ def _overall(columns: list[ColumnDrift], joint: ColumnDrift | None, prediction: 
     if not moved:
         said = f"None of the {len(columns)} inputs has drifted"
     else:
-        names = words.listed([c.name for c in moved])
+        names = listed([c.name for c in moved])
         said = f"{len(moved)} of {len(columns)} inputs {'has' if len(moved) == 1 else 'have'} drifted: {names}"
     if joint is not None and joint.drifted:
         said += f"{', but' if not moved else '; and'} how they depend on each other has changed: {joint.change}"

@@ -2,7 +2,7 @@
 
 Evidently's own test is used where it is right: `ks` for numbers counts both samples. Its `chisquare` takes the
 reference for the truth and a new category for p = 0, its `fisher_exact` refuses samples of unequal size, and nulls are
-dropped before any test: categories and missing values get tests of their own. `stattests` is where Evidently is called.
+dropped before any test: categories and missing values get tests of their own.
 
 Rows of one day share their weather, so a week is worth fewer rows than it has. Each test is therefore made on the rows
 and its log p-value divided by the design effect (Rao and Scott 1981 do so for chi-square; the others follow, since
@@ -48,7 +48,7 @@ class Outcome:
 
 def compare_numbers(reference: pd.Series[float], current: pd.Series[float], design: float) -> Outcome:
     """Evidently's Kolmogorov-Smirnov test of two samples of float64 without nulls, neither of them empty."""
-    from evergreen.monitoring.stattests import kolmogorov_smirnov
+    from evergreen.loop.monitoring.drift.two_sample import kolmogorov_smirnov
 
     distance = _ks_distance(np.asarray(reference, np.float64), np.asarray(current, np.float64))
     p = kolmogorov_smirnov(reference, current)
@@ -251,3 +251,12 @@ def _ks_distance(reference: Floats, current: Floats) -> float:
     points = np.concatenate([reference, current])
     below = np.searchsorted(reference, points, side="right") / len(reference)
     return float(np.abs(below - np.searchsorted(current, points, side="right") / len(current)).max())
+
+
+def kolmogorov_smirnov(reference: pd.Series[float], current: pd.Series[float]) -> float:
+    """P-value of Evidently's `ks`: two samples of float64 without nulls, neither of them empty."""
+    from evidently.legacy.calculations.stattests.registry import get_registered_stattest
+    from evidently.legacy.core import ColumnType
+
+    kind = ColumnType.Numerical
+    return float(get_registered_stattest("ks", kind)(reference, current, kind, None).drift_score)

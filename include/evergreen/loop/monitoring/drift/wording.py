@@ -8,25 +8,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evergreen.intake.failures import plain
+from evergreen.core.text import number, percent, plain
 
 MAJOR = 0.5
 """Effect from which drift is major: Cohen's (1988) medium effect, "visible to the naked eye of a careful observer"."""
-
-
-def number(value: float) -> str:
-    """Four significant digits, without an exponent where there need be none."""
-    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.3g}" if abs(value) < 1 else f"{value:.4g}"
-
-
-def percent(share: float) -> str:
-    """0.0514 -> '5.1 %'."""
-    return f"{100 * share:.1f} %" if share < 0.1 else f"{100 * share:.0f} %"
-
-
-def p_value(p: float) -> str:
-    """A p-value with the precision it deserves."""
-    return "p < 0.0001" if p < 0.0001 else f"p = {p:.2g}" if p < 0.1 else f"p = {p:.2f}"
 
 
 def size(effect: float) -> str:
@@ -35,12 +20,6 @@ def size(effect: float) -> str:
         if effect < limit:
             return word
     return "large"
-
-
-def listed(names: list[str], most: int = 4) -> str:
-    """'a, b and c'; the ones beyond `most` are counted."""
-    shown = names[:most] + ([f"{len(names) - most} more"] if len(names) > most else [])
-    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}" if shown else ""
 
 
 def change_of_numbers(reference: NDArray[np.float64], current: NDArray[np.float64]) -> str:

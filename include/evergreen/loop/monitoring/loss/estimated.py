@@ -22,9 +22,10 @@ from scipy.stats import t as student
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import LogisticRegression
 
-from evergreen.definition import ModelDefinition
-from evergreen.monitoring import two_sample, words
-from evergreen.training.losses import CLIP, TITLES, Floats, row_losses
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.text import number
+from evergreen.loop.monitoring.drift import two_sample
+from evergreen.loop.training.losses import CLIP, TITLES, Floats, row_losses
 
 Codes = NDArray[np.int64]
 
@@ -160,7 +161,7 @@ def _log_odds(probabilities: Floats) -> Floats:
 
 def _sentence(definition: ModelDefinition, centre: float, low: float, high: float, holdout: float) -> str:
     return (
-        f"Estimated, before any label: a {TITLES[definition.loss]} of {words.number(centre)} "
-        f"({LEVEL:.0%} interval {words.number(low)} to {words.number(high)}; {words.number(holdout)} on the holdout). "
+        f"Estimated, before any label: a {TITLES[definition.loss]} of {number(centre)} "
+        f"({LEVEL:.0%} interval {number(low)} to {number(high)}; {number(holdout)} on the holdout). "
         "It sees a harder mix of rows, not a changed concept; only labels do."
     )

@@ -26,8 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr
 
-from evergreen.definition.model import Loss
-from evergreen.monitoring import words
+from evergreen.core.definition.model import Loss
+from evergreen.core.text import number, percent
 
 PRIOR_VARIANCES = (1 / 16, 1 / 4, 1.0, 4.0)
 """Of the difference in standard deviations of a cluster, in equal parts: harm of a quarter of one up to several."""
@@ -186,8 +186,8 @@ def join_small(means: Sequence[tuple[int, float]], enough: float) -> tuple[Float
 
 
 def _sentence(proven: bool, since: str, relative: float, e_value: float, needed: float, margin: float) -> str:
-    evidence = f"evidence {words.number(min(e_value, 1e6))} to 1, {needed:.0f} to 1 needed"
-    more = f"since {since} it loses {words.percent(relative)} more than it should"
+    evidence = f"evidence {number(min(e_value, 1e6))} to 1, {needed:.0f} to 1 needed"
+    more = f"since {since} it loses {percent(relative)} more than it should"
     if proven:
         return f"The champion is proven worse than at its promotion: {more} ({evidence})."
     if e_value >= needed:

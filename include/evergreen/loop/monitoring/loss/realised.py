@@ -12,17 +12,18 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from evergreen.definition import ModelDefinition
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.ledger import Ledger
+from evergreen.core.ledger.queries import collected, decisions, partitions
+from evergreen.core.ledger.queries.partitions import Current
+from evergreen.core.ledger.tables import Performance, Prediction
 from evergreen.errors import EvergreenError, UnavailableError
-from evergreen.intake.read import read_clean
-from evergreen.ledger import Ledger, collected, decisions, partitions
-from evergreen.ledger.partitions import Current
-from evergreen.ledger.tables import Performance, Prediction
-from evergreen.monitoring.harm import Cluster, expected_loss
-from evergreen.scoring.score import read_predictions
+from evergreen.loop.intake.accepted_rows import read_clean
+from evergreen.loop.monitoring.loss.harm_test import Cluster, expected_loss
+from evergreen.loop.scoring.score import read_predictions
+from evergreen.loop.training.losses import row_losses
+from evergreen.loop.training.model_matrix import target_values
 from evergreen.settings import Settings
-from evergreen.training.frames import target_values
-from evergreen.training.losses import row_losses
 
 log = logging.getLogger("evergreen.monitoring")
 

@@ -12,7 +12,7 @@ from evidently.core.metric_types import SingleValue, SingleValueCalculation, Sin
 from evidently.core.report import Context
 from evidently.legacy.renderers.html_widgets import CounterData, counter, plotly_figure
 
-from evergreen.monitoring.drift import numbers
+from evergreen.loop.monitoring.drift.detect import numbers
 
 BINS = 24
 MOST_CATEGORIES = 20

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from evergreen.definition import ModelDefinition
-from evergreen.ledger.outbox import AlertBody, Chart, Links, Mark, Series, Table
-from evergreen.ledger.tables import Deployment, Performance
-from evergreen.monitoring import words
-from evergreen.monitoring.drift import ColumnDrift
-from evergreen.monitoring.findings import Findings
-from evergreen.monitoring.report import by_weight
-from evergreen.training.losses import TITLES
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.ledger.outbox import AlertBody, Chart, Links, Mark, Series, Table
+from evergreen.core.ledger.tables import Deployment, Performance
+from evergreen.core.text import p_value
+from evergreen.loop.monitoring.drift import wording
+from evergreen.loop.monitoring.drift.detect import ColumnDrift
+from evergreen.loop.monitoring.findings import Findings
+from evergreen.loop.monitoring.report.page import by_weight
+from evergreen.loop.training.losses import TITLES
 
 SUBJECTS = {
     ("harm", "retrain"): "the champion is proven worse, a challenger is trained",
@@ -90,7 +91,7 @@ def _table(found: Findings) -> Table | None:
     moved = _moved(found)[:MOST_ROWS]
     if not moved:
         return None
-    rows = [[c.name, c.change, f"{words.size(c.effect)} ({c.effect:.2f} sd)", words.p_value(c.p_value)] for c in moved]
+    rows = [[c.name, c.change, f"{wording.size(c.effect)} ({c.effect:.2f} sd)", p_value(c.p_value)] for c in moved]
     return Table(columns=["Column", "What moved", "How much", "Certainty"], rows=rows)
 
 

@@ -20,9 +20,10 @@ from evidently.legacy.model.dashboard import DashboardInfo
 from evidently.legacy.renderers.html_widgets import group_widget
 from evidently.legacy.utils.dashboard import STATIC_PATH, dashboard_info_to_json
 
-from evergreen.monitoring import words
-from evergreen.monitoring.drift import MAX_ROWS, PREDICTION, ColumnDrift, DriftResult, bounded
-from evergreen.monitoring.metrics import ColumnDriftMetric
+from evergreen.core.text import p_value
+from evergreen.loop.monitoring.drift import wording
+from evergreen.loop.monitoring.drift.detect import MAX_ROWS, PREDICTION, ColumnDrift, DriftResult, bounded
+from evergreen.loop.monitoring.report.evidently_metrics import ColumnDriftMetric
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def methods(drift: DriftResult) -> str:
         "each p-value is made for the rows the samples are worth (design effect), then adjusted for all tests "
         "together (Holm). "
         f"Drift is an adjusted p of at most {drift.alpha:g} and an effect of at least {drift.min_effect:g} standard "
-        f"deviations; it is major from {words.MAJOR:g} on (Cohen's medium effect), else minor. "
+        f"deviations; it is major from {wording.MAJOR:g} on (Cohen's medium effect), else minor. "
         f"{drift.reference_rows:,} reference rows, {drift.current_rows:,} current rows; at most {MAX_ROWS:,} of each "
         "are looked at."
     )
@@ -120,7 +121,7 @@ def _row(column: ColumnDrift, drift: DriftResult) -> str:
         column.sentence,
         column.severity,
         f"{column.effect:.2f}",
-        words.p_value(column.p_value)[2:],
+        p_value(column.p_value)[2:],
         _judged_by(column, drift),
         f"{column.design_effect:.1f}",
     )

@@ -2,7 +2,7 @@
 
 Three kinds can be: the version that served before, while the promotion that replaced it is young; the newest challenger
 that the gate refused for want of proof; and versions that served earlier, whose world may have returned. All go on
-being scored in the shadow; `regret` and, for the last, `comeback` say what that has proven.
+being scored in the shadow; `regret_test` and, for the last, `recurrence_test` say what that has proven.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from itertools import pairwise
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from evergreen.champion import gate
-from evergreen.champion.decide import NOBODY, POLICY
-from evergreen.champion.guards import CANNOT_PREDICT
-from evergreen.definition import ModelDefinition
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.ledger.queries import decisions, versions
+from evergreen.core.ledger.tables import Comparison, Decision, Deployment, TrainingRun
 from evergreen.errors import BadInputError, RefusedError
-from evergreen.ledger import decisions, models
-from evergreen.ledger.tables import Comparison, Decision, Deployment, TrainingRun
-from evergreen.monitoring import comeback, regret
-from evergreen.monitoring.evidence import Evidence
-from evergreen.monitoring.harm import Cluster
-from evergreen.monitoring.regret import PairedCluster, RegretResult
-from evergreen.monitoring.shadow import Shadow, score_in_shadow
+from evergreen.loop.champion.evaluation import gate
+from evergreen.loop.champion.evaluation.guards import CANNOT_PREDICT
+from evergreen.loop.champion.promotion import NOBODY, POLICY
+from evergreen.loop.monitoring.evidence import Evidence
+from evergreen.loop.monitoring.loss.harm_test import Cluster
+from evergreen.loop.monitoring.rivals import recurrence_test, regret_test
+from evergreen.loop.monitoring.rivals.regret_test import PairedCluster, RegretResult
+from evergreen.loop.monitoring.rivals.shadow_scores import Shadow, score_in_shadow
 from evergreen.settings import Settings
 
 log = logging.getLogger("evergreen.monitoring")
@@ -137,7 +137,7 @@ def judge(definition: ModelDefinition, champion: int, rival: Candidate, shadow: 
     settings = definition.monitoring
     pairs = [pair for partition in _pairs(champion, rival, shadow) for pair in partition]
     alpha = gate.level(settings.rival_alpha, rival.earlier)
-    found = regret.judge(pairs, alpha=alpha, margin=settings.rival_margin, look=rival.look)
+    found = regret_test.judge(pairs, alpha=alpha, margin=settings.rival_margin, look=rival.look)
     return Rival(rival.version, found) if pairs else None
 
 
@@ -146,7 +146,7 @@ def judge_earlier(
 ) -> Rival | None:
     """What one of `versions` that served earlier has proven on the newest partitions. Pure."""
     settings = definition.monitoring
-    found = comeback.judge(
+    found = recurrence_test.judge(
         _pairs(champion, rival, shadow),
         alpha=settings.rival_alpha,
         margin=settings.rival_margin,
@@ -198,8 +198,8 @@ def _earlier(
     others = {known.version, *([besides.version] if besides else [])}
     versions = [version for version in may_come_back(placed) if version not in others]
     served = [p.key for p in known.own_losses]
-    keys = tuple(served[-max(comeback.WINDOWS) :])
-    chosen = versions[: definition.monitoring.pool] if len(keys) >= min(comeback.WINDOWS) else []
+    keys = tuple(served[-max(recurrence_test.WINDOWS) :])
+    chosen = versions[: definition.monitoring.pool] if len(keys) >= min(recurrence_test.WINDOWS) else []
     return tuple(Candidate(version, keys, look=len(served)) for version in chosen)
 
 
@@ -261,11 +261,11 @@ def _challenger(session: Session, definition: ModelDefinition, known: Evidence) 
         return None
     if decisions.deployment_of(session, definition.name, comparison.challenger_version) is not None:
         return None
-    champion = models.run_of_version(session, definition.name, known.version)
+    champion = versions.run_of_version(session, definition.name, known.version)
     seen = set(champion.dataset["train_keys"]) if champion else set()
     unseen = [key for key in run.dataset["holdout_keys"] if key not in seen]
     later = [key for key in known.labels if key > run.as_of]
     if not later:
         return None
-    earlier = models.looks_at(session, definition.name, known.version, before=comparison.id)
+    earlier = versions.looks_at(session, definition.name, known.version, before=comparison.id)
     return Candidate(comparison.challenger_version, (*unseen, *later), look=len(later), earlier=earlier)

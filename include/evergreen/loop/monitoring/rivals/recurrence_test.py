@@ -19,8 +19,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from evergreen.monitoring import regret
-from evergreen.monitoring.regret import PairedCluster, RegretResult
+from evergreen.loop.monitoring.rivals import regret_test
+from evergreen.loop.monitoring.rivals.regret_test import PairedCluster, RegretResult
 
 WINDOWS = (2, 4)
 """Labelled partitions, the newest ones, on which an earlier version may show itself"""
@@ -47,6 +47,6 @@ def judge(
     for window in WINDOWS:
         if len(partitions) >= window:
             clusters = [cluster for partition in partitions[-window:] for cluster in partition]
-            said = regret.judge_at(clusters, needed=needed, margin=margin)
+            said = regret_test.judge_at(clusters, needed=needed, margin=margin)
             found.append(replace(said, sentence=f"over the last {window} labelled partitions, {said.sentence}"))
     return min(found, key=lambda said: (not said.proven, said.p_value), default=None)

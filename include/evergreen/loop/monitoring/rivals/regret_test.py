@@ -22,9 +22,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evergreen.champion.comparison import estimate_by_cluster
-from evergreen.monitoring import words
-from evergreen.monitoring.harm import SMALLEST_CLUSTER, Floats, join_small
+from evergreen.core.text import p_value, percent
+from evergreen.loop.champion.evaluation.paired_test import estimate_by_cluster
+from evergreen.loop.monitoring.loss.harm_test import SMALLEST_CLUSTER, Floats, join_small
 
 SHARE = 0.3
 """Part of the alpha that is left which a look spends"""
@@ -106,10 +106,10 @@ def _means(clusters: Sequence[PairedCluster]) -> tuple[Floats, Floats]:
     return join_small([(c.rows, c.regret) for c in clusters], enough)
 
 
-def _sentence(proven: bool, relative: float, p_value: float, needed: float, clusters: int) -> str:
+def _sentence(proven: bool, relative: float, p: float, needed: float, clusters: int) -> str:
     change = "less" if relative >= 0 else "more"
-    evidence = f"{words.p_value(p_value)}, {needed:.2g} needed"
+    evidence = f"{p_value(p)}, {needed:.2g} needed"
     return (
-        f"on the same {clusters} days it would have lost {words.percent(abs(relative))} {change} than the champion "
+        f"on the same {clusters} days it would have lost {percent(abs(relative))} {change} than the champion "
         f"({evidence}: {'proven' if proven else 'no proof'})."
     )

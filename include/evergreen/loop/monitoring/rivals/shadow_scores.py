@@ -17,19 +17,20 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from evergreen.definition import ModelDefinition
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.feature_repository.snapshots import read_frames
+from evergreen.core.ledger import Ledger
+from evergreen.core.ledger.queries import collected
+from evergreen.core.ledger.queries import partitions as raw
+from evergreen.core.ledger.queries import snapshots as built
+from evergreen.core.ledger.queries.partitions import Current
+from evergreen.core.ledger.tables import ShadowLoss, Snapshot
 from evergreen.errors import UnavailableError
-from evergreen.features.snapshots import read_frames
-from evergreen.intake.read import read_clean
-from evergreen.ledger import Ledger, collected
-from evergreen.ledger import partitions as raw
-from evergreen.ledger import snapshots as built
-from evergreen.ledger.partitions import Current
-from evergreen.ledger.tables import ShadowLoss, Snapshot
-from evergreen.monitoring.harm import Cluster
-from evergreen.monitoring.performance import UNREADABLE, cluster_names, labelled_rows, losses_by_cluster
+from evergreen.loop.intake.accepted_rows import read_clean
+from evergreen.loop.monitoring.loss.harm_test import Cluster
+from evergreen.loop.monitoring.loss.realised import UNREADABLE, cluster_names, labelled_rows, losses_by_cluster
+from evergreen.loop.training.model_files import load
 from evergreen.settings import Settings
-from evergreen.training.models import load
 
 log = logging.getLogger("evergreen.monitoring")
 

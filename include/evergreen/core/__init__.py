@@ -1,0 +1,1 @@
+"""The foundations that every stage of the loop stands on."""

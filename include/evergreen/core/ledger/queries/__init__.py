@@ -1,0 +1,1 @@
+"""Questions to the ledger, one module for each subject."""

@@ -1,0 +1,45 @@
+"""The ledger's tables.
+
+Unique constraints make things happen once; `Ledger.lock` (an advisory lock) makes read-then-write safe. Rows of
+history (verdicts, decisions, deployments, ...) are inserted and never changed. Instants are UTC with time zone.
+"""
+
+from evergreen.core.ledger.tables.base import Base
+from evergreen.core.ledger.tables.loop import (
+    Alert,
+    Comparison,
+    Decision,
+    Deployment,
+    DriftCheck,
+    PartitionVersion,
+    Performance,
+    Prediction,
+    ShadowLoss,
+    Snapshot,
+    TrainingRun,
+    Verdict,
+)
+from evergreen.core.ledger.tables.online import OnlinePerformance, OnlinePrediction, OnlineRequest
+from evergreen.core.ledger.tables.upkeep import Collection, LateFeed, Sighting
+
+__all__ = [
+    "Alert",
+    "Base",
+    "Collection",
+    "Comparison",
+    "Decision",
+    "Deployment",
+    "DriftCheck",
+    "LateFeed",
+    "OnlinePerformance",
+    "OnlinePrediction",
+    "OnlineRequest",
+    "PartitionVersion",
+    "Performance",
+    "Prediction",
+    "ShadowLoss",
+    "Sighting",
+    "Snapshot",
+    "TrainingRun",
+    "Verdict",
+]

@@ -1,0 +1,1 @@
+"""The eight stages, in their order: intake, features, training, champion, scoring, online, monitoring, alerts."""

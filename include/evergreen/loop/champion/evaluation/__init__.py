@@ -1,0 +1,1 @@
+"""Pure functions: challenger against champion, the guards, fairness, and the gate."""

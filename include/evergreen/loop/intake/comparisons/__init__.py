@@ -1,0 +1,1 @@
+"""Rules that compare a partition with earlier ones, or with the other table of its own."""

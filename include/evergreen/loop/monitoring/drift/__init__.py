@@ -1,0 +1,1 @@
+"""Tests whether inputs, predictions or labels have drifted."""

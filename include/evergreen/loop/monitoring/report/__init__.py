@@ -1,0 +1,1 @@
+"""What people see of a check: the report page and the mail."""

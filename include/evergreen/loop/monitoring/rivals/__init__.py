@@ -1,0 +1,1 @@
+"""Versions that could serve in place of the champion, compared with it."""

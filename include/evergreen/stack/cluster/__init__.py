@@ -1,0 +1,1 @@
+"""The services of the cluster shape: those of docker-compose.yaml, without Docker."""

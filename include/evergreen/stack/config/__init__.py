@@ -1,0 +1,1 @@
+"""Where a stack lives: folders, ports, credentials, environment, and the settings of Airflow."""

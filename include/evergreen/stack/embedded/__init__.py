@@ -1,0 +1,1 @@
+"""The services of the embedded shape: servers that come as wheels."""

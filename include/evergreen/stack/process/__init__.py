@@ -1,0 +1,1 @@
+"""The life of the processes of a stack: start, readiness, restart, shutdown, logs."""

@@ -1,0 +1,1 @@
+"""The feed simulator: lands real rows, partition by partition, as a producer would."""

@@ -1,0 +1,253 @@
+"""The policy: action for harm, patience for drift, and never a loop."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evergreen.core.definition.sections import MonitoringSection
+from evergreen.loop.monitoring.policy import PastCheck, Signals, decide
+
+POLICY = MonitoringSection()
+"""The shipped defaults: cool-down 3, persistence 2, 1,000 new rows, a look after 4 partitions."""
+
+
+def seen(**changes):
+    return Signals(**{"version": 3, "serving": 3, "age": 3, "new_rows": 30_000, **changes})
+
+
+def past(ago, kind="no_action", **changes):
+    return PastCheck(**{"ago": ago, "version": 3, "kind": kind, "cause": None, **changes})
+
+
+def retrain(ago, cause="drift", **changes):
+    return past(ago, "retrain", cause=cause, **changes)
+
+
+def test_quiet_data_asks_for_nothing():
+    decision = decide(seen(), [past(1), past(2)], POLICY)
+    assert decision.kind == "no_action"
+    assert decision.reason == "the inputs are as they were, and the champion loses no more than it should"
+
+
+def test_new_drift_is_told_once_and_asks_for_a_retrain_when_it_lasts():
+    first = decide(seen(drifted=("temperature",)), [past(1)], POLICY)
+    assert (first.kind, first.cause) == ("alert", "drift")
+    assert "2 checks in a row must see" in first.reason
+    second = decide(seen(drifted=("temperature", "carrier")), [past(1, "alert", drifted=("temperature",))], POLICY)
+    assert (second.kind, second.cause, second.cause_key) == ("retrain", "drift", "drift-v3-1")
+    assert second.reason.startswith("temperature has drifted for 2 checks in a row")
+
+
+def test_two_columns_that_take_turns_are_not_lasting_drift():
+    decision = decide(seen(drifted=("carrier",)), [past(1, "alert", drifted=("temperature",))], POLICY)
+    assert decision.kind == "alert"
+
+
+def test_a_check_that_was_left_out_breaks_the_row():
+    assert decide(seen(drifted=("carrier",)), [past(2, "alert", drifted=("carrier",))], POLICY).kind == "no_action"
+
+
+def told(effect):
+    return [past(1), past(4, "alert", drifted=("temperature",), effects={"temperature": effect})]
+
+
+def test_a_season_that_creeps_on_is_not_told_again_and_a_change_of_unit_is():
+    creeping = seen(drifted=("temperature",), effects={"temperature": 0.7})
+    assert decide(creeping, told(0.4), POLICY).kind == "no_action"
+    jump = decide(seen(drifted=("temperature",), effects={"temperature": 4.0}), told(0.4), POLICY)
+    assert (jump.kind, jump.cause) == ("alert", "drift")
+    assert "temperature moved much further than was reported before" in jump.reason
+    after = [*told(0.4), past(2, "alert", drifted=("temperature",), effects={"temperature": 4.0})]
+    assert decide(seen(drifted=("temperature",), effects={"temperature": 5.0}), after, POLICY).kind == "no_action"
+
+
+def test_what_stays_slight_or_was_recorded_without_its_size_is_not_told_again():
+    slight = seen(drifted=("temperature",), effects={"temperature": 0.3})
+    assert decide(slight, told(0.1), POLICY).kind == "no_action"
+    unknown = [past(4, "alert", drifted=("temperature",))]
+    assert decide(seen(drifted=("temperature",), effects={"temperature": 4.0}), unknown, POLICY).kind == "no_action"
+
+
+def test_harm_asks_at_once_and_says_whether_the_inputs_moved():
+    decision = decide(seen(harmed=True), [], POLICY)
+    assert (decision.kind, decision.cause, decision.cause_key) == ("retrain", "harm", "harm-v3-1")
+    assert "the concept has changed" in decision.reason
+    assert "its inputs have drifted" in decide(seen(harmed=True, drifted=("carrier",)), [], POLICY).reason
+
+
+def test_harm_that_must_wait_is_told_once():
+    young = seen(harmed=True, age=1)
+    assert decide(young, [], POLICY).kind == "alert"
+    assert decide(young, [past(1, "alert", harmed=True)], POLICY).kind == "no_action"
+
+
+def test_a_champion_meets_a_challenger_when_it_is_due_though_nothing_is_wrong():
+    assert decide(seen(age=4), [], POLICY).cause == "age"
+    assert decide(seen(age=5), [retrain(1, "age")], POLICY).kind == "no_action"
+
+
+def test_each_refusal_triples_the_wait_so_that_a_still_world_costs_two_trainings_a_year():
+    asked, history = [], []
+    for week in range(1, 52):
+        decision = decide(seen(age=week), [past(week - at, "retrain", cause="age") for at in history], POLICY)
+        if decision.kind == "retrain":
+            history.append(week)
+            asked.append(week)
+    assert asked == [4, 16]
+
+
+def test_a_champion_that_replaced_another_is_looked_at_as_soon_as_the_first():
+    replaced = [PastCheck(5, 2, "retrain", "age"), PastCheck(9, 1, "retrain", "age")]
+    assert decide(seen(age=4), replaced, POLICY).kind == "retrain"
+
+
+def test_a_promotion_proven_a_mistake_is_taken_back_while_it_is_young():
+    decision = decide(seen(before=2, served=3, regretted=True, harmed=True), [], POLICY)
+    assert (decision.kind, decision.cause, decision.version) == ("rollback", "rollback", 2)
+    assert "version 2 would have lost less than version 3" in decision.reason
+    old = seen(before=2, served=POLICY.rollback_within + 1, regretted=True)
+    assert decide(old, [], POLICY).kind == "no_action"
+    assert decide(seen(before=2, served=3), [], POLICY).kind == "no_action"
+
+
+def test_a_refused_challenger_that_is_proven_better_later_is_promoted():
+    decision = decide(seen(challenger=5, surpassed=True), [retrain(2)], POLICY)
+    assert (decision.kind, decision.cause, decision.version) == ("promote", "promotion", 5)
+    assert decision.cause_key == "promotion-v5"
+    assert decide(seen(challenger=5), [retrain(2)], POLICY).kind == "no_action"
+
+
+def test_an_earlier_version_that_is_proven_better_comes_back_instead_of_a_training():
+    decision = decide(seen(comeback=1, harmed=True, served=20), [], POLICY)
+    assert (decision.kind, decision.cause, decision.version) == ("rollback", "rollback", 1)
+    assert "version 1, which has served before, would lately have lost less than version 3" in decision.reason
+    taken_back = decide(seen(comeback=1, before=2, served=3, regretted=True), [], POLICY)
+    assert taken_back.version == 2, "a promotion that was a mistake is taken back first"
+    assert decide(seen(comeback=1, challenger=5, surpassed=True), [], POLICY).version == 5
+
+
+def test_where_promotions_are_a_persons_an_earlier_version_is_told_once_and_does_not_come_back_by_itself():
+    asked = seen(comeback=1, served=20, approval=True)
+    decision = decide(asked, [], POLICY)
+    assert (decision.kind, decision.cause, decision.version) == ("alert", "rollback", None)
+    assert decision.reason.endswith("; the definition leaves it to a person who serves")
+    assert decide(asked, [past(1, "alert", cause="rollback")], POLICY).kind == "no_action"
+    mistake = seen(comeback=1, before=2, served=3, regretted=True, approval=True)
+    assert decide(mistake, [], POLICY).version == 2, "a mistake is taken back all the same"
+
+
+def test_drift_is_not_held_by_an_age_whose_challenger_was_refused():
+    history = [retrain(9, "age"), past(1, "alert", drifted=("carrier",))]
+    assert decide(seen(age=35, drifted=("carrier",)), history, POLICY).cause == "drift"
+
+
+def test_too_few_new_labels_hold_a_retrain():
+    decision = decide(seen(harmed=True, new_rows=999), [], POLICY)
+    assert decision.kind == "alert"
+    assert "only 999 labelled rows are new, a retrain needs 1,000" in decision.reason
+
+
+def test_labels_that_move_alone_are_told_apart():
+    assert "the labels have moved" in decide(seen(label_drifted=True), [], POLICY).reason
+
+
+def test_a_late_check_of_a_replaced_champion_decides_nothing():
+    decision = decide(seen(serving=4, harmed=True, drifted=("carrier",)), [], POLICY)
+    assert decision.kind == "no_action"
+    assert decision.reason == "version 4 has replaced version 3 since"
+
+
+def test_after_a_refused_retrain_the_same_cause_waits_twice_as_long_each_time():
+    asked, history = [], []
+    for week in range(60):
+        ago = [past_check(week - at, kind, cause) for at, kind, cause in history]
+        decision = decide(seen(harmed=True, age=min(5 + week, 25)), ago, POLICY)
+        history.append((week, decision.kind, decision.cause))
+        if decision.kind == "retrain":
+            asked.append(week)
+    assert asked == [0, 6, 18, 42]
+
+
+def past_check(ago, kind, cause):
+    return past(ago, kind, cause=cause if kind == "retrain" else None, harmed=True)
+
+
+checks = st.lists(
+    st.builds(
+        PastCheck,
+        ago=st.integers(1, 60),
+        version=st.integers(1, 4),
+        kind=st.sampled_from(["no_action", "alert", "retrain"]),
+        cause=st.sampled_from(["drift", "harm", "age"]),
+        drifted=st.sets(st.sampled_from("abc")).map(lambda s: tuple(sorted(s))),
+        harmed=st.booleans(),
+    ),
+    max_size=25,
+)
+signals = st.builds(
+    Signals,
+    version=st.integers(1, 4),
+    serving=st.integers(1, 4),
+    age=st.integers(0, 60),
+    new_rows=st.integers(0, 5000),
+    drifted=st.sets(st.sampled_from("abc")).map(lambda s: tuple(sorted(s))),
+    prediction_drifted=st.booleans(),
+    label_drifted=st.booleans(),
+    harmed=st.booleans(),
+    before=st.none() | st.integers(1, 4),
+    served=st.integers(0, 12),
+    regretted=st.booleans(),
+    challenger=st.none() | st.integers(5, 6),
+    surpassed=st.booleans(),
+    comeback=st.none() | st.integers(1, 4),
+)
+policies = st.builds(
+    MonitoringSection,
+    cool_down=st.integers(0, 6),
+    min_new_rows=st.integers(0, 3000),
+    refresh=st.integers(1, 20),
+    max_age=st.integers(1, 40),
+    persistence=st.integers(1, 4),
+)
+
+
+@given(signals, checks, policies)
+def test_cool_down_new_rows_and_serving_hold_whatever_is_seen(now, history, policy):
+    decision = decide(now, history, policy)
+    if decision.kind != "retrain":
+        return
+    assert now.serving == now.version
+    assert now.new_rows >= policy.min_new_rows
+    assert now.age >= policy.cool_down
+    assert all(check.ago >= policy.cool_down for check in history if check.kind == "retrain")
+
+
+@given(signals, checks, policies)
+def test_every_decision_has_a_reason_and_a_retrain_has_a_new_cause_key(now, history, policy):
+    decision = decide(now, history, policy)
+    assert decision.reason
+    assert (decision.kind == "no_action") == (decision.cause is None)
+    if decision.kind == "retrain":
+        made = [c for c in history if c.kind == "retrain" and c.version == now.version and c.cause == decision.cause]
+        assert decision.cause_key == f"{decision.cause}-v{now.version}-{len(made) + 1}"
+
+
+@given(signals, checks, policies, st.randoms())
+def test_the_order_of_the_history_does_not_matter(now, history, policy, random):
+    shuffled = list({check.ago: check for check in history}.values())
+    expected = decide(now, shuffled, policy)
+    random.shuffle(shuffled)
+    assert decide(now, shuffled, policy) == expected
+
+
+@pytest.mark.slow
+@given(st.lists(st.booleans(), min_size=60, max_size=60), st.lists(st.booleans(), min_size=60, max_size=60), policies)
+def test_a_champion_whose_challengers_are_all_refused_causes_few_retrains(drifts, harms, policy):
+    history, retrains = [], 0
+    for week, (drifted, harmed) in enumerate(zip(drifts, harms, strict=True)):
+        now = seen(drifted=("a",) if drifted else (), harmed=harmed, age=week)
+        ago = [PastCheck(week - at, 3, *rest) for at, *rest in history]
+        decision = decide(now, ago, policy)
+        retrains += decision.kind == "retrain"
+        history.append((week, decision.kind, decision.cause, now.drifted, harmed))
+    assert retrains <= 12 + 60 // policy.max_age

@@ -1,0 +1,212 @@
+"""`evergreen new` writes a model that works on the file it was made from, or says what is wrong with the file."""
+
+import datetime as dt
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from evergreen.cli import app
+from evergreen.core.definition import load_definition
+from evergreen.errors import BadInputError, DefinitionError, RefusedError
+from evergreen.loop.features.compute import compute
+from evergreen.tools.check_drops import check_folder
+from evergreen.tools.data_file import DataFile
+from evergreen.tools.scaffold.new import new
+from evergreen.tools.scaffold.plan import Asked
+from evergreen.tools.scaffold.render import scalar
+from evergreen.tools.simulator.land import land
+
+ASKED = Asked("hotel", "Zimmerpreis (€)", "Anreise am", later=("Trinkgeld",), label_delay=2)
+
+
+def bookings(days=30, rows=20) -> pd.DataFrame:
+    """Bookings from 2016-07-02, a Saturday; a tenth have no price, a third no number of rooms."""
+    rng, count = np.random.default_rng(3), days * rows
+    return pd.DataFrame(
+        {
+            "Land": rng.choice(["prt", "aus", "été"], count),
+            "Buchung №": [f"B{n:05}" for n in range(count)],
+            "Anreise am": pd.date_range("2016-07-02", periods=count, freq=dt.timedelta(days=1) / rows).strftime(
+                "%Y-%m-%d %H:%M"
+            ),
+            "Rooms": np.where(rng.random(count) < 0.3, "", "2"),
+            "Lead Time": rng.integers(0, 400, count),
+            "code": [f"{n % 7:03}" for n in range(count)],
+            "note": [f"called {n}" for n in range(count)],
+            "always": "x",
+            "Zimmerpreis (€)": np.where(rng.random(count) < 0.1, "NA", rng.normal(90, 20, count).round(2).astype(str)),
+            "Trinkgeld": rng.normal(5, 1, count).round(2),
+        }
+    )
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "bookings.csv"
+    bookings().to_csv(path, index=False)
+    return path
+
+
+def test_the_model_works_on_the_file_it_was_made_from(file, tmp_path):
+    models, landing = tmp_path / "models", tmp_path / "landing"
+    new(ASKED, file, folder=models)
+    definition = load_definition("hotel", models)
+    assert (definition.task, definition.feed.entity, definition.feed.label_delay) == ("regression", "Buchung №", 2)
+    source = DataFile(file)
+    keys = definition.partitions.keys(str(definition.calendar.start), "2016-07-10")
+    land(definition, keys, landing_url=landing.as_uri(), rows=source.partition)
+    checks = check_folder(definition, landing / "hotel")
+    assert len(checks) == 2 * len(keys) - definition.feed.label_delay
+    assert all(check.accepted for check in checks), [check.reason for check in checks]
+    inputs = source.partition(definition, "inputs", keys[0])
+    built = compute(definition, inputs, inputs.head(0))
+    assert list(built.columns[2:]) == [*definition.features.numeric, *definition.features.categorical]
+
+
+def test_types_and_features_are_those_of_the_columns(file, tmp_path):
+    decided, _ = new(ASKED, file, folder=tmp_path / "models")
+    assert decided.inputs | decided.labels == {
+        "Land": "string", "Buchung №": "string", "Anreise am": "timestamp", "Rooms": "integer", "Lead Time": "integer",
+        "code": "string", "note": "string", "always": "string", "Zimmerpreis (€)": "float", "Trinkgeld": "float",
+    }  # fmt: skip
+    assert not {"Zimmerpreis (€)", "Trinkgeld"} & {*decided.inputs}, "what is known afterwards is no input"
+    assert (decided.numeric, decided.categorical) == (["Lead Time"], ["Land", "code"])
+    assert {*decided.left_out} == {"note", "always", "Rooms"}
+    assert {*decided.derived} == {"event_weekday", "event_hour"}
+
+
+def test_the_calendar_holds_whole_periods_and_enough_rows(file, tmp_path):
+    decided, _ = new(ASKED, file, folder=tmp_path / "models")
+    assert decided.period == "day"  # five weeks are few
+    file.write_text(bookings(days=66, rows=40).to_csv(index=False), encoding="utf-8")
+    decided, _ = new(ASKED, file, folder=tmp_path / "others")
+    assert (decided.period, str(decided.start), str(decided.end)) == ("week", "2016-07-04", "2016-08-29")
+    file.write_text(bookings(rows=250).to_csv(index=False), encoding="utf-8")
+    decided, _ = new(ASKED, file, folder=tmp_path / "more")
+    assert (decided.period, str(decided.start), str(decided.end)) == ("day", "2016-07-02", "2016-07-31")
+
+
+@pytest.mark.parametrize("length", [10, 16])
+def test_dates_without_an_hour_are_not_asked_to_reach_the_end_of_their_period(file, tmp_path, length):
+    rows = bookings()
+    rows["Anreise am"] = rows["Anreise am"].str[:length]
+    rows.to_csv(file, index=False)
+    _, folder = new(ASKED, file, folder=tmp_path)
+    assert ("PeriodCovered" in (folder / "expectations.py").read_text()) == (length > 10)
+
+
+def test_small_partitions_get_a_window_that_can_be_trained_on(file, tmp_path):
+    asked = Asked("hotel", "Zimmerpreis (€)", "Anreise am", period="day")
+    decided, folder = new(asked, file, folder=tmp_path)
+    definition = load_definition("hotel", folder.parent)
+    assert definition.training.window == decided.window == 75
+    assert definition.training.window * decided.rows >= definition.training.min_rows
+    assert definition.monitoring.min_new_rows == decided.min_new_rows == definition.monitoring.refresh * decided.rows
+
+
+def test_rows_without_a_target_have_no_label_yet(file, tmp_path):
+    new(ASKED, file, folder=tmp_path)
+    definition, source = load_definition("hotel", tmp_path), DataFile(file)
+    inputs, labels = (source.rows_of(definition, table) for table in ("inputs", "labels"))
+    assert len(inputs) == 600
+    assert 500 < len(labels) < 600
+    assert labels["Zimmerpreis (€)"].notna().all()
+
+
+def test_parquet_with_gaps_and_a_yes_or_no(tmp_path):
+    rows = bookings().assign(paid=[True, False] * 300, Rooms=[2.0, np.nan, 1.0] * 200).drop(columns="Zimmerpreis (€)")
+    rows["Anreise am"] = pd.to_datetime(rows["Anreise am"])
+    rows["Land"] = rows["Land"].astype("category")
+    rows.to_parquet(tmp_path / "b.parquet", index=False)
+    decided, _ = new(Asked("paid", "paid", "Anreise am"), tmp_path / "b.parquet", folder=tmp_path)
+    assert (decided.task, decided.labels["paid"]) == ("binary", "boolean")
+    assert (decided.inputs["Rooms"], decided.inputs["Land"]) == ("integer", "string")
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"target": "Preis"}, "--target 'Preis': the file has no such column; it has Land, Buchung №"),
+        ({"target": "Land"}, "--target 'Land' holds .* must be true/false or 0/1"),
+        ({"time": "Land"}, "--time 'Land' holds .* timestamps such as 2013-01-07T06:00:00Z"),
+        ({"entity": "Lead"}, "--entity 'Lead': name a column of text or whole numbers: Land"),
+        ({"entity": "Rooms"}, "--entity 'Rooms' is missing in"),
+        ({"name": "Hotel"}, "cannot be a model's name"),
+    ],
+)
+def test_what_makes_no_model_is_said_and_leaves_nothing(file, tmp_path, asked, said):
+    wanted = {"name": "hotel", "target": "Zimmerpreis (€)", "time": "Anreise am"} | asked
+    with pytest.raises(BadInputError, match=said):
+        new(Asked(**wanted), file, folder=tmp_path / "models")
+    assert not (tmp_path / "models").exists() or not list((tmp_path / "models").iterdir())
+
+
+@pytest.mark.parametrize("name", ["../hotel", "/tmp/hotel", "Hotel", "ho tel", "1st", "", "hotel\n", "h" * 64])
+def test_a_name_that_cannot_be_one_is_said_and_leaves_nothing(file, tmp_path, name):
+    (tmp_path / "deep" / "models").mkdir(parents=True)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(BadInputError, match="cannot be a model's name: take small letters"):
+        new(replace(ASKED, name=name), file, folder=tmp_path / "deep" / "models")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_what_cannot_stand_in_a_definition_is_said_without_a_file_that_is_gone(file, tmp_path):
+    with pytest.raises(DefinitionError, match=r"^model\.yaml:\d+: alerts\.to: 'nobody' is not an e-mail address"):
+        new(replace(ASKED, mail="nobody"), file, folder=tmp_path / "models")
+    assert not list((tmp_path / "models").iterdir())
+
+
+def test_no_id_in_the_file_is_said(file, tmp_path):
+    bookings().drop(columns=["Buchung №", "note", "Anreise am"]).assign(at="2016-07-02").to_csv(file, index=False)
+    with pytest.raises(BadInputError, match="no column of text or whole numbers names each row"):
+        new(Asked("hotel", "Zimmerpreis (€)", "at"), file, folder=tmp_path)
+
+
+def test_an_existing_model_is_left_alone(file, tmp_path):
+    _, folder = new(ASKED, file, folder=tmp_path)
+    (folder / "features.py").write_text("mine")
+    with pytest.raises(RefusedError, match="is there already"):
+        new(ASKED, file, folder=tmp_path)
+    assert (folder / "features.py").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["no", "a b", "12", "Preis (€)", "x: y", "a #b", "№", '"', "null", "2013-01-07", "-"])
+def test_names_read_back_from_yaml_as_they_are(name):
+    import yaml
+
+    assert yaml.safe_load(f"{scalar(name)}: float\n") == {name: "float"}
+    assert yaml.safe_load(f"- {scalar(name)}") == [name]
+
+
+def test_the_commands_go_from_a_file_to_partitions(file, tmp_path, monkeypatch):
+    monkeypatch.setenv("EVERGREEN_MODELS_DIR", str(tmp_path / "models"))
+    run = CliRunner().invoke
+    file = file.rename(file.with_name("my bookings.csv"))
+    arguments = ["--data", str(file), "--target", "Zimmerpreis (€)", "--time", "Anreise am", "--period", "week"]
+    said = run(app, ["new", "hotel", *arguments])
+    assert said.exit_code == 0, said.output
+    assert f"--data '{file}' --to" in said.output.replace("\n", "")
+    assert "each week from 2016-07-04 through 2016-07-25" in said.output
+    answer = run(app, ["feed", "land", "hotel", "--data", str(file), "--to", str(tmp_path / "landing"), "--json"])
+    assert answer.exit_code == 0, answer.output
+    landed = json.loads(answer.output)["landed"]
+    assert [item["key"] for item in landed if item["table"] == "labels"] == [
+        "2016-07-04", "2016-07-11", "2016-07-18", "2016-07-25",
+    ]  # fmt: skip
+    assert run(app, ["feed", "land", "hotel"]).exit_code == 2
+
+
+def test_a_column_of_numbers_but_for_its_word_for_nothing_is_said(tmp_path, monkeypatch):
+    path, rows = tmp_path / "bookings.csv", bookings()
+    rows["Lead Time"] = rows["Lead Time"].astype(str).where(np.arange(len(rows)) % 20 > 0, "nil")
+    rows.to_csv(path, index=False)
+    plan, _ = new(ASKED, path, folder=tmp_path / "models")
+    assert plan.nearly == {"Lead Time": "'nil' in 30 of 600 rows"}, "and `code`, all of whose texts are digits, is not"
+    monkeypatch.setenv("EVERGREEN_MODELS_DIR", str(tmp_path / "others"))
+    arguments = ["new", "hotel", "--data", str(path), "--target", "Zimmerpreis (€)", "--time", "Anreise am"]
+    shown = " ".join(CliRunner().invoke(app, arguments).output.split())
+    assert "text Lead Time: 'nil' in 30 of 600 rows; it is numbers otherwise. Leave missing values empty" in shown
