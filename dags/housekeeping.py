@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -12,8 +11,6 @@ from airflow.sdk import DAG, Param, get_current_context, task
 
 from evergreen.core.definition import ModelDefinition
 from wiring import default_args, definitions, end_skipped, send_owed_mail
-
-log = logging.getLogger("evergreen.dags")
 
 DOC = """
 See to what must not be forgotten, for all models.
@@ -30,8 +27,6 @@ See to what must not be forgotten, for all models.
 
 With the parameter `dry_run` the two say in their logs what they found, and nothing is started, recorded or owed.
 """
-FIND_LIMIT = 1000
-"""Runs started at one look: Airflow maps a task over 1,024 things by default."""
 
 
 @task(retries=0)
@@ -42,27 +37,11 @@ def send_owed_mails() -> int:
 
 @task
 def reconcile_aliases() -> list[str]:
-    """Set the registry's aliases to what the ledger says; the models where they differed.
-
-    Raises:
-        EvergreenError: it failed for the models that are named, after all others have had their turn.
-    """
-    from evergreen.errors import EvergreenError
-    from evergreen.loop.champion.alias import reconcile
+    """Set the registry's aliases to what the ledger says; the models where they differed."""
+    from evergreen.operations.housekeeping.all_models import reconcile_aliases
     from evergreen.settings import Settings
 
-    settings, moved, errors = Settings.from_env(), list[str](), dict[str, EvergreenError]()
-    for definition in definitions():
-        try:
-            if reconcile(definition, settings=settings):
-                moved.append(definition.name)
-        except EvergreenError as error:
-            log.error("%s: %s", definition.name, error)
-            errors[definition.name] = error
-    if errors:
-        first = next(iter(errors.values()))
-        raise type(first)(f"the registry's alias was not reconciled for {', '.join(errors)}: {first}")
-    return moved
+    return reconcile_aliases(definitions(), settings=Settings.from_env())
 
 
 @task
@@ -70,13 +49,14 @@ def find_drops() -> list[dict[str, Any]]:
     """The ingest runs to start, as arguments of `bring_in`."""
     from evergreen.operations.housekeeping.unscheduled_drops import TABLES, discover
 
-    def of(definition: ModelDefinition, **common: Any) -> Iterable[dict[str, Any]]:
-        ti = get_current_context()["ti"]
+    ti = get_current_context()["ti"]
+
+    def find(definition: ModelDefinition, **common: Any) -> Iterable[dict[str, Any]]:
         queued = any(ti.get_dr_count(f"{definition.name}.ingest_{table}", states=["queued"]) for table in TABLES)
         for found in discover(definition, queued=queued, **common):
             yield _run(f"{definition.name}.ingest_{found.table}", found.run_id, found.key, found.reason)
 
-    return _of_all_models(of)
+    return _find_in_each(find)
 
 
 @task
@@ -84,11 +64,11 @@ def find_stuck() -> list[dict[str, Any]]:
     """The runs to start again, as arguments of `restart`."""
     from evergreen.operations.housekeeping.stuck_partitions import mend
 
-    def of(definition: ModelDefinition, **common: Any) -> Iterable[dict[str, Any]]:
+    def find(definition: ModelDefinition, **common: Any) -> Iterable[dict[str, Any]]:
         for found in mend(definition, **common):
             yield _run(f"{definition.name}.{found.step}", found.run_id, found.key, found.reason)
 
-    return _of_all_models(of)
+    return _find_in_each(find)
 
 
 def _run(dag_id: str, run_id: str, key: str, reason: str) -> dict[str, Any]:
@@ -96,36 +76,22 @@ def _run(dag_id: str, run_id: str, key: str, reason: str) -> dict[str, Any]:
     return {"trigger_dag_id": dag_id, "trigger_run_id": run_id, "conf": conf, "note": reason}
 
 
-def _of_all_models(find: Callable[..., Iterable[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """What `find` gives for each model; empty in a dry run. One model's failure keeps no other from its own.
+def _find_in_each(find: Callable[..., Iterable[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """What `find` gives for each model; empty in a dry run.
 
-    Skipped where a server did not answer and there is nothing to start: the next look is in ten minutes, and a mail for
+    Skipped if servers did not answer and there is nothing to start: the next look is in ten minutes, and a mail for
     each would say no more than the ones that the outage causes elsewhere.
-
-    Raises:
-        EvergreenError: it failed otherwise for a model, and there is nothing to start for the others.
     """
-    from evergreen.errors import EvergreenError, UnavailableError
+    from evergreen.errors import UnavailableError
+    from evergreen.operations.housekeeping.all_models import find_in_each
     from evergreen.settings import Settings
 
-    dry_run = get_current_context()["params"]["dry_run"]
-    models = list(definitions())
-    common = {
-        "settings": Settings.from_env(), "now": dt.datetime.now(dt.UTC), "dry_run": dry_run,
-        # What is found is recorded as acted on: none of it may be cut off afterwards.
-        "limit": max(1, FIND_LIMIT // max(1, len(models))),
-    }  # fmt: skip
-    found, errors = list[dict[str, Any]](), list[EvergreenError]()
-    for definition in models:
-        try:
-            found += find(definition, **common)
-        except EvergreenError as error:
-            log.error("%s: %s", definition.name, error)
-            errors.append(error)
-    if errors and not found:
-        if all(isinstance(error, UnavailableError) for error in errors):
-            end_skipped("the next look may find it answering")
-        raise errors[0]
+    dry_run = bool(get_current_context()["params"]["dry_run"])
+    common = {"settings": Settings.from_env(), "now": dt.datetime.now(dt.UTC), "dry_run": dry_run}
+    try:
+        found = find_in_each(list(definitions()), lambda model, limit: find(model, limit=limit, **common))
+    except UnavailableError:
+        end_skipped("the next look may find it answering")
     send_owed_mail(quietly=True)
     return [] if dry_run else found
 

@@ -6,6 +6,7 @@ from airflow.sdk import DAG, get_current_context, task
 
 from arrival import PartitionSensor
 from evergreen.core.definition import ModelDefinition
+from evergreen.core.definition.model import TableName
 from wiring import (
     arrivals,
     asset,
@@ -18,8 +19,6 @@ from wiring import (
     send_owed_mail,
     skip,
 )
-
-REBUILD = "rebuild"
 
 DOC = """
 Bring {table} of one partition in: wait for the drop, keep its bytes, validate, accept or quarantine.
@@ -38,9 +37,10 @@ Rerunning a run changes nothing unless the drop was replaced.
 """
 
 
-@task(task_id="validate")
+@task
 @body
-def _validate(model: str, table: str) -> None:
+def validate(model: str, table: TableName) -> None:
+    """Copy the drop, and give its verdict; fails if that is `quarantined`."""
     from evergreen.errors import QuarantinedError
     from evergreen.loop.features.stale import to_rebuild
     from evergreen.loop.intake.receive import receive
@@ -53,12 +53,13 @@ def _validate(model: str, table: str) -> None:
         send_owed_mail(quietly=True)
         raise QuarantinedError(validated.reason)
     if not to_rebuild(definition, table, partition_key(), settings=common["settings"]):
-        skip([REBUILD], f"no other features were built without these {table}")
+        skip(["rebuild"], f"no other features were built without these {table}")
 
 
-@task(task_id=REBUILD)
+@task
 @body
-def _rebuild(model: str, table: str) -> None:
+def rebuild(model: str, table: TableName) -> None:
+    """Emit the partitions whose features looked back on these rows and are older than they."""
     from evergreen.loop.features.stale import to_rebuild
 
     definition, common = call(model)
@@ -68,7 +69,7 @@ def _rebuild(model: str, table: str) -> None:
     get_current_context()["outlet_events"][asset(model, "inputs")].add_partitions(stale)
 
 
-def ingest(definition: ModelDefinition, table: str) -> DAG:
+def ingest(definition: ModelDefinition, table: TableName) -> DAG:
     """The DAG that brings one table of a model in."""
     delay = definition.feed.label_delay if table == "labels" else 0
     doc = DOC.format(table=table, feed=definition.feed.name)
@@ -78,12 +79,12 @@ def ingest(definition: ModelDefinition, table: str) -> DAG:
         max_active_runs=16,
     ) as dag:
         wait = PartitionSensor(task_id="wait_for_drop", subject=table, model=definition.name)
-        validated = _validate.override(outlets=[asset(definition.name, table)])(definition.name, table)
-        rebuild = _rebuild.override(outlets=[asset(definition.name, "inputs")])
-        wait >> validated >> rebuild(definition.name, table)
+        validated = validate.override(outlets=[asset(definition.name, table)])(definition.name, table)
+        rebuilt = rebuild.override(outlets=[asset(definition.name, "inputs")])(definition.name, table)
+        wait >> validated >> rebuilt
     return dag
 
 
 for _definition in definitions():
-    for _table in ("inputs", "labels"):
-        ingest(_definition, _table)
+    ingest(_definition, "inputs")
+    ingest(_definition, "labels")

@@ -50,9 +50,10 @@ ACTS_ON = {
 
 
 # One at a time, since they are anyway: others would hold a worker while they wait for the ledger's lock.
-@task(task_id="check", max_active_tis_per_dag=1)
+@task(max_active_tis_per_dag=1)
 @body
-def _check(model: str) -> dict[str, Any]:
+def check(model: str) -> dict[str, Any]:
+    """Check the partition of this run; returns what was decided."""
     from dataclasses import asdict
 
     from evergreen.loop.monitoring.check import run
@@ -109,11 +110,11 @@ def monitor(definition: ModelDefinition) -> DAG:
         max_active_runs=16,  # those that wait are among them; the checks themselves go one at a time
     ) as dag:
         wait = PartitionSensor(task_id="wait_for_predictions", subject="predictions", model=name)
-        check = _check.override(outlets=[asset(name, "drift_decision")])(name)
+        checked = check.override(outlets=[asset(name, "drift_decision")])(name)
         retrain = RetrainOperator(
             task_id="retrain", trigger_dag_id=f"{name}.train", logical_date=None, skip_when_already_exists=True
         )
-        wait >> check >> [alert(), retrain, change_champion(name, check)]
+        wait >> checked >> [alert(), retrain, change_champion(name, checked)]
     return dag
 
 

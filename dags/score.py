@@ -16,9 +16,10 @@ waiting. Rerunning a run finds the predictions it wrote; a new feature snapshot 
 """
 
 
-@task(task_id="score")
+@task
 @body
-def _score(model: str) -> str:
+def score(model: str) -> str:
+    """Write the champion's predictions of this run's partition; returns their address."""
     from evergreen.errors import NotReadyError
     from evergreen.loop.scoring.score import score
 
@@ -37,7 +38,7 @@ def scoring(definition: ModelDefinition) -> DAG:
         schedule=PartitionedAssetTimetable(assets=asset(name, "features")),
         max_active_runs=16,
     ) as dag:
-        _score.override(outlets=[asset(name, "predictions")])(name)
+        score.override(outlets=[asset(name, "predictions")])(name)
     return dag
 
 

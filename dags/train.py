@@ -75,7 +75,7 @@ def fit(model: str, training_run: int) -> int:
     try:
         return fit(definition, training_run, **common).version
     except NotReadyError as reason:
-        record_failure(get_current_context())  # it has come to an end: nothing is to wait for its challenger
+        record_failure(model, get_current_context())  # it has come to an end: nothing is to wait for its challenger
         end_skipped(str(reason))
 
 
@@ -117,9 +117,10 @@ def conclude(model: str, training_run: int) -> str:
     return decided.reason
 
 
-@task(task_id="score_waiting")
+@task
 @body
-def _score_waiting(model: str) -> list[str]:
+def score_waiting(model: str) -> list[str]:
+    """Emit the partitions that have features and no predictions, so that they are scored."""
     from evergreen.loop.scoring.backlog import unscored_keys
 
     definition, common = call(model)
@@ -130,12 +131,11 @@ def _score_waiting(model: str) -> list[str]:
     return keys
 
 
-def record_failure(context: Any) -> None:
+def record_failure(model: str, context: Any) -> None:
     """Say in the ledger that a task of this training failed for good."""
     from evergreen.loop.training.record_failure import record_failure
     from evergreen.settings import Settings
 
-    model = context["ti"].dag_id.partition(".")[0]
     record_failure(model, _cause_key(context), settings=Settings.from_env())
 
 
@@ -162,8 +162,12 @@ def _approval(answer: Any) -> tuple[bool, str] | None:
 def train(definition: ModelDefinition) -> DAG:
     """The DAG that makes challengers of a model."""
     name = definition.name
+
+    def on_failure(context: Any) -> None:
+        record_failure(name, context)
+
     arguments = dag_arguments(definition, "train", DOC.format(name=name))
-    arguments["default_args"]["on_failure_callback"] = [record_failure, report_failure]
+    arguments["default_args"]["on_failure_callback"] = [on_failure, report_failure]
     with DAG(
         **{**arguments, "end_date": None},
         schedule=None,
@@ -193,8 +197,8 @@ def train(definition: ModelDefinition) -> DAG:
             defaults=REFUSE,
             response_timeout=definition.gate.approval_timeout,
         )
-        score_waiting = _score_waiting.override(outlets=[asset(name, "features")])
-        gate >> approve >> conclude(name, training_run) >> score_waiting(name)
+        scored = score_waiting.override(outlets=[asset(name, "features")])(name)
+        gate >> approve >> conclude(name, training_run) >> scored
     return dag
 
 

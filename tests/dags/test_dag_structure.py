@@ -117,7 +117,7 @@ def test_every_task_reports_its_failure_and_has_an_owner(dagbag):
     tasks = [task for dag in dagbag.dags.values() for task in dag.tasks]
     assert len(tasks) > 12
     for task in tasks:
-        also = ["record_failure"] if task.dag_id.endswith(".train") else []
+        also = ["on_failure"] if task.dag_id.endswith(".train") else []
         told = task.on_failure_callback
         told = told if isinstance(told, list) else [told]  # a mapped task keeps what it was given
         assert [c.__name__ for c in told] == [*also, "report_failure"], task
@@ -135,7 +135,7 @@ def test_a_failed_training_is_named_by_its_cause(dagbag, monkeypatch, given, exp
         record_failure, "record_failure", lambda model, cause_key, settings: told.append((model, cause_key))
     )
     fit = dagbag.dags["nyc_flights.train"].get_task("fit")
-    record = next(c for c in fit.on_failure_callback if c.__name__ == "record_failure")
+    record = next(c for c in fit.on_failure_callback if c.__name__ == "on_failure")
     for name in ("LEDGER_URL", "STORE_URL", "LANDING_URL", "FEATURES_GIT_URL", "FEATURES_DVC_URL", "AIRFLOW_URL"):
         monkeypatch.setenv(f"EVERGREEN_{name}", "http://nowhere")
     monkeypatch.setenv("EVERGREEN_MODELS_DIR", "nowhere")
@@ -159,10 +159,10 @@ def test_rows_that_cannot_teach_end_the_training_as_skipped(dagbag, monkeypatch)
     monkeypatch.setattr(fitting, "fit", constant)
     monkeypatch.setitem(fit.__globals__, "call", lambda model: (None, {"settings": None}))
     monkeypatch.setitem(fit.__globals__, "get_current_context", lambda: {"ti": ti})
-    monkeypatch.setitem(fit.__globals__, "record_failure", told.append)
+    monkeypatch.setitem(fit.__globals__, "record_failure", lambda *said: told.append(said))
     with pytest.raises(AirflowSkipException, match="delayed = False"):
         fit("nyc_flights", 1)
-    assert told == [{"ti": ti}]
+    assert told == [("nyc_flights", {"ti": ti})]
     with pytest.raises(AirflowSkipException, match="no challenger was made"):
         conclude("nyc_flights", 1)
 

@@ -2,8 +2,7 @@
 
 import pytest
 
-from evergreen.core.definition import list_models, load_definition
-from evergreen.errors import UnavailableError
+from evergreen.core.definition import list_models
 
 pytestmark = pytest.mark.xdist_group("airflow")  # one worker imports Airflow and parses the DAGs, not each
 
@@ -20,30 +19,6 @@ def test_housekeeping_starts_what_it_finds(dagbag):
         given = dag.get_task(name).partial_kwargs
         assert given["skip_when_already_exists"] is True
         assert given["logical_date"] is None
-
-
-def test_one_models_alias_keeps_no_other_from_its_own(dagbag, monkeypatch):
-    from evergreen.loop.champion import alias
-    from evergreen.settings import Settings
-
-    reconcile = dagbag.dags["evergreen.housekeeping"].get_task("reconcile_aliases").python_callable
-    shipped, asked = load_definition("nyc_flights"), []
-    models = [shipped.model_copy(update={"name": name}) for name in ("first", "second", "third")]
-
-    def answer(definition, settings):
-        asked.append(definition.name)
-        if definition.name == "second":
-            raise UnavailableError("MLflow has no version 7")
-        return definition.name == "third"
-
-    monkeypatch.setitem(reconcile.__globals__, "definitions", lambda: iter(models))
-    monkeypatch.setattr(Settings, "from_env", lambda: None)
-    monkeypatch.setattr(alias, "reconcile", answer)
-    with pytest.raises(UnavailableError, match="for second: MLflow has no version 7"):
-        reconcile()
-    assert asked == ["first", "second", "third"]
-    del models[1]
-    assert reconcile() == ["third"]
 
 
 def test_retention_collects_for_each_model(dagbag):
