@@ -54,10 +54,11 @@ test: lint ## All tests: also those on real servers, on a live stack and in a br
 test-cluster: setup ## The end-to-end tests on those services
 	$(BIN)/pytest tests/e2e --shape cluster $(ARGS)
 
-lint: setup ## ruff and mypy --strict
+lint: setup ## ruff, mypy --strict and the layers
 	$(BIN)/ruff check $(LINTED)
 	$(BIN)/ruff format --check $(LINTED)
-	$(BIN)/mypy include/evergreen
+	$(BIN)/mypy include/evergreen dags plugins config deploy
+	$(BIN)/lint-imports --no-cache >/dev/null || $(BIN)/lint-imports --no-cache
 
 audit: setup ## Insecure code, secrets, licences and SBOM, known vulnerabilities (needs PyPI); reports in build/audit
 	$(BIN)/python .ci/audit.py

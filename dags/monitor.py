@@ -114,7 +114,8 @@ def monitor(definition: ModelDefinition) -> DAG:
         retrain = RetrainOperator(
             task_id="retrain", trigger_dag_id=f"{name}.train", logical_date=None, skip_when_already_exists=True
         )
-        wait >> checked >> [alert(), retrain, change_champion(name, checked)]
+        changed = change_champion(name, checked)  # type: ignore[arg-type]  # Airflow hands the value over at run time
+        wait >> checked >> [alert(), retrain, changed]
     return dag
 
 

@@ -6,6 +6,7 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Param, get_current_context, task
 
 from evergreen.core.definition import ModelDefinition
+from evergreen.core.definition.model import TableName
 from wiring import asset, body, call, dag_arguments, definitions, end_skipped, send_owed_mail
 
 DOC = """
@@ -36,7 +37,7 @@ def find(model: str) -> list[dict[str, str]]:
 
 @task(map_index_template="{{ task.op_kwargs['table'] }} {{ task.op_kwargs['key'] }}")
 @body
-def validate(model: str, table: str, key: str) -> None:
+def validate(model: str, table: TableName, key: str) -> None:
     """Give one table of one partition its verdict again; fails where that is `quarantined`."""
     from evergreen.errors import QuarantinedError
     from evergreen.loop.intake.revalidate import validate_again
@@ -52,7 +53,7 @@ def validate(model: str, table: str, key: str) -> None:
 
 @task(trigger_rule="all_done")
 @body
-def release(model: str, table: str) -> list[str]:
+def release(model: str, table: TableName) -> list[str]:
     """Emit the partitions that passed, and with the inputs those whose features were built without them."""
     from evergreen.loop.features.stale import stale_keys
     from evergreen.loop.intake.revalidate import released

@@ -198,7 +198,8 @@ def train(definition: ModelDefinition) -> DAG:
             response_timeout=definition.gate.approval_timeout,
         )
         scored = score_waiting.override(outlets=[asset(name, "features")])(name)
-        gate >> approve >> conclude(name, training_run) >> scored
+        decided = conclude(name, training_run)  # type: ignore[arg-type]  # Airflow hands the value over at run time
+        gate >> approve >> decided >> scored
     return dag
 
 

@@ -236,7 +236,7 @@ def send_owed_mail(*, quietly: bool = False) -> int:
 def _smtp_settings() -> Any:
     from airflow.sdk import BaseHook
 
-    from evergreen.loop.alerts.send import SmtpSettings
+    from evergreen.loop.alerts.smtp import SmtpSettings
 
     connection = BaseHook.get_connection("smtp_default")
     extra = connection.extra_dejson

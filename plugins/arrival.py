@@ -100,7 +100,7 @@ class PartitionTrigger(BaseTrigger):
     def __init__(
         self, subject: str, model: str, key: str, poll_seconds: float, *, resumes: bool = False, since: str = ""
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # Airflow's has no annotations
         self.subject = subject
         self.model = model
         self.key = key

@@ -2,7 +2,7 @@
 
 Ranges stand well outside what 2013 ever showed and well inside what a broken feed shows; the comments give the year's
 extremes by week. Structure (columns, types, unique `flight_id`, times within the week) is checked before, for every
-feed: see docs/architecture.md.
+feed: see docs/guarantees.md.
 """
 
 from typing import Any

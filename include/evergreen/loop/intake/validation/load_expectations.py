@@ -80,5 +80,11 @@ def _execute(path: Path, digest: str) -> ModuleType:
     try:
         spec.loader.exec_module(module)  # type: ignore[union-attr]
     except Exception as error:
-        raise DefinitionError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+        raise DefinitionError(f"{path} cannot be imported: {type(error).__name__}: {error}{_moved(error)}") from error
     return module
+
+
+def _moved(error: Exception) -> str:
+    """What to do about an import of the module that held the comparisons in release 0.1.0."""
+    missing = isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("evergreen.intake")
+    return "; import the comparisons from evergreen.expectations" if missing else ""
