@@ -71,7 +71,7 @@ bench: setup ## Run the benchmarks (NAME=... for one), which write bench/results
 	$(BIN)/evergreen bench $(NAME) $(ARGS)
 
 chaos: setup ## Kill a stack's processes while weeks go by, then audit (ARGS="--seeds 1 --faults 60")
-	$(BIN)/python bench/chaos.py $(ARGS)
+	$(BIN)/python -m bench.resilience.chaos $(ARGS)
 
 lock: setup ## Resolve requirements.lock anew, with hashes and without addresses
 	$(BIN)/uv pip compile pyproject.toml --extra dev --generate-hashes --python-version 3.11 --universal \
@@ -79,7 +79,7 @@ lock: setup ## Resolve requirements.lock anew, with hashes and without addresses
 
 docs: setup ## Write the generated pages of docs/
 	$(BIN)/python -m evergreen.core.definition.document docs/model-definition.md
-	$(BIN)/python bench/figures.py
+	$(BIN)/python -m bench.lib.figures
 
 clean: down down-cluster ## End the stacks and remove what it and the tools made (not .venv)
 	rm -rf var build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,1 @@
+"""What the benchmarks share: writing results, and the page of figures."""

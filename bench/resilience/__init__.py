@@ -1,0 +1,1 @@
+"""What is left after kills, outages and upgrades."""
