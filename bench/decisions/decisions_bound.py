@@ -24,7 +24,7 @@ from scipy.stats import norm
 from bench.decisions import decisions_policy
 from bench.decisions.decisions_policy import MODEL, Floats, Rows, worsened
 from bench.decisions.decisions_promotion import GAIN, WITHIN, Pair, _cut, look_at, lower, promoted
-from bench.lib.report import write
+from bench.lib.report import nothing_asked, write
 from evergreen.tools.simulator import sources
 
 LEVELS = (0.05, 0.10)
@@ -104,6 +104,7 @@ def weeks_needed(signal: float, level: float, power: float = 0.8) -> float:
 
 def main() -> None:
     """Measure and write the result."""
+    nothing_asked(__doc__)
     started, bars, found = time.monotonic(), dict[str, Any](), dict[str, Any]()
     rows, weeks = year()
     for way in ("too low", "too high", "too sure"):

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from bench.decisions.decisions_policy import flights
-from bench.lib.report import write
+from bench.lib.report import nothing_asked, write
 from evergreen.loop.monitoring.loss.estimated import estimate_loss
 from evergreen.stack.config.home import Home
 from evergreen.tools.backtest.challengers import Fits, fit_all
@@ -62,6 +62,7 @@ def measure(fits: Fits) -> dict[str, float]:
 
 def main() -> None:
     """Measure and write."""
+    nothing_asked(__doc__)
     cache = Home.find().root / "replay"
     measured = {"flights": measure(flights())}
     for kind in KINDS:

@@ -28,6 +28,11 @@ def number_asked(about: str, default: float, doc: str | None) -> float:
     return float(parser.parse_args().number)
 
 
+def nothing_asked(doc: str | None) -> None:
+    """Take no argument but `--help`, which shows `doc`; anything else is an error, and measures nothing."""
+    argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+
+
 def machine() -> dict[str, Any]:
     """Cores, memory and system of this machine."""
     pages = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

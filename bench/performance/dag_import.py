@@ -20,7 +20,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench.lib.report import PROJECT, write
+from bench.lib.report import PROJECT, nothing_asked, write
 
 BAR_SECONDS = 1.5
 BAR_LINEAR = 1.5
@@ -66,6 +66,7 @@ def seconds(folder: Path, files: list[Path]) -> tuple[float, float]:
 
 def main() -> None:
     """Measure and write the result."""
+    nothing_asked(__doc__)
     files = sorted(f for f in (PROJECT / "dags").glob("*.py") if f.name != "wiring.py")
     measured: dict[int, float] = {}
     cpu: dict[int, float] = {}

@@ -11,13 +11,14 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.lib.report import PROJECT, write
+from bench.lib.report import PROJECT, nothing_asked, write
 
 BAR_SECONDS = 360
 
 
 def main() -> None:
     """Measure and write the result."""
+    nothing_asked(__doc__)
     with tempfile.TemporaryDirectory() as folder:
         clone, summary = Path(folder) / "clone", Path(folder) / "summary.json"
         subprocess.run(["git", "clone", "-q", str(PROJECT), str(clone)], check=True)
