@@ -21,7 +21,7 @@ from evergreen.loop.training.model_files import Predictor, content_hash, freeze,
 from evergreen.loop.training.tune import FOLDS, Trial, split_keys
 from helpers.synthetic_examples import definition, examples
 
-SCRIPT = "from test_training_learn import learned_names; print(*learned_names())"
+SCRIPT = "from unit.loop.training.test_learn import learned_names; print(*learned_names())"
 
 
 def learned_names():
