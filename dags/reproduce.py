@@ -12,8 +12,8 @@ from wiring import HEAVY, body, call, dag_arguments, definitions
 DOC = """
 Make a registered version again from what the ledger recorded of its training, and compare it with the registered file.
 
-1. **reproduce** reads snapshots and labels by the recorded ids, fits anew, and compares data, model file and holdout
-   predictions, bit for bit. It fails where one of them differs; its log names the first that does, and what else has
+1. **reproduce** reads snapshots and labels by the recorded ids, trains again, and compares data, model file and holdout
+   predictions, bit for bit. It fails if one of them differs; its log names the first that does, and what else has
    changed since: code, libraries, machine. Nothing is written.
 
 Triggered by a person, here or as `evergreen reproduce {name} VERSION`.

@@ -41,6 +41,11 @@ def quoted(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else plain(value)
 
 
+def quoted_name(text: str) -> str:
+    """A category in quotes, cut after 40 characters; what cannot be printed is escaped: it comes from the data."""
+    return f"'{plain(text[:40])}…'" if len(text) > 40 else f"'{plain(text)}'"
+
+
 def number(value: float) -> str:
     """Four significant digits, without an exponent where there need be none."""
     return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.3g}" if abs(value) < 1 else f"{value:.4g}"
@@ -49,6 +54,11 @@ def number(value: float) -> str:
 def percent(share: float) -> str:
     """0.0514 -> '5.1 %'."""
     return f"{100 * share:.1f} %" if share < 0.1 else f"{100 * share:.0f} %"
+
+
+def fixed_percent(part: float, digits: int = 1) -> str:
+    """0.041 -> '4.1 %', whatever its size: as numbers are written that are compared with each other."""
+    return f"{100 * part:.{digits}f} %"
 
 
 def p_value(p: float) -> str:

@@ -1,7 +1,7 @@
 """From the landing zone to an accepted or a quarantined partition.
 
-`landing_zone` sees that a table has landed whole, `receive` copies its bytes for ever, `validate` gives the verdict,
-and `accepted_rows` hands what was accepted to the later stages.
+`landing_zone` sees whether a table has landed whole. `receive` keeps a copy of its bytes. `validate` gives the verdict.
+`accepted_rows` hands accepted rows to the later stages.
 """
 
 import logging

@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.readiness import Wait
 from evergreen.core.ledger import Ledger
-from evergreen.core.ledger.queries import partitions, snapshots
-from evergreen.core.ledger.tables import Deployment, PartitionVersion, Prediction, Verdict
+from evergreen.core.ledger.queries import partitions, snapshots, versions
+from evergreen.core.ledger.tables import PartitionVersion, Prediction, Verdict
 from evergreen.settings import Settings
 
 STUCK_AFTER = dt.timedelta(hours=3)
@@ -43,7 +43,7 @@ def look(
         )
         if prediction is not None:
             return _await_labels(session, definition, key, prediction)
-        first = session.scalar(select(Deployment).where(Deployment.model == model).order_by(Deployment.id))
+        first = versions.first_deployment(session, model)
         lacking = _lacking(session, model, key)
     if first is None:
         return Wait(

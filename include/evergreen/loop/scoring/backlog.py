@@ -6,7 +6,8 @@ from sqlalchemy import select
 
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.ledger import Ledger
-from evergreen.core.ledger.tables import Deployment, Prediction, Snapshot
+from evergreen.core.ledger.queries import versions
+from evergreen.core.ledger.tables import Prediction, Snapshot
 from evergreen.settings import Settings
 
 
@@ -14,7 +15,7 @@ def unscored_keys(definition: ModelDefinition, *, settings: Settings) -> list[st
     """Keys, oldest first, that have features and no predictions, from the first partition on that a champion serves."""
     model = definition.name
     with Ledger.from_settings(settings).transaction() as session:
-        first = session.scalar(select(Deployment).where(Deployment.model == model).order_by(Deployment.id))
+        first = versions.first_deployment(session, model)
         if first is None:
             return []
         built = session.scalars(select(Snapshot.key).where(Snapshot.model == model).distinct())

@@ -10,7 +10,7 @@ from evergreen.core.definition import ModelDefinition
 from evergreen.errors import EvergreenError, UnavailableError
 from evergreen.settings import Settings
 
-log = logging.getLogger("evergreen.housekeeping")
+log = logging.getLogger("evergreen.dags")  # its name in task logs since the DAG file held this: people filter by it
 
 FIND_LIMIT = 1000
 """Runs that one look starts, of all models together: Airflow maps a task over 1,024 things by default."""

@@ -39,7 +39,7 @@ class OnlinePrediction(Base):
     """The prediction for one row of a request; in the request's order by `id`."""
 
     __tablename__ = "online_prediction"
-    __table_args__ = (Index(None, "model", "key", "id"), Index(None, "request_id"))
+    __table_args__ = (Index(None, "model", "key", "entity"), Index(None, "request_id"))
 
     id: Mapped[int] = mapped_column(primary_key=True)
     request_id: Mapped[int] = mapped_column(ForeignKey("online_request.id"))
@@ -58,7 +58,7 @@ class OnlinePerformance(Base):
     """What the predictions asked for in one partition came to, once its batch or its labels were there.
 
     Of each entity its newest prediction counts. `measured_hash` names what was measured: the newest prediction, the
-    batch and the labels; when one of them changes it is measured anew, and the newest row of a key counts.
+    batch and the labels; if one of them changes, it is measured again, and the newest row of a key counts.
     """
 
     __tablename__ = "online_performance"

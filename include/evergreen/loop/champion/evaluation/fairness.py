@@ -24,7 +24,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evergreen.core.definition.model import Disparity, FairnessSection
-from evergreen.loop.champion.evaluation.guards import NEAR, Guard, State, groups, percent
+from evergreen.core.text import fixed_percent
+from evergreen.loop.champion.evaluation.guards import NEAR, Guard, State, groups
 from evergreen.loop.champion.evaluation.paired_test import Estimate, estimate
 from evergreen.loop.training.losses import Floats
 
@@ -213,7 +214,7 @@ def _state(allowed: float, seen: Estimate, more: Estimate, near: list[Estimate])
 
 
 def _sentence(found: list[_Pair], section: FairnessSection, metric: Disparity) -> tuple[State, str]:
-    allowed = f"{percent(section.max_difference)} allowed"
+    allowed = f"{fixed_percent(section.max_difference)} allowed"
     broken = [pair for pair in found if pair.state == "failed"]
     if broken:
         more = f" and {len(broken) - TOLD} more pairs of groups" if len(broken) > TOLD else ""
@@ -237,8 +238,8 @@ def _tell(pair: _Pair, metric: Disparity) -> str:
     if metric == "mean_absolute_error_difference":
         shown, unit = [f"{rate:.2f}" for rate in pair.rates], " in parts of the champion's"
     else:
-        shown, unit = [percent(rate) for rate in pair.rates], ""
+        shown, unit = [fixed_percent(rate) for rate in pair.rates], ""
     return (
         f"the {pair.rate}{unit} is {shown[0]} for {high} ({pair.rows[0]:,} rows) and {shown[1]} for {low} "
-        f"({pair.rows[1]:,} rows), {percent(pair.difference)} apart (champion: {percent(pair.champion)})"
+        f"({pair.rows[1]:,} rows), {fixed_percent(pair.difference)} apart (champion: {fixed_percent(pair.champion)})"
     )

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from evergreen.core.definition.model import GateSection, Loss
-from evergreen.loop.champion.evaluation.guards import REQUIRED, Guard, percent
+from evergreen.core.text import fixed_percent
+from evergreen.loop.champion.evaluation.guards import REQUIRED, Guard
 from evergreen.loop.champion.evaluation.paired_test import Comparison, Mode
 from evergreen.loop.training.losses import TITLES
 
@@ -168,7 +169,7 @@ def _shortfall(comparison: Comparison) -> str:
     if comparison.verdict == "inconclusive" and comparison.relative <= 0 and comparison.mode == "superiority":
         return "it is no better on these rows"
     if comparison.mode == "non_inferiority":
-        return f"it may be worse by more than {percent(comparison.margin)}"
+        return f"it may be worse by more than {fixed_percent(comparison.margin)}"
     return "that is no proof that it is better"
 
 
@@ -179,7 +180,7 @@ def describe(comparison: Comparison, loss: Loss, *, challenger: int, champion: i
         return f"challenger {challenger} has no labelled rows that the champion has not been trained on"
     change = comparison.relative
     verb = "lowers" if change > 0 else "raises" if change < 0 else "does not change"
-    by = f" by {percent(abs(change))}" if change else ""
+    by = f" by {fixed_percent(abs(change))}" if change else ""
     rival = f"of version {champion}" if champion is not None else "of the base rate"
     numbers = f"from {comparison.champion_loss:.4g} to {comparison.challenger_loss:.4g}"
     days = "day" if comparison.clusters == 1 else "days"
@@ -196,4 +197,4 @@ def _interval(comparison: Comparison) -> str:
     high = min(high, 1.0)  # an approximation may reach farther, a loss cannot fall by more than all of it
     if comparison.relative < 0:  # the sentence then speaks of a rise
         low, high = -high, -low
-    return f"{100 * (1 - comparison.alpha):.4g} % interval {percent(low)} to {percent(high)}; "
+    return f"{100 * (1 - comparison.alpha):.4g} % interval {fixed_percent(low)} to {fixed_percent(high)}; "

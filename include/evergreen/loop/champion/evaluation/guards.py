@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evergreen.core.definition.model import GateSection, Task
-from evergreen.core.text import plain
+from evergreen.core.text import fixed_percent, plain
 from evergreen.loop.champion.evaluation.paired_test import FEWEST_CLUSTERS, compare
 from evergreen.loop.training.diagnostics import calibration_error
 from evergreen.loop.training.losses import Floats
@@ -36,11 +36,6 @@ LARGEST = 1e150
 
 CANNOT_PREDICT = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
 """What a model raises that was made for other columns, or by another release of its library."""
-
-
-def percent(part: float, digits: int = 1) -> str:
-    """A part of one in words: 0.041 is '4.1 %'."""
-    return f"{100 * part:.{digits}f} %"
 
 
 @dataclass(frozen=True)
@@ -108,16 +103,17 @@ def _slices_sentence(detail: list[dict[str, Any]], small: int, gate: GateSection
     broken = [d for d in detail if d["failed"]]
     if broken:
         told = ", ".join(
-            f"{d['column']} = {plain(d['value'])} by {percent(d['rise'])} ({d['rows']:,} rows)" for d in broken[:5]
+            f"{d['column']} = {plain(d['value'])} by {fixed_percent(d['rise'])} ({d['rows']:,} rows)"
+            for d in broken[:5]
         )
         more = f" and {len(broken) - 5} more" if len(broken) > 5 else ""
-        return "failed", f"the loss rises on {told}{more}, beyond the {percent(gate.slice_margin, 0)} allowed"
+        return "failed", f"the loss rises on {told}{more}, beyond the {fixed_percent(gate.slice_margin, 0)} allowed"
     blind = sum(d["days"] < FEWEST_CLUSTERS for d in detail)
     days = f"; {blind} lie within one day, so chance cannot be told" if blind else ""
     worst = max(detail, key=lambda d: d["rise"])
     return "passed", (
-        f"none of {len(detail)} slices is certain to lose more than {percent(gate.slice_margin, 0)}; the largest "
-        f"change is {percent(worst['rise'])} on {worst['column']} = {plain(worst['value'])}{left_out}{days}"
+        f"none of {len(detail)} slices is certain to lose more than {fixed_percent(gate.slice_margin, 0)}; the largest "
+        f"change is {fixed_percent(worst['rise'])} on {worst['column']} = {plain(worst['value'])}{left_out}{days}"
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from evergreen.core.text import listed
+from evergreen.core.text import listed, quoted_name
 from evergreen.loop.monitoring.drift import dependence_test, wording
 from evergreen.loop.monitoring.drift.dependence_test import PairChange
 from evergreen.loop.monitoring.drift.rank_scores import Column, Part
@@ -61,7 +61,7 @@ def _told(change: PairChange) -> str:
 
 def _name(part: Part) -> str:
     if part.aspect == "category":
-        return f"{part.column} = {wording.quoted(str(part.category))}"
+        return f"{part.column} = {quoted_name(str(part.category))}"
     if part.aspect == "missing":
         return f"nulls of {part.column}"
     return part.column if part.aspect == "rank" else f"extremes of {part.column}"

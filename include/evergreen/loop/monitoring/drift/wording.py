@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evergreen.core.text import number, percent, plain
+from evergreen.core.text import number, percent, quoted_name
 
 MAJOR = 0.5
 """Effect from which drift is major: Cohen's (1988) medium effect, "visible to the naked eye of a careful observer"."""
@@ -46,10 +46,10 @@ def change_of_categories(reference: pd.Series[Any], current: pd.Series[Any]) -> 
     most = str((shares["now"] - shares["before"]).abs().idxmax())
     was, is_now = float(before.get(most, 0.0)), float(now.get(most, 0.0))
     if was == 0.0:
-        return f"{quoted(most)} is new and makes up {percent(is_now)} of rows"
+        return f"{quoted_name(most)} is new and makes up {percent(is_now)} of rows"
     if is_now == 0.0:
-        return f"{quoted(most)} is gone; it made up {percent(was)} of rows"
-    return f"share of {quoted(most)} {change_of_share(was, is_now)}"
+        return f"{quoted_name(most)} is gone; it made up {percent(was)} of rows"
+    return f"share of {quoted_name(most)} {change_of_share(was, is_now)}"
 
 
 def change_of_missing(before: float, now: float) -> str:
@@ -62,11 +62,6 @@ def change_of_share(before: float, now: float) -> str:
     return (
         f"{'rose' if now > before else 'fell' if now < before else 'stayed'} from {percent(before)} to {percent(now)}"
     )
-
-
-def quoted(text: str) -> str:
-    """In quotes, cut after 40 characters; what cannot be printed is escaped: it comes from the data."""
-    return f"'{plain(text[:40])}…'" if len(text) > 40 else f"'{plain(text)}'"
 
 
 def change_of_correlation(one: str, other: str, before: float, now: float, *, ranks: bool) -> str:

@@ -196,10 +196,10 @@ def _earlier(
     )
     placed = [Placed(row.Deployment.version, _by_a_person(row.Decision), row.Decision.kind) for row in found]
     others = {known.version, *([besides.version] if besides else [])}
-    versions = [version for version in may_come_back(placed) if version not in others]
+    candidates = [version for version in may_come_back(placed) if version not in others]
     served = [p.key for p in known.own_losses]
     keys = tuple(served[-max(recurrence_test.WINDOWS) :])
-    chosen = versions[: definition.monitoring.pool] if len(keys) >= min(recurrence_test.WINDOWS) else []
+    chosen = candidates[: definition.monitoring.pool] if len(keys) >= min(recurrence_test.WINDOWS) else []
     return tuple(Candidate(version, keys, look=len(served)) for version in chosen)
 
 

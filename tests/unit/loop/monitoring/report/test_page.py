@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from evergreen.core.text import listed, p_value, percent
+from evergreen.core.text import listed, p_value, percent, quoted_name
 from evergreen.loop.monitoring.drift import detect, wording
 from helpers.drift_frames import SMALL, batch
 
@@ -65,7 +65,7 @@ def test_hostile_text_stays_text(page):
         (listed(["a"]), "a"),
         (listed(["a", "b", "c"]), "a, b and c"),
         (listed(list("abcdefg")), "a, b, c, d and 3 more"),
-        (wording.quoted("x\nPromoted\u202e by \x9badmin"), r"'x\u000aPromoted\u202e by \u009badmin'"),
+        (quoted_name("x\nPromoted\u202e by \x9badmin"), r"'x\u000aPromoted\u202e by \u009badmin'"),
         (percent(0.0514), "5.1 %"),
         (p_value(0.00001), "p < 0.0001"),
         (wording.size(0.6), "medium"),

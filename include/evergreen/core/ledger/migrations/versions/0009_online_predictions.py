@@ -44,7 +44,7 @@ def upgrade() -> None:
             ["request_id"], ["online_request.id"], name=op.f("fk_online_prediction_request_id")
         ),
     )
-    op.create_index(op.f("ix_online_prediction_model_key_id"), "online_prediction", ["model", "key", "id"])
+    op.create_index(op.f("ix_online_prediction_model_key_entity"), "online_prediction", ["model", "key", "entity"])
     op.create_index(op.f("ix_online_prediction_request_id"), "online_prediction", ["request_id"])
     op.create_table(
         "online_performance",
