@@ -122,7 +122,9 @@ def plans(world: World, look_back: int = MODEL.features.look_back) -> list[Build
 
 def build(world: World, plan: BuildPlan) -> int:
     """Build one partition as the task does; its rows."""
-    history = read_history(MODEL, plan.history, lambda verdict, columns: read_clean_table(verdict, world.settings, columns))
+    history = read_history(
+        MODEL, plan.history, lambda verdict, columns: read_clean_table(verdict, world.settings, columns)
+    )
     frame = compute(MODEL, read_clean(plan.inputs[1], world.settings), history)
     write_parquet(MODEL, frame, world.features(plan.key))
     return len(frame)
