@@ -11,7 +11,7 @@ import pytest
 import yaml
 from airflow._shared.observability.metrics.metrics_registry import MetricsRegistry
 
-from evergreen.stack.cluster.services import services
+from evergreen.stack.cluster import services
 from evergreen.stack.config import credentials
 from evergreen.stack.config.home import Home
 

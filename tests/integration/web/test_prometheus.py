@@ -19,7 +19,7 @@ from evergreen.core.ledger.tables import Alert, DriftCheck
 from evergreen.loop.online import app as online
 from evergreen.loop.online.answer import Online
 from evergreen.loop.online.metrics import Measures
-from evergreen.stack.cluster.services import services
+from evergreen.stack.cluster import services
 from evergreen.stack.config import credentials
 from evergreen.stack.config.home import PROJECT, Home
 from evergreen.web.app import create_app
