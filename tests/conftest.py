@@ -4,6 +4,7 @@ import os
 import uuid
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from evergreen.settings import Settings
@@ -16,6 +17,10 @@ from evergreen.stack.shapes import SHAPES
 NOWHERE = "http://127.0.0.1:9"
 """Discard port: nothing answers there. What needs a server asks for its fixture."""
 _TEMPLATE = "ledger_template"
+
+# How long an example takes says how busy the machine is, not whether the code is right.
+hypothesis.settings.register_profile("evergreen", deadline=None)
+hypothesis.settings.load_profile("evergreen")
 
 # Unlike the stack's, the shell's choice would make each test process compile the libraries it imports.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
