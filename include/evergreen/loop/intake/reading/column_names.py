@@ -52,7 +52,7 @@ def broken_rule(name: str, limits: Limits) -> str | None:
     if not name[0].replace("_", "a").isalnum():
         return f"its name begins with '{name[0]}', not with a letter or digit"
     odd = next((char for char in name if char in _MARKUP), None)
-    return f"its name holds the sign {odd}" if odd else None
+    return f"its name holds the sign '{odd}'" if odd else None
 
 
 def too_long(length: int, limits: Limits, column: str) -> Failure:

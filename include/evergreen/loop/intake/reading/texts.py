@@ -13,7 +13,7 @@ from evergreen.core.definition.sections import CsvSection
 from evergreen.loop.intake.failures import SAMPLE, refuse_rows
 from evergreen.loop.intake.reading import times
 
-_MISSING = pa.array(["", "NA", "N/A", "NaN", "nan", "NAN", "null", "NULL", "None", "NaT", "<NA>"])
+_MISSING = pa.array(["", "NA", "N/A", "NaN", "nan", "NAN", "null", "NULL", "None", "NaT", "<NA>", r"\N"])
 _PATTERNS: dict[ColumnType, tuple[str, str]] = {
     "integer": (r"^[+-]?[0-9]+(\.0*)?$", "a whole number"),
     "float": (r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?$|^[+-]?(?i:inf(inity)?)$", "a number"),

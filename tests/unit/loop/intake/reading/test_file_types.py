@@ -129,7 +129,8 @@ def test_the_exact_name_goes_before_one_with_blanks():
     ("name", "rule"),
     [
         ("", "it has no name"), ("% Iron", "begins with '%'"), ("#Passengers", "begins with '#'"),
-        ("age<30", "holds the sign <"), (" month", "blank"), ("a\nb", "control character \\u000a"), ("n" * 200, "200"),
+        ("age<30", "holds the sign '<'"),
+        (" month", "blank"), ("a\nb", "control character \\u000a"), ("n" * 200, "200"),
         ("Größe (cm)", None), ("_x", None), ("2nd", None),
     ],
 )  # fmt: skip
