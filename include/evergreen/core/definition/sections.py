@@ -17,7 +17,7 @@ class Section(BaseModel):
 
 
 class LabelsSection(Section):
-    """When the labels of a partition are complete enough to learn from and to judge by (docs/labels.md)."""
+    """When the labels of a partition are complete enough to learn from and to judge by (decision 027)."""
 
     complete: float | None = Field(default=None, ge=0, le=1)
     """Share of the accepted inputs that must have a label (one that is not null); until then the partition trains

@@ -160,8 +160,13 @@ def _compared(session: Session, definition: ModelDefinition, key: str) -> tuple[
 
 
 def age(definition: ModelDefinition, evidence: Evidence) -> int:
-    """Partitions since the newest one whose labels the champion was trained or judged on."""
-    return max(0, len(definition.partitions.keys(evidence.as_of, evidence.labels_through)) - 1)
+    """Partitions since the newest one whose labels the champion was trained or judged on.
+
+    Those whose labels are held back at the end do not count yet: no challenger could learn from them.
+    """
+    held = {stands.coverage.key for stands in evidence.held}
+    keys = definition.partitions.keys(evidence.as_of, evidence.labels_through)
+    return max((place for place, key in enumerate(keys) if key not in held), default=0)
 
 
 def past_checks(definition: ModelDefinition, evidence: Evidence) -> list[PastCheck]:

@@ -87,7 +87,7 @@ def usual(history: Sequence[Coverage], rows: int) -> float:
     """Least share that a partition of `rows` inputs must reach where those of `history` were complete."""
     shares = [c.share for c in history[-WINDOW:] if c.share is not None]
     middle = statistics.median(shares)
-    chance = min(max(middle, 0.02), 0.98)
+    chance = min(max(middle, 0.03), 0.97)
     spread = DEVIATIONS * math.sqrt(chance * (1 - chance) / rows)
     allowance = max(NARROW, spread, 2 * statistics.pstdev(shares))
     return max(FLOOR, middle - min(allowance, WIDE))
