@@ -10,6 +10,7 @@ the target; it shows in the predictions, as far as these are any good.
 
 from __future__ import annotations
 
+import io
 import logging
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +21,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from evergreen.core.definition import ModelDefinition
-from evergreen.core.feature_repository.snapshots import read_frames
+from evergreen.core.feature_repository.snapshots import pull
 from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.queries import decisions
 from evergreen.core.ledger.queries import labels as coverages
@@ -31,7 +32,8 @@ from evergreen.loop.intake.accepted_rows import read_clean
 from evergreen.loop.intake.labels import holds
 from evergreen.loop.monitoring.drift import detect
 from evergreen.loop.monitoring.loss.realised import UNREADABLE
-from evergreen.loop.scoring.score import read_predictions
+from evergreen.loop.monitoring.parquet_sample import column_names, read_sample
+from evergreen.loop.scoring.score import read_bytes
 from evergreen.settings import Settings
 
 log = logging.getLogger("evergreen.monitoring")
@@ -133,22 +135,27 @@ def _untested(session: Session, definition: ModelDefinition, up_to_key: str) -> 
 
 
 def _read(definition: ModelDefinition, one: _Waiting, settings: Settings) -> tuple[pd.DataFrame, pd.DataFrame] | None:
-    """Labelled rows and the others, each at most `detect.MAX_ROWS`; None if they cannot be read."""
-    entity, target, path = definition.feed.entity, definition.target, one.snapshot.dvc_path
+    """Labelled rows and the others, of a sample of the partition; None if they cannot be read, or are too few."""
+    feed, path, most = definition.feed, one.snapshot.dvc_path, 2 * detect.MAX_ROWS
     try:
-        expected = {path: one.snapshot.dvc_hash}
-        features = read_frames(settings, one.snapshot.git_commit, [path], expected=expected)[path]
-        predictions = read_predictions(one.prediction, settings)[[entity, detect.PREDICTION]]
-        truth = read_clean(one.labels, settings)[[entity, target]].dropna()
+        with pull(settings, one.snapshot.git_commit, [path], expected={path: one.snapshot.dvc_hash}) as files:
+            built = set(column_names(files[path]))
+            columns = [feed.entity, feed.event_time, *(c for c in definition.features.columns if c in built)]
+            features = read_sample(files[path], list(dict.fromkeys(columns)), most)
+        # Predictions stand in the order of their features, so the same seed draws the same rows of both.
+        predictions = read_sample(
+            io.BytesIO(read_bytes(one.prediction, settings)), [feed.entity, detect.PREDICTION], most
+        )
+        truth = read_clean(one.labels, settings)[[feed.entity, definition.target]].dropna()
     except UNREADABLE as error:
         if isinstance(error, UnavailableError):
             raise
         log.warning("%s: whether its labels are one-sided cannot be tested: %s", one.coverage.key, error)
         return None
-    rows = features.merge(predictions, on=entity, how="left", validate="one_to_one")
-    chosen = np.asarray(rows[entity].isin(truth[entity]))
-    parts = detect.bounded(rows[chosen]), detect.bounded(rows[~chosen])
-    return None if min(len(part) for part in parts) < FEWEST_ROWS else parts
+    rows = features.merge(predictions, on=feed.entity, how="left", validate="one_to_one")
+    chosen = np.asarray(rows[feed.entity].isin(truth[feed.entity]))
+    labelled, others = rows[chosen], rows[~chosen]
+    return None if min(len(labelled), len(others)) < FEWEST_ROWS else (labelled, others)
 
 
 def _row(model: str, one: _Waiting, look: int, alpha: float, found: Bias) -> dict[str, Any]:

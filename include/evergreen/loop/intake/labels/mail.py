@@ -45,7 +45,7 @@ def beginning(definition: ModelDefinition, lines: Sequence[Line]) -> AlertBody:
     """The mail about a cause that has begun."""
     incomplete = lines[0].cause == INCOMPLETE
     said = _incomplete(lines) if incomplete else _one_sided(lines)
-    biases = [f"{line.key}: {line.bias}" for line in lines if line.bias]
+    biases = [f"{line.key}: {line.bias}." for line in lines if line.bias]
     return AlertBody(
         headline=f"{definition.title}: {subject(lines)}",
         summary=" ".join([said, *biases[:MOST_ROWS], *(_HELD if incomplete else _USED), _ONCE]),
@@ -84,7 +84,7 @@ def _incomplete(lines: Sequence[Line]) -> str:
     return (
         f"Of the accepted inputs of {one.key}, {share(one.labelled, one.inputs)} have a label; at least "
         f"{percent(one.needed)} are needed"
-        + (f", and {len(lines) - 1} more partitions are incomplete as well." if len(lines) > 1 else ".")
+        + (f". The same holds for {listed([line.key for line in lines[1:]], 8)}." if len(lines) > 1 else ".")
     )
 
 
