@@ -19,7 +19,8 @@ def check(definition: ModelDefinition, rows: Rows) -> Iterator[Disagreement]:
     """Compare coverage with the accepted rows, and trainings and losses with what was held back when they were made."""
     for coverage in rows.label_coverages:
         yield from _is_counted(definition, coverage, rows)
-    held = [(hold, _coverage_of(hold, rows)) for hold in rows.label_holds if hold["cause"] == "incomplete"]
+    holds = [hold for hold in rows.label_holds if hold["cause"] == "incomplete"]
+    held = [(hold, coverage) for hold in holds for coverage in rows.label_coverages if _falls_short(coverage, hold)]
     for run in rows.training_runs:
         yield from _trained_on_complete(run, held)
     for loss in rows.performances:
@@ -63,8 +64,12 @@ def _accepted(rows: Rows, version: int, kept: str, columns: list[str]) -> dict[s
     return {name: table[name].to_pylist() for name in columns}
 
 
-def _coverage_of(hold: Row, rows: Rows) -> Row:
-    return next(row for row in rows.label_coverages if row["id"] == hold["coverage_id"])
+def _falls_short(coverage: Row, hold: Row) -> bool:
+    """Whether labels of the partition are such as were held back: the first ones, or others that were no more."""
+    labelled = coverage["labelled"]
+    return bool(
+        coverage["key"] == hold["key"] and labelled is not None and labelled < hold["needed"] * coverage["inputs"]
+    )
 
 
 def _trained_on_complete(run: Row, held: list[tuple[Row, Row]]) -> Iterator[Disagreement]:
