@@ -79,7 +79,8 @@ def run(definition: ModelDefinition, key: str, *, settings: Settings, run_url: s
         rows = load_rows.read(definition, known, settings)
         rivals = compare_with_rivals(session, definition, known, settings=settings)
         found = examine(load_rows.comparable(definition, rows), known, rows, rivals, left)
-        found = replace(found, held=known.held, one_sided=tuple(s for k, s in biases.items() if k > known.as_of))
+        newest = tuple(said for k, said in biases.items() if k > known.as_of)[-1:]  # each was said when it was new
+        found = replace(found, held=known.held, one_sided=newest)
         uri = _write_report(definition, found, rows, known, settings)
         checked = _record(session, definition, known, found, uri, settings, run_url)
     _tell(found, uri, time.monotonic() - started)

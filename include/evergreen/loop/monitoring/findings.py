@@ -46,7 +46,7 @@ class Findings:
     held: tuple[Maturity, ...] = ()
     """Partitions whose labels are incomplete: they were left out of all that is said here"""
     one_sided: tuple[str, ...] = ()
-    """Sentences on partitions whose labelled rows differ from the others"""
+    """How the labelled rows of the newest one-sided partition differ from the others, in words; empty if none do"""
 
     @property
     def reason(self) -> str:
