@@ -13,7 +13,13 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from evergreen.core.definition.calendar import Calendar, Unit
-from evergreen.core.definition.sections import MonitoringSection, OnlineSection, RetentionSection, Section
+from evergreen.core.definition.sections import (
+    LabelsSection,
+    MonitoringSection,
+    OnlineSection,
+    RetentionSection,
+    Section,
+)
 
 NAME = r"^[a-z][a-z0-9_]{0,62}$"
 Name = Annotated[str, Field(pattern=NAME)]
@@ -105,6 +111,7 @@ class FeedSection(Section):
     """Timestamp column, in both tables, that lies within the partition's period."""
     label_delay: int = Field(default=1, ge=0, le=366)
     """Periods between the end of a partition and the landing of its labels."""
+    labels: LabelsSection = LabelsSection()
     grace: dt.timedelta = dt.timedelta(hours=24)
     """How long after it was due, or its run began, a partition is waited for until it is reported as late."""
     tables: dict[TableName, TableSection]
@@ -268,16 +275,9 @@ class GateSection(Section):
 
 
 ALLOWANCES = (
-    "alpha",
-    "margin",
-    "slice_margin",
-    "slice_min_rows",
-    "calibration_margin",
-    "max_latency_ms",
-    "max_model_mb",
-    "max_difference",
-    "min_rows",
-)
+    "alpha", "margin", "slice_margin", "slice_min_rows", "calibration_margin", "max_latency_ms", "max_model_mb",
+    "max_difference", "min_rows",
+)  # fmt: skip
 """Settings of the gate of which more allows more."""
 
 

@@ -16,12 +16,15 @@ import pandas as pd
 
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.model import TableName
+from evergreen.core.text import percent, share
 from evergreen.errors import BadInputError, PartitionKeyError
 from evergreen.loop.features.build_plan import wanted_keys
 from evergreen.loop.features.compute import compute
 from evergreen.loop.features.look_back import history_of
 from evergreen.loop.intake.comparisons.rules import decides
 from evergreen.loop.intake.failures import critical, reason
+from evergreen.loop.intake.labels import maturity
+from evergreen.loop.intake.labels.maturity import Coverage
 from evergreen.loop.intake.landing_zone import find_drop
 from evergreen.loop.intake.validation.gather_past import Judged
 from evergreen.loop.intake.validation.judge import judge
@@ -140,7 +143,27 @@ def read_history(
             _read(definition, landing_url, table, key, found, left_out, judged)
         if progress:
             progress(done, len(needed))
+    for key, why in incomplete(definition, inputs, labels).items():
+        labels.pop(key)
+        left_out[f"{key} labels"] = why
     return build_history(definition, Tables(inputs, labels, left_out), [k for k in wanted if k in inputs])
+
+
+def incomplete(
+    definition: ModelDefinition, inputs: Mapping[str, pd.DataFrame], labels: Mapping[str, pd.DataFrame]
+) -> dict[str, str]:
+    """Partitions whose labels the loop would hold back, by key, and why. Pure."""
+    entity, coverages = definition.feed.entity, []
+    for key in sorted(inputs.keys() & labels.keys()):
+        known = labels[key].dropna(subset=[definition.target])[entity]
+        coverages.append(Coverage(key, len(inputs[key]), int(inputs[key][entity].isin(known).sum())))
+    found = maturity.judge(coverages, definition.feed.labels.complete)
+    return {
+        key: f"{share(stands.coverage.labelled or 0, stands.coverage.inputs)} inputs have a label, at least "
+        f"{percent(stands.needed)} are needed"
+        for key, stands in found.items()
+        if not stands.mature
+    }
 
 
 def build_history(definition: ModelDefinition, tables: Tables, keys: list[str]) -> History:
