@@ -26,6 +26,12 @@ BUILT_IN_TYPES: dict[str, tuple[str, ...]] = {
     "catboost": ("catboost.core.CatBoostClassifier", "catboost.core.CatBoostRegressor"),
 }
 """What the models of each built-in kind hold beyond skops' own list. Each restores itself from numbers and bytes."""
+WRAPPER_TYPES = (
+    "sklearn.calibration._CalibratedClassifier",
+    "sklearn.calibration._SigmoidCalibration",
+    "sklearn.utils._bunch.Bunch",
+)
+"""What scikit-learn's calibration and stacking hold: they wrap many a team's estimator."""
 OWN_MODULE = "evergreen_candidates_of_"
 """How the name begins under which a model's `candidates.py` is imported."""
 _DATA = {
@@ -59,7 +65,8 @@ def trusted_types(definition: ModelDefinition) -> tuple[str, ...]:
     Those of `linear` and `boosted` stand in the default of `training.trusted_types`, where a team can take them out.
     """
     later = (types for kind, types in BUILT_IN_TYPES.items() if kind not in ("linear", "boosted"))
-    return tuple(dict.fromkeys([*definition.training.trusted_types, *(name for types in later for name in types)]))
+    known = (name for types in (*later, WRAPPER_TYPES) for name in types)
+    return tuple(dict.fromkeys([*definition.training.trusted_types, *known]))
 
 
 def refusal(strangers: list[str]) -> str:
@@ -74,6 +81,9 @@ def refusal(strangers: list[str]) -> str:
         )
     never = sorted(name for name in strangers if runs_code(name))
     if never:
-        return f"{', '.join(never)} can run any code when it is loaded, so it is never trusted: make the model without"
+        made = "make the model without"
+        if "functools.partial" in never:
+            made += " (scikit-learn's boosting with categorical_features holds it: put codes(given) before it instead)"
+        return f"{', '.join(never)} can run any code when it is loaded, so it is never trusted: {made}"
     named = ", ".join(sorted(strangers))
     return f"if you know the type and trust it, add to training.trusted_types in model.yaml: {named}"

@@ -125,6 +125,12 @@ def test_a_type_that_is_named_is_trusted_and_one_that_runs_code_is_not(tmp_path)
     assert "functools.partial can run any code" in said
 
 
+def test_calibration_is_saved_as_it_is(tmp_path):
+    above = "from sklearn.svm import LinearSVC\nfrom sklearn.calibration import CalibratedClassifierCV"
+    wrapped = "make_pipeline(ranks(given), CalibratedClassifierCV(LinearSVC(random_state=given.seed), cv=2))"
+    assert learn(with_file(tmp_path, returning(wrapped, above=above)), examples()).best.candidate == "own"
+
+
 def test_a_prediction_that_depends_on_the_other_rows_is_refused(tmp_path):
     """A transformer that centres each batch on itself."""
     above = (
