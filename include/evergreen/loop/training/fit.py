@@ -14,6 +14,7 @@ from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.queries import versions
 from evergreen.core.ledger.tables import TrainingRun
 from evergreen.core.store.scratch import scratch_folder
+from evergreen.errors import UnavailableError
 from evergreen.loop.training import publish
 from evergreen.loop.training.dataset import read_examples
 from evergreen.loop.training.estimators.check import PROBE_ROWS, check_saved, freeze_or_refuse
@@ -87,7 +88,14 @@ def fit(definition: ModelDefinition, training_run_id: int, *, settings: Settings
 def _make(definition: ModelDefinition, run: TrainingRun, settings: Settings, run_url: str | None) -> None:
     started = time.monotonic()
     examples = read_examples(definition, run, list(run.dataset["train_keys"]), settings=settings)
-    learned = learn(definition, examples, journal_of(run, code_hash(definition), settings))
+    code = code_hash(definition)
+    learned = learn(definition, examples, journal_of(run, code, settings))
+    if code_hash(definition) != code:
+        raise UnavailableError(
+            f"the code of {definition.name} changed while it was trained (candidates.py, features.py, or Evergreen "
+            "itself); nothing was registered, the next try begins with what is there now"
+        )
+    run.code_hash = code  # of what trained it, where the files were corrected after the dataset had been fixed
     _report(definition, learned, time.monotonic() - started)
     data = _frozen(definition, learned)
     picture = describe(definition, learned)

@@ -15,6 +15,7 @@ from evergreen.loop.scoring.score import read_predictions
 from evergreen.loop.training import publish
 from evergreen.loop.training.assemble import assemble
 from evergreen.loop.training.fit import fit
+from evergreen.loop.training.provenance import code_hash
 from evergreen.loop.training.tracking import Registry, client
 from evergreen.operations.reproduce import reproduce
 from helpers import orders_model
@@ -138,6 +139,8 @@ def test_a_refused_candidate_leaves_the_champion_and_a_sentence_in_the_ledger(sh
 
     bring(shop, unseeded.replace("max_depth=2", "max_depth=2, random_state=given.seed"), training="candidates: [own]")
     assert fit(shop.definition, run_id, settings=shop.settings).candidate == "own", "corrected, the task goes on"
+    with shop.ledger.transaction() as session:
+        assert session.get_one(TrainingRun, run_id).code_hash == code_hash(shop.definition) != run.code_hash
 
 
 def test_a_name_that_nothing_defines_is_an_error_of_its_line(shop):

@@ -145,3 +145,15 @@ def test_rows_of_some_partitions_are_the_same_whether_they_stand_together_or_not
             assert getattr(found, name).tolist() == getattr(copied, name).tolist()
     assert np.shares_memory(rows.of_keys(keys[1:3]).target, rows.target)
     assert list(rows.features.index) == list(range(len(rows)))
+
+
+def test_the_team_s_file_belongs_to_the_code_where_it_is_used(tmp_path):
+    (tmp_path / "features.py").write_text("def build(inputs, history): ...")
+    (tmp_path / "candidates.py").write_text("one")
+    own, built_in = (
+        definition(candidates=names).model_copy(update={"folder": tmp_path}) for names in (("own",), ("linear",))
+    )
+    before = code_hash(own), code_hash(built_in)
+    (tmp_path / "candidates.py").write_text("another")
+    assert code_hash(own) != before[0]
+    assert code_hash(built_in) == before[1]
