@@ -20,6 +20,7 @@ from evergreen.core.definition.sections import (
     RetentionSection,
     Section,
 )
+from evergreen.core.definition.training import TrainingSection
 
 NAME = r"^[a-z][a-z0-9_]{0,62}$"
 Name = Annotated[str, Field(pattern=NAME)]
@@ -174,34 +175,6 @@ class FeaturesSection(Section):
         twice = {c for c in self.columns if self.columns.count(c) > 1}
         if twice:
             raise ValueError(f"features named twice: {', '.join(sorted(twice))}")
-        return self
-
-
-class TrainingSection(Section):
-    """How a challenger is made."""
-
-    window: int = Field(default=16, ge=2, le=520)
-    """Labelled partitions a challenger is fitted on (those of the gate's holdout come on top)."""
-    validation: int = Field(default=2, ge=1)
-    """The window's newest partitions, on which tuning is judged."""
-    min_rows: int = Field(default=1000, ge=50)
-    """Labelled rows without which there is no training."""
-    candidates: tuple[Literal["linear", "boosted"], ...] = ("linear", "boosted")
-    """Kinds of model that are tuned; the best on the validation partitions becomes the challenger."""
-    trials: int = Field(default=4, ge=1, le=500)
-    """Optuna trials for each candidate."""
-    seed: int = Field(default=20130107, ge=0, lt=2**32)
-    """Seeds tuning, fitting and sampling: the same snapshots and code give the same model."""
-    trusted_types: tuple[str, ...] = (
-        "numpy.dtype",
-        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-    )
-    """Types beyond skops' own list that a saved model may hold; loading refuses all others."""
-
-    @model_validator(mode="after")
-    def _split(self) -> Self:
-        if self.validation >= self.window:
-            raise ValueError(f"validation ({self.validation}) must be smaller than window ({self.window})")
         return self
 
 

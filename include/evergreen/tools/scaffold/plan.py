@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from evergreen.core.definition.calendar import Calendar, Unit
-from evergreen.core.definition.model import RESERVED, ColumnType, Task, TrainingSection
+from evergreen.core.definition.model import RESERVED, ColumnType, Task
 from evergreen.core.definition.sections import MonitoringSection
+from evergreen.core.definition.training import TrainingSection
 from evergreen.core.text import plain
 from evergreen.errors import BadInputError
 
