@@ -32,6 +32,7 @@ from evergreen.cli import (
     rollback,
     serve,
     stack,
+    test,
     verify,
 )
 from evergreen.errors import EvergreenError, QuarantinedError, RefusedError
@@ -54,6 +55,7 @@ for group in (
     new,
     feed,
     check,
+    test,
     expectations,
     history,
     verify,
