@@ -123,16 +123,43 @@ def read_history(
         DefinitionError: the model's Python files cannot be loaded.
         UnavailableError: the landing zone does not answer.
     """
-    keys = _landed_keys(definition, landing_url)
-    wanted = [k for k in keys if (first is None or k >= first) and (last is None or k <= last)]
     for key in (first, last):
         if key is not None:
             definition.partitions.parse(key)
+    keys = _landed_keys(definition, landing_url)
+    wanted = [k for k in keys if (first is None or k >= first) and (last is None or k <= last)]
     if not wanted:
         raise BadInputError(
             f"nothing has landed for {definition.name} below {landing_url}"
             f"{f' from {first}' if first else ''}{f' through {last}' if last else ''}"
         )
+    tables = _read_all(definition, landing_url, keys, wanted, progress)
+    return build_history(definition, tables, [k for k in wanted if k in tables.inputs])
+
+
+def read_newest(
+    definition: ModelDefinition, landing_url: str, count: int, *, progress: Progress | None = None
+) -> tuple[Tables, list[str]]:
+    """Accepted rows of the `count` newest partitions that have landed and of those they look back on; their keys.
+
+    Raises:
+        BadInputError: nothing has landed.
+        DefinitionError: the model's Python files cannot be loaded.
+        UnavailableError: the landing zone does not answer.
+    """
+    keys = _landed_keys(definition, landing_url)
+    if not keys:
+        raise BadInputError(
+            f"nothing has landed for {definition.name} below {landing_url}; `evergreen feed land` lands the past"
+        )
+    wanted = keys[-count:]
+    return _read_all(definition, landing_url, keys, wanted, progress), wanted
+
+
+def _read_all(
+    definition: ModelDefinition, landing_url: str, keys: list[str], wanted: list[str], progress: Progress | None
+) -> Tables:
+    """The tables of the partitions `wanted` and of those they look back on."""
     needed = sorted({*wanted, *(k for key in wanted for k in wanted_keys(definition, key) if k in keys)})
     inputs: dict[str, pd.DataFrame] = {}
     labels: dict[str, pd.DataFrame] = {}
@@ -146,7 +173,7 @@ def read_history(
     for key, why in incomplete(definition, inputs, labels).items():
         labels.pop(key)
         left_out[f"{key} labels"] = why
-    return build_history(definition, Tables(inputs, labels, left_out), [k for k in wanted if k in inputs])
+    return Tables(inputs, labels, left_out)
 
 
 def incomplete(
@@ -174,7 +201,7 @@ def build_history(definition: ModelDefinition, tables: Tables, keys: list[str]) 
     left_out, partitions = dict(tables.left_out), []
     expectations = load_expectations(definition, "features")
     for key in keys:
-        features = compute(definition, tables.inputs[key], _look_back(definition, tables, key))
+        features = compute(definition, tables.inputs[key], look_back(definition, tables, key))
         failed = critical(run_suite(features, expectations, f"{definition.name}.features").found)
         if failed:
             left_out[f"{key} features"] = reason(failed)
@@ -207,7 +234,8 @@ def label(
     )
 
 
-def _look_back(definition: ModelDefinition, tables: Tables, key: str) -> pd.DataFrame:
+def look_back(definition: ModelDefinition, tables: Tables, key: str) -> pd.DataFrame:
+    """The rows that features of the partition `key` look back on, with their labels."""
     past = [k for k in wanted_keys(definition, key) if k in tables.inputs and k in tables.labels]
     return history_of(definition, ((tables.inputs[k], tables.labels[k]) for k in past))
 
