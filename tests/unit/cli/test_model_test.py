@@ -58,6 +58,7 @@ def test_a_leak_fails_with_code_3_and_the_others_still_run(landed):
 
 def test_what_would_be_quarantined_is_named(landed):
     (landed / "landing" / "orders" / "2024-01-22" / "labels.parquet").write_bytes(b"PAR1")
+    (landed / "landing" / "orders" / "2024-01-22" / "_SUCCESS").touch()
     done = call(landed)
     assert done.exit_code == 3
     assert re.search(r"FAILED\s+data: .*1 of the tables .* 2024-01-22 labels", done.output)
