@@ -71,8 +71,7 @@ def build(definition: ModelDefinition, key: str, *, settings: Settings, run_url:
         BadInputError, DefinitionError: `features.py` is at fault.
         UnavailableError: ledger, store, Git or DVC remote do not answer.
     """
-    if definition.features.look_back:
-        coverage.review(definition, settings=settings)  # whoever has accepted labels may have died before
+    _review(definition, settings)
     built = _build(definition, key, settings=settings, run_url=run_url)
     for _ in range(OVERTAKEN):
         if built.reused or not _overtaken(definition, key, settings):
@@ -81,8 +80,15 @@ def build(definition: ModelDefinition, key: str, *, settings: Settings, run_url:
     return built
 
 
+def _review(definition: ModelDefinition, settings: Settings) -> None:
+    """Know which labels are complete: who accepted them may not have come to it yet, or never will."""
+    if definition.features.look_back:
+        coverage.review(definition, settings=settings)
+
+
 def _overtaken(definition: ModelDefinition, key: str, settings: Settings) -> bool:
     """Whether what the snapshot was built from is no longer what is accepted."""
+    _review(definition, settings)
     with Ledger.from_settings(settings).transaction() as session:
         current = snapshots.current(session, definition.name, key)
         wanted = read_plan(session, definition, key).build_hash(definition.name, code_hash(definition))

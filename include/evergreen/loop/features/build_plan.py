@@ -118,9 +118,13 @@ def wanted_keys(definition: ModelDefinition, key: str) -> list[str]:
     return definition.partitions.look_back(key, definition.features.look_back, definition.feed.label_delay)
 
 
-def read_plan(session: Session, definition: ModelDefinition, key: str) -> BuildPlan:
-    """The plan of partition `key` from the ledger; raises as `make_plan`."""
+def read_plan(session: Session, definition: ModelDefinition, key: str, *, unmeasured: bool = True) -> BuildPlan:
+    """The plan of partition `key` from the ledger; raises as `make_plan`.
+
+    Labels of which nobody knows yet whether they are complete are held back too, unless `unmeasured` is False.
+    """
     wanted = wanted_keys(definition, key)
     inputs = partitions.current_map(session, definition.name, "inputs", [*wanted, key])
     labels = partitions.current_map(session, definition.name, "labels", wanted)
-    return make_plan(definition, key, inputs, labels, held_back(session, definition) if labels else ())
+    held = held_back(session, definition, unmeasured=unmeasured) if labels else frozenset[str]()
+    return make_plan(definition, key, inputs, labels, held)

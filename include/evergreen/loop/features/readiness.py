@@ -33,7 +33,7 @@ def readiness(definition: ModelDefinition, key: str, *, settings: Settings, now:
         UnavailableError: the ledger does not answer.
     """
     with Ledger.from_settings(settings).transaction() as session:
-        plan = read_plan(session, definition, key)
+        plan = read_plan(session, definition, key, unmeasured=False)  # the build measures them
     return judge(definition, plan, now)
 
 

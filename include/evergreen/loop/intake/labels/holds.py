@@ -66,7 +66,7 @@ def settle(session: Session, definition: ModelDefinition) -> None:
     release = [hold.id for hold in past if hold.open and (hold.key, hold.cause) not in {p.name for p in found}]
     if release:
         session.execute(update(LabelHold).where(LabelHold.id.in_(release)).values(released_at=func.now()))
-    for problem, episode in assign(found, [h for h in past if h.episode not in ended], near=_near(definition)):
+    for problem, episode in assign(found, past, ended, near=_near(definition)):
         session.add(
             LabelHold(
                 model=model, key=problem.key, cause=problem.cause, coverage_id=problem.coverage_id,
@@ -96,23 +96,24 @@ def _problem(row: LabelCoverage, stands: Maturity, biases: Mapping[int, LabelBia
 
 
 def assign(
-    found: Sequence[Problem], past: Sequence[Held], *, near: Callable[[str, str], bool]
+    found: Sequence[Problem], past: Sequence[Held], ended: Collection[str], *, near: Callable[[str, str], bool]
 ) -> list[tuple[Problem, str]]:
     """The problems that are not on record as held, each with the episode that it belongs to. Pure.
 
     Args:
         found: by key.
-        past: holds, open ones and others, of episodes that have not ended.
+        past: all holds on record, open ones and others.
+        ended: episodes of which a mail has said that they are over: none joins them.
         near: whether two keys are near enough to be of one cause.
     """
     held = {(hold.key, hold.cause) for hold in past if hold.open}
-    known = [(hold.key, hold.cause, hold.episode) for hold in past]
+    known = [(hold.key, hold.cause, hold.episode) for hold in past if hold.episode not in ended]
     new = []
     for problem in found:
         if problem.name in held:
             continue
         joined = [e for key, cause, e in known if cause == problem.cause and near(key, problem.key)]
-        episode = joined[-1] if joined else f"{problem.cause}:{problem.key}:{problem.coverage_id}"
+        episode = joined[-1] if joined else f"{problem.cause}:{problem.key}:{len(past)}"
         known.append((problem.key, problem.cause, episode))
         new.append((problem, episode))
     return new

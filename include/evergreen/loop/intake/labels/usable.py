@@ -35,9 +35,18 @@ def standings(session: Session, definition: ModelDefinition, through: str | None
     return {key: found[key] if row is not None else _unmeasured(key, pairs[key]) for key, row in rows.items()}
 
 
-def held_back(session: Session, definition: ModelDefinition, through: str | None = None) -> frozenset[str]:
-    """Keys of the partitions whose labels are accepted and do not count; arguments as of `standings`."""
-    return frozenset(key for key, stands in standings(session, definition, through).items() if not stands.mature)
+def held_back(
+    session: Session, definition: ModelDefinition, through: str | None = None, *, unmeasured: bool = True
+) -> frozenset[str]:
+    """Keys of the partitions whose labels are accepted and do not count; arguments as of `standings`.
+
+    With `unmeasured=False` without those that nobody has measured yet.
+    """
+    return frozenset(
+        key
+        for key, stands in standings(session, definition, through).items()
+        if not stands.mature and (unmeasured or stands.basis != "unmeasured")
+    )
 
 
 def coverage_of(row: LabelCoverage) -> Coverage:
