@@ -14,6 +14,7 @@ from rich.text import Text
 from evergreen.cli.shared import JsonOption, console, print_json
 
 if TYPE_CHECKING:
+    from evergreen.core.definition.sections import CsvSection
     from evergreen.tools.scaffold.plan import Plan
 
 
@@ -33,7 +34,10 @@ def register(app: typer.Typer) -> None:
 def new(
     name: Annotated[str, typer.Argument(help="Name of the model: small letters, digits and underscores.")],
     data: Annotated[
-        Path, typer.Option("--data", metavar="FILE", help="Rows of the past with their labels: .csv or .parquet.")
+        Path,
+        typer.Option(
+            "--data", metavar="FILE", help="Rows of the past with their labels: .csv, .tsv (also .gz) or .parquet."
+        ),
     ],
     target: Annotated[str, typer.Option("--target", metavar="COL", help="Column to predict.")],
     time: Annotated[str, typer.Option("--time", metavar="COL", help="Column that says when a row's event was.")],
@@ -52,6 +56,22 @@ def new(
     label_delay: Annotated[
         int, typer.Option("--label-delay", min=0, help="Periods from a partition's end to its labels' landing.")
     ] = 1,
+    delimiter: Annotated[
+        str, typer.Option("--delimiter", metavar="SIGN", help="Of a text file: the sign between two fields.")
+    ] = ",",
+    decimal: Annotated[
+        str, typer.Option("--decimal", metavar="SIGN", help="Of a text file: the sign before decimals, . or ,")
+    ] = ".",
+    thousands: Annotated[
+        str | None, typer.Option("--thousands", metavar="SIGN", help="Of a text file: the sign between thousands.")
+    ] = None,
+    encoding: Annotated[str, typer.Option("--encoding", help="Of a text file, such as cp1252.")] = "utf-8",
+    time_format: Annotated[
+        str | None,
+        typer.Option(
+            "--time-format", metavar="FORMAT", help="Of times that are not ISO 8601, such as '%d/%m/%Y %H:%M'."
+        ),
+    ] = None,
     owner: Annotated[str, typer.Option("--owner", help="The team.")] = "data-science",
     mail: Annotated[str, typer.Option("--mail", metavar="ADDRESS", help="Who is told.")] = "data-science@example.com",
     as_json: JsonOption = False,
@@ -70,11 +90,26 @@ def new(
     asked = Asked(
         name, target, time, entity, tuple(later or ()), period.value if period else None, label_delay, owner, mail
     )  # fmt: skip
-    decided, folder = run(asked, data)
+    form = _form(delimiter=delimiter, decimal=decimal, thousands=thousands, encoding=encoding, time_format=time_format)
+    decided, folder = run(asked, data, form=form.model_copy(update={"time_format": None}), time_format=time_format)
     if as_json:
         print_json({"model": name, "folder": str(folder), **asdict(decided)})
     else:
         _show(decided, folder, data)
+
+
+def _form(**said: str | None) -> CsvSection:
+    from pydantic import ValidationError
+
+    from evergreen.core.definition.sections import CsvSection
+
+    said["delimiter"] = {"\\t": "\t", "tab": "\t"}.get(said["delimiter"] or "", said["delimiter"])
+    try:
+        return CsvSection.model_validate(said)
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = f"--{str((first['loc'] or ('delimiter',))[0]).replace('_', '-')}"
+        raise typer.BadParameter(first["msg"].removeprefix("Value error, "), param_hint=option) from None
 
 
 def _show(plan: Plan, folder: Path, data: Path) -> None:
@@ -88,6 +123,8 @@ def _show(plan: Plan, folder: Path, data: Path) -> None:
     say(f"  features  {', '.join(features)}")
     for column, reason in plan.left_out.items():
         say(f"  left out  {column}: {reason}", "yellow")
+    for column, reason in plan.unread.items():
+        say(f"  not read  {column}: {reason}", "yellow")
     for column, strays in plan.nearly.items():
         told = "it is numbers otherwise. Leave missing values empty, and it becomes a column of numbers"
         say(f"  text      {column}: {strays}; {told}", "yellow")

@@ -77,7 +77,7 @@ def _type(annotation: Any) -> str:
     if origin is typing.Literal:
         return " or ".join(f"`{p}`" for p in parts)
     if origin in (typing.Union, types.UnionType):
-        return _type(next(p for p in parts if p is not type(None)))
+        return " or ".join(_type(p) for p in parts if p is not type(None))
     if origin is tuple:
         return f"list of {_type(parts[0])}"
     if origin is dict:

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from evergreen.core.definition.calendar import Calendar, Unit
 from evergreen.core.definition.sections import (
+    CsvSection,
     LabelsSection,
     MonitoringSection,
     OnlineSection,
@@ -88,7 +89,7 @@ class TableSection(Section):
     """One table of a feed."""
 
     columns: dict[str, ColumnType] = Field(min_length=1)
-    """Type of each column; a landed table must have all of them and may have more, which are not read."""
+    """Type of each column (docs/file-types.md); a landed table has all of them. Others are not read."""
     max_bad_rows: float = Field(default=0.0, ge=0, le=0.5)
     """Share of rows that may break a rule about rows: they alone go to quarantine. 0: one quarantines the partition."""
 
@@ -119,6 +120,8 @@ class FeedSection(Section):
     """`inputs` (known at prediction time) and `labels` (the ground truth, which lands later)."""
     personal: tuple[Column, ...] = ()
     """Columns of personal data, type string: tokens replace their values before anything is kept (docs/security.md)."""
+    csv: CsvSection = CsvSection()
+    """How text files are written."""
     source: Name | None = None
     """Simulator that `evergreen feed land` takes real rows from; none where a producer lands the feed."""
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import re
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.load import models_dir, read_definition
 from evergreen.core.definition.model import NAME
+from evergreen.core.definition.sections import CsvSection
 from evergreen.errors import BadInputError, DefinitionError, RefusedError
 from evergreen.loop.features.compute import compute
 from evergreen.loop.intake.validation.load_expectations import load_expectations
@@ -20,8 +22,17 @@ from evergreen.tools.scaffold.render import texts
 _TRIED_ROWS = 1_000
 
 
-def new(asked: Asked, data: Path, *, folder: Path | None = None) -> tuple[Plan, Path]:
+def new(
+    asked: Asked,
+    data: Path,
+    *,
+    folder: Path | None = None,
+    form: CsvSection | None = None,
+    time_format: str | None = None,
+) -> tuple[Plan, Path]:
     """Write the folder of the model `asked.name` below `folder` (default: where all models are) from the file `data`.
+
+    `form` says how its text is written, `time_format` how its times are (strptime).
 
     Raises:
         RefusedError: the folder is there already.
@@ -36,10 +47,12 @@ def new(asked: Asked, data: Path, *, folder: Path | None = None) -> tuple[Plan, 
     target = (folder or models_dir()) / asked.name
     if target.exists():
         raise RefusedError(f"{target} is there already and stays as it is; choose another name, or remove it first")
-    file = DataFile(data)
+    file = _read(asked, data, form or CsvSection(), time_format)
     types = file.types()
-    # A boolean target may be missing where no label has come yet; as a column of booleans it would have to be complete.
+    for option, column in _asked_columns(asked):
+        file.check_column(option, column)
     decided = plan(asked, types, file.frame(types), dt.datetime.now(dt.UTC).date())
+    decided = replace(decided, unread=file.left_out, csv=file.form.model_dump(exclude_defaults=True))
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".new-", dir=target.parent) as scratch:
         made = Path(scratch) / asked.name
@@ -52,6 +65,21 @@ def new(asked: Asked, data: Path, *, folder: Path | None = None) -> tuple[Plan, 
             raise DefinitionError(str(error).replace(f"{made}/", "")) from None
         made.rename(target)
     return decided, target
+
+
+def _read(asked: Asked, data: Path, form: CsvSection, time_format: str | None) -> DataFile:
+    """The file, whose time column holds times."""
+    file = DataFile(data, form)
+    if time_format:
+        file.declare_times(asked.time, time_format)
+    file.check_column("--time", asked.time)
+    file.check_time("--time", asked.time)
+    return file
+
+
+def _asked_columns(asked: Asked) -> list[tuple[str, str]]:
+    named = [("--target", asked.target), ("--entity", asked.entity), *(("--later", name) for name in asked.later)]
+    return [(option, name) for option, name in named if name]
 
 
 def _try(definition: ModelDefinition, file: DataFile) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import pandas as pd
 
@@ -58,6 +59,8 @@ class Plan:
         min_new_rows: `monitoring.min_new_rows`, where the default is long in landing; else None.
         covered: share of rows that have a target.
         hours: events have a time of day; else dates alone.
+        unread: column of the file that cannot be used -> why; it is in no table.
+        csv: `feed.csv`, where text files are written otherwise than by default.
         nearly: column of text -> the few values that keep it from being one of numbers.
     """
 
@@ -79,6 +82,8 @@ class Plan:
     covered: float
     hours: bool
     nearly: dict[str, str]
+    unread: dict[str, str] = field(default_factory=dict)
+    csv: dict[str, Any] = field(default_factory=dict)
 
 
 def plan(asked: Asked, types: Mapping[str, ColumnType], frame: pd.DataFrame, today: dt.date) -> Plan:
