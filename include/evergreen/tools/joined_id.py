@@ -16,11 +16,11 @@ def joined(frame: pd.DataFrame, parts: Sequence[str]) -> pd.Series:
     `2013-01-07T06:00:00Z`, with six more digits where it has parts of a second; true is `true`. Different values never
     give the same id: a mark within a text has a backslash before it.
     """
-    texts = [_texts(frame[name]) for name in parts]
+    texts = [_texts(frame[name]).astype("string") for name in parts]
     found = texts[0]
     for more in texts[1:]:
         found = found + MARK + more
-    return found.astype(object).where(found.notna(), None)
+    return _plain(found)
 
 
 def _texts(values: pd.Series) -> pd.Series:
@@ -29,10 +29,15 @@ def _texts(values: pd.Series) -> pd.Series:
         split = values.dt.microsecond.fillna(0) > 0
         if split.any():
             whole = whole.where(~split, values.dt.strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
-        return whole.astype(object).where(values.notna(), None)
+        return _plain(whole)
     if pd.api.types.is_bool_dtype(values.dtype) and not pd.api.types.is_object_dtype(values.dtype):
-        return values.map({True: "true", False: "false"}).astype(object)
+        return _plain(values.map({True: "true", False: "false"}))
     texts = values.astype("string")
     if pd.api.types.is_object_dtype(values.dtype) or pd.api.types.is_string_dtype(values.dtype):
         texts = texts.str.replace("\\", "\\\\", regex=False).str.replace(MARK, "\\" + MARK, regex=False)
-    return texts.astype(object).where(values.notna(), None)
+    return _plain(texts)
+
+
+def _plain(texts: pd.Series) -> pd.Series:
+    """Texts as intake has them: objects, None where one is missing."""
+    return pd.Series([None if pd.isna(text) else str(text) for text in texts], index=texts.index, dtype=object)

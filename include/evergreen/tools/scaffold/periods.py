@@ -53,20 +53,22 @@ class Chosen:
 
 def first_days(times: pd.Series, unit: Unit) -> pd.Series:
     """First day (a naive midnight) of the partition of each instant of `times`, datetime64[us, UTC]."""
-    days = times.dt.tz_convert("UTC").dt.tz_localize(None).dt.normalize()
+    days: pd.Series = times.dt.tz_convert("UTC").dt.tz_localize(None).dt.normalize()
     if unit == "week":
-        return days - pd.to_timedelta(days.dt.dayofweek, unit="D")
-    return days - pd.to_timedelta(days.dt.day - 1, unit="D") if unit == "month" else days
+        days = days - pd.to_timedelta(days.dt.dayofweek, unit="D")
+    elif unit == "month":
+        days = days - pd.to_timedelta(days.dt.day - 1, unit="D")
+    return days
 
 
 def strays(times: pd.Series) -> pd.Series:
     """Which of `times` lie years away from all others, and are hardly any: a typing error, or a word for nothing."""
     known = times.dropna()
-    found = pd.Series(False, index=times.index)
+    found: pd.Series = pd.Series(False, index=times.index)
     if len(known) < FEWEST_PERIODS:
         return found
     year = times.dt.year
-    found |= (year < YEARS[0]) | (year > YEARS[1])
+    found = found | (year < YEARS[0]) | (year > YEARS[1])
     ordered = known.sort_values(kind="stable")
     most = max(_STRAY_FEW, int(_STRAY_SHARE * len(known)))
     most = min(most, len(known) // FEWEST_PERIODS)
@@ -74,9 +76,9 @@ def strays(times: pd.Series) -> pd.Series:
     for position in np.flatnonzero((gaps > _STRAY_GAP).to_numpy()):
         edge = ordered.iloc[position]
         if position <= most:
-            found |= times < edge
+            found = found | (times < edge)
         elif len(ordered) - position <= most:
-            found |= times >= edge
+            found = found | (times >= edge)
     return found
 
 
