@@ -99,7 +99,11 @@ def _repeats(definition: ModelDefinition, done: list[Landed]) -> list[str]:
     if not doubled:
         return []
     rows = share(sum(item.repeated for item in doubled), sum(item.rows for item in done))
+    told = f"{definition.feed.entity} repeats within a partition: {rows} rows, in {len(doubled)} of {len(done)} tables"
+    allowed = {name: table.max_bad_rows for name, table in definition.feed.tables.items()}
+    if all(item.repeated <= allowed[item.table] * item.rows for item in doubled):  # type: ignore[index]
+        return [f"{told}: these rows alone go to quarantine (max_bad_rows)"]
     return [
-        f"{definition.feed.entity} repeats within a partition: {rows} rows, in {len(doubled)} of {len(done)} tables. "
-        "Intake quarantines them: name other columns (`evergreen new ... --id COL --id COL`), or correct the file"
+        f"{told}. Intake quarantines them: name other columns (`evergreen new ... --id COL --id COL`), or correct the "
+        "file"
     ]

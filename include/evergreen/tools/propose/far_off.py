@@ -17,11 +17,11 @@ from evergreen.loop.intake.comparisons.past import Past
 from evergreen.loop.intake.comparisons.profile import ColumnProfile, Profile
 from evergreen.loop.intake.comparisons.rules import Categories, Nulls, Numbers, RowCount
 
-STOPS = 0.0001
-"""`alpha` of what quarantines: 7 standard deviations of one figure with eight partitions before it"""
-STRAINS = 0.003
-"""`alpha` at which a column must have been quiet: 4.4 of them"""
-NULLS, NUMBERS, CATEGORIES, ROWS = 0.03, 0.1, 0.15, 0.06
+STOPS = 0.0005
+"""`alpha` of what quarantines: 6 standard deviations of one figure with eight partitions before it"""
+STRAINS = 0.005
+"""`alpha` at which a column must have been quiet: 4 of them"""
+NULLS, NUMBERS, CATEGORIES, ROWS = 0.03, 0.1, 0.5, 0.08
 """`room` of each: what moves less is no reason to quarantine"""
 LEAST_ASKED = 4
 """Partitions that must have been compared, before anything is critical"""

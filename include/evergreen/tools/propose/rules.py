@@ -22,8 +22,10 @@ from evergreen.tools.propose.python_source import Raw, call
 
 ROOM = 5.0
 """Means, and shares of missing values, may move this many times as far as they have."""
-_REACH = 0.3
+_REACH = 0.25
 """Part of the period at its ends that may have been empty for it to be a fault that more is"""
+_HALF = 0.5
+"""A partition with less than so much of the usual rows, or of its period, is no partition but a part of one"""
 _FEW = 20
 """Different values of a column of text up to which they can be a closed set"""
 _EACH = 50
@@ -96,7 +98,7 @@ def rows_lines(facts: Facts) -> list[str]:
     least, most = min(counts), max(counts)
     known = len(counts) >= _SURE_PARTITIONS
     room = 3 * (most - least)
-    low = max(1, int(_floor(least - room - 0.2 * least if known else least / 4)))
+    low = max(1, int(_floor(least - room - (1 - _HALF) * least if known else least / 4)))
     high = int(_ceil(most + room + 0.5 * most if known else most * 4))
     return call("gxe.ExpectTableRowCountToBeBetween", {"min_value": low, "max_value": high}, comment=_told(least, most))
 
@@ -306,7 +308,7 @@ def _covered_within(facts: Facts) -> int | None:
     """Hours from the period's ends within which there must be rows; None if partitions often lack as much."""
     if len(facts.reach) < far_off.LEAST_ASKED + _SURE_PARTITIONS or max(facts.reach) > _REACH:
         return None
-    return math.ceil(facts.hours * min(0.5, max(3 * max(facts.reach), 0.15)))
+    return math.ceil(facts.hours * max(2 * max(facts.reach), _HALF))
 
 
 def _odds(share: float, factor: float) -> float:

@@ -22,6 +22,13 @@ _CODE = re.compile(
     r"supplier|plant|warehouse|location|loc|id)([^a-z]|$)|(Id|ID|Code|Type|Class)$",
     re.IGNORECASE,
 )
+_COUNTS = re.compile(
+    r"(^|[^a-z])(cnt|count|counts|qty|quantity|num|nr|no|number|n|hour|hr|minute|day|week|month|year|age|rank|score|rating|"
+    r"grade|level|size|amount|price|rooms?|bedrooms?|total|adults|children)([^a-z]|$)",
+    re.IGNORECASE,
+)
+"""Names of what is counted or measured: never codes for having few values alone"""
+_ID = re.compile(r"(^|[^a-z])(id|ids|uuid|guid)([^a-z]|$)|[a-z](Id|ID)$", re.IGNORECASE)
 _MOST_CODES = 200
 """Different numbers of a column that is called like a code up to which it is taken for one"""
 _FEW_CODES = 12
@@ -113,6 +120,8 @@ def _no_feature(name: str, kind: ColumnType, values: pd.Series) -> str | None:
         return "never differs"
     if kind == "string" and distinct > known / 2:
         return f"{distinct:,} different texts in {known:,} rows"
+    if kind == "integer" and distinct > _MOST_CODES and _ID.search(name):
+        return f"named like an id, {distinct:,} different: as a number it says nothing; count or average by it"
     if kind == "integer" and known > 2 * _EACH and is_running(values):
         return "a running number: it counts the rows, and every later one is new"
     return None
@@ -123,6 +132,8 @@ def _codes(name: str, values: pd.Series) -> str | None:
     known = values.dropna()
     distinct, called = known.nunique(), bool(_CODE.search(name))
     if distinct < 3 or distinct > (_MOST_CODES if called else _FEW_CODES) or len(known) < _EACH * distinct:
+        return None
+    if not called and _COUNTS.search(name):
         return None
     half = len(known) // 2
     if known.iloc[half:].isin(known.iloc[:half].unique()).mean() < _RECUR:
@@ -143,7 +154,8 @@ def far_value(name: str, values: pd.Series) -> str | None:
     for edge in (numbers.min(), numbers.max()):
         count = int((numbers == edge).sum())
         rest = numbers[numbers != edge]
-        if count < least or rest.nunique() < _FAR_DISTINCT:
+        # A word for nothing is a number that somebody thought of: -200, 9999, -9.99.
+        if count < least or rest.nunique() < _FAR_DISTINCT or not _thought_of(float(edge)):
             continue
         low, high = rest.quantile([0.005, 0.995])
         nearest = rest.min() if edge < rest.min() else rest.max()
@@ -154,6 +166,10 @@ def far_value(name: str, values: pd.Series) -> str | None:
                 f"these values landed empty, or replace them in features.py"
             )
     return None
+
+
+def _thought_of(value: float) -> bool:
+    return value == round(value) or set(f"{abs(value):.6g}".replace(".", "")) == {"9"}
 
 
 def spellings(types: Mapping[str, ColumnType], frame: pd.DataFrame) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -19,6 +19,14 @@ from evergreen.tools.scaffold.periods import UNITS, first_days
 
 _NAMED = re.compile(r"(^|[^a-z])(id|ids|uuid|guid|key|pk|identifier)([^a-z]|$)|[a-z](Id|ID|Key)$", re.IGNORECASE)
 _NUMBERED = re.compile(r"(^|[^a-z])(no|nr|num|number|code|ref|reference|index|row|rownames|record|unnamed|#|№)", re.I)
+_LANDED = (
+    "`evergreen feed land --data` writes it into inputs and labels; a producer that lands files itself must do so too "
+    "(how: the model's README)"
+)
+MOST_TWICE = 0.05
+"""Share of rows that are copies of others up to which a file is taken to have some by mistake"""
+MOST_IN_DOUBT = 0.02
+"""Share of rows that may share a name, if no columns name all of them"""
 _MOST_PARTS = 5
 _MOST_COLUMNS = 14
 """Columns that are tried in pairs and triples: 14 make 91 and 364"""
@@ -35,12 +43,14 @@ class Identity:
         parts: columns whose texts it joins; empty if the file has it.
         why: the reason, a few words.
         notes: what else is to be said.
+        twice: rows that share a name with another one: copies, or a few that no columns tell apart.
     """
 
     column: str
     parts: tuple[str, ...]
     why: str
     notes: tuple[Note, ...] = ()
+    twice: int = 0
 
 
 @dataclass(frozen=True)
@@ -73,6 +83,14 @@ def choose(rows: Rows, asked: Sequence[str], unit: Unit) -> Identity:
     Raises:
         BadInputError: the columns asked for do not name a row within a partition (a period of `unit`), or none do.
     """
+    doubled = rows.frame.duplicated()
+    if doubled.any() and doubled.mean() <= MOST_TWICE:
+        found = choose(replace(rows, frame=rows.frame[~doubled].reset_index(drop=True)), asked, unit)
+        text = (
+            f"{share(int(doubled.sum()), len(doubled))} rows are the same as an earlier one in every column: they "
+            "alone go to quarantine (max_bad_rows in model.yaml)"
+        )
+        return replace(found, notes=(*found.notes, Note("row", text)), twice=found.twice + int(doubled.sum()))
     if len(asked) == 1 and asked[0] != rows.time:
         return _asked(rows, asked[0], unit)
     if asked:
@@ -82,15 +100,14 @@ def choose(rows: Rows, asked: Sequence[str], unit: Unit) -> Identity:
         return Identity(found, (), _reason(rows, found))
     parts = smallest(rows)
     if parts:
-        others = "; another set: --id COL --id COL"
-        why = f"joins {_and(parts)}: no column alone is unique, and {'it is' if len(parts) == 1 else 'these are'}"
+        why = f"joins {_and(parts)}: no column alone is unique, and these are"
         if len(parts) == 1:
             why = f"is {parts[0]} as text, which is unique"
-        text = (
-            f"{why}. `evergreen feed land --data` writes it into inputs and labels; a producer that lands files itself "
-            f"must do so too (how: the model's README){others}"
-        )
+        text = f"{_LANDED}. Other columns: --id COL --id COL"
         return Identity(joined_name(parts, rows.types), parts, why, (Note("row", text, parts),))
+    nearly = _nearly(rows)
+    if nearly:
+        return nearly
     number = next((n for n in rows.single if _is_unique(rows, n)), None)
     if number:
         text = f"{number} is the only column that is unique, and may be a measurement: name another with --id, if so"
@@ -157,15 +174,11 @@ def _asked_together(rows: Rows, names: Sequence[str], unit: Unit) -> Identity:
             f"{share(again, len(frame))} rows; "
             + (f"{_and(more)} together are unique: {_options(more)}" if more else "add a column that tells them apart")
         )
-    how = (
-        "`evergreen feed land --data` writes it into inputs and labels; a producer that lands files itself must do so "
-        "too (how: the model's README)"
-    )
     return Identity(
         joined_name(names, rows.types),
         tuple(names),
         f"joins {_and(names)}, as asked",
-        (Note("row", f"joins {_and(names)}: {how}", tuple(names)),),
+        (Note("row", _LANDED, tuple(names)),),
     )
 
 
@@ -224,7 +237,8 @@ def smallest(rows: Rows, first: str | None = None) -> tuple[str, ...]:
             chosen = [name for name in order if name in (*must, *more)]
             if _unique_together([codes[name] for name in chosen]):
                 return tuple(chosen)
-    return _grown(codes, must or order[:1], rest)
+    grown = _grown(codes, must or order[:1], rest)
+    return grown if _unique_together([codes[name] for name in grown]) else ()
 
 
 def _parts(rows: Rows, first: str | None) -> list[str]:
@@ -269,8 +283,37 @@ def _grown(codes: Mapping[str, np.ndarray], start: Sequence[str], rest: Sequence
         chosen.append(best)
         left.remove(best)
         if _unique_together([codes[name] for name in chosen]):
-            return tuple(chosen)
-    return ()
+            break
+    return tuple(chosen)
+
+
+def _needed(codes: Mapping[str, np.ndarray], parts: Sequence[str]) -> tuple[str, ...]:
+    """`parts` without those that tell no row apart."""
+    kept = list(parts)
+    for name in reversed(parts):
+        others = [codes[other] for other in kept if other != name]
+        if others and _distinct(others) == _distinct([codes[other] for other in kept]):
+            kept.remove(name)
+    return tuple(kept)
+
+
+def _nearly(rows: Rows) -> Identity | None:
+    """Columns that together name all rows but a few; None if more than `MOST_IN_DOUBT` share a name."""
+    order = _parts(rows, None)
+    if not order:
+        return None
+    codes = {n: pd.factorize(rows.frame[n])[0].astype(np.int64) for n in order}
+    parts = _needed(codes, _grown(codes, order[:1], order))
+    doubtful = int(rows.frame[list(parts)].duplicated(keep=False).sum())
+    if doubtful > MOST_IN_DOUBT * len(rows.frame):
+        return None
+    text = (
+        f"{share(doubtful, len(rows.frame))} rows share their name with another row, which says different things: they "
+        "go to quarantine (max_bad_rows in model.yaml). A column that tells them apart would keep them"
+    )
+    why = f"joins {_and(parts)}, which nearly always are unique"
+    notes = (Note("row", f"{_LANDED}. Other columns: --id COL --id COL", parts), Note("row", text))
+    return Identity(joined_name(parts, rows.types), parts, why, notes, doubtful)
 
 
 def _none(rows: Rows) -> str:

@@ -24,6 +24,7 @@ _MEANT = 3
 _STRAY_GAP = pd.Timedelta(days=2 * 365)
 _STRAY_SHARE = 0.001
 _STRAY_FEW = 3
+_UNCOVERED = 0.1
 _PARTIAL = 0.5
 """Share of the median partition's rows below which a first or last partition is a part of one"""
 
@@ -59,6 +60,18 @@ def first_days(times: pd.Series, unit: Unit) -> pd.Series:
     elif unit == "month":
         days = days - pd.to_timedelta(days.dt.day - 1, unit="D")
     return days
+
+
+def are_covered(times: pd.Series, partitions: pd.Series, unit: Unit) -> bool:
+    """Whether events reach within a tenth of a partition's ends, but for a tenth of the partitions."""
+    if times.dt.hour.nunique() < 2:
+        return False
+    days = {"day": 1, "week": 7, "month": 30}[unit]
+    hours = (times.dt.tz_convert("UTC").dt.tz_localize(None) - partitions).dt.total_seconds() / 3600
+    found = hours.groupby(partitions).agg(["min", "max"])
+    inner = found.iloc[1:-1] if len(found) > 2 else found
+    gap = np.maximum(inner["min"], 24 * days - inner["max"])
+    return bool((gap > 2.4 * days).mean() <= _UNCOVERED)
 
 
 def strays(times: pd.Series) -> pd.Series:

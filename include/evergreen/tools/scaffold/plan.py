@@ -58,8 +58,9 @@ class Plan:
         window: `training.window`, where the default holds too few rows; else None.
         min_new_rows: `monitoring.min_new_rows`, where the default is long in landing; else None.
         covered: share of rows that have a target.
-        hours: events have a time of day; else dates alone.
+        hours: events come at all times of a period, so that its ends can be asked for; else dates or office hours.
         nearly: column of text -> the few values that keep it from being one of numbers.
+        max_bad_rows: share of a partition's rows that may be copies of others; 0 if the file has none.
         why: `row` and `calendar` -> the reason for that choice.
         notes: what a person should know, in the order of the summary.
     """
@@ -84,6 +85,7 @@ class Plan:
     covered: float
     hours: bool
     nearly: dict[str, str]
+    max_bad_rows: float
     why: dict[str, str]
     notes: tuple[Note, ...]
 
@@ -107,6 +109,7 @@ def plan(asked: Asked, types: Mapping[str, ColumnType], frame: pd.DataFrame) -> 
         identity.Rows(types, frame, asked.time, list(inputs), odd), _ids(asked, types), calendar.unit
     )
     kinds: dict[str, ColumnType] = {named.column: "string", **inputs} if named.parts else inputs
+    partitions = periods.first_days(times, calendar.unit)
     means = columns.meaning(inputs, frame, (named.column, asked.time), asked.time, odd)
     given = {name: types[name] for name in (*means.numeric, *means.categorical)}
     return Plan(
@@ -130,8 +133,9 @@ def plan(asked: Asked, types: Mapping[str, ColumnType], frame: pd.DataFrame) -> 
         window=_window(calendar.rows),
         min_new_rows=_min_new_rows(calendar.rows),
         covered=float(frame[asked.target].notna().mean()),
-        hours=times.dt.hour.nunique() > 1,
+        hours=periods.are_covered(times, partitions, calendar.unit),
         nearly=columns.nearly_numbers({n: k for n, k in types.items() if n != named.column and n not in odd}, frame),
+        max_bad_rows=_max_bad_rows(frame[[*(named.parts or [named.column])]], partitions) if named.twice else 0.0,
         why={"row": named.why, "calendar": calendar.why},
         notes=(*about_task, *named.notes, *calendar.notes, *leaks(asked.target, task, given, frame), *means.notes),
     )
@@ -160,6 +164,12 @@ def _ids(asked: Asked, types: Mapping[str, ColumnType]) -> tuple[str, ...]:
     if len(names) > 1 and unknown:
         raise BadInputError(f"--id {', '.join(unknown)}: the file has no such column; it has {', '.join(types)}")
     return tuple(dict.fromkeys(names))
+
+
+def _max_bad_rows(names: pd.DataFrame, partitions: pd.Series) -> float:
+    """Twice the largest share of rows that share a name in a partition of the file, in hundredths; half at most."""
+    worst = float(names.duplicated(keep=False).groupby(partitions).mean().max())
+    return min(0.5, max(0.01, math.ceil(200 * worst) / 100))
 
 
 def _derived(times: pd.Series, taken: set[str]) -> dict[str, str]:

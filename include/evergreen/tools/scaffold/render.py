@@ -32,6 +32,8 @@ def title(plan: Plan) -> str:
 def definition(plan: Plan) -> str:
     """`model.yaml`."""
     asked = plan.asked
+    bad_rows = [f"      max_bad_rows: {plan.max_bad_rows:g} # copies of rows: they alone go to quarantine"]
+    bad_rows = bad_rows if plan.max_bad_rows else []
     lines = [
         "# Fields, defaults and units: docs/model-definition.md",
         f"name: {asked.name}",
@@ -56,9 +58,11 @@ def definition(plan: Plan) -> str:
         f"  label_delay: {asked.label_delay} # {plan.period}s between the end of a partition and its labels",
         "  tables:",
         "    inputs: # known when a prediction is needed",
+        *bad_rows,
         "      columns:",
         *(f"        {scalar(name)}: {kind}" for name, kind in plan.inputs.items()),
         "    labels: # known afterwards",
+        *bad_rows,
         "      columns:",
         *(f"        {scalar(name)}: {kind}" for name, kind in plan.labels.items()),
         "",
