@@ -109,6 +109,8 @@ class FeedSection(Section):
     """Folder below the landing zone: landing/<feed>/<partition key>/<table>.parquet."""
     entity: Column
     """Column that identifies a row; in both tables, unique within a partition."""
+    entity_from: tuple[Column, ...] = ()
+    """Columns of the inputs whose texts, joined by `|`, make the entity; `feed land --data` joins them."""
     event_time: Column
     """Timestamp column, in both tables, that lies within the partition's period."""
     label_delay: int = Field(default=1, ge=0, le=366)
@@ -142,8 +144,20 @@ class FeedSection(Section):
                 f"entity {self.entity!r} is of type {inputs} in tables.inputs and {labels} in tables.labels, so "
                 "that no label would find its row; give both the type in which the producer lands it"
             )
+        self._check_entity_from()
         self._check_personal()
         return self
+
+    def _check_entity_from(self) -> None:
+        columns = self.tables["inputs"].columns
+        for name in self.entity_from:
+            if name not in columns or name == self.entity:
+                raise ValueError(f"entity_from names {name!r}, which is not another column of tables.inputs")
+        if self.entity_from and columns[self.entity] != "string":
+            raise ValueError(f"entity {self.entity!r} joins columns (entity_from), so it must have type string")
+        tokens = [name for name in self.entity_from if name in self.personal]
+        if tokens:
+            raise ValueError(f"entity_from names personal columns, which the entity would show: {', '.join(tokens)}")
 
     def _check_personal(self) -> None:
         for column in self.personal:
