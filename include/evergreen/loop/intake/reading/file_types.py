@@ -116,7 +116,6 @@ _MARKS = {
     b"\x28\xb5\x2f\xfd": "a zstd archive",
     b"BZh": "a bzip2 archive",
     b"\xfd7zXZ": "an xz archive",
-    b"\xd0\xcf\x11\xe0": "a spreadsheet or another document of an old office program",
     b"\xff\xfe": "text in UTF-16",
     b"\xfe\xff": "text in UTF-16",
     b"ORC": "an ORC file",

@@ -36,13 +36,13 @@ _WORDS: dict[str, Callable[[pa.DataType], bool]] = {
 
 
 def in_words(field: pa.Field) -> str:
-    """What a column holds: "times of day (time64[us])", "int64 values"."""
+    """What a column holds: "int64 values", "time64[us] values (times of day)"."""
     said = (field.metadata or {}).get(_SAID)
     if said:
         return plain(said.decode(), 80)
     kind = plain(field.type, 40)
     what = next((words for words, is_such in _WORDS.items() if is_such(field.type)), None)
-    return f"{what} ({kind})" if what else f"{kind} values"
+    return f"{kind} values ({what})" if what else f"{kind} values"
 
 
 def is_unusable(field: pa.Field) -> bool:

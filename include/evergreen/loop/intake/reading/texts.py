@@ -90,7 +90,7 @@ def _whole(name: str, texts: pa.Array) -> pa.Array:
     """64-bit integers of texts of digits, to the last digit."""
     long = pc.fill_null(pc.greater(pc.utf8_length(texts), _LONG), False).to_numpy(zero_copy_only=False)
     if not long.any():
-        return pc.cast(texts, pa.int64())
+        return _cast(texts)
     beyond = long.copy()
     rows = np.flatnonzero(long)
     for row, text in zip(rows, texts.take(pa.array(rows)).to_pylist(), strict=True):
@@ -99,7 +99,11 @@ def _whole(name: str, texts: pa.Array) -> pa.Array:
     expected = "whole numbers of at most 64 bits"
     hint = "declare the column as string"
     refuse_rows(name, texts, pa.array(beyond), "do not fit 64 bits", expected, hint=hint)
-    # Signs and zeros in front are no digits, and make a text longer than Arrow takes.
+    return _cast(texts)
+
+
+def _cast(texts: pa.Array) -> pa.Array:
+    # Arrow takes no plus, and no more digits than 64 bits can have.
     return pc.cast(pc.replace_substring_regex(texts, r"^\+?(-?)0*([0-9])", r"\1\2"), pa.int64())
 
 
