@@ -85,12 +85,12 @@ def choose(rows: Rows, asked: Sequence[str], unit: Unit) -> Identity:
     """
     doubled = rows.frame.duplicated()
     if doubled.any() and doubled.mean() <= MOST_TWICE:
-        found = choose(replace(rows, frame=rows.frame[~doubled].reset_index(drop=True)), asked, unit)
+        once = choose(replace(rows, frame=rows.frame[~doubled].reset_index(drop=True)), asked, unit)
         text = (
             f"{share(int(doubled.sum()), len(doubled))} rows are the same as an earlier one in every column: they "
             "alone go to quarantine (max_bad_rows in model.yaml)"
         )
-        return replace(found, notes=(*found.notes, Note("row", text)), twice=found.twice + int(doubled.sum()))
+        return replace(once, notes=(*once.notes, Note("row", text)), twice=once.twice + int(doubled.sum()))
     if len(asked) == 1 and asked[0] != rows.time:
         return _asked(rows, asked[0], unit)
     if asked:

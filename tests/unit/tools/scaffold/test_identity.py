@@ -116,3 +116,28 @@ def test_a_value_has_one_text_in_every_file():
     )
     assert list(joined(frame, ["at", "n"])) == ["2024-01-01T00:00:00Z|7", None, None]
     assert list(joined(frame, ["at"]))[1] == "2024-01-01T06:00:00.500000Z"
+
+
+def test_copies_of_rows_alone_go_to_quarantine(tmp_path):
+    path, frame = tmp_path / "panel.csv", panel()
+    pd.concat([frame, frame.iloc[[5, 80]]]).to_csv(path, index=False)
+    plan, folder = new(Asked("panel", "y", "day", period="week"), path, folder=tmp_path / "models")
+    assert {*plan.joined} == {"shop", "day"}
+    assert any("2 of 212" in note.text and "alone go to quarantine" in note.text for note in plan.notes)
+    definition = load_definition("panel", folder.parent)
+    past = PastRows(definition, DataFile(path))
+    keys = definition.partitions.keys("2024-01-01", "2024-01-08")
+    landed = land(definition, keys, landing_url=(tmp_path / "landing").as_uri(), rows=past.partition)
+    assert sum(item.repeated for item in landed) == 2
+    checks = check_folder(definition, tmp_path / "landing" / "panel")
+    assert all(check.accepted for check in checks), [check.reason for check in checks]
+    assert sum(check.rows_rejected for check in checks) == 2
+
+
+def test_a_few_rows_that_nothing_tells_apart_do_not_refuse_a_file(planned):
+    frame = panel(z=[n / 7 for n in range(210)])
+    frame.loc[1, "shop"] = "A"  # two rows of shop A on the first day
+    plan = planned(frame, time="day")
+    assert {*plan.joined} == {"shop", "day"}
+    assert plan.max_bad_rows > 0
+    assert any("2 of 210" in note.text for note in plan.notes)
