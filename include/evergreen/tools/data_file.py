@@ -20,11 +20,13 @@ from evergreen.loop.intake.reading import convert, csv_file, infer, parquet_file
 from evergreen.loop.intake.reading.column_names import broken_rule, repeated
 from evergreen.loop.intake.reading.file_types import is_text, suffix_of, why_not
 from evergreen.loop.intake.reading.parquet_types import why_unusable
+from evergreen.tools.joined_id import joined
 
 _PANDAS_INDEX = "__index_level_"
 _OURS = ("__", "evergreen_")
 _HEAD = 1 << 16
 _NO_NAMES = ('{"', "[{", "<")
+TABLES: tuple[TableName, ...] = ("inputs", "labels")
 
 
 class DataFile:
@@ -171,11 +173,44 @@ class DataFile:
         Raises:
             BadInputError: a column of the definition is missing, or does not fit its type.
         """
-        columns, rows = definition.feed.tables[table].columns, self.table
+        columns, rows = dict(definition.feed.tables[table].columns), self.table
         if table == "labels" and definition.target in rows.column_names:
             rows = rows.filter(texts.is_known(rows.column(definition.target), from_text=self.from_text))
-        frame = self._frame(rows, columns)
-        return frame.sort_values(definition.feed.event_time, kind="stable", ignore_index=True)
+        feed = definition.feed
+        if feed.entity_from and feed.entity not in rows.column_names:
+            frame = self._named(rows, definition, columns)
+        else:
+            frame = self._frame(rows, columns)
+        return frame.sort_values(feed.event_time, kind="stable", ignore_index=True)
+
+    def _named(self, rows: pa.Table, definition: ModelDefinition, columns: dict[str, ColumnType]) -> pd.DataFrame:
+        """`columns` of `rows`, with the entity that the file lacks."""
+        feed = definition.feed
+        parts = {name: feed.tables["inputs"].columns[name] for name in feed.entity_from}
+        order = list(columns)
+        frame = self._frame(rows, {n: k for n, k in columns.items() if n != feed.entity} | parts)
+        frame[feed.entity] = joined(frame, feed.entity_from)
+        return frame[order]
+
+    def tables_of(self, definition: ModelDefinition) -> list[TableName]:
+        """The tables that the file has the columns for: next week's file may know no labels yet.
+
+        Raises:
+            BadInputError: it lacks columns of both.
+        """
+        feed, missing = definition.feed, dict[TableName, list[str]]()
+        for table in TABLES:
+            wanted = {*feed.tables[table].columns}
+            if feed.entity_from and feed.entity not in self.table.column_names:
+                wanted = (wanted - {feed.entity}) | {*feed.entity_from}
+            missing[table] = [name for name in sorted(wanted) if name not in self.table.column_names]
+        found = [table for table in TABLES if not missing[table]]
+        if not found:
+            lacking = min(missing.values(), key=len)
+            raise BadInputError(
+                f"{self.path} has no column {', '.join(lacking)}; it has {', '.join(self.table.column_names[:20])}"
+            )
+        return found
 
     def partition(self, definition: ModelDefinition, table: TableName, key: str) -> pd.DataFrame:
         """The rows of one table that belong to the partition `key`; raises as `rows_of`, and PartitionKeyError."""

@@ -22,7 +22,8 @@ INTRO = """\
 # The fields of model.yaml
 
 Everything about a model lives in its folder, `include/models/<name>/`: `model.yaml` (this page), `features.py`,
-`expectations.py` and a README. Unknown fields, fields given twice and values out of range are errors that name file,
+`expectations.py` and a README, and `candidates.py` where the team brings an estimator of its own
+([candidates](candidates.md)). Unknown fields, fields given twice and values out of range are errors that name file,
 line and field; `evergreen doctor` checks every definition. Durations are ISO 8601 (`PT6H`, `P1D`).
 
 This page is generated from the schema (`make docs`); a test holds it current.

@@ -18,6 +18,14 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class LabelsSection(Section):
+    """When the labels of a partition are complete enough to learn from and to judge by (decision 027)."""
+
+    complete: float | None = Field(default=None, ge=0, le=1)
+    """Share of the accepted inputs that must have a label (one that is not null); until then the partition trains
+    nothing and judges nothing. Left out: learned from the partitions before; 0 takes labels as they come."""
+
+
 class CsvSection(Section):
     """How the producer's text files are written; the defaults are RFC 4180. Parquet files are read as they are."""
 

@@ -21,6 +21,7 @@ from evergreen.errors import BadInputError
 from evergreen.loop.intake import lateness, pseudonyms, quarantine
 from evergreen.loop.intake.comparisons.past import Past
 from evergreen.loop.intake.failures import UnfitFileError
+from evergreen.loop.intake.labels import coverage
 from evergreen.loop.intake.limits import LIMITS
 from evergreen.loop.intake.reading.file_types import suffix_of
 from evergreen.loop.intake.validation import data_docs, gather_past
@@ -69,7 +70,8 @@ def validate(
     """Validate a received partition version against the definition and the model's expectations.
 
     Whatever is wrong with the data ends as a verdict, with its mail owed in the same transaction; it is for the caller
-    to stop on `outcome`. Asked again with the same rules and expectations, the first verdict is returned.
+    to stop on `outcome`. Asked again with the same rules and expectations, the first verdict is returned. Then it is
+    measured how many of what is accepted has a label.
 
     Args:
         definition: the model.
@@ -85,6 +87,20 @@ def validate(
         DefinitionError: the model's expectations are missing or contradict its definition.
         SettingsError: the key of the table's personal columns is missing or another one than before.
     """
+    found = _validate(definition, partition_version_id, settings, run_url=run_url, asked_by=asked_by, why=why)
+    coverage.review(definition, settings=settings)
+    return found
+
+
+def _validate(
+    definition: ModelDefinition,
+    partition_version_id: int,
+    settings: Settings,
+    *,
+    run_url: str | None,
+    asked_by: str | None,
+    why: str | None,
+) -> Validated:
     partition, verdict = _look_up(definition, partition_version_id, settings)
     table = cast("TableName", partition.table)
     expectations = load_expectations(definition, table)
