@@ -1,14 +1,14 @@
 """the trials of a training's search, so that a killed one goes on and a rebuild repeats them
 
-Revision: 0028, after 0009
+Revision: 0012, after 0010
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
-revision = "0028"
-down_revision = "0009"
+revision = "0012"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 
