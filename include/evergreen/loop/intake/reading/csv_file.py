@@ -119,7 +119,7 @@ def header(text: bytes, form: CsvSection = DEFAULT) -> list[str]:
         raise UnfitFileError(unfit("readable", f"the header line cannot be read: {plain(error)}")) from None
     mark = next((m for m in ",;\t|" if m != form.delimiter and m in "".join(names)), None)
     if len(names) == 1 and mark:
-        told = "name it .tsv" if mark == "\t" else declare(mark)
+        told = {"\t": "name it .tsv", ",": "name it .csv"}.get(mark) or declare(mark)
         usual = "commas" if form.delimiter == "," else repr(form.delimiter)
         sentence = f"the header line is separated by {mark!r}, not by {usual}; {told}, or land it separated by {usual}"
         raise UnfitFileError(unfit("readable", sentence, observed=plain(names[0]), expected=usual))
