@@ -37,7 +37,11 @@ def land(
     ] = None,
     data: Annotated[
         Path | None,
-        typer.Option("--data", metavar="FILE", help="Land the rows of this .csv or .parquet file, labels included."),
+        typer.Option(
+            "--data",
+            metavar="FILE",
+            help="Land the rows of this file, labels included: .csv, .tsv (also .gz) or .parquet.",
+        ),
     ] = None,
     to: Annotated[
         str | None, typer.Option("--to", metavar="DIR", help="Landing zone, a folder or URL. Default: the stack's.")
@@ -64,7 +68,7 @@ def land(
     definition = load_definition(model)
     if data is None and None in (first, last):
         raise typer.BadParameter("give both, or --data", param_hint="--from, --through")
-    file = DataFile(data) if data else None
+    file = DataFile(data, definition.feed.csv) if data else None
     past = PastRows(definition, file) if file else None
     first, last = first or str(definition.calendar.start), last or (past.last_tick() if past else "")
     keys = definition.partitions.keys(first, last)

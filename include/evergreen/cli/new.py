@@ -7,12 +7,15 @@ import sys
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
 
 from evergreen.cli.shared import JsonOption, console, print_json
+
+if TYPE_CHECKING:
+    from evergreen.core.definition.sections import CsvSection
 
 
 class Period(StrEnum):
@@ -30,7 +33,12 @@ def register(app: typer.Typer) -> None:
 
 def new(
     name: Annotated[str, typer.Argument(help="Name of the model: small letters, digits and underscores.")],
-    data: Annotated[Path, typer.Option("--data", metavar="FILE", help="Rows of the past with their labels.")],
+    data: Annotated[
+        Path,
+        typer.Option(
+            "--data", metavar="FILE", help="Rows of the past with their labels: .csv, .tsv (also .gz) or .parquet."
+        ),
+    ],
     target: Annotated[str | None, typer.Option("--target", metavar="COL", help="Column to predict.")] = None,
     time: Annotated[
         str | None, typer.Option("--time", metavar="COL", help="Column that says when a row's event was.")
@@ -65,6 +73,22 @@ def new(
     label_delay: Annotated[
         int, typer.Option("--label-delay", min=0, help="Periods from a partition's end to its labels' landing.")
     ] = 1,
+    delimiter: Annotated[
+        str, typer.Option("--delimiter", metavar="SIGN", help="Of a text file: the sign between two fields.")
+    ] = ",",
+    decimal: Annotated[
+        str, typer.Option("--decimal", metavar="SIGN", help="Of a text file: the sign before decimals, . or ,")
+    ] = ".",
+    thousands: Annotated[
+        str | None, typer.Option("--thousands", metavar="SIGN", help="Of a text file: the sign between thousands.")
+    ] = None,
+    encoding: Annotated[str, typer.Option("--encoding", help="Of a text file, such as cp1252.")] = "utf-8",
+    time_format: Annotated[
+        str | None,
+        typer.Option(
+            "--time-format", metavar="FORMAT", help="Of times that are not ISO 8601, such as '%d/%m/%Y %H:%M'."
+        ),
+    ] = None,
     owner: Annotated[str, typer.Option("--owner", help="The team.")] = "data-science",
     mail: Annotated[str, typer.Option("--mail", metavar="ADDRESS", help="Who is told.")] = "data-science@example.com",
     force: Annotated[bool, typer.Option("--force", help="Replace a folder that this command wrote before.")] = False,
@@ -82,8 +106,7 @@ def new(
     Exit code 0: done; 1: the file does not make a model; 2: wrong usage; 3: the model is there already.
     """
     from evergreen.cli.new_dialogue import Terminal, converse
-    from evergreen.tools.data_file import DataFile
-    from evergreen.tools.scaffold.new import place_of, write
+    from evergreen.tools.scaffold.new import place_of, read_file, write
     from evergreen.tools.scaffold.plan import Asked
     from evergreen.tools.scaffold.summary import lines
 
@@ -96,7 +119,10 @@ def new(
         name, target or "", time or "", tuple(entity or ()), tuple(later or ()), period.value if period else None,
         label_delay, owner, mail, start.date() if start else None, end,
     )  # fmt: skip
-    file = DataFile(data)
+    if time_format and not time:
+        raise typer.BadParameter("name the column whose times are written so", param_hint="--time")
+    form = _form(delimiter=delimiter, decimal=decimal, thousands=thousands, encoding=encoding, time_format=time_format)
+    file = read_file(data, asked.time, form.model_copy(update={"time_format": None}), time_format)
     decided = None
     if asks:
         asked, decided = converse(asked, file, Terminal())
@@ -107,6 +133,21 @@ def new(
     else:
         for line in lines(decided, folder, data, replaced):
             say(line.text, line.style)
+
+
+def _form(**said: str | None) -> CsvSection:
+    """How text files are written, as the options say."""
+    from pydantic import ValidationError
+
+    from evergreen.core.definition.sections import CsvSection
+
+    said["delimiter"] = {"\\t": "\t", "tab": "\t"}.get(said["delimiter"] or "", said["delimiter"])
+    try:
+        return CsvSection.model_validate(said)
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = f"--{str((first['loc'] or ('delimiter',))[0]).replace('_', '-')}"
+        raise typer.BadParameter(first["msg"].removeprefix("Value error, "), param_hint=option) from None
 
 
 def say(text: str, style: str = "") -> None:

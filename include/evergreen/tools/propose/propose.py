@@ -143,8 +143,8 @@ class _Landed:
             return Judgement(False, failure.sentence, (failure,), None, None)
         fs, path = url_to_fs(drop.uri)
         past = judged.past(table, key, expectations) if judged else None
-        data = nameless(fs.cat_file(path), drop.suffix, self.definition, table, self._secret)
-        return judge(data, drop.suffix, self.definition, table, key, expectations, past=past)
+        data, suffix = nameless(fs.cat_file(path), drop.suffix, self.definition, table, self._secret)
+        return judge(data, suffix, self.definition, table, key, expectations, past=past)
 
     def frames(self, table: TableName) -> Iterator[tuple[str, Judgement, pd.DataFrame]]:
         """What passes model.yaml, in order; the rest is remembered with its reason."""

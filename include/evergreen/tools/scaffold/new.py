@@ -6,12 +6,13 @@ import hashlib
 import json
 import re
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.load import models_dir, read_definition
 from evergreen.core.definition.model import NAME
+from evergreen.core.definition.sections import CsvSection
 from evergreen.errors import BadInputError, DefinitionError, RefusedError
 from evergreen.loop.features.compute import compute
 from evergreen.loop.intake.validation.load_expectations import load_expectations
@@ -39,8 +40,17 @@ class Replaced:
     kept: Path | None = None
 
 
-def new(asked: Asked, data: Path, *, folder: Path | None = None) -> tuple[Plan, Path]:
+def new(
+    asked: Asked,
+    data: Path,
+    *,
+    folder: Path | None = None,
+    form: CsvSection | None = None,
+    time_format: str | None = None,
+) -> tuple[Plan, Path]:
     """Write the folder of the model `asked.name` below `folder` (default: where all models are) from the file `data`.
+
+    `form` says how its text is written, `time_format` how its times are (strptime).
 
     Raises:
         RefusedError: the folder is there already.
@@ -48,8 +58,21 @@ def new(asked: Asked, data: Path, *, folder: Path | None = None) -> tuple[Plan, 
         DefinitionError: something that was asked for, or a column's name, cannot stand in a definition.
     """
     place_of(asked.name, folder, force=False)
-    decided, target, _ = write(asked, DataFile(data), folder=folder)
+    file = read_file(data, asked.time, form or CsvSection(), time_format)
+    decided, target, _ = write(asked, file, folder=folder)
     return decided, target
+
+
+def read_file(data: Path, time: str, form: CsvSection, time_format: str | None) -> DataFile:
+    """The file whose text is written as `form` says, and its times, those of the column `time`, as `time_format` says.
+
+    Raises:
+        BadInputError: it cannot be read.
+    """
+    file = DataFile(data, form)
+    if time_format:
+        file.declare_times(time, time_format)
+    return file
 
 
 def place_of(name: str, folder: Path | None = None, *, force: bool) -> tuple[Path, Replaced | None]:
@@ -122,9 +145,13 @@ def write(
 
 def look(asked: Asked, file: DataFile) -> Plan:
     """What follows from `file`; raises as `plan`."""
+    file.check_column("--time", asked.time)
+    file.check_time("--time", asked.time)
     types = file.types()
-    # A boolean target may be missing where no label has come yet; as a column of booleans it would have to be complete.
-    return plan(asked, types, file.frame(types))
+    for option, column in _asked_columns(asked):
+        file.check_column(option, column)
+    decided = plan(asked, types, file.frame(types))
+    return replace(decided, unread=dict(file.left_out), csv=file.form.model_dump(exclude_defaults=True))
 
 
 def _put_aside(target: Path, there: Replaced, scratch: Path) -> Replaced:
@@ -143,6 +170,12 @@ def _put_aside(target: Path, there: Replaced, scratch: Path) -> Replaced:
 
 def _hash(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
+
+
+def _asked_columns(asked: Asked) -> list[tuple[str, str]]:
+    ids = (asked.entity,) if isinstance(asked.entity, str) else asked.entity or ()
+    several = [*(("--entity", name) for name in ids), *(("--later", name) for name in asked.later)]
+    return [(option, name) for option, name in (("--target", asked.target), *several) if name]
 
 
 def _try(definition: ModelDefinition, file: DataFile) -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import pandas as pd
 
 from evergreen.core.definition.calendar import Unit
-from evergreen.core.definition.model import ColumnType, Task, TrainingSection
+from evergreen.core.definition.model import ColumnType, Task
 from evergreen.core.definition.sections import MonitoringSection
+from evergreen.core.definition.training import TrainingSection
 from evergreen.errors import BadInputError
 from evergreen.tools.scaffold import columns, identity, periods, targets
 from evergreen.tools.scaffold.leaks import leaks
@@ -59,6 +61,8 @@ class Plan:
         min_new_rows: `monitoring.min_new_rows`, where the default is long in landing; else None.
         covered: share of rows that have a target.
         hours: events come at all times of a period, so that its ends can be asked for; else dates or office hours.
+        unread: column of the file that cannot be used -> why; it is in no table.
+        csv: `feed.csv`, where text files are written otherwise than by default.
         nearly: column of text -> the few values that keep it from being one of numbers.
         max_bad_rows: share of a partition's rows that may be copies of others; 0 if the file has none.
         why: `row` and `calendar` -> the reason for that choice.
@@ -88,6 +92,8 @@ class Plan:
     max_bad_rows: float
     why: dict[str, str]
     notes: tuple[Note, ...]
+    unread: dict[str, str] = field(default_factory=dict)
+    csv: dict[str, Any] = field(default_factory=dict)
 
 
 def plan(asked: Asked, types: Mapping[str, ColumnType], frame: pd.DataFrame) -> Plan:

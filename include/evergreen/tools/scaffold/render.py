@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
+from typing import Any
 
 import yaml
 
@@ -56,6 +58,7 @@ def definition(plan: Plan) -> str:
         ),
         f"  event_time: {scalar(asked.time)}",
         f"  label_delay: {asked.label_delay} # {plan.period}s between the end of a partition and its labels",
+        *(["  csv: # how text files are written", *_csv(plan.csv)] if plan.csv else []),
         "  tables:",
         "    inputs: # known when a prediction is needed",
         *bad_rows,
@@ -77,6 +80,15 @@ def definition(plan: Plan) -> str:
         f"  to: [{scalar(asked.mail)}]",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _csv(declared: Mapping[str, Any]) -> list[str]:
+    lines = []
+    for name, value in declared.items():
+        parts = value if isinstance(value, dict) else {}
+        lines.append(f"    {name}:" + ("" if parts else f" {json.dumps(value, ensure_ascii=False)}"))
+        lines += [f"      {scalar(column)}: {json.dumps(form, ensure_ascii=False)}" for column, form in parts.items()]
+    return lines
 
 
 _MONITORING = "monitoring: # as many as land until a challenger is due: the default would be too long in coming"

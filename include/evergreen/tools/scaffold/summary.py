@@ -69,6 +69,7 @@ def _chosen(plan: Plan) -> list[Line]:
 
 def _left_out(plan: Plan) -> list[Line]:
     found = [_line("left out", f"{column}: {reason}", "yellow") for column, reason in plan.left_out.items()]
+    found += [_line("not read", f"{column}: {reason}", "yellow") for column, reason in plan.unread.items()]
     for column, strays in plan.nearly.items():
         told = f"{column}: {strays}; it is numbers otherwise. Leave missing values empty, and it becomes a column of"
         found.append(_line("text", f"{told} numbers", "yellow"))
