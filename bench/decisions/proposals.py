@@ -117,7 +117,7 @@ def main() -> None:
     logging.disable(logging.WARNING)
     each = int(number_asked("broken copies of each kind and set", 3, __doc__))
     results = {}
-    with ProcessPoolExecutor(max_workers=3) as pool:
+    with ProcessPoolExecutor(max_workers=2) as pool:
         for chosen, found in zip(SETS, pool.map(_measure, range(len(SETS)), [each] * len(SETS)), strict=True):
             results[chosen.name] = found
             print(chosen.name, _line(found), flush=True)
