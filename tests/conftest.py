@@ -3,6 +3,7 @@
 import os
 import uuid
 
+import hypothesis
 import pytest
 
 from evergreen.settings import Settings
@@ -22,6 +23,10 @@ from helpers.kept import (
 )
 
 _TEMPLATE = "ledger_template"
+
+# How long an example takes says how busy the machine is, not whether the code is right.
+hypothesis.settings.register_profile("evergreen", deadline=None)
+hypothesis.settings.load_profile("evergreen")
 
 # Unlike the stack's, the shell's choice would make each test process compile the libraries it imports.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
