@@ -174,7 +174,7 @@ def test_a_version_that_the_server_registered_twice_is_one_version(shop, monkeyp
         row = versions.training_run(session, "orders", run.training_run_id)
     registered = [int(v.version) for v in registry.client.search_model_versions("name = 'orders'")]
     assert row.version == made.version == max(registered)
-    assert sorted(versions) == [shop.version, made.version]
+    assert sorted(registered) == [shop.version, made.version]
     assert registry.alias("challenger") == made.version
     assert "registered version 2 again as 3; deleted" in caplog.text
 
