@@ -12,6 +12,7 @@ from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.tables import PartitionVersion, Verdict
 from evergreen.core.store import Store
 from evergreen.core.store.objects import sha256
+from evergreen.loop.intake.labels.coverage import review
 from evergreen.loop.training.model_files import _cache
 from evergreen.settings import Settings
 from helpers import orders_model
@@ -64,6 +65,7 @@ class Shop:
                     clean_uri=uri, rows_accepted=len(frame), rows_rejected=0,
                 )
             )  # fmt: skip
+        review(self.definition, settings=self.settings)
 
     def build(self, number):
         from evergreen.loop.features.build import build
@@ -110,23 +112,23 @@ class Shop:
 
 @pytest.fixture
 def kept(request):
-    """The kept shop that the test asks for, as it was made."""
-    asked = [name for name in ("shop", "young_shop") if name in request.fixturenames]
+    """The kept shop that the test asks for, as it was made. Other fixtures may be called `shop`: they keep nothing."""
+    asked = [name for name in ("kept_shop", "kept_young_shop") if name in request.fixturenames]
     if not asked:
         return None
-    found = request.getfixturevalue(f"kept_{asked[0]}")
+    found = request.getfixturevalue(asked[0])
     found.restore()
     return found
 
 
 @pytest.fixture
-def young_shop(kept, settings):
+def young_shop(kept_young_shop, kept, settings):
     """Ten weeks of orders with labels and features, and no champion yet: it needs no MLflow."""
     return Shop(kept.place.models / "orders", settings)
 
 
 @pytest.fixture
-def shop(kept, mlflow_uri, settings):
+def shop(kept_shop, kept, mlflow_uri, settings):
     """Six weeks of orders with labels, and a champion trained on them that serves from the seventh week on."""
     shop = Shop(kept.place.models / "orders", settings)
     shop.version = 1

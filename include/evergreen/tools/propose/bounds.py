@@ -58,16 +58,6 @@ def runs_on(column: ColumnFacts) -> bool:
     return bool(apart and (column.kind == "integer" or min(float((step > 0).mean()) for step in steps) >= _MONOTONE))
 
 
-def is_spread(column: ColumnFacts) -> bool:
-    """Whether a partition's five quantiles are five values, nearly always.
-
-    Where many rows have one value (no rain, full visibility), a quantile stays there for weeks and then leaves it for
-    good reasons: how far it may move cannot be told from how far it has.
-    """
-    found = [c.quantiles for c in column.profiles if c.quantiles]
-    return bool(found) and sum(len(set(q)) == len(q) for q in found) >= _MONOTONE * len(found)
-
-
 def bounds_of(column: ColumnFacts) -> Bounds | None:
     """The range that values may have; None if there were no numbers."""
     lows = [c.low for c in column.profiles if c.low is not None]

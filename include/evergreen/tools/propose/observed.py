@@ -66,17 +66,14 @@ class Facts:
     rows: list[int] = field(default_factory=list)
     reach: list[float] = field(default_factory=list)
     """How far from the ends of each partition's period its first or last event was, as a share of the period"""
-    hours: float = 0.0
-    """Length of the last partition's period"""
 
     @classmethod
     def of(cls, columns: Mapping[str, ColumnType], personal: Collection[str] = ()) -> Facts:
         """Of no partition yet."""
         return cls({name: ColumnFacts(kind, personal=name in personal) for name, kind in columns.items()})
 
-    def add(self, key: str, frame: pd.DataFrame, reach: float, hours: float = 24.0) -> None:
+    def add(self, key: str, frame: pd.DataFrame, reach: float) -> None:
         """One more partition: its accepted rows."""
-        self.hours = hours
         self.keys.append(key)
         self.rows.append(len(frame))
         self.reach.append(reach)

@@ -13,12 +13,9 @@ import pandas as pd
 
 from evergreen.core.definition import ModelDefinition, Period
 from evergreen.core.definition.model import TableName
-from evergreen.core.definition.partition_keys import keys_before
 from evergreen.core.text import plain
 from evergreen.errors import BadInputError, PartitionKeyError
 from evergreen.loop.intake import pseudonyms
-from evergreen.loop.intake.comparisons.past import no_past
-from evergreen.loop.intake.comparisons.profile import Profile
 from evergreen.loop.intake.comparisons.rules import REFERENCES, Categories, Numbers, Reference, ask
 from evergreen.loop.intake.landing_zone import Drop, list_feed
 from evergreen.loop.intake.limits import LIMITS
@@ -28,8 +25,6 @@ from evergreen.loop.intake.validation.judge import judge, too_large
 from evergreen.loop.intake.validation.judgement import Judgement
 from evergreen.loop.intake.validation.suite import run_suite
 from evergreen.tools.propose import rules
-from evergreen.tools.propose.bounds import is_spread
-from evergreen.tools.propose.far_off import LEAST_ASKED, Watch
 from evergreen.tools.propose.observed import Facts
 from evergreen.tools.propose.render import file_of
 from evergreen.tools.propose.rules import Compared
@@ -38,8 +33,6 @@ Progress = Callable[[str, str, str], None]
 """Told what is done with which table of which partition."""
 _TOO_LIVELY = 0.05
 """A column that warns in more than this share of partitions is not compared."""
-_LAST = 8
-"""Partitions that a comparison looks at unless told otherwise"""
 _SEASONS = 8
 """Partitions with a year before them from which on it is known how a column compares with last year's"""
 
@@ -91,7 +84,7 @@ def propose(
     for table in tables:
         facts[table] = _facts(landed, table, progress)
         wanted = rules.comparable(definition, table, facts[table])
-        compared[table] = _stopping(landed, table, wanted, _quiet(landed, table, wanted, progress), facts[table])
+        compared[table] = _quiet(landed, table, wanted, progress)
     text = file_of(definition, facts, compared)
     tried = tuple(_try(landed, text, facts, progress))
     return Proposal(text, {table: found.keys for table, found in facts.items()}, landed.left_out, tried)
@@ -106,11 +99,7 @@ def decisive(
     """
     landed = _Landed(definition, landing_url, None, None)
     facts: dict[TableName, Facts] = {table: _facts(landed, table, lambda *_: None) for table in tables}
-    compared = {
-        table: _stopping(landed, table, rules.comparable(definition, table, found), Compared(), found)
-        for table, found in facts.items()
-    }
-    return file_of(definition, facts, compared)
+    return file_of(definition, facts, {table: Compared() for table in facts})
 
 
 class _Landed:
@@ -168,9 +157,7 @@ def _facts(landed: _Landed, table: TableName, progress: Progress) -> Facts:
     facts = Facts.of(definition.feed.tables[table].columns, pseudonyms.personal(definition, table))
     for key, _, frame in landed.frames(table):
         progress("profile", table, key)
-        period = definition.partitions.period(key)
-        hours = (period.end - period.start).total_seconds() / 3600
-        facts.add(key, frame, _reach(frame[definition.feed.event_time], period), hours)
+        facts.add(key, frame, _reach(frame[definition.feed.event_time], definition.partitions.period(key)))
     if facts.keys:
         return facts
     reasons = "".join(f"\n  {name}: {reason}" for name, reason in landed.left_out.items() if name.endswith(table))
@@ -214,30 +201,6 @@ def _quiet(landed: _Landed, table: TableName, wanted: Compared, progress: Progre
         categories=quiet(wanted.categories, "before"),
         seasonal_numbers=seasonal(wanted.numbers),
         seasonal_categories=seasonal(wanted.categories),
-    )
-
-
-def _stopping(landed: _Landed, table: TableName, wanted: Compared, quiet: Compared, facts: Facts) -> Compared:
-    """`quiet`, with those of `wanted` that may quarantine: none came near the limit in the partitions themselves."""
-    definition = landed.definition
-    # Its missing values are those of labels that have not come, or of nothing: model.yaml asks for them.
-    given = {definition.feed.entity, definition.feed.event_time} | ({definition.target} & {*facts.columns})
-    columns = tuple(name for name in facts.columns if name not in given)
-    watch = Watch(wanted.numbers, wanted.categories, columns)
-    accepted: dict[str, Profile] = {}
-    for number, key in enumerate(facts.keys):
-        own = Profile(facts.rows[number], {name: column.profiles[number] for name, column in facts.columns.items()})
-        keys = keys_before(definition, key, _LAST)
-        known = {k: accepted[k] for k in keys if k in accepted}
-        past = no_past(definition, table, key)
-        watch.look(replace(past, keys=keys, accepted=known, decided=frozenset(known)), own)
-        accepted[key] = own
-    return replace(
-        quiet,
-        stop_nulls=watch.quiet("nulls", columns),
-        stop_numbers=watch.quiet("numbers", [name for name in wanted.numbers if is_spread(facts.columns[name])]),
-        stop_categories=watch.quiet("texts", wanted.categories),
-        stop_rows=watch.asked >= LEAST_ASKED and not watch.rows_strained,
     )
 
 

@@ -1,8 +1,7 @@
 """What follows from what partitions showed, with room for what they did not show yet. Pure.
 
-Critical are rules that a broken feed breaks and a new season does not: bounds leave room where an end still moves
-(`bounds`), and a comparison quarantines only what lies far off (`far_off`). All else that moves from partition to
-partition is left to comparisons that warn.
+Critical are rules that a broken feed breaks and a new season does not: bounds leave room if an end still moves
+(`bounds`). What moves from partition to partition is left to comparisons that warn.
 """
 
 from __future__ import annotations
@@ -15,25 +14,20 @@ from statistics import median
 
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.model import TableName
-from evergreen.tools.propose import far_off
 from evergreen.tools.propose.bounds import bounds_of, runs_on
 from evergreen.tools.propose.observed import ColumnFacts, Facts
 from evergreen.tools.propose.python_source import Raw, call
 
 ROOM = 5.0
 """Means, and shares of missing values, may move this many times as far as they have."""
-_REACH = 0.25
-"""Part of the period at its ends that may have been empty for it to be a fault that more is"""
-_HALF = 0.5
-"""A partition with less than so much of the usual rows, or of its period, is no partition but a part of one"""
 _FEW = 20
 """Different values of a column of text up to which they can be a closed set"""
 _EACH = 50
 """Rows for each value of a closed set"""
 _COMMON = 0.05
 """Share from which on a value is missed where it is missing"""
-_MANY = 3
-"""Different numbers from which on in every partition a single one is a fault"""
+_MANY = 50
+"""Different numbers in every partition from which on a few of them are a fault: they differ from row to row"""
 _SURE_ROWS, _SURE_PARTITIONS = 1000, 4
 """Below either, what holds without exception may hold by chance."""
 
@@ -48,14 +42,6 @@ class Compared:
     seasonal_numbers: tuple[str, ...] = ()
     """Numbers that move with the season and are as they were a year before; `seasonal_categories` likewise"""
     seasonal_categories: tuple[str, ...] = ()
-    stop_nulls: tuple[str, ...] = ()
-    """What quarantines where it lies far off (`evergreen.tools.propose.far_off`): columns by their missing values,"""
-    stop_numbers: tuple[str, ...] = ()
-    """by their numbers,"""
-    stop_categories: tuple[str, ...] = ()
-    """by the shares of their values,"""
-    stop_rows: bool = False
-    """and the table by the number of its rows"""
 
 
 def comparable(definition: ModelDefinition, table: TableName, facts: Facts) -> Compared:
@@ -98,7 +84,7 @@ def rows_lines(facts: Facts) -> list[str]:
     least, most = min(counts), max(counts)
     known = len(counts) >= _SURE_PARTITIONS
     room = 3 * (most - least)
-    low = max(1, int(_floor(least - room - (1 - _HALF) * least if known else least / 4)))
+    low = max(1, int(_floor(least - room - 0.2 * least if known else least / 4)))
     high = int(_ceil(most + room + 0.5 * most if known else most * 4))
     return call("gxe.ExpectTableRowCountToBeBetween", {"min_value": low, "max_value": high}, comment=_told(least, most))
 
@@ -281,34 +267,7 @@ def _comparison_lines(table: TableName, compared: Compared, facts: Facts) -> lis
     for rule, columns in seasonal.items():
         lines += call(rule, {"columns": list(columns), "reference": "season"}) if columns else []
     lines += call("MatchesInputs", {}) if table == "labels" else []
-    return lines + _stop_lines(compared, facts)
-
-
-def _stop_lines(compared: Compared, facts: Facts) -> list[str]:
-    """Comparisons that quarantine, with the room that a good partition never needs."""
-    stops = {"severity": Raw("CRITICAL"), "alpha": far_off.STOPS}
-    lines = call("RowCount", {**stops, "room": far_off.ROWS}) if compared.stop_rows else []
-    if compared.stop_nulls:
-        every = len(compared.stop_nulls) == len(facts.columns)
-        named = {} if every else {"columns": list(compared.stop_nulls)}
-        lines += call("Nulls", {**named, **stops, "room": far_off.NULLS})
-    for rule, columns, room in (
-        ("Numbers", compared.stop_numbers, far_off.NUMBERS),
-        ("Categories", compared.stop_categories, far_off.CATEGORIES),
-    ):
-        lines += call(rule, {"columns": list(columns), **stops, "room": room}) if columns else []
-    reach = _covered_within(facts)
-    if reach is not None:
-        within = {"within": Raw(f"timedelta(hours={reach})"), "severity": Raw("CRITICAL")}
-        lines += call("PeriodCovered", within)
-    return ["        # Far off the partitions before, which no season is: these quarantine.", *lines] if lines else []
-
-
-def _covered_within(facts: Facts) -> int | None:
-    """Hours from the period's ends within which there must be rows; None if partitions often lack as much."""
-    if len(facts.reach) < far_off.LEAST_ASKED + _SURE_PARTITIONS or max(facts.reach) > _REACH:
-        return None
-    return math.ceil(facts.hours * max(2 * max(facts.reach), _HALF))
+    return lines
 
 
 def _odds(share: float, factor: float) -> float:

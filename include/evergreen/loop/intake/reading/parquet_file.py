@@ -97,14 +97,19 @@ def _leaves(schema: pa.Schema, parquet: pq.ParquetSchema) -> list[pq.ColumnSchem
 
 
 def _width(kind: pa.DataType) -> int:
-    """Leaves below a column of the type `kind`."""
-    if isinstance(kind, pa.BaseExtensionType):
-        return _width(kind.storage_type)
-    if pa.types.is_map(kind):
-        return _width(kind.key_type) + _width(kind.item_type)
-    if pa.types.is_nested(kind):
-        return sum(_width(kind.field(number).type) for number in range(kind.num_fields))
-    return 1
+    """Leaves below a column of the type `kind`; without recursion, because a hostile file nests as deep as it likes."""
+    leaves, waiting = 0, [kind]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, pa.BaseExtensionType):
+            waiting.append(part.storage_type)
+        elif pa.types.is_map(part):
+            waiting += [part.key_type, part.item_type]
+        elif pa.types.is_nested(part):
+            waiting += [part.field(number).type for number in range(part.num_fields)]
+        else:
+            leaves += 1
+    return leaves
 
 
 def _check_ends(data: bytes) -> None:
