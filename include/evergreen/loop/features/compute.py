@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 
 from evergreen.core.definition import ModelDefinition
 from evergreen.errors import BadInputError
-from evergreen.loop.features.features_file import FILE, load_build, where
+from evergreen.loop.features.code_files import FILE
+from evergreen.loop.features.features_file import load_build, where
 
 if TYPE_CHECKING:
     from evergreen.loop.features.features_file import Build

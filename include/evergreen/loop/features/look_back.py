@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.model import TableName
-from evergreen.core.frames import ARROW_TYPES, to_frame, to_table
+from evergreen.core.frames import ARROW_TYPES, conform, to_frame, to_table
 from evergreen.core.ledger.tables import Verdict
 from evergreen.errors import BadInputError
 from evergreen.loop.features.build_plan import Past
@@ -25,13 +25,23 @@ def read_history(definition: ModelDefinition, looked_back: Iterable[Past], read:
     """Labelled rows of the partitions `looked_back` on (`plan.look_back`), in their order: oldest first.
 
     Columns: those of `features.history`, by default all, as `history_columns` orders them. They are there when no
-    partition is looked back on as well; the frame then has no rows. `read` returns the named columns.
+    partition is looked back on as well; the frame then has no rows. `read` returns the named columns, as far as the
+    rows of that partition have them: a column that came to the definition later is null there.
     """
     inputs, labels = (read_columns(definition, table) for table in ("inputs", "labels"))
+    types = {name: table.columns for name, table in definition.feed.tables.items()}
+
+    def accepted(verdict: Verdict, table: TableName, columns: list[str]) -> pa.Table:
+        return conform(read(verdict, columns), {name: types[table][name] for name in columns})
+
     return stack(
         definition,
         (
-            join(read(past.inputs[1], inputs), read(past.labels[1], labels), definition.feed.entity)
+            join(
+                accepted(past.inputs[1], "inputs", inputs),
+                accepted(past.labels[1], "labels", labels),
+                definition.feed.entity,
+            )
             for past in looked_back
         ),
     )

@@ -30,7 +30,10 @@ def read_clean(verdict: Verdict, settings: Settings) -> pd.DataFrame:
 
 
 def read_clean_table(verdict: Verdict, settings: Settings, columns: Sequence[str] | None = None) -> pa.Table:
-    """The same rows as an Arrow table, with `columns` only where they are given; raises as `read_clean` does."""
+    """The same rows as an Arrow table; raises as `read_clean` does.
+
+    If `columns` are given, those of them that the rows have: an earlier definition may not have known all.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -39,4 +42,6 @@ def read_clean_table(verdict: Verdict, settings: Settings, columns: Sequence[str
     store = Store.from_settings(settings)
     with explained(settings, f"accepted rows {verdict.clean_uri}", [verdict.clean_uri]):
         source = pa.BufferReader(store.read(store.name(verdict.clean_uri)))
-    return pq.ParquetFile(source).read(None if columns is None else list(columns))
+    file = pq.ParquetFile(source)
+    known = set(file.schema_arrow.names)
+    return file.read(None if columns is None else [name for name in columns if name in known])

@@ -14,6 +14,7 @@ from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.queries import versions
 from evergreen.core.ledger.tables import TrainingRun
 from evergreen.core.store.scratch import scratch_folder
+from evergreen.loop.features.feature_code import of_hash
 from evergreen.loop.training import publish
 from evergreen.loop.training.dataset import read_examples
 from evergreen.loop.training.learn import Learned, learn
@@ -51,6 +52,7 @@ def fit(definition: ModelDefinition, training_run_id: int, *, settings: Settings
     """
     with Ledger.from_settings(settings).lock("fit", definition.name, str(training_run_id)) as session:
         run = versions.training_run(session, definition.name, training_run_id)
+        definition = of_hash(session, definition, run.features_hash).definition
         if run.version is not None:
             log.info("training run %d has made version %d already", run.id, run.version)
             if run.state == "failed":

@@ -21,16 +21,17 @@ def hash_json(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def code_hash(definition: ModelDefinition) -> str:
+def code_hash(definition: ModelDefinition, features: str | None = None) -> str:
     """SHA-256, hex, over what turns a dataset into a model.
 
-    That is the package's training code, the model's `features.py`, and the parts of the definition that training reads.
+    That is the package's training code, the feature code (whose hash is `features`; by default that of today), and the
+    parts of the definition that training reads.
     """
     sources = {path.name: path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parent.glob("*.py"))}
     return hash_json(
         {
             "sources": sources,
-            "features": features_hash(definition),
+            "features": features or features_hash(definition),
             "training": definition.training.model_dump(mode="json"),
             "task": definition.task,
             "target": definition.target,

@@ -10,7 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from evergreen.core.definition import ModelDefinition
-from evergreen.operations.audit import champion, features, files, ledger_rows, mails, orphans, partitions, predictions
+from evergreen.operations.audit import (
+    champion,
+    codes,
+    features,
+    files,
+    ledger_rows,
+    mails,
+    orphans,
+    partitions,
+    predictions,
+)
 from evergreen.operations.audit.disagreement import Disagreement
 from evergreen.operations.audit.ledger_rows import Rows
 from evergreen.settings import Settings
@@ -96,6 +106,7 @@ def _compare(
     yield from partitions.check(rows, files.landed(definition, settings.landing_url, now))
     yield from features.check(definition, rows, repository, settings.features_dvc_url)
     yield from predictions.check(definition, rows, store, settings.features_dvc_url)
+    yield from codes.check(rows)
     yield from _reports(rows)
     yield from champion.check(rows, registry)
     yield from mails.check(rows, definition.name, arrived)
@@ -125,6 +136,7 @@ def _compared(rows: Rows, model: str, arrived: Iterable[mails.Arrived] | None, a
         "predictions": len(rows.predictions),
         "checks": len(rows.drift_checks),
         "training runs": len(rows.training_runs),
+        "feature codes": len({row["code_hash"] for row in rows.feature_codes}),
         "decisions": len(rows.decisions),
         "deployments": len(rows.deployments),
         "requests for predictions": int(rows.online_totals[0]["requests"]),

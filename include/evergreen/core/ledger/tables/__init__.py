@@ -5,6 +5,7 @@ history (verdicts, decisions, deployments, ...) are inserted and never changed. 
 """
 
 from evergreen.core.ledger.tables.base import Base
+from evergreen.core.ledger.tables.code import FeatureCode
 from evergreen.core.ledger.tables.loop import (
     Alert,
     Comparison,
@@ -30,6 +31,7 @@ __all__ = [
     "Decision",
     "Deployment",
     "DriftCheck",
+    "FeatureCode",
     "LateFeed",
     "OnlinePerformance",
     "OnlinePrediction",
