@@ -21,6 +21,12 @@ ARROW_TYPES: dict[ColumnType, pa.DataType] = {
 }
 
 
+_WIDENED = {("int64", "double"), ("double", "int64"), ("bool", "int64"), ("int64", "string"), ("float", "double")} | {
+    (small, "int64") for small in ("int8", "int16", "int32", "uint8", "uint16", "uint32")
+}
+"""Types that values are brought to if none is lost by it: whole numbers are, among floats; 1.5 is not."""
+
+
 def to_parquet(frame: pd.DataFrame, columns: Mapping[str, ColumnType]) -> bytes:
     """The definition's `columns` of `frame`, in their order, as one Parquet file with checksums on its pages."""
     return as_file(to_table(frame, columns))
@@ -62,11 +68,18 @@ def conform(
     return pa.Table.from_arrays(found, schema=schema)
 
 
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
 def _cast(values: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
     """The values as `field` has them; without a loss, or not at all."""
     if values.type.equals(field.type):
         return values
     try:
+        alike = any(is_it(values.type) and is_it(field.type) for is_it in (_is_text, pa.types.is_timestamp))
+        if not alike and (str(values.type), str(field.type)) not in _WIDENED and not pa.types.is_null(values.type):
+            raise pa.ArrowInvalid(f"{values.type} is not made {field.type}")
         return values.cast(field.type)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise BadInputError(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
@@ -81,9 +81,44 @@ class TableSection(Section):
     """One table of a feed."""
 
     columns: dict[str, ColumnType] = Field(min_length=1)
-    """Type of each column; a landed table must have all of them and may have more, which are not read."""
+    """Type of each column, or `{type, aliases, since}`; a landed table must have all and may have more, not read."""
+    aliases: dict[str, tuple[str, ...]] = Field(default={}, exclude_if=lambda value: not value)
+    """Earlier names of columns, by column; written there as `price: {type: float, aliases: [cost]}`."""
+    since: dict[str, dt.date] = Field(default={}, exclude_if=lambda value: not value)
+    """First partition that has a column, by column; written there as `tax: {type: float, since: 2024-03-04}`."""
     max_bad_rows: float = Field(default=0.0, ge=0, le=0.5)
     """Share of rows that may break a rule about rows: they alone go to quarantine. 0: one quarantines the partition."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _columns_with_more(cls, value: Any) -> Any:
+        """Columns that say more than their type, as types, and as what they say."""
+        columns = value.get("columns") if isinstance(value, dict) else None
+        if not isinstance(columns, dict) or not any(isinstance(said, dict) for said in columns.values()):
+            return value
+        found = {**value, "columns": dict(columns)}
+        for name, said in columns.items():
+            if isinstance(said, dict):
+                unknown = sorted(map(str, set(said) - {"type", "aliases", "since"}))
+                if unknown or "type" not in said:
+                    raise ValueError(f"columns.{name}: say its type, aliases and since, and not {', '.join(unknown)}")
+                found["columns"][name] = said["type"]
+                for part in ("aliases", "since"):
+                    if part in said:
+                        found[part] = {**found.get(part, {}), name: said[part]}
+        return found
+
+    @model_validator(mode="after")
+    def _names_of_columns(self) -> Self:
+        for part in (self.aliases, self.since):
+            strangers = [name for name in part if name not in self.columns]
+            if strangers:
+                raise ValueError(f"{', '.join(strangers)}: aliases or since of what is no column")
+        names = [name for others in self.aliases.values() for name in others]
+        taken = sorted({name for name in names if name in self.columns or names.count(name) > 1})
+        if taken:
+            raise ValueError(f"aliases name {', '.join(taken)}, which is a column, or an alias of two")
+        return self
 
     @field_validator("columns")
     @classmethod

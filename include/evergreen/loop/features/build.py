@@ -192,16 +192,14 @@ def _make(
 
 
 def _compute(definition: ModelDefinition, plan: BuildPlan, settings: Settings) -> pd.DataFrame:
-    from evergreen.core.frames import conform, to_frame
     from evergreen.loop.features.compute import compute
     from evergreen.loop.features.look_back import read_history
-    from evergreen.loop.intake.accepted_rows import read_clean_table
+    from evergreen.loop.intake.accepted_rows import read_clean_table, read_known
 
     history = read_history(
         definition, plan.history, lambda verdict, columns: read_clean_table(verdict, settings, columns)
     )
-    rows = conform(read_clean_table(plan.inputs[1], settings), definition.feed.tables["inputs"].columns)
-    return compute(definition, to_frame(rows), history)
+    return compute(definition, read_known(plan.inputs[1], settings, definition, "inputs"), history)
 
 
 def _sources(plan: BuildPlan) -> dict[str, object]:

@@ -110,7 +110,10 @@ def changed_since(session: Session, definition: ModelDefinition, version: int) -
 
 def _as_then(definition: ModelDefinition, row: tables.FeatureCode) -> ModelDefinition:
     then = row.definition
-    tables_then = {name: TableSection.model_validate(table) for name, table in then["feed"]["tables"].items()}
+    now = definition.feed.tables
+    tables_then = {
+        name: _renamed(TableSection.model_validate(table), now[name]) for name, table in then["feed"]["tables"].items()
+    }
     known = {"entity": then["feed"]["entity"], "event_time": then["feed"]["event_time"], "tables": tables_then}
     return definition.model_copy(
         update={
@@ -118,6 +121,13 @@ def _as_then(definition: ModelDefinition, row: tables.FeatureCode) -> ModelDefin
             "feed": definition.feed.model_copy(update=known),
         }
     )
+
+
+def _renamed(then: TableSection, now: TableSection) -> TableSection:
+    """The table as it was, whose columns are found under the names that they have got since."""
+    new = {alias: column for column, names in now.aliases.items() for alias in names if column not in then.columns}
+    later = {name: (*then.aliases.get(name, ()), new[name]) for name in then.columns if name in new}
+    return then.model_copy(update={"aliases": {**then.aliases, **later}}) if later else then
 
 
 def keep(code: FeatureCode, settings: Settings) -> tables.FeatureCode:

@@ -9,7 +9,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.team_code import spec_of
@@ -36,7 +36,9 @@ def code_hash(definition: ModelDefinition) -> str:
         raise DefinitionError(f"{path} is missing; it must define build(inputs, history), see docs/model-definition.md")
     digest = hashlib.sha256(path.read_bytes())
     digest.update(definition.features.model_dump_json().encode())
-    digest.update(definition.feed.model_dump_json(include={"entity", "event_time", "tables"}).encode())
+    tables = {"__all__": {"columns", "max_bad_rows", "aliases"}}  # since when there is a column changes no features
+    known: dict[str, Any] = {"entity": True, "event_time": True, "tables": tables}
+    digest.update(definition.feed.model_dump_json(include=known).encode())
     for name, data in beside(definition.folder).items():
         digest.update(f"{name}\0{hashlib.sha256(data).hexdigest()}\0".encode())
     return digest.hexdigest()

@@ -29,17 +29,22 @@ def read_history(definition: ModelDefinition, looked_back: Iterable[Past], read:
     rows of that partition have them: a column that came to the definition later is null there.
     """
     inputs, labels = (read_columns(definition, table) for table in ("inputs", "labels"))
-    types = {name: table.columns for name, table in definition.feed.tables.items()}
 
-    def accepted(verdict: Verdict, table: TableName, columns: list[str]) -> pa.Table:
-        return conform(read(verdict, columns), {name: types[table][name] for name in columns})
+    def accepted(past: Past, table: TableName, columns: list[str]) -> pa.Table:
+        section, verdict = definition.feed.tables[table], (past.inputs if table == "inputs" else past.labels)[1]
+        earlier = [name for column in columns for name in section.aliases.get(column, ())]
+        try:
+            rows = read(verdict, [*columns, *earlier])
+            return conform(rows, {name: section.columns[name] for name in columns}, section.aliases)
+        except BadInputError as error:
+            raise type(error)(f"{table} of {past.key}, which is looked back on: {error}") from None
 
     return stack(
         definition,
         (
             join(
-                accepted(past.inputs[1], "inputs", inputs),
-                accepted(past.labels[1], "labels", labels),
+                accepted(past, "inputs", inputs),
+                accepted(past, "labels", labels),
                 definition.feed.entity,
             )
             for past in looked_back

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 from evergreen.core.ledger.queries.collected import explained
 from evergreen.core.ledger.tables import Verdict
 from evergreen.core.store import Store
-from evergreen.errors import NotReadyError
+from evergreen.errors import BadInputError, NotReadyError
 from evergreen.settings import Settings
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
+
+    from evergreen.core.definition import ModelDefinition
+    from evergreen.core.definition.model import TableName
 
 
 def read_clean(verdict: Verdict, settings: Settings) -> pd.DataFrame:
@@ -45,3 +48,22 @@ def read_clean_table(verdict: Verdict, settings: Settings, columns: Sequence[str
     file = pq.ParquetFile(source)
     known = set(file.schema_arrow.names)
     return file.read(None if columns is None else [name for name in columns if name in known])
+
+
+def read_known(verdict: Verdict, settings: Settings, definition: ModelDefinition, table: TableName) -> pd.DataFrame:
+    """The rows that `verdict` accepted with the columns that `definition` has, whatever it had then.
+
+    One that came later is null, one that was renamed has its new name, one that is gone is left out; dtypes as
+    `to_frame` says.
+
+    Raises:
+        BadInputError: values of a column do not fit the type that it has now.
+        NotReadyError, CollectedError, FileNotFoundError: as `read_clean`.
+    """
+    from evergreen.core.frames import conform, to_frame
+
+    section = definition.feed.tables[table]
+    try:
+        return to_frame(conform(read_clean_table(verdict, settings), section.columns, section.aliases))
+    except BadInputError as error:
+        raise type(error)(f"{table} of {verdict.clean_uri}: {error}") from None

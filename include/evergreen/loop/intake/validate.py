@@ -23,6 +23,7 @@ from evergreen.loop.intake.comparisons.past import Past
 from evergreen.loop.intake.failures import UnfitFileError
 from evergreen.loop.intake.limits import LIMITS
 from evergreen.loop.intake.validation import data_docs, gather_past
+from evergreen.loop.intake.validation.earlier_columns import since_accepted
 from evergreen.loop.intake.validation.judge import judge, too_large, verdict_hash
 from evergreen.loop.intake.validation.judgement import Judgement
 from evergreen.loop.intake.validation.load_expectations import load_expectations
@@ -155,7 +156,16 @@ def _judge(
         except UnfitFileError:
             failure = pseudonyms.unreadable(partition.raw_uri)
             return Judgement(False, failure.sentence, (failure,), None, None)
-    return judge(data, suffix, definition, table, partition.key, rules, past=past)
+    return judge(
+        data,
+        suffix,
+        definition,
+        table,
+        partition.key,
+        rules,
+        past=past,
+        newer=since_accepted(definition, partition, settings),
+    )
 
 
 def _keep(

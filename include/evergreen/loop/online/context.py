@@ -113,14 +113,12 @@ class Contexts:
 
 
 def _read(definition: ModelDefinition, basis: Basis, settings: Settings) -> Context:
-    from evergreen.core.frames import conform, to_frame
     from evergreen.loop.features.look_back import read_history
-    from evergreen.loop.intake.accepted_rows import read_clean_table
+    from evergreen.loop.intake.accepted_rows import read_clean_table, read_known
 
     history = read_history(
         definition, basis.history, lambda verdict, columns: read_clean_table(verdict, settings, columns)
     )
     if basis.context is None:
         return Context(history, None)
-    columns = definition.feed.tables["inputs"].columns
-    return Context(history, to_frame(conform(read_clean_table(basis.context[1], settings), columns)))
+    return Context(history, read_known(basis.context[1], settings, definition, "inputs"))

@@ -61,7 +61,7 @@ def as_known(asked: pd.DataFrame, definition: ModelDefinition, code: FeatureCode
     if code.is_today:
         return asked
     now, known = (d.feed.tables["inputs"] for d in (definition, code.definition))
-    return to_frame(conform(to_table(asked, now.columns), known.columns))
+    return to_frame(conform(to_table(asked, now.columns), known.columns, known.aliases))
 
 
 def beside(

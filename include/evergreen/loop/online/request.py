@@ -94,7 +94,8 @@ def to_inputs(
     Raises:
         UnfitFileError: with a failure for each column that does not fit.
     """
-    columns = definition.feed.tables["inputs"].columns
+    columns, aliases = definition.feed.tables["inputs"].columns, definition.feed.tables["inputs"].aliases
+    rows = [_renamed(row, aliases) for row in rows] if aliases else rows
     lacking = _lacking(rows, columns)
     if lacking and known is not None:
         asked = set(known())
@@ -117,6 +118,16 @@ def to_inputs(
     if failures:
         raise UnfitFileError(*failures)
     return frame
+
+
+def _renamed(row: Row, aliases: Mapping[str, Sequence[str]]) -> Row:
+    """The row with its columns under the names that they have now."""
+    found = dict(row)
+    for name, earlier in aliases.items():
+        known = next((alias for alias in earlier if alias in row), None)
+        if name not in row and known is not None:
+            found[name] = row[known]
+    return found
 
 
 def _lacking(rows: Sequence[Row], columns: Mapping[str, ColumnType]) -> list[Failure]:

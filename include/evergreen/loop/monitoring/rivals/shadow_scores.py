@@ -28,7 +28,7 @@ from evergreen.core.ledger.tables import ShadowLoss, Snapshot
 from evergreen.errors import UnavailableError
 from evergreen.loop.features.feature_code import of_version, serving
 from evergreen.loop.features.feed import feed
-from evergreen.loop.intake.accepted_rows import read_clean
+from evergreen.loop.intake.accepted_rows import read_known
 from evergreen.loop.monitoring.loss.harm_test import Cluster
 from evergreen.loop.monitoring.loss.realised import UNREADABLE, cluster_names, labelled_rows, losses_by_cluster
 from evergreen.loop.training.model_files import load
@@ -151,7 +151,7 @@ def _labelled(
     """The features of rows that have a label, with `target` (float64) and `cluster` (str)."""
     path = snapshot.dvc_path
     frame = read_frames(settings, snapshot.git_commit, [path], expected={path: snapshot.dvc_hash})[path]
-    rows = labelled_rows(definition, frame, read_clean(labels[1], settings))
+    rows = labelled_rows(definition, frame, read_known(labels[1], settings, definition, "labels"))
     return rows.assign(cluster=cluster_names(definition, rows, inputs, settings)) if len(rows) else rows
 
 
