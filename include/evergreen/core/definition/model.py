@@ -12,8 +12,18 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from evergreen.core.definition.calendar import Calendar, Unit
-from evergreen.core.definition.sections import MonitoringSection, OnlineSection, RetentionSection, Section
+from evergreen.core.definition.calendar import Calendar
+from evergreen.core.definition.sections import (
+    AlertsSection,
+    CalendarSection,
+    CsvSection,
+    LabelsSection,
+    MonitoringSection,
+    OnlineSection,
+    RetentionSection,
+    Section,
+)
+from evergreen.core.definition.training import TrainingSection
 
 NAME = r"^[a-z][a-z0-9_]{0,62}$"
 Name = Annotated[str, Field(pattern=NAME)]
@@ -51,37 +61,11 @@ def _unreserved(name: str) -> str:
 Column = Annotated[str, AfterValidator(_unreserved)]
 
 
-class CalendarSection(Section):
-    """Which partitions exist."""
-
-    period: Unit = "week"
-    """Length of a partition. Weeks begin on Monday; all instants are UTC."""
-    start: dt.date
-    """First partition's first day."""
-    end: dt.date | None = None
-    """Last partition's first day; leave it out for a feed that goes on."""
-
-    def build(self) -> Calendar:
-        """The calendar of these settings."""
-        return Calendar(self.period, self.start, self.end)
-
-    @model_validator(mode="after")
-    def _aligned(self) -> Self:
-        calendar = self.build()
-        for name in ("start", "end"):
-            day = getattr(self, name)
-            if day is not None and calendar.first_day(day) != day:
-                raise ValueError(f"{name} {day} is not the first day of a {self.period}; try {calendar.key_of(day)}")
-        if self.end is not None and self.end < self.start:
-            raise ValueError(f"end {self.end} lies before start {self.start}")
-        return self
-
-
 class TableSection(Section):
     """One table of a feed."""
 
     columns: dict[str, ColumnType] = Field(min_length=1)
-    """Type of each column, or `{type, aliases, since}`; a landed table must have all and may have more, not read."""
+    """Type of each column (docs/file-types.md) or `{type, aliases, since}`; a landed one has all. Others are unread."""
     aliases: dict[str, tuple[str, ...]] = Field(default={}, exclude_if=lambda value: not value)
     """Earlier names of columns, by column; written there as `price: {type: float, aliases: [cost]}`."""
     since: dict[str, dt.date] = Field(default={}, exclude_if=lambda value: not value)
@@ -136,16 +120,21 @@ class FeedSection(Section):
     """Folder below the landing zone: landing/<feed>/<partition key>/<table>.parquet."""
     entity: Column
     """Column that identifies a row; in both tables, unique within a partition."""
+    entity_from: tuple[Column, ...] = ()
+    """Columns of the inputs whose texts, joined by `|`, make the entity; `feed land --data` joins them."""
     event_time: Column
     """Timestamp column, in both tables, that lies within the partition's period."""
     label_delay: int = Field(default=1, ge=0, le=366)
     """Periods between the end of a partition and the landing of its labels."""
+    labels: LabelsSection = LabelsSection()
     grace: dt.timedelta = dt.timedelta(hours=24)
     """How long after it was due, or its run began, a partition is waited for until it is reported as late."""
     tables: dict[TableName, TableSection]
     """`inputs` (known at prediction time) and `labels` (the ground truth, which lands later)."""
     personal: tuple[Column, ...] = ()
     """Columns of personal data, type string: tokens replace their values before anything is kept (docs/security.md)."""
+    csv: CsvSection = CsvSection()
+    """How text files are written."""
     source: Name | None = None
     """Simulator that `evergreen feed land` takes real rows from; none where a producer lands the feed."""
 
@@ -166,8 +155,20 @@ class FeedSection(Section):
                 f"entity {self.entity!r} is of type {inputs} in tables.inputs and {labels} in tables.labels, so "
                 "that no label would find its row; give both the type in which the producer lands it"
             )
+        self._check_entity_from()
         self._check_personal()
         return self
+
+    def _check_entity_from(self) -> None:
+        columns = self.tables["inputs"].columns
+        for name in self.entity_from:
+            if name not in columns or name == self.entity:
+                raise ValueError(f"entity_from names {name!r}, which is not another column of tables.inputs")
+        if self.entity_from and columns[self.entity] != "string":
+            raise ValueError(f"entity {self.entity!r} joins columns (entity_from), so it must have type string")
+        tokens = [name for name in self.entity_from if name in self.personal]
+        if tokens:
+            raise ValueError(f"entity_from names personal columns, which the entity would show: {', '.join(tokens)}")
 
     def _check_personal(self) -> None:
         for column in self.personal:
@@ -202,34 +203,6 @@ class FeaturesSection(Section):
         twice = {c for c in self.columns if self.columns.count(c) > 1}
         if twice:
             raise ValueError(f"features named twice: {', '.join(sorted(twice))}")
-        return self
-
-
-class TrainingSection(Section):
-    """How a challenger is made."""
-
-    window: int = Field(default=16, ge=2, le=520)
-    """Labelled partitions a challenger is fitted on (those of the gate's holdout come on top)."""
-    validation: int = Field(default=2, ge=1)
-    """The window's newest partitions, on which tuning is judged."""
-    min_rows: int = Field(default=1000, ge=50)
-    """Labelled rows without which there is no training."""
-    candidates: tuple[Literal["linear", "boosted"], ...] = ("linear", "boosted")
-    """Kinds of model that are tuned; the best on the validation partitions becomes the challenger."""
-    trials: int = Field(default=4, ge=1, le=500)
-    """Optuna trials for each candidate."""
-    seed: int = Field(default=20130107, ge=0, lt=2**32)
-    """Seeds tuning, fitting and sampling: the same snapshots and code give the same model."""
-    trusted_types: tuple[str, ...] = (
-        "numpy.dtype",
-        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-    )
-    """Types beyond skops' own list that a saved model may hold; loading refuses all others."""
-
-    @model_validator(mode="after")
-    def _split(self) -> Self:
-        if self.validation >= self.window:
-            raise ValueError(f"validation ({self.validation}) must be smaller than window ({self.window})")
         return self
 
 
@@ -303,34 +276,10 @@ class GateSection(Section):
 
 
 ALLOWANCES = (
-    "alpha",
-    "margin",
-    "slice_margin",
-    "slice_min_rows",
-    "calibration_margin",
-    "max_latency_ms",
-    "max_model_mb",
-    "max_difference",
-    "min_rows",
-)
+    "alpha", "margin", "slice_margin", "slice_min_rows", "calibration_margin", "max_latency_ms", "max_model_mb",
+    "max_difference", "min_rows",
+)  # fmt: skip
 """Settings of the gate of which more allows more."""
-
-
-class AlertsSection(Section):
-    """Who is told."""
-
-    to: tuple[str, ...] = Field(min_length=1)
-    """Addresses that every mail about the model goes to."""
-    runbooks: str | None = None
-    """Base address of the runbook pages that mails link to; default: the pages this deployment serves itself."""
-
-    @field_validator("to")
-    @classmethod
-    def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for address in value:
-            if address.count("@") != 1 or any(c.isspace() for c in address):
-                raise ValueError(f"{address!r} is not an e-mail address")
-        return value
 
 
 class ModelDefinition(Section):

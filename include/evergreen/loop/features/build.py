@@ -21,6 +21,7 @@ from evergreen.core.store.scratch import scratch_folder
 from evergreen.errors import QuarantinedError
 from evergreen.loop.features.build_plan import BuildPlan, read_plan
 from evergreen.loop.features.feature_code import FeatureCode, keep, runnable, serving_code
+from evergreen.loop.intake.labels import coverage
 from evergreen.settings import Settings
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ def build(
             "code %s, which it was made from, until a version made from the new code is promoted",
             definition.name, key, code.short,
         )  # fmt: skip
+    _review(code.definition, settings)
     built = _build(code, key, settings=settings, run_url=run_url)
     for _ in range(OVERTAKEN):
         if built.reused or not _overtaken(code, key, settings):
@@ -94,8 +96,15 @@ def build(
     return built
 
 
+def _review(definition: ModelDefinition, settings: Settings) -> None:
+    """Know which labels are complete: who accepted them may not have come to it yet, or never will."""
+    if definition.features.look_back:
+        coverage.review(definition, settings=settings)
+
+
 def _overtaken(code: FeatureCode, key: str, settings: Settings) -> bool:
     """Whether what the snapshot was built from is no longer what is accepted."""
+    _review(code.definition, settings)
     model = code.definition.name
     with Ledger.from_settings(settings).transaction() as session:
         current = snapshots.current(session, model, key, code.hash)
@@ -137,7 +146,7 @@ def _announce(definition: ModelDefinition, plan: BuildPlan, current: Snapshot | 
     )  # fmt: skip
     if plan.missing:
         log.warning(
-            "%s %s: built without %s, which is not accepted yet; built again when it is",
+            "%s %s: built without %s, which is not accepted or complete yet; built again when it is",
             definition.name, plan.key, plan.describe_missing(),
         )  # fmt: skip
     if current is not None:

@@ -12,6 +12,7 @@ from evergreen.core.ledger.queries import collected, partitions, snapshots
 from evergreen.loop.features.build import build
 from evergreen.loop.features.build_plan import make_plan
 from evergreen.loop.features.feature_code import FeatureCode
+from evergreen.loop.intake.labels.usable import held_back
 from evergreen.settings import Settings
 
 log = logging.getLogger("evergreen.features")
@@ -30,10 +31,10 @@ def lacking(session: Session, code: FeatureCode, keys: Collection[str], *, outda
         return []
     accepted = {table: partitions.accepted_keys(session, model, table) for table in ("inputs", "labels")}
     inputs, labels = (partitions.current_map(session, model, table, accepted[table]) for table in ("inputs", "labels"))
-    gone, found = collected.gone(session, model), []
+    gone, held, found = collected.gone(session, model), held_back(session, code.definition), []
     for key in some:
         if key in inputs:
-            plan = make_plan(code.definition, key, inputs, labels)
+            plan = make_plan(code.definition, key, inputs, labels, held)
             other = key not in own or (outdated and own[key].build_hash != plan.build_hash(model, code.hash))
             if other and not plan.names & gone:
                 found.append(key)

@@ -15,6 +15,7 @@ from evergreen.operations.audit import (
     codes,
     features,
     files,
+    labels,
     ledger_rows,
     mails,
     orphans,
@@ -107,6 +108,7 @@ def _compare(
     yield from features.check(definition, rows, repository, settings.features_dvc_url)
     yield from predictions.check(definition, rows, store, settings.features_dvc_url)
     yield from codes.check(rows)
+    yield from labels.check(definition, rows)
     yield from _reports(rows)
     yield from champion.check(rows, registry)
     yield from mails.check(rows, definition.name, arrived)
@@ -135,6 +137,7 @@ def _compared(rows: Rows, model: str, arrived: Iterable[mails.Arrived] | None, a
         "snapshots": len(rows.snapshots),
         "predictions": len(rows.predictions),
         "checks": len(rows.drift_checks),
+        "coverages of labels": len(rows.label_coverages),
         "training runs": len(rows.training_runs),
         "feature codes": len({row["code_hash"] for row in rows.feature_codes}),
         "decisions": len(rows.decisions),

@@ -25,6 +25,8 @@ from evergreen.core.ledger.queries.partitions import Current
 from evergreen.core.ledger.tables import Deployment, DriftCheck, Prediction, Snapshot
 from evergreen.loop.features import feature_code
 from evergreen.loop.features.build_plan import BuildPlan, make_plan
+from evergreen.loop.intake.labels import coverage
+from evergreen.loop.intake.labels.usable import held_back
 from evergreen.loop.monitoring.readiness import STUCK_AFTER
 from evergreen.settings import Settings
 
@@ -87,6 +89,8 @@ class State:
     """The definition as other code than today's has it, by the code's hash"""
     serving: ModelDefinition | None = None
     """The definition as the code has it that feeds the champion; None: that of today"""
+    held: frozenset[str] = frozenset()
+    """Partitions whose labels are incomplete: no features look back on them"""
 
 
 def mend(
@@ -105,6 +109,8 @@ def mend(
         UnavailableError: the ledger does not answer.
     """
     model = definition.name
+    if not dry_run:
+        coverage.review(definition, settings=settings)
     with Ledger.from_settings(settings).transaction() as session:
         found = find(definition, read_state(session, definition), now=now)
         if dry_run:
@@ -141,6 +147,7 @@ def read_state(session: Session, definition: ModelDefinition) -> State:
         scored={snapshot.key: snapshot for snapshot in scored},
         by_code=feature_code.definitions_of(session, definition, built.values()),
         serving=code.definition,
+        held=held_back(session, definition),
     )
 
 
@@ -156,7 +163,7 @@ def _features(definition: ModelDefinition, state: State) -> Iterator[Stuck]:
     for key, (version, verdict) in state.inputs.items():
         snapshot = state.built.get(key)
         code = state.serving if snapshot is None else state.by_code.get(snapshot.code_hash)
-        plan = make_plan(code or definition, key, state.inputs, state.labels)
+        plan = make_plan(code or definition, key, state.inputs, state.labels, state.held)
         if plan.names & state.gone:
             continue
         if snapshot is None:

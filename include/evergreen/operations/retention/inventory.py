@@ -24,6 +24,7 @@ from evergreen.core.ledger.tables import (
     Verdict,
 )
 from evergreen.core.store import Store, layout
+from evergreen.loop.intake.labels.usable import held_back
 from evergreen.settings import Settings
 
 FOLDERS = ("raw", "clean", "quarantine", "validation", "predictions", "reports")
@@ -126,6 +127,8 @@ class Facts:
     """DVC hashes that other models' snapshots name"""
     look_backs: Mapping[int, int] = field(default_factory=dict)
     """Partitions that the feature code of each version looks back on, by version, as far as it is kept"""
+    held: frozenset[str] = frozenset()
+    """Partitions whose labels are incomplete: a training passes them over, and reads older ones instead"""
 
 
 def read(session: Session, definition: ModelDefinition, settings: Settings, listed: Collection[str]) -> Facts:
@@ -153,6 +156,7 @@ def read(session: Session, definition: ModelDefinition, settings: Settings, list
         gone=collected.gone(session, model) - beside,
         foreign=frozenset(session.scalars(foreign)),
         look_backs=codes.look_backs(session, model),
+        held=held_back(session, definition),
     )  # fmt: skip
 
 

@@ -26,7 +26,7 @@ class ColumnFacts:
     profiles: list[ColumnProfile] = field(default_factory=list)
     """In order of the partitions"""
     distinct: list[int] = field(default_factory=list)
-    """Different values of each partition; of text only"""
+    """Different values of each partition; of text and of numbers"""
     values: Counter[str] | None = field(default_factory=Counter)
     """In how many partitions each value occurs; None where there are more than `MOST_VALUES`"""
     shapes: list[Shape | None] = field(default_factory=list)
@@ -35,6 +35,8 @@ class ColumnFacts:
     def add(self, values: pd.Series, found: ColumnProfile) -> None:
         """One more partition."""
         self.profiles.append(found)
+        if self.kind in ("integer", "float") and not self.personal:
+            self.distinct.append(int(values.nunique()))
         if self.kind != "string" or self.personal:
             return
         unique = [str(value) for value in values.dropna().unique()]
@@ -64,14 +66,17 @@ class Facts:
     rows: list[int] = field(default_factory=list)
     reach: list[float] = field(default_factory=list)
     """How far from the ends of each partition's period its first or last event was, as a share of the period"""
+    hours: float = 0.0
+    """Length of the last partition's period"""
 
     @classmethod
     def of(cls, columns: Mapping[str, ColumnType], personal: Collection[str] = ()) -> Facts:
         """Of no partition yet."""
         return cls({name: ColumnFacts(kind, personal=name in personal) for name, kind in columns.items()})
 
-    def add(self, key: str, frame: pd.DataFrame, reach: float) -> None:
+    def add(self, key: str, frame: pd.DataFrame, reach: float, hours: float = 24.0) -> None:
         """One more partition: its accepted rows."""
+        self.hours = hours
         self.keys.append(key)
         self.rows.append(len(frame))
         self.reach.append(reach)

@@ -13,9 +13,12 @@ import pandas as pd
 
 from evergreen.core.definition import ModelDefinition, Period
 from evergreen.core.definition.model import TableName
+from evergreen.core.definition.partition_keys import keys_before
 from evergreen.core.text import plain
 from evergreen.errors import BadInputError, PartitionKeyError
 from evergreen.loop.intake import pseudonyms
+from evergreen.loop.intake.comparisons.past import no_past
+from evergreen.loop.intake.comparisons.profile import Profile
 from evergreen.loop.intake.comparisons.rules import REFERENCES, Categories, Numbers, Reference, ask
 from evergreen.loop.intake.landing_zone import Drop, list_feed
 from evergreen.loop.intake.limits import LIMITS
@@ -25,6 +28,8 @@ from evergreen.loop.intake.validation.judge import judge, too_large
 from evergreen.loop.intake.validation.judgement import Judgement
 from evergreen.loop.intake.validation.suite import run_suite
 from evergreen.tools.propose import rules
+from evergreen.tools.propose.bounds import is_spread
+from evergreen.tools.propose.far_off import LEAST_ASKED, Watch
 from evergreen.tools.propose.observed import Facts
 from evergreen.tools.propose.render import file_of
 from evergreen.tools.propose.rules import Compared
@@ -33,6 +38,8 @@ Progress = Callable[[str, str, str], None]
 """Told what is done with which table of which partition."""
 _TOO_LIVELY = 0.05
 """A column that warns in more than this share of partitions is not compared."""
+_LAST = 8
+"""Partitions that a comparison looks at unless told otherwise"""
 _SEASONS = 8
 """Partitions with a year before them from which on it is known how a column compares with last year's"""
 
@@ -83,10 +90,27 @@ def propose(
     compared: dict[TableName, Compared] = {}
     for table in tables:
         facts[table] = _facts(landed, table, progress)
-        compared[table] = _quiet(landed, table, rules.comparable(definition, table, facts[table]), progress)
+        wanted = rules.comparable(definition, table, facts[table])
+        compared[table] = _stopping(landed, table, wanted, _quiet(landed, table, wanted, progress), facts[table])
     text = file_of(definition, facts, compared)
     tried = tuple(_try(landed, text, facts, progress))
     return Proposal(text, {table: found.keys for table, found in facts.items()}, landed.left_out, tried)
+
+
+def decisive(
+    definition: ModelDefinition, landing_url: str, *, tables: Sequence[TableName] = ("inputs", "labels")
+) -> str:
+    """What of a proposal on all that has landed may quarantine, as the text of a file; raises as `propose`.
+
+    Columns that would only be warned about are not looked for, and nothing is tried: a third of the work.
+    """
+    landed = _Landed(definition, landing_url, None, None)
+    facts: dict[TableName, Facts] = {table: _facts(landed, table, lambda *_: None) for table in tables}
+    compared = {
+        table: _stopping(landed, table, rules.comparable(definition, table, found), Compared(), found)
+        for table, found in facts.items()
+    }
+    return file_of(definition, facts, compared)
 
 
 class _Landed:
@@ -119,8 +143,8 @@ class _Landed:
             return Judgement(False, failure.sentence, (failure,), None, None)
         fs, path = url_to_fs(drop.uri)
         past = judged.past(table, key, expectations) if judged else None
-        data = nameless(fs.cat_file(path), drop.suffix, self.definition, table, self._secret)
-        return judge(data, drop.suffix, self.definition, table, key, expectations, past=past)
+        data, suffix = nameless(fs.cat_file(path), drop.suffix, self.definition, table, self._secret)
+        return judge(data, suffix, self.definition, table, key, expectations, past=past)
 
     def frames(self, table: TableName) -> Iterator[tuple[str, Judgement, pd.DataFrame]]:
         """What passes model.yaml, in order; the rest is remembered with its reason."""
@@ -144,7 +168,9 @@ def _facts(landed: _Landed, table: TableName, progress: Progress) -> Facts:
     facts = Facts.of(definition.feed.tables[table].columns, pseudonyms.personal(definition, table))
     for key, _, frame in landed.frames(table):
         progress("profile", table, key)
-        facts.add(key, frame, _reach(frame[definition.feed.event_time], definition.partitions.period(key)))
+        period = definition.partitions.period(key)
+        hours = (period.end - period.start).total_seconds() / 3600
+        facts.add(key, frame, _reach(frame[definition.feed.event_time], period), hours)
     if facts.keys:
         return facts
     reasons = "".join(f"\n  {name}: {reason}" for name, reason in landed.left_out.items() if name.endswith(table))
@@ -188,6 +214,30 @@ def _quiet(landed: _Landed, table: TableName, wanted: Compared, progress: Progre
         categories=quiet(wanted.categories, "before"),
         seasonal_numbers=seasonal(wanted.numbers),
         seasonal_categories=seasonal(wanted.categories),
+    )
+
+
+def _stopping(landed: _Landed, table: TableName, wanted: Compared, quiet: Compared, facts: Facts) -> Compared:
+    """`quiet`, with those of `wanted` that may quarantine: none came near the limit in the partitions themselves."""
+    definition = landed.definition
+    # Its missing values are those of labels that have not come, or of nothing: model.yaml asks for them.
+    given = {definition.feed.entity, definition.feed.event_time} | ({definition.target} & {*facts.columns})
+    columns = tuple(name for name in facts.columns if name not in given)
+    watch = Watch(wanted.numbers, wanted.categories, columns)
+    accepted: dict[str, Profile] = {}
+    for number, key in enumerate(facts.keys):
+        own = Profile(facts.rows[number], {name: column.profiles[number] for name, column in facts.columns.items()})
+        keys = keys_before(definition, key, _LAST)
+        known = {k: accepted[k] for k in keys if k in accepted}
+        past = no_past(definition, table, key)
+        watch.look(replace(past, keys=keys, accepted=known, decided=frozenset(known)), own)
+        accepted[key] = own
+    return replace(
+        quiet,
+        stop_nulls=watch.quiet("nulls", columns),
+        stop_numbers=watch.quiet("numbers", [name for name in wanted.numbers if is_spread(facts.columns[name])]),
+        stop_categories=watch.quiet("texts", wanted.categories),
+        stop_rows=watch.asked >= LEAST_ASKED and not watch.rows_strained,
     )
 
 

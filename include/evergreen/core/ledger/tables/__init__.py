@@ -6,6 +6,7 @@ history (verdicts, decisions, deployments, ...) are inserted and never changed. 
 
 from evergreen.core.ledger.tables.base import Base
 from evergreen.core.ledger.tables.code import FeatureCode
+from evergreen.core.ledger.tables.labels import LabelBias, LabelCoverage, LabelHold
 from evergreen.core.ledger.tables.loop import (
     Alert,
     Comparison,
@@ -32,6 +33,9 @@ __all__ = [
     "Deployment",
     "DriftCheck",
     "FeatureCode",
+    "LabelBias",
+    "LabelCoverage",
+    "LabelHold",
     "LateFeed",
     "OnlinePerformance",
     "OnlinePrediction",

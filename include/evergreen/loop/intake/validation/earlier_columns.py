@@ -43,7 +43,7 @@ def read_landed(
     while True:
         try:
             wanted = {source: columns[name] for name, source in sources.items() if source is not None}
-            found = read_table(data, suffix, wanted, limits)
+            found = read_table(data, suffix, wanted, limits, definition.feed.csv)
             break
         except UnfitFileError as error:
             fault = fault or error

@@ -29,6 +29,7 @@ from evergreen.errors import UnavailableError
 from evergreen.loop.features.feature_code import of_version, serving
 from evergreen.loop.features.feed import feed
 from evergreen.loop.intake.accepted_rows import read_known
+from evergreen.loop.intake.labels.usable import usable_labels
 from evergreen.loop.monitoring.loss.harm_test import Cluster
 from evergreen.loop.monitoring.loss.realised import UNREADABLE, cluster_names, labelled_rows, losses_by_cluster
 from evergreen.loop.training.model_files import load
@@ -47,7 +48,7 @@ def score_in_shadow(
     """Losses by cluster of each of `versions` on each of `keys`, had it predicted it: over rows that have a label.
 
     Each version reads features of the code that it was made from; they are built now if only other code has built them.
-    Keys without features, accepted labels or a labelled row are left out, and those whose features or labels were
+    Keys without features, complete labels or a labelled row are left out, and those whose features or labels were
     collected before they were scored or cannot be read. What was scored before is read.
 
     Raises:
@@ -91,7 +92,7 @@ def _usable(
     session: Session, definition: ModelDefinition, versions: Collection[int], keys: Sequence[str]
 ) -> dict[tuple[int, str], tuple[Snapshot, Current]]:
     """What each version reads of each partition, and its labels."""
-    labels = raw.current_map(session, definition.name, "labels", keys)
+    labels = usable_labels(session, definition, keys)
     return {
         (version, key): (snapshot, labels[key])
         for version in versions

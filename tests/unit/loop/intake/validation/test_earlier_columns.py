@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 
 from evergreen.core.definition.load import read_definition
+from evergreen.core.definition.sections import CsvSection
+from evergreen.core.frames import conform, to_frame, to_table
 from evergreen.errors import DefinitionError
 from evergreen.loop.features.features_file import code_hash
 from evergreen.loop.intake.validation.judge import judge, verdict_hash
@@ -76,6 +78,33 @@ def test_a_renamed_column_is_read_under_either_name(defined, kind):
     row = json.loads(orders_model.week(1, KEY)[0].head(1).to_json(orient="records", date_format="iso"))[0]
     renamed = {("cost" if name == "price" else name): value for name, value in row.items()}
     assert to_inputs(definition, [row]).equals(to_inputs(definition, [renamed]))
+
+
+def test_names_and_the_form_of_a_text_file_are_both_the_producers(defined):
+    definition = defined("cost: {type: float, aliases: [price]}, age: float, gift: {type: boolean, since: 2024-01-08}")
+    form = CsvSection(delimiter=";", decimal=",", time_format={"ordered_at": "%d.%m.%Y %H:%M:%S"})
+    foreign = definition.model_copy(update={"feed": definition.feed.model_copy(update={"csv": form})})
+    frame = orders_model.week(1, KEY)[0]
+    frame["ordered_at"] = frame["ordered_at"].dt.floor("s")
+    usual = judge(frame.to_csv(index=False).encode(), "csv", definition, "inputs", KEY, [])
+    text = frame.to_csv(index=False, sep=";", decimal=",", date_format="%d.%m.%Y %H:%M:%S").encode()
+    found = judge(text, "csv", foreign, "inputs", KEY, [])
+    assert found.accepted, found.reason
+    assert found.frame.equals(usual.frame)
+    assert found.frame["cost"].tolist() == frame["price"].tolist()
+
+
+def test_booleans_with_gaps_have_one_dtype_wherever_they_come_from(defined):
+    definition = defined("price: float, age: float, gift: {type: boolean, since: 2024-01-08}")
+    columns = definition.feed.tables["inputs"].columns
+    fresh = judged(definition).frame
+    accepted = to_frame(conform(to_table(fresh.drop(columns="gift"), {n: columns[n] for n in columns if n != "gift"}),
+                                columns))  # fmt: skip
+    row = json.loads(orders_model.week(1, KEY)[0].head(1).to_json(orient="records", date_format="iso"))[0]
+    asked = to_inputs(definition, [row], known=lambda: [name for name in columns if name != "gift"])
+    assert [str(frame["gift"].dtype) for frame in (fresh, accepted, asked)] == ["boolean"] * 3
+    assert fresh.equals(accepted)
+    assert [str(kind) for kind in asked.dtypes] == [str(kind) for kind in fresh.dtypes]
 
 
 @pytest.mark.parametrize(
