@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from evergreen.core.definition import ModelDefinition
-    from evergreen.core.definition.model import TableName
+    from evergreen.core.definition.model import TableName, TableSection
 
 
 def read_clean(verdict: Verdict, settings: Settings) -> pd.DataFrame:
@@ -67,3 +67,28 @@ def read_known(verdict: Verdict, settings: Settings, definition: ModelDefinition
         return to_frame(conform(read_clean_table(verdict, settings), section.columns, section.aliases))
     except BadInputError as error:
         raise type(error)(f"{table} of {verdict.clean_uri}: {error}") from None
+
+
+def read_columns(verdict: Verdict, settings: Settings, section: TableSection, names: Sequence[str]) -> pa.Table:
+    """The columns `names` of the rows that `verdict` accepted, whatever these columns were called then.
+
+    A code of earlier days may know a column of today under its old name, so that the table's aliases are followed both
+    ways.
+
+    Raises:
+        KeyError: the rows have none of a column's names.
+        BadInputError: values of a column do not fit the type that it has now.
+        NotReadyError, CollectedError, FileNotFoundError: as `read_clean`.
+    """
+    from evergreen.core.frames import conform
+
+    others = {
+        name: [*section.aliases.get(name, ()), *(now for now, then in section.aliases.items() if name in then)]
+        for name in names
+    }
+    known = {name: next((n for n in (name, *others[name]) if n in section.columns), name) for name in names}
+    rows = read_clean_table(verdict, settings, [*names, *(other for some in others.values() for other in some)])
+    for name in names:
+        if not {name, *others[name]} & set(rows.column_names):
+            raise KeyError(name)
+    return conform(rows, {name: section.columns[known[name]] for name in names}, others)

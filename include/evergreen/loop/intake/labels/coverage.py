@@ -7,27 +7,22 @@ process that dies between a verdict and its coverage leaves nothing behind that 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from evergreen.core.definition import ModelDefinition
-from evergreen.core.definition.model import TableSection
 from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.queries import labels
 from evergreen.core.ledger.queries.labels import Pair
-from evergreen.core.ledger.tables import LabelCoverage, Verdict
+from evergreen.core.ledger.tables import LabelCoverage
 from evergreen.core.text import share
 from evergreen.errors import EvergreenError, UnavailableError
-from evergreen.loop.intake.accepted_rows import read_clean_table
+from evergreen.loop.intake.accepted_rows import read_columns
 from evergreen.loop.intake.comparisons.label_coverage import known_among
 from evergreen.loop.intake.labels import holds
 from evergreen.settings import Settings
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 log = logging.getLogger("evergreen.intake")
 
@@ -81,8 +76,8 @@ def _count(definition: ModelDefinition, key: str, pair: Pair, settings: Settings
 
     tables, entity, target = definition.feed.tables, definition.feed.entity, definition.target
     try:
-        inputs = _columns(pair[0][1], settings, tables["inputs"], [entity]).column(entity)
-        landed = _columns(pair[1][1], settings, tables["labels"], [entity, target])
+        inputs = read_columns(pair[0][1], settings, tables["inputs"], [entity]).column(entity)
+        landed = read_columns(pair[1][1], settings, tables["labels"], [entity, target])
         known = landed.filter(pc.is_valid(landed.column(target))).column(entity)
     except UnavailableError:
         raise
@@ -90,23 +85,3 @@ def _count(definition: ModelDefinition, key: str, pair: Pair, settings: Settings
         log.warning("%s of %s: how many inputs have a label cannot be counted: %s", definition.name, key, error)
         return None
     return len(inputs), int(np.count_nonzero(known_among(inputs, known)))
-
-
-def _columns(verdict: Verdict, settings: Settings, section: TableSection, names: Sequence[str]) -> pa.Table:
-    """The columns `names` of accepted rows, whatever these columns were called when the rows were accepted.
-
-    A code of earlier days may know a column of today under its old name, so that names are followed both ways. Raises
-    KeyError if the rows have none of a column's names.
-    """
-    from evergreen.core.frames import conform
-
-    others = {
-        name: [*section.aliases.get(name, ()), *(now for now, then in section.aliases.items() if name in then)]
-        for name in names
-    }
-    known = {name: next((n for n in (name, *others[name]) if n in section.columns), name) for name in names}
-    rows = read_clean_table(verdict, settings, [*names, *(other for some in others.values() for other in some)])
-    for name in names:
-        if not {name, *others[name]} & set(rows.column_names):
-            raise KeyError(name)
-    return conform(rows, {name: section.columns[known[name]] for name in names}, others)

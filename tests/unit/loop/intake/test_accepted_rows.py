@@ -1,10 +1,10 @@
-"""Entity and target are found in accepted rows, whatever they were called when the rows were accepted."""
+"""Columns are found in accepted rows, whatever they were called when the rows were accepted."""
 
 import pyarrow as pa
 import pytest
 
 from evergreen.core.definition.model import TableSection
-from evergreen.loop.intake.labels import coverage
+from evergreen.loop.intake import accepted_rows
 
 KINDS = {"id": "string", "at": "timestamp", "returned": "boolean"}
 RENAMED = TableSection(columns=KINDS, aliases={"id": ("order",), "returned": ("came_back",)})
@@ -21,13 +21,13 @@ def accepted(monkeypatch):
         def read(verdict, settings, names):
             return table.select([name for name in table.column_names if name in names])
 
-        monkeypatch.setattr(coverage, "read_clean_table", read)
+        monkeypatch.setattr(accepted_rows, "read_clean_table", read)
 
     return keep
 
 
 def found(section, *names):
-    return coverage._columns(None, None, section, names).to_pydict()
+    return accepted_rows.read_columns(None, None, section, names).to_pydict()
 
 
 def test_under_todays_names_and_under_earlier_ones(accepted):
