@@ -15,6 +15,7 @@ from evergreen.core.store import Store
 from evergreen.errors import BadInputError
 from evergreen.loop.features.feature_code import of_version, serving_code, today
 from evergreen.loop.features.stale import stale_keys
+from evergreen.loop.intake.labels import coverage
 from evergreen.loop.monitoring.check import run
 from evergreen.loop.monitoring.rivals.shadow_scores import score_in_shadow
 from evergreen.loop.scoring.score import read_predictions, score
@@ -167,6 +168,7 @@ def test_versions_of_both_codes_are_scored_beside_each_other_on_their_own_featur
     second = shop.train(as_of=6, cause="code")
     for week in (7, 8):
         shop.live(week)
+    coverage.review(shop.definition, settings=shop.settings)
     shadow = score_in_shadow(
         shop.definition, [shop.version, second], [shop.key(7), shop.key(8)], settings=shop.settings
     )
