@@ -195,6 +195,7 @@ def default_args(owner: str) -> dict[str, Any]:
         "retry_policy": BAD_DATA_FAILS_AT_ONCE,
         "execution_timeout": dt.timedelta(hours=2),
         "on_failure_callback": report_failure,
+        "on_success_callback": report_success,
     }
 
 
@@ -210,8 +211,31 @@ def report_failure(context: Any) -> None:
         key=_partition_key(context),
         error=context.get("exception"),
         run_url=ti.log_url,
+        map_index=_map_index(ti),
     )
     send_owed_mail(quietly=True)
+
+
+def report_success(context: Any) -> None:
+    """Record that a task that had failed is well again; one query if none had. Housekeeping sends what is owed."""
+    from evergreen.errors import UnavailableError
+    from evergreen.loop.alerts.task_failures import end_task_failure
+
+    ti = context["ti"]
+    try:
+        end_task_failure(
+            dag_id=ti.dag_id,
+            task_id=ti.task_id,
+            run_id=ti.run_id,
+            key=_partition_key(context),
+            map_index=_map_index(ti),
+        )
+    except UnavailableError as error:
+        log.warning("%s; an incident of this task stays open until it succeeds again", error)
+
+
+def _map_index(ti: Any) -> int:
+    return ti.map_index if ti.map_index is not None else -1
 
 
 def send_owed_mail(*, quietly: bool = False) -> int:

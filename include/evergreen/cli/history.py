@@ -19,6 +19,7 @@ from evergreen.core.ledger.queries import collected, definitions
 from evergreen.core.ledger.session import Ledger
 from evergreen.core.ledger.views import history as life
 from evergreen.core.ledger.views import served_on
+from evergreen.core.ledger.views.incidents import incidents
 from evergreen.core.ledger.views.lines import ComparisonLine, DeploymentLine, LateLine, TableLine, TrainingLine
 from evergreen.core.text import plain, span
 from evergreen.settings import Settings
@@ -77,6 +78,7 @@ def _whole_life(session: Session, model: str) -> dict[str, Any]:
         "losses": life.losses(session, model),
         "online": life.online(session, model),
         "checks": life.checks(session, model),
+        "incidents": incidents(session, model),
         "alerts": life.alerts(session, model),
         "collected": collected.lines(session, model),
     }
@@ -89,10 +91,12 @@ def _print_life(session: Session, definition: ModelDefinition) -> None:
     tables = life.tables(session, name)
     if not tables:
         _print_late(life.late_feeds(session, name))
+        _print_incidents(session, name)
         console().print(f"Nothing has landed yet. `evergreen feed land {name} --from K --through K` lands partitions.")
         return
     _print_landed(session, name, tables)
     _print_late(life.late_feeds(session, name))
+    _print_incidents(session, name)
     _print_built(session, name)
     _print_models(session, name)
     _print_losses(session, name, definition.loss)
@@ -191,6 +195,21 @@ def _print_late(lines: list[LateLine]) -> None:
                 *(span(line.waited) if line.waited else None, line.outcome, line.missing),
             )
             for line in lines
+        ],
+    )
+
+
+def _print_incidents(session: Session, name: str) -> None:
+    _print(
+        "Incidents (open ones first)",
+        ["number", "cause", "since (UTC)", "over (UTC)", "partitions", "not resolved", "mails", "what"],
+        [
+            (
+                *(line.id, line.cause, _minute(line.opened_at)),
+                _minute(line.closed_at) if line.closed_at else "open",
+                *(line.partitions, line.unresolved, line.mails, line.what),
+            )
+            for line in incidents(session, name)
         ],
     )
 

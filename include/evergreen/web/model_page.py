@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.ledger.outbox import Chart, Mark, Series
 from evergreen.core.ledger.views import history
+from evergreen.core.ledger.views.incidents import IncidentLine, incidents
 from evergreen.core.ledger.views.lines import (
     AlertLine,
     CheckLine,
@@ -44,6 +45,7 @@ class Life:
     """With the address of each one's report"""
     losses: dict[str, LossLine]
     online: list[OnlineLine]
+    incidents: list[IncidentLine]
     alerts: list[AlertLine]
     chart: str | None
     """The loss as a data: address of an SVG"""
@@ -73,6 +75,7 @@ def gather(session: Session, definition: ModelDefinition, settings: Settings) ->
         checks=[(line, report(line.report_uri, settings)) for line in checks[::-1]],
         losses={line.key: line for line in losses},
         online=history.online(session, name)[::-1],
+        incidents=incidents(session, name),
         alerts=history.alerts(session, name),
         chart=_picture(chart) if chart else None,
         chart_words=_words(chart) if chart else "",

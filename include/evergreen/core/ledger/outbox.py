@@ -190,6 +190,11 @@ def owe_to(
     return session.scalars(select(Alert).where(Alert.dedup_key == name)).one()
 
 
+def find(session: Session, model: str, dedup_key: str) -> Alert | None:
+    """The mail that was owed as `dedup_key`, or None."""
+    return session.scalars(select(Alert).where(Alert.dedup_key == f"{model}:{dedup_key}")).one_or_none()
+
+
 def _with_runbook(body: AlertBody, definition: ModelDefinition, kind: Kind) -> AlertBody:
     """`body`, pointing to the team's own runbooks where the definition names them."""
     base = definition.alerts.runbooks

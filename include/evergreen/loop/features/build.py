@@ -141,7 +141,7 @@ def _make(
     """Build, validate, publish and record; the caller holds the lock of (model, key)."""
     from evergreen.loop.features.compute import compute
     from evergreen.loop.features.look_back import read_history
-    from evergreen.loop.features.validate import check, owe_alert
+    from evergreen.loop.features.validate import check, owe_alert, tell_built
     from evergreen.loop.intake.accepted_rows import read_clean, read_clean_table
 
     build_hash = plan.build_hash(definition.name, fingerprint)
@@ -174,6 +174,7 @@ def _make(
     )
     session.add(snapshot)
     session.flush()
+    tell_built(session, definition, plan.key, version)
     return snapshot
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sqlalchemy.orm import Session
 
 from evergreen.core.definition import ModelDefinition
-from evergreen.core.ledger import outbox
+from evergreen.core.ledger import incidents, outbox
 from evergreen.core.store import Store, layout
+from evergreen.core.text import listed, plain
 from evergreen.loop.intake.failures import Failure, critical, reason
 from evergreen.loop.intake.limits import LIMITS
 from evergreen.loop.intake.validation import data_docs
@@ -87,13 +89,28 @@ def owe_alert(
         ],
         "links": {"log": run_url, "report": layout.data_docs(report) if report else None},
     }
-    outbox.owe(
+    incidents.occur(
         session,
-        definition,
-        kind="quarantine",
-        key=key,
-        dedup_key=f"features:{key}:{dedup}",
+        definition.name,
+        _cause(failures),
+        [incidents.Met(f"features:{key}:{dedup}", key, reason(failures), run_url=run_url)],
         subject="features failed validation, not published",
-        body=body,
+        body=outbox.AlertBody.model_validate(body),
+        owe=partial(outbox.owe, session, definition),
     )
     return reason(failures)
+
+
+def tell_built(session: Session, definition: ModelDefinition, key: str, version: int) -> None:
+    """Record that the features of `key` were published, which resolves what was told about them."""
+    incidents.well(
+        session, definition.name, "quarantine", "features",
+        part=key, key=key, how=f"published as version {version}", owe=partial(outbox.owe, session, definition),
+    )  # fmt: skip
+
+
+def _cause(failures: list[Failure]) -> incidents.Cause:
+    columns = list(dict.fromkeys(plain(failure.column) for failure in failures if failure.column is not None))
+    about = "features failed validation"
+    faults = tuple(f"{failure.name} {failure.column or ''}" for failure in failures)
+    return incidents.Cause("quarantine", "features", faults, f"{about} for {listed(columns)}" if columns else about)

@@ -17,6 +17,8 @@ _QUERIES = {name: f"SELECT * FROM {name} WHERE model = :model ORDER BY id" for n
     "verdict": "SELECT v.* FROM verdict v JOIN partition_version p ON p.id = v.partition_version_id "
     "WHERE p.model = :model ORDER BY v.id",
     "alert": "SELECT * FROM alert WHERE model IN (:model, 'evergreen') ORDER BY created_at",
+    "occurrence": "SELECT o.*, i.kind, i.mails FROM incident_occurrence o JOIN incident i ON i.id = o.incident_id "
+    "WHERE o.model = :model ORDER BY o.id",
     # There may be millions: counted where they are, and only what is odd about them comes here.
     "online_total": "SELECT count(*) AS requests FROM online_request WHERE model = :model",
     "odd_request": """
@@ -50,6 +52,8 @@ class Rows:
     collections: list[Row]
     alerts: list[Row]
     """Those of no model included"""
+    occurrences: list[Row]
+    """What joined an incident, with its kind and how many `mails` that has had"""
     online_totals: list[Row]
     """One row: how many `requests` for predictions were answered"""
     odd_requests: list[Row]

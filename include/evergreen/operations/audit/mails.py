@@ -49,7 +49,8 @@ def check(rows: Rows, model: str, arrived: Iterable[Arrived] | None) -> Iterator
             tried = f", {alert['attempts']} tries so far: {alert['last_error']}" if alert["attempts"] else ""
             what = f"it is owed and was not sent{tried}"
             yield Disagreement(AREA, _name(alert), what, SEND, alert["created_at"])
-    yield from _owed(rows, {alert["dedup_key"].removeprefix(f"{model}:") for alert in own})
+    told = [*own, *({"dedup_key": met["name"]} for met in rows.occurrences if met["mails"])]
+    yield from _owed(rows, {row["dedup_key"].removeprefix(f"{model}:") for row in told})
     if arrived is not None:
         yield from _delivered(own, [mail for mail in arrived if mail.model == model])
 
@@ -65,7 +66,7 @@ def _name(alert: Row) -> str:
 
 
 def _owed(rows: Rows, owed: set[str]) -> Iterator[Disagreement]:
-    """Each thing that happened and has to be told has its mail."""
+    """Each thing that happened and has to be told has its mail, or is on record in an incident that has one."""
     versions = {row["id"]: row for row in rows.partition_versions}
     for verdict in rows.verdicts:
         if verdict["outcome"] == "quarantined" and f"quarantine:{verdict['id']}" not in owed:

@@ -45,7 +45,8 @@ def check_runs(
     """
     ended = {(run["dag_id"], run["dag_run_id"]): run for run in runs if run["state"] in ("success", "failed")}
     told = [row["dedup_key"] for row in rows.alerts if row["model"] == model]
-    quarantined = {row["key"] for row in rows.alerts if row["kind"] == "quarantine"}
+    told += [met["name"] for met in rows.occurrences if met["mails"]]
+    quarantined = {row["key"] for row in (*rows.alerts, *rows.occurrences) if row["kind"] == "quarantine"}
     for task in tasks:
         where = (task["dag_id"], task["dag_run_id"])
         if where not in ended or not task["dag_id"].startswith(f"{model}."):

@@ -19,6 +19,7 @@ from evergreen.core.ledger.tables.loop import (
     TrainingRun,
     Verdict,
 )
+from evergreen.core.ledger.tables.messages import Incident, Occurrence
 from evergreen.core.ledger.tables.online import OnlinePerformance, OnlinePrediction, OnlineRequest
 from evergreen.core.ledger.tables.upkeep import Collection, LateFeed, Sighting
 
@@ -30,7 +31,9 @@ __all__ = [
     "Decision",
     "Deployment",
     "DriftCheck",
+    "Incident",
     "LateFeed",
+    "Occurrence",
     "OnlinePerformance",
     "OnlinePrediction",
     "OnlineRequest",

@@ -1,0 +1,79 @@
+"""one cause, one incident: its occurrences, its mails, its all-clear
+
+Revision: 0013, after 0009
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0013"
+down_revision = "0009"
+branch_labels = None
+depends_on = None
+
+CHANGING = {
+    "incident": "last_at, partitions, told, told_at, mails, well_at, well, closed_at",
+    "incident_occurrence": "resolved_at, how",
+}
+"""What tasks may change of a row; deploy/ledger-roles.sql says the same"""
+
+
+def upgrade() -> None:
+    op.create_table(
+        "incident",
+        sa.Column("id", sa.BigInteger(), nullable=False),
+        sa.Column("model", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("scope", sa.Text(), nullable=False),
+        sa.Column("cause", sa.Text(), nullable=False),
+        sa.Column("what", sa.Text(), nullable=False),
+        sa.Column("after_id", sa.BigInteger(), nullable=True),
+        sa.Column("reopened", sa.BigInteger(), nullable=False),
+        sa.Column("opened_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("last_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("partitions", sa.BigInteger(), nullable=False),
+        sa.Column("told", sa.BigInteger(), nullable=False),
+        sa.Column("told_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("mails", sa.BigInteger(), nullable=False),
+        sa.Column("well_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("well", sa.Text(), nullable=True),
+        sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_incident")),
+        sa.ForeignKeyConstraint(["after_id"], ["incident.id"], name=op.f("fk_incident_after_id")),
+    )
+    op.create_index("ix_incident_scope", "incident", ["model", "kind", "scope"])
+    op.create_index(
+        "uq_incident_open", "incident", ["model", "kind", "cause"], unique=True,
+        postgresql_where=sa.text("closed_at IS NULL"),
+    )
+    op.create_table(
+        "incident_occurrence",
+        sa.Column("id", sa.BigInteger(), nullable=False),
+        sa.Column("incident_id", sa.BigInteger(), nullable=False),
+        sa.Column("model", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("part", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=True),
+        sa.Column("said", sa.Text(), nullable=False),
+        sa.Column("run_url", sa.Text(), nullable=True),
+        sa.Column("at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("resolved_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("how", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_incident_occurrence")),
+        sa.ForeignKeyConstraint(
+            ["incident_id"], ["incident.id"], name=op.f("fk_incident_occurrence_incident_id")
+        ),
+        sa.UniqueConstraint("name", name=op.f("uq_incident_occurrence_name")),
+    )
+    op.create_index("ix_incident_occurrence_part", "incident_occurrence", ["incident_id", "part"])
+    for table, columns in CHANGING.items():
+        # A ledger whose roles were made before this migration: they may insert by default, and not update.
+        op.execute(
+            "DO $$ BEGIN IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'evergreen_worker') THEN "
+            f"GRANT UPDATE ({columns}) ON {table} TO evergreen_worker; END IF; END $$"
+        )
+
+
+def downgrade() -> None:
+    op.drop_table("incident_occurrence")
+    op.drop_table("incident")

@@ -1,0 +1,75 @@
+"""Tables of what people are told: causes that concern many partitions, and the occurrences of each."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from sqlalchemy import ForeignKey, Index, UniqueConstraint, func
+from sqlalchemy.orm import Mapped, mapped_column
+
+from evergreen.core.ledger.tables.base import Base
+
+
+class Incident(Base):
+    """One cause, from its first occurrence to the all-clear: at most one of each cause is open.
+
+    What it counts changes, and how it ends; who may change which column is in deploy/ledger-roles.sql.
+    """
+
+    __tablename__ = "incident"
+    __table_args__ = (
+        Index("uq_incident_open", "model", "kind", "cause", unique=True, postgresql_where="closed_at IS NULL"),
+        Index("ix_incident_scope", "model", "kind", "scope"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    model: Mapped[str]
+    kind: Mapped[str]
+    """Kind of its mails"""
+    scope: Mapped[str]
+    """What can be well again: a table, a step, a task"""
+    cause: Mapped[str]
+    """Fingerprint: the same for the same kind, scope and fault, whatever the partition"""
+    what: Mapped[str]
+    """The cause in words"""
+    after_id: Mapped[int | None] = mapped_column(ForeignKey("incident.id"))
+    """The incident of the same cause that was closed before this one was opened"""
+    reopened: Mapped[int] = mapped_column(default=0)
+    """How often it has come back without a week of calm between"""
+    opened_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+    last_at: Mapped[dt.datetime]
+    """When it occurred last"""
+    partitions: Mapped[int] = mapped_column(default=0)
+    """Different partitions (of a task that has none: runs) in which it occurred"""
+    told: Mapped[int] = mapped_column(default=0)
+    """How many of them the newest mail listed"""
+    told_at: Mapped[dt.datetime | None]
+    mails: Mapped[int] = mapped_column(default=0)
+    well_at: Mapped[dt.datetime | None]
+    """Since when nothing of it is left, or later partitions come through well"""
+    well: Mapped[str | None]
+    """How that was seen, in words"""
+    closed_at: Mapped[dt.datetime | None]
+
+
+class Occurrence(Base):
+    """One time that an incident's cause was met. None is left out, whether a mail was sent for it or not."""
+
+    __tablename__ = "incident_occurrence"
+    __table_args__ = (UniqueConstraint("name"), Index("ix_incident_occurrence_part", "incident_id", "part"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    incident_id: Mapped[int] = mapped_column(ForeignKey("incident.id"))
+    model: Mapped[str]
+    name: Mapped[str]
+    """Unique, as a mail's `dedup_key`: the same occurrence is recorded once"""
+    part: Mapped[str]
+    """What is resolved: the partition's key, or a run's name"""
+    key: Mapped[str | None]
+    said: Mapped[str]
+    """What was wrong this time, in a sentence"""
+    run_url: Mapped[str | None]
+    at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+    resolved_at: Mapped[dt.datetime | None]
+    how: Mapped[str | None]
+    """What became of it, in words"""
