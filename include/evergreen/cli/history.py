@@ -15,6 +15,8 @@ from sqlalchemy.orm import Session
 
 from evergreen.cli.shared import HomeOption, JsonOption, console, join_stack, print_json
 from evergreen.core.definition import ModelDefinition, load_definition
+from evergreen.cli.silence import as_dict
+from evergreen.core.ledger import silences
 from evergreen.core.ledger.queries import collected, definitions
 from evergreen.core.ledger.session import Ledger
 from evergreen.core.ledger.views import history as life
@@ -82,7 +84,13 @@ def _whole_life(session: Session, model: str) -> dict[str, Any]:
         "alerts": life.alerts(session, model),
         "collected": collected.lines(session, model),
     }
-    return {"model": model, **{name: [dataclasses.asdict(line) for line in rows] for name, rows in lines.items()}}
+    now = dt.datetime.now(dt.UTC)
+    told = {"silences": [as_dict(line, now) for line in silences.lines(session, model)]}
+    return {
+        "model": model,
+        **told,
+        **{name: [dataclasses.asdict(line) for line in rows] for name, rows in lines.items()},
+    }
 
 
 def _print_life(session: Session, definition: ModelDefinition) -> None:
@@ -210,6 +218,14 @@ def _print_incidents(session: Session, name: str) -> None:
                 *(line.partitions, line.unresolved, line.mails, line.what),
             )
             for line in incidents(session, name)
+        ],
+    )
+    _print(
+        "Silences (newest first)",
+        ["number", "kind", "cause", "until (UTC)", "ended by", "by", WHY],
+        [
+            (line.id, line.kind, line.cause, _minute(line.until), line.ended_by, line.asked_by, line.why)
+            for line in silences.lines(session, name)
         ],
     )
 

@@ -31,6 +31,7 @@ from evergreen.cli import (
     reproduce,
     rollback,
     serve,
+    silence,
     stack,
     verify,
 )
@@ -59,6 +60,7 @@ for group in (
     verify,
     promote,
     rollback,
+    silence,
     replay_quarantine,
     replay,
     serve,

@@ -23,7 +23,9 @@ from evergreen.core.ledger.tables import Alert, Incident, Occurrence
 class Owe(Protocol):
     """Owes a mail to those who are told about a model (`outbox.owe` with its session and definition)."""
 
-    def __call__(self, *, kind: Kind, key: str | None, dedup_key: str, subject: str, body: AlertBody) -> Alert:
+    def __call__(
+        self, *, kind: Kind, key: str | None, dedup_key: str, subject: str, body: AlertBody, cause: str | None = None
+    ) -> Alert:
         """The mail's row."""
 
 
@@ -275,7 +277,7 @@ def _told_again(
         subject, body = incident_mails.grown(incident, occurrences(session, incident), subject, body)
         key = None
     incident.told, incident.told_at, incident.mails = incident.partitions, now, incident.mails + 1
-    return owe(kind=_kind(incident), key=key, dedup_key=new[0].name, subject=subject, body=body)
+    return owe(kind=_kind(incident), key=key, dedup_key=new[0].name, subject=subject, body=body, cause=incident.cause)
 
 
 def _resolve(session: Session, incident: Incident, parts: Collection[str], how: str, now: dt.datetime) -> None:
@@ -318,7 +320,8 @@ def _closed(
     subject, body = incident_mails.all_clear(incident, met, single)
     key = met[0].key if incident.partitions == 1 else None
     incident.mails += 1
-    return [owe(kind=_kind(incident), key=key, dedup_key=f"incident:{incident.id}:clear", subject=subject, body=body)]
+    name = f"incident:{incident.id}:clear"
+    return [owe(kind=_kind(incident), key=key, dedup_key=name, subject=subject, body=body, cause=incident.cause)]
 
 
 def _kind(incident: Incident) -> Kind:

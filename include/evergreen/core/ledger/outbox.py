@@ -19,15 +19,18 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from evergreen.core.definition import ModelDefinition
+from evergreen.core.ledger import silences
 from evergreen.core.ledger.tables import Alert
 
 Kind = Literal[
     "quarantine", "drift", "harm", "age", "approval", "promotion", "refusal", "rollback", "late_feed", "stray_drop",
-    "stuck", "task_failure",
+    "stuck", "task_failure", "silence", "digest",
 ]  # fmt: skip
 """Why a mail is sent; also the name of its page in docs/runbooks."""
 KINDS: tuple[str, ...] = get_args(Kind)
 MAX_TEXT = 2000
+UNSENT = (Alert.sent_at.is_(None), Alert.silence_id.is_(None))
+"""Conditions of a mail that is still to be sent"""
 _UNFIT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
@@ -136,12 +139,14 @@ def owe(
     dedup_key: str,
     subject: str,
     body: AlertBody | Mapping[str, Any],
+    cause: str | None = None,
 ) -> Alert:
     """Owe a mail about `definition` to its `alerts.to`, in the session's transaction; the mail's row is returned.
 
     `subject` says what happened in a few words ("input drift, retrain started"): the mail's subject line puts
     "[evergreen] <model> <key>:" before it. `dedup_key` is unique within the model: owing the same mail again
-    returns the first one's row, unchanged.
+    returns the first one's row, unchanged. `cause` is its incident's fingerprint. A mail that a silence covers is
+    recorded and held back.
 
     Raises:
         pydantic.ValidationError: `body` has unknown or missing fields.
@@ -156,6 +161,7 @@ def owe(
         dedup_key=dedup_key,
         subject=subject,
         body=_with_runbook(checked, definition, kind),
+        cause=cause,
     )
 
 
@@ -169,9 +175,11 @@ def owe_to(
     dedup_key: str,
     subject: str,
     body: AlertBody,
+    cause: str | None = None,
 ) -> Alert:
     """Owe a mail as `owe` does, where there is no definition to take name and recipients from."""
     name = f"{model}:{dedup_key}"
+    silence = silences.covering(session, model, kind, cause, dt.datetime.now(dt.UTC))
     session.execute(
         insert(Alert)
         .values(
@@ -184,6 +192,7 @@ def owe_to(
             subject=subject_line(model, key, subject),
             body=body.model_dump(mode="json"),
             attempts=0,
+            silence_id=silence.id if silence is not None else None,
         )
         .on_conflict_do_nothing(index_elements=["dedup_key"])
     )
@@ -217,7 +226,7 @@ def claim(session: Session, *, passing_over: Collection[uuid.UUID] = ()) -> Aler
     Mails that another sender holds and those in `passing_over` are left out. Those with the fewest attempts come
     first, so that one which can never be sent holds up no other.
     """
-    query = select(Alert).where(Alert.sent_at.is_(None), Alert.id.not_in(passing_over))
+    query = select(Alert).where(*UNSENT, Alert.id.not_in(passing_over))
     query = query.order_by(Alert.attempts, Alert.created_at, Alert.id).limit(1)
     return session.scalars(query.with_for_update(skip_locked=True)).one_or_none()
 
@@ -237,5 +246,5 @@ def mark_failed(alert: Alert, error: str) -> None:
 
 def count_pending(session: Session, model: str | None = None) -> int:
     """How many mails are owed and not sent, of one model or of all."""
-    query = select(func.count()).select_from(Alert).where(Alert.sent_at.is_(None))
+    query = select(func.count()).select_from(Alert).where(*UNSENT)
     return session.scalar(query if model is None else query.where(Alert.model == model)) or 0

@@ -35,6 +35,8 @@ TONES = {
     "stray_drop": ("Stray drop", "#475569"),
     "stuck": ("Stuck", "#b45309"),
     "task_failure": ("Task failure", "#b91c1c"),
+    "silence": ("Silence", "#475569"),
+    "digest": ("Digest", "#1d4ed8"),
 }
 """Word and colour of each kind: the word carries it, the colour only helps."""
 

@@ -127,13 +127,13 @@ def resolve(
     table, key, told = partition.table, partition.key, partial(owe, session, definition)
     subject = f"late {table} have arrived and are {verdict.outcome}"
     mail = (subject, _arrived_body(definition, late, partition, verdict)) if late is not None else None
-    if mail is not None and not incidents.is_on_record(session, definition.name, f"late_feed:{table}:{key}"):
-        # Told by a release that knew no incidents: its mail promised another one.
-        told(kind="late_feed", key=key, dedup_key=f"late_feed:{table}:{key}:arrived", subject=mail[0], body=mail[1])
     incidents.well(
         session, definition.name, "late_feed", table,
         part=key, key=key, how=f"arrived, {verdict.outcome}", single=mail, owe=told,
     )  # fmt: skip
+    if mail is not None and not incidents.is_on_record(session, definition.name, f"late_feed:{table}:{key}"):
+        # Told by a release that knew no incidents: its mail promised another one.
+        told(kind="late_feed", key=key, dedup_key=f"late_feed:{table}:{key}:arrived", subject=mail[0], body=mail[1])
 
 
 def _cause(table: TableName) -> incidents.Cause:

@@ -45,7 +45,7 @@ def check(rows: Rows, model: str, arrived: Iterable[Arrived] | None) -> Iterator
     """Compare what happened, the outbox and, where there is a mail catcher, what arrived."""
     own = [row for row in rows.alerts if row["model"] == model]
     for alert in own:
-        if alert["sent_at"] is None:
+        if alert["sent_at"] is None and alert["silence_id"] is None:
             tried = f", {alert['attempts']} tries so far: {alert['last_error']}" if alert["attempts"] else ""
             what = f"it is owed and was not sent{tried}"
             yield Disagreement(AREA, _name(alert), what, SEND, alert["created_at"])

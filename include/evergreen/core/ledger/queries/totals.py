@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
+from evergreen.core.ledger.outbox import UNSENT
 from evergreen.core.ledger.tables import (
     Alert,
     Decision,
@@ -167,7 +168,7 @@ def _counted(session: Session, query: Select[*tuple[Any, ...]]) -> Counts:
 
 
 def _unsent(session: Session) -> dict[str, tuple[int, dt.datetime]]:
-    query = select(Alert.model, func.count(), func.min(Alert.created_at)).where(Alert.sent_at.is_(None))
+    query = select(Alert.model, func.count(), func.min(Alert.created_at)).where(*UNSENT)
     return {model: (count, since) for model, count, since in session.execute(query.group_by(Alert.model)).tuples()}
 
 

@@ -19,7 +19,7 @@ from evergreen.core.ledger.tables.loop import (
     TrainingRun,
     Verdict,
 )
-from evergreen.core.ledger.tables.messages import Incident, Occurrence
+from evergreen.core.ledger.tables.messages import Incident, Occurrence, Silence
 from evergreen.core.ledger.tables.online import OnlinePerformance, OnlinePrediction, OnlineRequest
 from evergreen.core.ledger.tables.upkeep import Collection, LateFeed, Sighting
 
@@ -42,6 +42,7 @@ __all__ = [
     "Prediction",
     "ShadowLoss",
     "Sighting",
+    "Silence",
     "Snapshot",
     "TrainingRun",
     "Verdict",

@@ -1,4 +1,4 @@
-"""Tables of what people are told: causes that concern many partitions, and the occurrences of each."""
+"""Tables of what people are told: incidents and their occurrences, and what is silenced until when."""
 
 from __future__ import annotations
 
@@ -73,3 +73,25 @@ class Occurrence(Base):
     resolved_at: Mapped[dt.datetime | None]
     how: Mapped[str | None]
     """What became of it, in words"""
+
+
+class Silence(Base):
+    """A person asked for no mails of a model for a while, about everything that may be silenced, a kind or a cause."""
+
+    __tablename__ = "silence"
+    __table_args__ = (Index("ix_silence_not_summed", "model", postgresql_where="summed_at IS NULL"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    model: Mapped[str]
+    kind: Mapped[str | None]
+    cause: Mapped[str | None]
+    """An incident's fingerprint"""
+    until: Mapped[dt.datetime]
+    why: Mapped[str]
+    asked_by: Mapped[str]
+    created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+    ended_at: Mapped[dt.datetime | None]
+    """When somebody ended it before its time"""
+    ended_by: Mapped[str | None]
+    summed_at: Mapped[dt.datetime | None]
+    """When what it held back was told; the silence is over then, whatever the clock says"""

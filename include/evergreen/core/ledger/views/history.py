@@ -335,7 +335,8 @@ def alerts(session: Session, model: str, *, limit: int = 50) -> list[AlertLine]:
     rows = session.scalars(select(Alert).where(Alert.model == model).order_by(Alert.created_at.desc()).limit(limit))
     return [
         AlertLine(
-            str(row.id), row.kind, row.key, row.subject, row.created_at, row.sent_at, row.attempts, row.last_error
+            *(str(row.id), row.kind, row.key, row.subject, row.created_at, row.sent_at, row.attempts, row.last_error),
+            row.silence_id,
         )
         for row in rows
     ]

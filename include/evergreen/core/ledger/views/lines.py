@@ -239,3 +239,5 @@ class AlertLine:
     sent_at: dt.datetime | None
     attempts: int
     last_error: str | None
+    silence_id: int | None
+    """The silence that holds it back"""

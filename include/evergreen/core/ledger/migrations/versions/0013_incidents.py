@@ -1,4 +1,4 @@
-"""one cause, one incident: its occurrences, its mails, its all-clear
+"""incidents with their occurrences, and silences
 
 Revision: 0013, after 0009
 """
@@ -14,6 +14,7 @@ depends_on = None
 CHANGING = {
     "incident": "last_at, partitions, told, told_at, mails, well_at, well, closed_at",
     "incident_occurrence": "resolved_at, how",
+    "silence": "ended_at, ended_by, summed_at",
 }
 """What tasks may change of a row; deploy/ledger-roles.sql says the same"""
 
@@ -66,6 +67,27 @@ def upgrade() -> None:
         sa.UniqueConstraint("name", name=op.f("uq_incident_occurrence_name")),
     )
     op.create_index("ix_incident_occurrence_part", "incident_occurrence", ["incident_id", "part"])
+    op.create_table(
+        "silence",
+        sa.Column("id", sa.BigInteger(), nullable=False),
+        sa.Column("model", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=True),
+        sa.Column("cause", sa.Text(), nullable=True),
+        sa.Column("until", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("why", sa.Text(), nullable=False),
+        sa.Column("asked_by", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("ended_by", sa.Text(), nullable=True),
+        sa.Column("summed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_silence")),
+    )
+    op.create_index("ix_silence_not_summed", "silence", ["model"], postgresql_where=sa.text("summed_at IS NULL"))
+    op.add_column("alert", sa.Column("silence_id", sa.BigInteger(), nullable=True))
+    op.create_foreign_key(op.f("fk_alert_silence_id"), "alert", "silence", ["silence_id"], ["id"])
+    op.create_index(
+        "ix_alert_silence_id", "alert", ["silence_id"], postgresql_where=sa.text("silence_id IS NOT NULL")
+    )
     for table, columns in CHANGING.items():
         # A ledger whose roles were made before this migration: they may insert by default, and not update.
         op.execute(
@@ -75,5 +97,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_index("ix_alert_silence_id", "alert")
+    op.drop_column("alert", "silence_id")
+    op.drop_table("silence")
     op.drop_table("incident_occurrence")
     op.drop_table("incident")
