@@ -17,7 +17,7 @@ See to what must not be forgotten, for all models.
 
 - **send_owed_mails** sends the mails that are still owed: the mail server was down, a process died before it could
   send, or nobody was there to send (a late feed is found by a trigger, which sends none). Before that it owes the
-  all-clear of incidents that have been well for long enough.
+  all-clear of incidents that have been well for long enough, what a silence held back, and on Mondays the digest.
 - **reconcile_aliases** sets the registry's aliases to what the ledger says.
 - **find_drops** compares the landing zone with the ledger: partitions landed again, history, what no run has brought
   in; **bring_in** starts their ingest runs (`arrived__...`). A drop younger than ten minutes is left to the run that

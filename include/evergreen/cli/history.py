@@ -14,8 +14,8 @@ from rich.text import Text
 from sqlalchemy.orm import Session
 
 from evergreen.cli.shared import HomeOption, JsonOption, console, join_stack, print_json
-from evergreen.core.definition import ModelDefinition, load_definition
 from evergreen.cli.silence import as_dict
+from evergreen.core.definition import ModelDefinition, load_definition
 from evergreen.core.ledger import silences
 from evergreen.core.ledger.queries import collected, definitions
 from evergreen.core.ledger.session import Ledger

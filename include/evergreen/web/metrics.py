@@ -111,6 +111,7 @@ def _families(found: Totals, settings: Settings) -> Iterator[Metric]:
     yield _counts("trainings_failed", "Training runs that stand failed.", (), failed)
     yield _counts("alerts", "Mails owed so far.", ("kind",), found.alerts, total=True)
     yield from _outbox(found)
+    yield _counts("incidents_open", "Causes of trouble that are not over.", ("kind",), found.incidents)
     yield from _champions(found.newest)
     yield from _monitoring(found.newest)
     yield from _online(found.newest)

@@ -12,6 +12,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from evergreen.core.definition.alerts import AlertsSection
 from evergreen.core.definition.calendar import Calendar, Unit
 from evergreen.core.definition.sections import MonitoringSection, OnlineSection, RetentionSection, Section
 
@@ -279,23 +280,6 @@ ALLOWANCES = (
     "min_rows",
 )
 """Settings of the gate of which more allows more."""
-
-
-class AlertsSection(Section):
-    """Who is told."""
-
-    to: tuple[str, ...] = Field(min_length=1)
-    """Addresses that every mail about the model goes to."""
-    runbooks: str | None = None
-    """Base address of the runbook pages that mails link to; default: the pages this deployment serves itself."""
-
-    @field_validator("to")
-    @classmethod
-    def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for address in value:
-            if address.count("@") != 1 or any(c.isspace() for c in address):
-                raise ValueError(f"{address!r} is not an e-mail address")
-        return value
 
 
 class ModelDefinition(Section):

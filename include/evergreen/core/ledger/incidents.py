@@ -24,8 +24,9 @@ class Owe(Protocol):
     """Owes a mail to those who are told about a model (`outbox.owe` with its session and definition)."""
 
     def __call__(
-        self, *, kind: Kind, key: str | None, dedup_key: str, subject: str, body: AlertBody, cause: str | None = None
-    ) -> Alert:
+        self, *, kind: Kind, key: str | None, dedup_key: str, subject: str, body: AlertBody, cause: str | None = None,
+        over: bool = False,
+    ) -> Alert:  # fmt: skip
         """The mail's row."""
 
 
@@ -321,7 +322,9 @@ def _closed(
     key = met[0].key if incident.partitions == 1 else None
     incident.mails += 1
     name = f"incident:{incident.id}:clear"
-    return [owe(kind=_kind(incident), key=key, dedup_key=name, subject=subject, body=body, cause=incident.cause)]
+    return [
+        owe(kind=_kind(incident), key=key, dedup_key=name, subject=subject, body=body, cause=incident.cause, over=True)
+    ]
 
 
 def _kind(incident: Incident) -> Kind:

@@ -11,7 +11,7 @@ import math
 import re
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from sqlalchemy import func, select
@@ -19,15 +19,12 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from evergreen.core.definition import ModelDefinition
+from evergreen.core.definition.alerts import KINDS as KINDS
+from evergreen.core.definition.alerts import ChannelSection
+from evergreen.core.definition.alerts import Kind as Kind
 from evergreen.core.ledger import silences
-from evergreen.core.ledger.tables import Alert
+from evergreen.core.ledger.tables import Alert, Delivery
 
-Kind = Literal[
-    "quarantine", "drift", "harm", "age", "approval", "promotion", "refusal", "rollback", "late_feed", "stray_drop",
-    "stuck", "task_failure", "silence", "digest",
-]  # fmt: skip
-"""Why a mail is sent; also the name of its page in docs/runbooks."""
-KINDS: tuple[str, ...] = get_args(Kind)
 MAX_TEXT = 2000
 UNSENT = (Alert.sent_at.is_(None), Alert.silence_id.is_(None))
 """Conditions of a mail that is still to be sent"""
@@ -140,13 +137,16 @@ def owe(
     subject: str,
     body: AlertBody | Mapping[str, Any],
     cause: str | None = None,
+    over: bool = False,
 ) -> Alert:
-    """Owe a mail about `definition` to its `alerts.to`, in the session's transaction; the mail's row is returned.
+    """Owe a mail about `definition` to whom its `alerts` name, in the session's transaction; the mail's row.
+
+    With it the message is owed to each channel that a route names for its kind.
 
     `subject` says what happened in a few words ("input drift, retrain started"): the mail's subject line puts
     "[evergreen] <model> <key>:" before it. `dedup_key` is unique within the model: owing the same mail again
-    returns the first one's row, unchanged. `cause` is its incident's fingerprint. A mail that a silence covers is
-    recorded and held back.
+    returns the first one's row, unchanged. `cause` is its incident's fingerprint, `over` says that
+    this is its all-clear. A mail that a silence covers is recorded and held back.
 
     Raises:
         pydantic.ValidationError: `body` has unknown or missing fields.
@@ -155,13 +155,15 @@ def owe(
     return owe_to(
         session,
         definition.name,
-        definition.alerts.to,
+        definition.alerts.recipients(kind),
         kind=kind,
         key=key,
         dedup_key=dedup_key,
         subject=subject,
         body=_with_runbook(checked, definition, kind),
         cause=cause,
+        over=over,
+        channels=definition.alerts.channels_of(kind),
     )
 
 
@@ -176,26 +178,34 @@ def owe_to(
     subject: str,
     body: AlertBody,
     cause: str | None = None,
+    over: bool = False,
+    channels: Mapping[str, ChannelSection] | None = None,
 ) -> Alert:
     """Owe a mail as `owe` does, where there is no definition to take name and recipients from."""
     name = f"{model}:{dedup_key}"
     silence = silences.covering(session, model, kind, cause, dt.datetime.now(dt.UTC))
-    session.execute(
-        insert(Alert)
-        .values(
-            id=uuid.uuid4(),
-            model=model,
-            kind=kind,
-            key=key,
-            dedup_key=name,
-            recipients=list(recipients),
-            subject=subject_line(model, key, subject),
-            body=body.model_dump(mode="json"),
-            attempts=0,
-            silence_id=silence.id if silence is not None else None,
-        )
-        .on_conflict_do_nothing(index_elements=["dedup_key"])
+    statement = insert(Alert).values(
+        id=uuid.uuid4(),
+        model=model,
+        kind=kind,
+        key=key,
+        dedup_key=name,
+        recipients=list(recipients),
+        subject=subject_line(model, key, subject),
+        body=body.model_dump(mode="json"),
+        attempts=0,
+        silence_id=silence.id if silence is not None else None,
     )
+    statement = statement.on_conflict_do_nothing(index_elements=["dedup_key"])
+    new = session.scalar(statement.returning(Alert.id))
+    if new is not None and silence is None:
+        for channel, way in (channels or {}).items():
+            session.add(
+                Delivery(
+                    alert_id=new, channel=channel, type=way.type, secret=way.secret, cause=cause, over=over, attempts=0
+                )
+            )
+        session.flush()
     return session.scalars(select(Alert).where(Alert.dedup_key == name)).one()
 
 

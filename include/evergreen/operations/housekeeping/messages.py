@@ -1,4 +1,4 @@
-"""What people are told when its time has come: incidents that are over, and what silences have held back."""
+"""What people are told when its time has come: incidents that are over, what silences have held back, the digest."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from evergreen.core.ledger import Ledger, incidents, silences
 from evergreen.core.ledger.outbox import AlertBody, Table, owe, owe_to
 from evergreen.core.ledger.tables import Alert, Silence
 from evergreen.loop.alerts.task_failures import OF_NO_MODEL, everybody
+from evergreen.operations.housekeeping.digest import owe_digest
 from evergreen.settings import Settings
 
 log = logging.getLogger("evergreen.alerts")
@@ -43,7 +44,9 @@ def settle_all(models: Iterable[ModelDefinition], *, settings: Settings, now: dt
     ledger, due = Ledger.from_settings(settings), 0
     for definition in models:
         with ledger.transaction() as session:
-            due += settle(session, definition.name, owe_mail=partial(owe, session, definition), now=now)
+            owe_mail = partial(owe, session, definition)
+            due += settle(session, definition.name, owe_mail=owe_mail, now=now)
+            due += owe_digest(session, definition, owe_mail=owe_mail, now=now)
     to = everybody()
     if to:
         with ledger.transaction() as session:

@@ -19,7 +19,7 @@ from evergreen.core.ledger.tables.loop import (
     TrainingRun,
     Verdict,
 )
-from evergreen.core.ledger.tables.messages import Incident, Occurrence, Silence
+from evergreen.core.ledger.tables.messages import Delivery, Incident, Occurrence, Silence
 from evergreen.core.ledger.tables.online import OnlinePerformance, OnlinePrediction, OnlineRequest
 from evergreen.core.ledger.tables.upkeep import Collection, LateFeed, Sighting
 
@@ -29,6 +29,7 @@ __all__ = [
     "Collection",
     "Comparison",
     "Decision",
+    "Delivery",
     "Deployment",
     "DriftCheck",
     "Incident",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 
 from sqlalchemy import ForeignKey, Index, UniqueConstraint, func
 from sqlalchemy.orm import Mapped, mapped_column
@@ -95,3 +96,31 @@ class Silence(Base):
     ended_by: Mapped[str | None]
     summed_at: Mapped[dt.datetime | None]
     """When what it held back was told; the silence is over then, whatever the clock says"""
+
+
+class Delivery(Base):
+    """A message that is owed to a channel beside mail: one row for each, so that none waits for another.
+
+    It names the channel's secret as the definition did when it was owed; the address itself is nowhere in the ledger.
+    """
+
+    __tablename__ = "alert_delivery"
+    __table_args__ = (
+        UniqueConstraint("alert_id", "channel"),
+        Index("ix_alert_delivery_unsent", "id", postgresql_where="sent_at IS NULL"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    alert_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("alert.id"))
+    channel: Mapped[str]
+    type: Mapped[str]
+    """apprise | webhook"""
+    secret: Mapped[str]
+    """Name under which the address is looked up"""
+    cause: Mapped[str | None]
+    """Fingerprint of its incident: messages of one cause belong together"""
+    over: Mapped[bool]
+    """Whether it is an all-clear"""
+    attempts: Mapped[int] = mapped_column(default=0)
+    last_error: Mapped[str | None]
+    sent_at: Mapped[dt.datetime | None]

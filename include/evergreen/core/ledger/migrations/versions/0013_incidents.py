@@ -1,4 +1,4 @@
-"""incidents with their occurrences, and silences
+"""incidents with their occurrences, silences, and deliveries to channels
 
 Revision: 0013, after 0009
 """
@@ -14,6 +14,7 @@ depends_on = None
 CHANGING = {
     "incident": "last_at, partitions, told, told_at, mails, well_at, well, closed_at",
     "incident_occurrence": "resolved_at, how",
+    "alert_delivery": "attempts, last_error, sent_at",
     "silence": "ended_at, ended_by, summed_at",
 }
 """What tasks may change of a row; deploy/ledger-roles.sql says the same"""
@@ -88,6 +89,25 @@ def upgrade() -> None:
     op.create_index(
         "ix_alert_silence_id", "alert", ["silence_id"], postgresql_where=sa.text("silence_id IS NOT NULL")
     )
+    op.create_table(
+        "alert_delivery",
+        sa.Column("id", sa.BigInteger(), nullable=False),
+        sa.Column("alert_id", sa.Uuid(), nullable=False),
+        sa.Column("channel", sa.Text(), nullable=False),
+        sa.Column("type", sa.Text(), nullable=False),
+        sa.Column("secret", sa.Text(), nullable=False),
+        sa.Column("cause", sa.Text(), nullable=True),
+        sa.Column("over", sa.Boolean(), nullable=False),
+        sa.Column("attempts", sa.BigInteger(), nullable=False),
+        sa.Column("last_error", sa.Text(), nullable=True),
+        sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_alert_delivery")),
+        sa.ForeignKeyConstraint(["alert_id"], ["alert.id"], name=op.f("fk_alert_delivery_alert_id")),
+        sa.UniqueConstraint("alert_id", "channel", name=op.f("uq_alert_delivery_alert_id_channel")),
+    )
+    op.create_index(
+        "ix_alert_delivery_unsent", "alert_delivery", ["id"], postgresql_where=sa.text("sent_at IS NULL")
+    )
     for table, columns in CHANGING.items():
         # A ledger whose roles were made before this migration: they may insert by default, and not update.
         op.execute(
@@ -97,6 +117,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_table("alert_delivery")
     op.drop_index("ix_alert_silence_id", "alert")
     op.drop_column("alert", "silence_id")
     op.drop_table("silence")
