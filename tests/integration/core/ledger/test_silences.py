@@ -53,7 +53,7 @@ def test_what_is_held_back_is_on_record_unsent_and_summed_up_once(ledger, defini
     assert [due(ledger, definition, now() + 2 * HOUR) for _ in range(2)] == [1, 0]
     with ledger.transaction() as session:
         mail = claim(session)
-        assert mail.subject == "[evergreen] nyc_flights: 2 mails were silenced"
+        assert mail.subject == "[evergreen] nyc_flights: a silence is over, 2 mails held back"
         assert [row[1] for row in mail.body["table"]["rows"]] == ["quarantine", "late_feed"]
         assert dict(mail.body["facts"])["Why"] == "the producer\\u001b knows"
 
