@@ -9,7 +9,8 @@ from evergreen.cli.main import app
 @pytest.mark.parametrize(
     ("asked", "says"),
     [
-        ([], "one of --for"), (["--list", "--for", "3d"], "one of --for"), (["--for", "3 days", "--why", "x"], "30m, 12h"),
+        ([], "one of --for"), (["--list", "--for", "3d"], "one of --for"),
+        (["--for", "3 days", "--why", "x"], "30m, 12h"),
         (["--for", "3d"], "say why"), (["--for", "3d", "--why", " "], "say why"),
         (["--for", "3d", "--why", "x", "--kind", "quarentine"], "no such kind"),
     ],

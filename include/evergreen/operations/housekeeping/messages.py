@@ -26,8 +26,8 @@ def settle(session: Session, model: str, *, owe_mail: incidents.Owe, now: dt.dat
     for silence, held in silences.over(session, model, now):
         if held:
             owe_mail(
-                kind="silence", key=None, dedup_key=f"silence:{silence.id}", subject=f"a silence is over, {_mails(held)} held back",
-                body=summary(silence, held),
+                kind="silence", key=None, dedup_key=f"silence:{silence.id}",
+                subject=f"a silence is over, {_mails(held)} held back", body=summary(silence, held),
             )  # fmt: skip
             due += 1
     if due:

@@ -54,10 +54,8 @@ def test_a_long_table_is_cut_and_the_rest_counted():
 @pytest.mark.parametrize("way", ["webhook", "apprise"])
 @pytest.mark.parametrize("address", [None, "", "T0K3N", "mem://T0K3N", "https://[T0K3N", "slack://T0K3N"])
 def test_an_address_that_is_of_no_use_is_said_without_it(way, address, caplog):
-    if (way == "webhook" and address == "https://[T0K3N") or address != "https://[T0K3N":
-        with pytest.raises(NotTakenError) as caught:
-            give(delivery(type=way), ALERT, BODY, lambda name: SecretStr(address) if address is not None else None)
-        assert "T0K3N" not in str(caught.value)
-        assert "T0K3N" not in repr(caught.value.__cause__)
-        assert caught.value.__suppress_context__ or caught.value.__context__ is None
+    with pytest.raises(NotTakenError) as caught:
+        give(delivery(type=way), ALERT, BODY, lambda name: SecretStr(address) if address is not None else None)
+    assert "T0K3N" not in str(caught.value)
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None, "a traceback would quote it"
     assert "T0K3N" not in caplog.text
