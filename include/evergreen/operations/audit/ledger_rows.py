@@ -19,6 +19,8 @@ _QUERIES = {name: f"SELECT * FROM {name} WHERE model = :model ORDER BY id" for n
     "alert": "SELECT * FROM alert WHERE model IN (:model, 'evergreen') ORDER BY created_at",
     "occurrence": "SELECT o.*, i.kind, i.mails FROM incident_occurrence o JOIN incident i ON i.id = o.incident_id "
     "WHERE o.model = :model ORDER BY o.id",
+    "undelivered_message": "SELECT d.channel, d.attempts, d.last_error, a.subject, a.created_at FROM alert_delivery d "
+    "JOIN alert a ON a.id = d.alert_id WHERE a.model = :model AND d.sent_at IS NULL ORDER BY d.id",
     # There may be millions: counted where they are, and only what is odd about them comes here.
     "online_total": "SELECT count(*) AS requests FROM online_request WHERE model = :model",
     "odd_request": """
@@ -54,6 +56,8 @@ class Rows:
     """Those of no model included"""
     occurrences: list[Row]
     """What joined an incident, with its kind and how many `mails` that has had"""
+    undelivered_messages: list[Row]
+    """What is owed to a channel beside mail, and was not given to it"""
     online_totals: list[Row]
     """One row: how many `requests` for predictions were answered"""
     odd_requests: list[Row]

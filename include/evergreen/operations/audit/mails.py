@@ -49,6 +49,10 @@ def check(rows: Rows, model: str, arrived: Iterable[Arrived] | None) -> Iterator
             tried = f", {alert['attempts']} tries so far: {alert['last_error']}" if alert["attempts"] else ""
             what = f"it is owed and was not sent{tried}"
             yield Disagreement(AREA, _name(alert), what, SEND, alert["created_at"])
+    for message in rows.undelivered_messages:
+        tried = f", {message['attempts']} tries so far: {message['last_error']}" if message["attempts"] else ""
+        about = f"message to {message['channel']} ({message['subject']})"
+        yield Disagreement(AREA, about, f"it is owed and was not given{tried}", SEND, message["created_at"])
     told = [*own, *({"dedup_key": met["name"]} for met in rows.occurrences if met["mails"])]
     yield from _owed(rows, {row["dedup_key"].removeprefix(f"{model}:") for row in told})
     if arrived is not None:
