@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.ledger import incidents, outbox
 from evergreen.core.store import Store, layout
-from evergreen.core.text import listed, plain
 from evergreen.loop.intake.failures import Failure, critical, reason
 from evergreen.loop.intake.limits import LIMITS
+from evergreen.loop.intake.quarantine_incidents import FEATURES, cause
 from evergreen.loop.intake.validation import data_docs
 from evergreen.loop.intake.validation.isolated import judge_apart
 from evergreen.loop.intake.validation.judgement import Judgement
@@ -92,7 +92,7 @@ def owe_alert(
     incidents.occur(
         session,
         definition.name,
-        _cause(failures),
+        cause(FEATURES, failures),
         [incidents.Met(f"features:{key}:{dedup}", key, reason(failures), run_url=run_url)],
         subject="features failed validation, not published",
         body=outbox.AlertBody.model_validate(body),
@@ -104,13 +104,6 @@ def owe_alert(
 def tell_built(session: Session, definition: ModelDefinition, key: str, version: int) -> None:
     """Record that the features of `key` were published, which resolves what was told about them."""
     incidents.well(
-        session, definition.name, "quarantine", "features",
+        session, definition.name, "quarantine", FEATURES,
         part=key, key=key, how=f"published as version {version}", owe=partial(outbox.owe, session, definition),
     )  # fmt: skip
-
-
-def _cause(failures: list[Failure]) -> incidents.Cause:
-    columns = list(dict.fromkeys(plain(failure.column) for failure in failures if failure.column is not None))
-    about = "features failed validation"
-    faults = tuple(f"{failure.name} {failure.column or ''}" for failure in failures)
-    return incidents.Cause("quarantine", "features", faults, f"{about} for {listed(columns)}" if columns else about)

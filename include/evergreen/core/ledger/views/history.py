@@ -337,9 +337,8 @@ def predictions(session: Session, model: str, key: str) -> list[PredictionLine]:
 
 def alerts(session: Session, model: str, *, limit: int = 50) -> list[AlertLine]:
     """The newest mails of the outbox, newest first."""
-    rows = session.scalars(
-        select(Alert).where(Alert.model == model).order_by(Alert.created_at.desc()).limit(limit)
-    ).all()
+    newest = select(Alert).where(Alert.model == model).order_by(Alert.created_at.desc()).limit(limit)
+    rows = session.scalars(newest).all()
     channels: dict[uuid.UUID, list[ChannelLine]] = defaultdict(list)
     for one in session.scalars(
         select(Delivery).where(Delivery.alert_id.in_([row.id for row in rows])).order_by(Delivery.id)
