@@ -84,7 +84,16 @@ def table(met: Sequence[Occurrence]) -> Table:
     parts = sorted(_by_part(met), key=lambda one: (one.resolved_at is not None, one.key or one.part))
     return Table(
         columns=["Partition", "Met (UTC)", "What was wrong", "Now", LOG_COLUMN],
-        rows=[[one.key or one.part, _utc(one.at), _cut(one.said), _state(one), one.run_url or ""] for one in parts],
+        rows=[
+            [
+                one.key or one.part,
+                f"{one.at.astimezone(dt.UTC):%Y-%m-%d %H:%M}",
+                _cut(one.said),
+                _state(one),
+                one.run_url or "",
+            ]
+            for one in parts
+        ],
     )
 
 

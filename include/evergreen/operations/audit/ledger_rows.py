@@ -17,7 +17,7 @@ _QUERIES = {name: f"SELECT * FROM {name} WHERE model = :model ORDER BY id" for n
     "verdict": "SELECT v.* FROM verdict v JOIN partition_version p ON p.id = v.partition_version_id "
     "WHERE p.model = :model ORDER BY v.id",
     "alert": "SELECT * FROM alert WHERE model IN (:model, 'evergreen') ORDER BY created_at",
-    "occurrence": "SELECT o.*, i.kind, i.mails FROM incident_occurrence o JOIN incident i ON i.id = o.incident_id "
+    "occurrence": "SELECT o.*, i.kind FROM incident_occurrence o JOIN incident i ON i.id = o.incident_id "
     "WHERE o.model = :model ORDER BY o.id",
     "undelivered_message": "SELECT d.channel, d.attempts, d.last_error, a.subject, a.created_at FROM alert_delivery d "
     "JOIN alert a ON a.id = d.alert_id WHERE a.model = :model AND d.sent_at IS NULL ORDER BY d.id",
@@ -55,7 +55,7 @@ class Rows:
     alerts: list[Row]
     """Those of no model included"""
     occurrences: list[Row]
-    """What joined an incident, with its kind and how many `mails` that has had"""
+    """What belongs to an incident, with that one's kind"""
     undelivered_messages: list[Row]
     """What is owed to a channel beside mail, and was not given to it"""
     online_totals: list[Row]
@@ -67,6 +67,13 @@ class Rows:
     def collected(self) -> frozenset[str]:
         """What retention has removed: URIs in the store, MD5s in the DVC remote, `<model> version 3`."""
         return frozenset(row["name"] for row in self.collections if row["done_at"] is not None)
+
+    @property
+    def told_together(self) -> frozenset[str]:
+        """Names of the occurrences of incidents that have a mail, which each bears the name of one of them."""
+        mails = {alert["dedup_key"] for alert in self.alerts}
+        told = {met["incident_id"] for met in self.occurrences if met["name"] in mails}
+        return frozenset(met["name"] for met in self.occurrences if met["incident_id"] in told)
 
     @property
     def latest_verdicts(self) -> dict[int, Row]:

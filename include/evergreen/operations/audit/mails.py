@@ -53,8 +53,8 @@ def check(rows: Rows, model: str, arrived: Iterable[Arrived] | None) -> Iterator
         tried = f", {message['attempts']} tries so far: {message['last_error']}" if message["attempts"] else ""
         about = f"message to {message['channel']} ({message['subject']})"
         yield Disagreement(AREA, about, f"it is owed and was not given{tried}", SEND, message["created_at"])
-    told = [*own, *({"dedup_key": met["name"]} for met in rows.occurrences if met["mails"])]
-    yield from _owed(rows, {row["dedup_key"].removeprefix(f"{model}:") for row in told})
+    told = {alert["dedup_key"] for alert in own} | rows.told_together
+    yield from _owed(rows, {name.removeprefix(f"{model}:") for name in told})
     if arrived is not None:
         yield from _delivered(own, [mail for mail in arrived if mail.model == model])
 
