@@ -1,7 +1,6 @@
 """Channels beside mail, with a real HTTP server as the receiver: nothing lost, and a repeat can be recognised."""
 
 import collections
-import http.server
 import json
 import logging
 import os
@@ -21,58 +20,9 @@ from evergreen.core.ledger.tables import Delivery
 from evergreen.loop.alerts import channels
 from evergreen.loop.alerts.deliver import deliver_pending
 from evergreen.loop.alerts.send import send_pending
+from helpers.http_receiver import SECRET
 
 pytestmark = pytest.mark.integration
-SECRET = "T0PS3CRET"
-
-
-class Receiver(http.server.ThreadingHTTPServer):
-    """Keeps what it is given; `answer(receiver, number)` gives the status of each request."""
-
-    daemon_threads = True
-
-    def __init__(self, answer=lambda receiver, number: 200):
-        self.got, self.answer = [], answer
-        super().__init__(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.server_port}/{SECRET}"
-
-    def ids(self):
-        return [body["id"] for _, body in self.got]
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.got.append((dict(self.headers), body))
-        status = self.server.answer(self.server, len(self.server.got))
-        try:
-            self.send_response(status)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-        except OSError:
-            pass  # the caller has gone
-
-    def log_message(self, *args):
-        pass
-
-
-@pytest.fixture
-def receive():
-    """Start a receiver: `receive(answer)`."""
-    started = []
-
-    def start(*args):
-        started.append(Receiver(*args))
-        return started[-1]
-
-    yield start
-    for server in started:
-        server.shutdown()
-        server.server_close()
 
 
 @pytest.fixture
