@@ -186,9 +186,7 @@ def test_apprise_gives_slack_and_pagerduty_what_they_take(settings, ledger, rout
                 session, routed, kind="drift", key=None, dedup_key=f"p{over}", subject="s", cause="abc", over=over,
                 body={"headline": "h" * 5000, "summary": "s"},
             )  # fmt: skip
-    assert (
-        deliver(settings, slack="pagerduty://abcdefghij0123456789abcdefghij01@apikey123456789/src/comp").delivered == 2
-    )
+    assert deliver(settings, slack=f"pagerduty://{'a1' * 16}@{'b2' * 10}/src/comp").delivered == 2
     (_, trigger), (_, resolve) = server.got[1:]
     assert (trigger["event_action"], resolve["event_action"]) == ("trigger", "resolve")
     assert trigger["dedup_key"] == resolve["dedup_key"] == "evergreen:nyc_flights:abc"
