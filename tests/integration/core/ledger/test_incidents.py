@@ -1,6 +1,7 @@
 """One cause, one incident: on a real ledger, in any order, from several processes at once."""
 
 import datetime as dt
+import itertools
 import threading
 import uuid
 from functools import partial
@@ -27,10 +28,10 @@ class Story:
 
     def __init__(self, ledger, definition, model="nyc_flights"):
         self.ledger, self.definition = ledger, definition.model_copy(update={"name": model})
-        self.model, self.count = model, 0
+        self.model, self.numbers = model, itertools.count()  # its next() is one step, whatever the thread
 
     def bad(self, key, cause=PRICE, now=NOW):
-        self.count += 1
+        name = f"q:{next(self.numbers)}"
         with self.ledger.transaction() as session:
             told = partial(owe, session, self.definition)
             incidents.well(
@@ -38,7 +39,7 @@ class Story:
                 except_for=cause, came_through=False, now=now,
             )  # fmt: skip
             return incidents.occur(
-                session, self.model, cause, [Met(f"q:{self.count}", key, f"{key} lacks it", run_url="http://a/log")],
+                session, self.model, cause, [Met(name, key, f"{key} lacks it", run_url="http://a/log")],
                 subject="inputs quarantined", body=BODY, owe=told, now=now,
             )  # fmt: skip
 
