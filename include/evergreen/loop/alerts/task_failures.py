@@ -51,7 +51,8 @@ def owe_task_failure(
     digest = hashlib.sha256(_ADDRESS.sub("0x", said).encode(errors="replace")).hexdigest()[:12]
     definition = _definition(dag_id)
     of_no_model = definition is None and dag_id.startswith(f"{OF_NO_MODEL}.")
-    occasion = f"{dt.datetime.now(dt.UTC):%Y-%m-%d}" if of_no_model else run_id
+    now = dt.datetime.now(dt.UTC)
+    occasion = f"{now:%Y-%m-%d}" if of_no_model else run_id
     name = f"task_failure:{dag_id}:{occasion}:{task_id}:{digest}"
     with Ledger.from_settings(Settings.from_env()).transaction() as session:
         owing = _owing(session, definition)
@@ -62,7 +63,7 @@ def owe_task_failure(
         met = incidents.Met(name, key, said, part=_part(run_id, key, map_index), run_url=run_url)
         alert = incidents.occur(
             session, model, _cause(dag_id, task_id, error), [met],
-            subject=f"task {task_id} of {dag_id} failed", body=body, owe=owe_mail, now=dt.datetime.now(dt.UTC),
+            subject=f"task {task_id} of {dag_id} failed", body=body, owe=owe_mail, now=now,
         )  # fmt: skip
         told = alert or outbox.find(session, model, name)
     return str(told.id) if told is not None else None
