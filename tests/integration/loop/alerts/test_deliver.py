@@ -179,7 +179,7 @@ def test_apprise_gives_slack_and_pagerduty_what_they_take(settings, ledger, rout
     tell(ledger, routed, kind="drift", cause="abc")
     slack = "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/#oncall"
     assert deliver(settings, slack=slack).delivered == 1
-    assert "nyc_flights" in json.dumps(server.got[0][1])
+    assert "inputs 0" in json.dumps(server.got[0][1])
     for over in (False, True):
         with ledger.transaction() as session:
             owe(
