@@ -39,7 +39,8 @@ def wait_until(condition, what, timeout=180):
 
 def answer_form(stack, dag, run_id, option):
     """Wait for the form of the task `approve`, and answer it as a person does; what it asked."""
-    path = f"/dags/{dag}/dagRuns/{run_id}/taskInstances/approve/-1/hitlDetails"
+    task = f"/dags/{dag}/dagRuns/{run_id}/taskInstances/approve"
+    path = f"{task}/-1/hitlDetails"
 
     def asked():
         try:
@@ -49,6 +50,11 @@ def answer_form(stack, dag, run_id, option):
 
     wait_until(asked, "the form")
     asked = asked()
+    # An answer within half a second of the question is lost: the task's process has not ended, and the one that goes on is
+    # taken for it and killed (Airflow 3.3.2). The next attempt asks again. A person is not that quick.
+    running = ("scheduled", "queued", "running")
+    wait_until(lambda: stack.airflow.request("GET", task)["state"] not in running, "the task to wait for an answer")
+    time.sleep(3)
     stack.airflow.request("PATCH", path, body={"chosen_options": [option], "params_input": {}})
     return asked
 
