@@ -50,8 +50,8 @@ def answer_form(stack, dag, run_id, option):
 
     wait_until(asked, "the form")
     asked = asked()
-    # An answer within half a second of the question is lost: the task's process has not ended, and the one that goes on is
-    # taken for it and killed (Airflow 3.3.2). The next attempt asks again. A person is not that quick.
+    # An answer within half a second of the question is lost: the task's process has not ended, and the one that goes on
+    # is taken for it and killed (Airflow 3.3.2). The next attempt asks again. A person is not that quick.
     running = ("scheduled", "queued", "running")
     wait_until(lambda: stack.airflow.request("GET", task)["state"] not in running, "the task to wait for an answer")
     time.sleep(3)
