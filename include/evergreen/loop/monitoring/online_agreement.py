@@ -84,17 +84,17 @@ def _measured(
     truth: Current | None,
     settings: Settings,
 ) -> dict[str, Any] | None:
-    """What the ledger's row says; None where what it needs can no longer be read."""
+    """What the ledger's row says; None if what it needs can no longer be read, or a label is no value of the task."""
     asked = records.newest_by_entity(session, definition.name, key)
     try:
         predicted = read_predictions(batch, settings) if batch else None
         landed = read_clean(truth[1], settings) if truth else None
+        return compare(definition, asked, predicted, batch.version if batch else None, landed)
     except UNREADABLE as error:
         if isinstance(error, UnavailableError):
             raise
         log.warning("%s: what was predicted on request there cannot be measured: %s", key, error)
         return None
-    return compare(definition, asked, predicted, batch.version if batch else None, landed)
 
 
 def compare(
