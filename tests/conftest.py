@@ -2,7 +2,6 @@
 
 import os
 import uuid
-from pathlib import Path
 
 import hypothesis
 import pytest
@@ -10,12 +9,19 @@ import pytest
 from evergreen.settings import Settings
 from evergreen.stack.config.home import Home
 from evergreen.stack.control import Stack
-from evergreen.stack.embedded import caught_mails, postgres
-from evergreen.stack.embedded.features_remote import create_features_remote
+from evergreen.stack.embedded import caught_mails
 from evergreen.stack.shapes import SHAPES
+from helpers.kept import (
+    NOWHERE,
+    Place,
+    connected,
+    copy_database,
+    database,
+    mlflow_login,
+    settings_values,
+    superuser_url,
+)
 
-NOWHERE = "http://127.0.0.1:9"
-"""Discard port: nothing answers there. What needs a server asks for its fixture."""
 _TEMPLATE = "ledger_template"
 
 # How long an example takes says how busy the machine is, not whether the code is right.
@@ -44,11 +50,7 @@ def database_stack(tmp_path_factory):
 @pytest.fixture(scope="session")
 def postgres_url(database_stack):
     """URL (superuser) of a throw-away PostgreSQL."""
-    from evergreen.stack.config import credentials
-
-    password = credentials.load(database_stack.home.secrets)["POSTGRES_PASSWORD"]
-    port = database_stack.status().ports["postgres"]
-    return f"postgresql+psycopg2://{postgres.SUPERUSER}:{password}@127.0.0.1:{port}/postgres"
+    return superuser_url(database_stack)
 
 
 @pytest.fixture(scope="session")
@@ -56,16 +58,21 @@ def _ledger_template(postgres_url):
     from evergreen.core.ledger.migrate import upgrade
 
     _execute(postgres_url, f'CREATE DATABASE "{_TEMPLATE}"')
-    upgrade(_database(postgres_url, _TEMPLATE))
+    upgrade(database(postgres_url, _TEMPLATE))
     return _TEMPLATE
 
 
 @pytest.fixture
-def ledger_url(postgres_url, _ledger_template):
-    """URL of a fresh, migrated ledger."""
+def kept():
+    """What the test begins with, if it asks for something that is made once and kept; tests/integration has such."""
+
+
+@pytest.fixture
+def ledger_url(postgres_url, _ledger_template, kept):
+    """URL of a fresh, migrated ledger, or of a copy of the kept one."""
     name = f"ledger_{uuid.uuid4().hex[:12]}"
-    _execute(postgres_url, f'CREATE DATABASE "{name}" TEMPLATE "{_ledger_template}"')
-    yield _database(postgres_url, name)
+    copy_database(postgres_url, name, kept.ledger if kept else _ledger_template)
+    yield database(postgres_url, name)
     _execute(postgres_url, f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
@@ -83,50 +90,41 @@ def mlflow_stack(tmp_path_factory):
 @pytest.fixture
 def mlflow_uri(mlflow_stack, monkeypatch):
     """Tracking URI of a real MLflow server, its login in the environment."""
-    user, password = mlflow_stack.mlflow_login
-    url = mlflow_stack.urls["mlflow"]
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
-    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", user)
-    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", password)
-    return url
+    for name, value in mlflow_login(mlflow_stack).items():
+        monkeypatch.setenv(name, value)
+    return mlflow_stack.urls["mlflow"]
 
 
 @pytest.fixture
-def feature_remotes(tmp_path):
-    """(Git URL, DVC URL) of an empty feature repository."""
-    bare, data = tmp_path / "features.git", tmp_path / "dvc"
-    create_features_remote(bare)
-    data.mkdir()
-    return str(bare), str(data)
+def place(tmp_path, kept):
+    """Folders of an empty store, landing zone and feature repository, or the kept ones."""
+    return kept.place if kept else Place.create(tmp_path / "place")
 
 
 @pytest.fixture
-def store_url(tmp_path):
-    """URL of an empty store."""
-    return _folder(tmp_path / "store")
+def feature_remotes(place):
+    """(Git URL, DVC URL) of the feature repository."""
+    place.create_git()
+    return str(place.git), str(place.dvc)
 
 
 @pytest.fixture
-def landing_url(tmp_path):
-    """URL of an empty landing zone."""
-    return _folder(tmp_path / "landing")
+def store_url(place):
+    """URL of the store."""
+    return place.store.as_uri()
 
 
 @pytest.fixture
-def settings(request, ledger_url, store_url, landing_url, feature_remotes, monkeypatch):
+def landing_url(place):
+    """URL of the landing zone."""
+    return place.landing.as_uri()
+
+
+@pytest.fixture
+def settings(request, ledger_url, place, feature_remotes, monkeypatch):
     """Settings over real servers, in the environment too. MLflow's is real where the test asks for `mlflow_uri`."""
-    git_url, dvc_url = feature_remotes
     mlflow_url = request.getfixturevalue("mlflow_uri") if "mlflow_uri" in request.fixturenames else NOWHERE
-    values = {
-        "EVERGREEN_LEDGER_URL": ledger_url,
-        "EVERGREEN_STORE_URL": store_url,
-        "EVERGREEN_LANDING_URL": landing_url,
-        "EVERGREEN_FEATURES_GIT_URL": git_url,
-        "EVERGREEN_FEATURES_DVC_URL": dvc_url,
-        "MLFLOW_TRACKING_URI": mlflow_url,
-        "EVERGREEN_MODELS_DIR": str(Path(__file__).parents[1] / "include" / "models"),
-        "EVERGREEN_AIRFLOW_URL": NOWHERE,
-    }
+    values = settings_values(ledger_url, place, mlflow_url)
     for name, value in values.items():
         monkeypatch.setenv(name, value)
     return Settings.from_env(values)
@@ -164,21 +162,6 @@ def mail_catcher(database_stack, monkeypatch):
     return catcher
 
 
-def _folder(path: Path) -> str:
-    path.mkdir()
-    return path.as_uri()
-
-
-def _database(url: str, name: str) -> str:
-    return url.rsplit("/", 1)[0] + f"/{name}"
-
-
 def _execute(url: str, statement: str) -> None:
-    import psycopg2
-
-    connection = psycopg2.connect(url.replace("+psycopg2", ""))
-    connection.autocommit = True
-    try:
+    with connected(url) as connection:
         connection.cursor().execute(statement)
-    finally:
-        connection.close()

@@ -30,8 +30,10 @@ from bench.lib.report import number_asked, write
 from evergreen.loop.champion.evaluation import gate
 from evergreen.loop.champion.evaluation.paired_test import compare
 from evergreen.loop.monitoring.rivals import regret_test
-from evergreen.loop.training.candidates import START, assemble_pipeline, estimator, preprocessing
+from evergreen.loop.training.estimators.built_in import START
 from evergreen.loop.training.examples import Examples, concatenate
+from evergreen.loop.training.learn import fit_pipeline
+from evergreen.loop.training.search import Trial
 from evergreen.tools.backtest.challengers import Fits
 
 SEED = 20130108
@@ -188,10 +190,7 @@ def _refit(candidate: Any, train: Examples, by_day: bool, rng: Rng) -> Any:
     definition = MODEL.model_copy(
         update={"training": MODEL.training.model_copy(update={"seed": int(rng.integers(2**31))})}
     )
-    model = assemble_pipeline(
-        preprocessing(candidate, definition, sample.features), estimator(candidate, definition, START[candidate])
-    )
-    return model.fit(sample.features, sample.target)
+    return fit_pipeline(definition, Trial(candidate, 0, START[candidate], 0.0, []), sample)
 
 
 def _pair(rows: Examples, champion: Floats, challenger: Floats, sizes: list[int]) -> Pair:

@@ -33,6 +33,7 @@ ABOUT = {
     "online": "predictions on request over HTTP, on record in PostgreSQL before they are given",
     "outages": "SMTP, MLflow and the DVC remote cut off for ten minutes each, while a week comes in and a model trains",
     "scoring_scale": "scoring 10 million rows",
+    "fit_scale": "an own LightGBM on a million rows",
     "soak": "a year landed in random order, late, broken and restated, through a live Airflow",
     "soak_in_process": "a year landed in random order, late, broken and restated, in one process",
     "upgrade": "a second release (schema and definition) rolls out process by process while weeks land",

@@ -35,17 +35,18 @@ import pyarrow.parquet as pq
 
 from bench.lib.report import number_asked, write
 from evergreen.core.definition import load_definition
+from evergreen.core.definition.training import BuiltIn as Candidate
 from evergreen.core.store import Store
 from evergreen.core.store.objects import sha256
 from evergreen.loop.features.compute import compute, write_parquet
 from evergreen.loop.features.look_back import history_of
 from evergreen.loop.scoring.predict_file import predict_file
-from evergreen.loop.training.candidates import START, Candidate
+from evergreen.loop.training.estimators.built_in import START
 from evergreen.loop.training.examples import Examples
 from evergreen.loop.training.learn import fit_pipeline
 from evergreen.loop.training.model_files import CHUNK_ROWS, Predictor, freeze, thaw
 from evergreen.loop.training.model_matrix import model_frame, target_values
-from evergreen.loop.training.tune import Trial
+from evergreen.loop.training.search import Trial
 from evergreen.tools.simulator import flights
 
 MODEL = load_definition("nyc_flights")

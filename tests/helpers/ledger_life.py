@@ -8,6 +8,7 @@ from evergreen.core.ledger.tables import (
     Decision,
     Deployment,
     DriftCheck,
+    LabelCoverage,
     OnlinePerformance,
     PartitionVersion,
     Performance,
@@ -138,6 +139,12 @@ def _scored(session, key, version, loss, *, drifted, report_uri):
         dvc_hash=key, content_hash=key, rows=10, results_uri=None, run_url=None,
     )  # fmt: skip
     session.add(snapshot)
+    session.add(
+        LabelCoverage(
+            model="nyc_flights", key=key, inputs_version_id=inputs.id, inputs_rows="all", labels_version_id=labels.id,
+            labels_rows="all", inputs=10, labelled=9,
+        )
+    )  # fmt: skip
     session.flush()
     prediction = Prediction(
         model="nyc_flights", key=key, snapshot_id=snapshot.id, version=version, uri=f"file:///predictions/{key}",

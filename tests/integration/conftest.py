@@ -1,6 +1,7 @@
 """A small shop whose orders walk through the whole loop, stage by stage, on real servers."""
 
 import datetime as dt
+from contextlib import contextmanager
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,7 +12,21 @@ from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.tables import PartitionVersion, Verdict
 from evergreen.core.store import Store
 from evergreen.core.store.objects import sha256
+from evergreen.loop.intake.labels.coverage import review
+from evergreen.loop.training.model_files import _cache
+from evergreen.settings import Settings
 from helpers import orders_model
+from helpers.kept import (
+    NOWHERE,
+    Kept,
+    MlflowState,
+    Place,
+    copy_database,
+    database,
+    mlflow_login,
+    settings_values,
+    superuser_url,
+)
 
 
 class Shop:
@@ -19,7 +34,6 @@ class Shop:
 
     def __init__(self, folder, settings):
         self.settings = settings
-        orders_model.write_model(folder)
         self.definition = read_definition(folder / "model.yaml")
         self.ledger = Ledger.from_settings(settings)
         self.version = None
@@ -51,6 +65,7 @@ class Shop:
                     clean_uri=uri, rows_accepted=len(frame), rows_rejected=0,
                 )
             )  # fmt: skip
+        review(self.definition, settings=self.settings)
 
     def build(self, number):
         from evergreen.loop.features.build import build
@@ -76,7 +91,6 @@ class Shop:
         """The model's file goes from under MLflow; the registry still names the version."""
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-        from evergreen.loop.training.model_files import _cache
         from evergreen.loop.training.tracking import client
 
         place = client(self.settings).get_model_version_download_uri("orders", str(version))
@@ -97,44 +111,84 @@ class Shop:
 
 
 @pytest.fixture
-def young_shop(young_shop_at, settings):
+def kept(request):
+    """The kept shop that the test asks for, as it was made. Other fixtures may be called `shop`: they keep nothing."""
+    asked = [name for name in ("kept_shop", "kept_young_shop") if name in request.fixturenames]
+    if not asked:
+        return None
+    found = request.getfixturevalue(asked[0])
+    found.restore()
+    return found
+
+
+@pytest.fixture
+def young_shop(kept_young_shop, kept, settings):
     """Ten weeks of orders with labels and features, and no champion yet: it needs no MLflow."""
-    return young_shop_at(settings)
+    return Shop(kept.place.models / "orders", settings)
+
+
+@pytest.fixture
+def shop(kept_shop, kept, mlflow_uri, settings):
+    """Six weeks of orders with labels, and a champion trained on them that serves from the seventh week on."""
+    shop = Shop(kept.place.models / "orders", settings)
+    shop.version = 1
+    return shop
 
 
 @pytest.fixture
 def young_shop_at(tmp_path):
-    """Makes such a shop where settings say."""
-
-    def make(settings):
-        shop = Shop(tmp_path / "models" / "orders", settings)
-        for number in range(10):
-            inputs, labels = shop.week(number)
-            shop.accept("inputs", number, inputs)
-            shop.accept("labels", number, labels)
-            shop.build(number)
-        return shop
-
-    return make
+    """Makes a young shop where settings say."""
+    return lambda settings: _with_weeks(tmp_path / "models" / "orders", settings, 10)
 
 
-@pytest.fixture
-def shop(mlflow_uri, settings, tmp_path):
-    """Six weeks of orders with labels, and a champion trained on them that serves from the seventh week on."""
-    _empty_registry(settings)
-    shop = Shop(tmp_path / "models" / "orders", settings)
-    for number in range(6):
+@pytest.fixture(scope="session")
+def kept_young_shop(postgres_url, _ledger_template, tmp_path_factory):
+    """The young shop, made once."""
+    with _making(postgres_url, _ledger_template, tmp_path_factory.mktemp("young"), {}) as (settings, kept):
+        _with_weeks(kept.place.models / "orders", settings, 10)
+    return kept
+
+
+@pytest.fixture(scope="session")
+def kept_shop(postgres_url, _ledger_template, mlflow_stack, tmp_path_factory):
+    """The shop with its champion, made once."""
+    root, server = tmp_path_factory.mktemp("shop"), superuser_url(mlflow_stack)
+    with _making(postgres_url, _ledger_template, root, mlflow_login(mlflow_stack)) as (settings, kept):
+        _empty_registry(settings)
+        shop = _with_weeks(kept.place.models / "orders", settings, 6)
+        assert shop.train(as_of=5) == 1
+        kept.mlflow = MlflowState(database(server, "mlflow"), mlflow_stack.home.mlflow, root / "artifacts")
+    return kept
+
+
+@contextmanager
+def _making(postgres_url, template, root, login):
+    """Settings of a place to make something in; what has been made at the end is kept."""
+    name, place = f"kept_{root.name}", Place.create(root / "place")
+    place.create_git()
+    copy_database(postgres_url, name, template)
+    values = settings_values(database(postgres_url, name), place, login.get("MLFLOW_TRACKING_URI", NOWHERE)) | login
+    kept = Kept(place, root / "copy", name, None, _cache.clear)
+    with pytest.MonkeyPatch.context() as patch:
+        for variable, value in values.items():
+            patch.setenv(variable, value)
+        yield Settings.from_env(values), kept
+    kept.save()
+
+
+def _with_weeks(folder, settings, weeks):
+    orders_model.write_model(folder)
+    shop = Shop(folder, settings)
+    for number in range(weeks):
         inputs, labels = shop.week(number)
         shop.accept("inputs", number, inputs)
         shop.accept("labels", number, labels)
         shop.build(number)
-    shop.version = shop.train(as_of=5)
     return shop
 
 
 def _empty_registry(settings):
-    """Each test has a ledger of its own, but all share one MLflow server: versions begin at 1 again."""
-    from evergreen.loop.training.model_files import _cache
+    """Versions begin at 1 again: other tests of this process have used the same MLflow server."""
     from evergreen.loop.training.tracking import client
 
     _cache.clear()

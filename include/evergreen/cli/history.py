@@ -18,9 +18,10 @@ from evergreen.core.definition import ModelDefinition, load_definition
 from evergreen.core.ledger.queries import collected, definitions
 from evergreen.core.ledger.session import Ledger
 from evergreen.core.ledger.views import history as life
+from evergreen.core.ledger.views import labels as label_views
 from evergreen.core.ledger.views import served_on
 from evergreen.core.ledger.views.lines import ComparisonLine, DeploymentLine, LateLine, TableLine, TrainingLine
-from evergreen.core.text import plain, span
+from evergreen.core.text import percent, plain, span
 from evergreen.settings import Settings
 
 DayOption = Annotated[
@@ -69,6 +70,7 @@ def _whole_life(session: Session, model: str) -> dict[str, Any]:
         "tables": life.tables(session, model),
         "quarantines": life.quarantines(session, model),
         "late_feeds": life.late_feeds(session, model),
+        "label_coverage": label_views.coverages(session, model),
         "snapshots": life.snapshots(session, model),
         "definitions": definitions.lines(session, model),
         "trainings": life.trainings(session, model),
@@ -93,6 +95,7 @@ def _print_life(session: Session, definition: ModelDefinition) -> None:
         return
     _print_landed(session, name, tables)
     _print_late(life.late_feeds(session, name))
+    _print_coverage(session, name)
     _print_built(session, name)
     _print_models(session, name)
     _print_losses(session, name, definition.loss)
@@ -191,6 +194,24 @@ def _print_late(lines: list[LateLine]) -> None:
                 *(span(line.waited) if line.waited else None, line.outcome, line.missing),
             )
             for line in lines
+        ],
+    )
+
+
+def _print_coverage(session: Session, name: str) -> None:
+    """Partitions whose labels are held back or one-sided; of the others the newest and how many there are."""
+    lines = label_views.coverages(session, name)
+    told = [line for line in lines if line.held_since or line.one_sided or line is lines[-1]]
+    _print(
+        f"Labels ({len(lines)} partitions; shown are the newest, and those held back or one-sided)",
+        ["partition", "inputs", "labelled", "coverage", "needed", "held back since (UTC)", "labelled rows"],
+        [
+            (
+                *(line.key, line.inputs, line.labelled, percent(line.coverage) if line.coverage is not None else None),
+                *(percent(line.needed) if line.needed is not None else None,),
+                *(_minute(line.held_since) if line.held_since else None, line.one_sided),
+            )
+            for line in told
         ],
     )
 

@@ -42,8 +42,20 @@ def to_table(frame: pd.DataFrame, columns: Mapping[str, ColumnType]) -> pa.Table
 def to_frame(table: pa.Table) -> pd.DataFrame:
     """The rows of `table`, of the types of `ARROW_TYPES`, under a fresh index.
 
-    Dtypes: string -> object (missing: None), integer -> Int64, float -> float64 (missing: NaN), boolean -> bool,
-    timestamp -> datetime64[us, UTC].
+    Dtypes: string -> object (missing: None), integer -> Int64, float -> float64 (missing: NaN), boolean -> bool, or
+    boolean if some are missing, timestamp -> datetime64[us, UTC].
     """
     frame: pd.DataFrame = table.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
+    for place, field in enumerate(table.schema):
+        if pa.types.is_boolean(field.type) and table.column(place).null_count:
+            frame[field.name] = booleans(table.column(place).combine_chunks())
     return frame
+
+
+def booleans(values: pa.Array) -> pd.Series:
+    """Booleans: of dtype bool, or of the nullable boolean if some are missing."""
+    if not values.null_count:
+        return pd.Series(values.to_numpy(zero_copy_only=False).astype(bool))
+    missing = values.is_null().to_numpy(zero_copy_only=False)
+    filled = values.fill_null(False).to_numpy(zero_copy_only=False)
+    return pd.Series(pd.arrays.BooleanArray(filled.copy(), missing.copy()))

@@ -11,7 +11,7 @@ import logging
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
@@ -29,7 +29,6 @@ from evergreen.settings import Settings
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
-    from evergreen.loop.training.candidates import Candidate
     from evergreen.loop.training.examples import Examples
     from evergreen.loop.training.model_files import Predictor
 
@@ -85,6 +84,7 @@ def reproduce(definition: ModelDefinition, version: int, *, settings: Settings, 
         UnavailableError: ledger, store, feature remotes or MLflow do not answer.
     """
     from evergreen.loop.training.dataset import read_examples
+    from evergreen.loop.training.estimators.trusted import trusted_types
     from evergreen.loop.training.model_files import Predictor, content_hash, freeze, thaw
 
     run, labelled = _recorded(definition, version, settings)
@@ -98,8 +98,9 @@ def reproduce(definition: ModelDefinition, version: int, *, settings: Settings, 
     made = freeze(pipeline)
     checks.append(Check("model", content_hash(registered), content_hash(made)))
     held_out = read_examples(seeded, run, list(run.dataset["holdout_keys"]), settings=settings)
-    known = Predictor(thaw(registered, definition.training.trusted_types, what=model_name(run.model, version)), version)
-    ours = Predictor(thaw(made, definition.training.trusted_types, what="the model made again"), version)
+    trusted = trusted_types(definition)
+    known = Predictor(thaw(registered, trusted, what=model_name(run.model, version)), version)
+    ours = Predictor(thaw(made, trusted, what="the model made again"), version)
     checks.append(Check("predictions", *(_predictions_hash(model, held_out) for model in (known, ours))))
     return _conclude(run, checks, len(examples), len(held_out))
 
@@ -174,11 +175,12 @@ def _hash_of(files: dict[str, str]) -> str:
 
 def _make(definition: ModelDefinition, run: TrainingRun, examples: Examples, *, tune: bool) -> tuple[Pipeline, str]:
     from evergreen.loop.training.learn import learn, refit
+    from evergreen.loop.training.trial_log import repeated
 
     if tune:
-        learned = learn(definition, examples)
+        learned = learn(definition, examples, repeated(run))
         return learned.model, _setting(learned.best.candidate, learned.best.params)
-    candidate, params = cast("Candidate", run.candidate), dict(run.params or {})
+    candidate, params = str(run.candidate), dict(run.params or {})
     return refit(definition, candidate, params, examples), _setting(candidate, params)
 
 

@@ -157,7 +157,11 @@ def _models() -> str:
 
     names = list_models()
     for name in names:
-        load_definition(name)
+        definition = load_definition(name)
+        for candidate in definition.training.own_candidates:
+            from evergreen.loop.training.estimators.own import load_own
+
+            load_own(definition, candidate)
     return f"{', '.join(names) or 'none yet'}"
 
 

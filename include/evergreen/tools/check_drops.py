@@ -11,9 +11,9 @@ from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.model import TableName
 from evergreen.core.definition.partition_keys import check_key
 from evergreen.errors import BadInputError, PartitionKeyError
-from evergreen.loop.intake.landing_zone import SUFFIXES
 from evergreen.loop.intake.limits import LIMITS
 from evergreen.loop.intake.pseudonyms import nameless
+from evergreen.loop.intake.reading.file_types import ENDINGS, files_of, suffix_of
 from evergreen.loop.intake.validation.gather_past import Judged, compared_keys
 from evergreen.loop.intake.validation.judge import judge, too_large
 from evergreen.loop.intake.validation.judgement import Judgement
@@ -62,7 +62,9 @@ def check_folder(
     for name, place in partitions:
         checks += [_check(definition, table, name, file, judged, secret) for table, file in tables_in(place)]
     if not checks:
-        raise BadInputError(f"no inputs or labels (.parquet or .csv) in {folder} or in a folder of it named by a key")
+        raise BadInputError(
+            f"no inputs or labels ({', '.join(ENDINGS)}) in {folder} or in a folder of it named by a key"
+        )
     return checks
 
 
@@ -81,8 +83,8 @@ def _before(
 
 def tables_in(folder: Path) -> list[tuple[TableName, Path]]:
     """The tables that lie in `folder` itself, as files that could land."""
-    found = [(table, folder / f"{table}.{suffix}") for table in TABLES for suffix in SUFFIXES]
-    return [(table, file) for table, file in found if file.is_file()]
+    names = sorted(file.name for file in folder.iterdir() if file.is_file())
+    return [(table, folder / name) for table in TABLES for name in files_of(table, names)]
 
 
 def _partitions(definition: ModelDefinition, folder: Path) -> list[tuple[str, Path]]:
@@ -105,8 +107,8 @@ def _check(definition: ModelDefinition, table: TableName, key: str, file: Path, 
     else:
         rules = load_expectations(definition, table)
         past = judged.past(table, key, rules)
-        data = nameless(file.read_bytes(), file.suffix[1:], definition, table, secret)
-        judgement = judge(data, file.suffix[1:], definition, table, key, rules, past=past)
+        data, suffix = nameless(file.read_bytes(), suffix_of(file.name) or "", definition, table, secret)
+        judgement = judge(data, suffix, definition, table, key, rules, past=past)
     judged.keep(table, key, judgement)
     failures = [failure.to_json() for failure in judgement.failures]
     said = (judgement.accepted, judgement.reason, judgement.rows, judgement.rows_rejected)

@@ -110,6 +110,12 @@ def _families(found: Totals, settings: Settings) -> Iterator[Metric]:
         failed[model,] = failed.get((model,), 0) + (runs if state == "failed" else 0)
     yield _counts("trainings_failed", "Training runs that stand failed.", (), failed)
     yield _counts("alerts", "Mails owed so far.", ("kind",), found.alerts, total=True)
+    yield _counts(
+        "label_coverage", "Share of the inputs of the newest labelled partition that have a label.", (), found.coverage
+    )
+    yield _counts(
+        "labels_held_partitions", "Partitions whose labels are held back, or one-sided.", ("cause",), found.labels_held
+    )
     yield from _outbox(found)
     yield from _champions(found.newest)
     yield from _monitoring(found.newest)

@@ -10,6 +10,8 @@ from sqlalchemy.orm import Session
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.ledger.outbox import Chart, Mark, Series
 from evergreen.core.ledger.views import history
+from evergreen.core.ledger.views import labels as label_views
+from evergreen.core.ledger.views.labels import CoverageLine
 from evergreen.core.ledger.views.lines import (
     AlertLine,
     CheckLine,
@@ -37,6 +39,7 @@ class Life:
     """With the address of each one's validation page"""
     late_feeds: list[tuple[LateLine, str | None]]
     """With the time that each was waited for beyond when it was due, in words, where it has come"""
+    coverages: list[CoverageLine]
     trainings: list[TrainingLine]
     decisions: list[DecisionLine]
     deployments: list[DeploymentLine]
@@ -67,6 +70,7 @@ def gather(session: Session, definition: ModelDefinition, settings: Settings) ->
         tables=history.tables(session, name),
         quarantines=[(line, report(line.docs_uri, settings)) for line in quarantines],
         late_feeds=[(line, span(line.waited) if line.waited else None) for line in history.late_feeds(session, name)],
+        coverages=label_views.coverages(session, name)[::-1],
         trainings=history.trainings(session, name)[::-1],
         decisions=history.decisions(session, name, quiet=False)[::-1],
         deployments=deployed,

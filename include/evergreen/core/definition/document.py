@@ -22,7 +22,8 @@ INTRO = """\
 # The fields of model.yaml
 
 Everything about a model lives in its folder, `include/models/<name>/`: `model.yaml` (this page), `features.py`,
-`expectations.py` and a README. Unknown fields, fields given twice and values out of range are errors that name file,
+`expectations.py` and a README, and `candidates.py` where the team brings an estimator of its own
+([candidates](candidates.md)). Unknown fields, fields given twice and values out of range are errors that name file,
 line and field; `evergreen doctor` checks every definition. Durations are ISO 8601 (`PT6H`, `P1D`).
 
 This page is generated from the schema (`make docs`); a test holds it current.
@@ -76,7 +77,7 @@ def _type(annotation: Any) -> str:
     if origin is typing.Literal:
         return " or ".join(f"`{p}`" for p in parts)
     if origin in (typing.Union, types.UnionType):
-        return _type(next(p for p in parts if p is not type(None)))
+        return " or ".join(_type(p) for p in parts if p is not type(None))
     if origin is tuple:
         return f"list of {_type(parts[0])}"
     if origin is dict:

@@ -11,9 +11,11 @@ import yaml
 from pydantic import ValidationError
 
 from evergreen.core.definition.model import ModelDefinition
+from evergreen.core.definition.training import BUILT_IN
 from evergreen.errors import DefinitionError
 
 FILE = "model.yaml"
+CANDIDATES = "candidates.py"
 # The C parser reads a definition in half a millisecond: every DAG file reads every definition.
 _Loader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -63,7 +65,19 @@ def read_definition(path: Path) -> ModelDefinition:
             f"{path}:{_line(root, ('name',))}: name: {definition.name!r} differs from its folder "
             f"{path.parent.name!r}; make them the same"
         )
+    _check_candidates(path, root, definition)
     return definition
+
+
+def _check_candidates(path: Path, root: yaml.MappingNode, definition: ModelDefinition) -> None:
+    """Raise DefinitionError where there is no file that could define the own candidates. What is in it, `fit` sees."""
+    own = definition.training.own_candidates
+    if own and not (path.parent / CANDIDATES).is_file():
+        raise DefinitionError(
+            f"{path}:{_line(root, ('training', 'candidates'))}: training.candidates: {', '.join(own)}: built in are "
+            f"{', '.join(BUILT_IN)}, and there is no {CANDIDATES} beside model.yaml that could define others; correct "
+            "the name, or write that file (docs/candidates.md)"
+        )
 
 
 def _parse(path: Path) -> tuple[yaml.MappingNode, dict[Any, Any]]:

@@ -13,7 +13,15 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from evergreen.core.definition.calendar import Calendar, Unit
-from evergreen.core.definition.sections import MonitoringSection, OnlineSection, RetentionSection, Section
+from evergreen.core.definition.sections import (
+    CsvSection,
+    LabelsSection,
+    MonitoringSection,
+    OnlineSection,
+    RetentionSection,
+    Section,
+)
+from evergreen.core.definition.training import TrainingSection
 
 NAME = r"^[a-z][a-z0-9_]{0,62}$"
 Name = Annotated[str, Field(pattern=NAME)]
@@ -81,7 +89,7 @@ class TableSection(Section):
     """One table of a feed."""
 
     columns: dict[str, ColumnType] = Field(min_length=1)
-    """Type of each column; a landed table must have all of them and may have more, which are not read."""
+    """Type of each column (docs/file-types.md); a landed table has all of them. Others are not read."""
     max_bad_rows: float = Field(default=0.0, ge=0, le=0.5)
     """Share of rows that may break a rule about rows: they alone go to quarantine. 0: one quarantines the partition."""
 
@@ -101,16 +109,21 @@ class FeedSection(Section):
     """Folder below the landing zone: landing/<feed>/<partition key>/<table>.parquet."""
     entity: Column
     """Column that identifies a row; in both tables, unique within a partition."""
+    entity_from: tuple[Column, ...] = ()
+    """Columns of the inputs whose texts, joined by `|`, make the entity; `feed land --data` joins them."""
     event_time: Column
     """Timestamp column, in both tables, that lies within the partition's period."""
     label_delay: int = Field(default=1, ge=0, le=366)
     """Periods between the end of a partition and the landing of its labels."""
+    labels: LabelsSection = LabelsSection()
     grace: dt.timedelta = dt.timedelta(hours=24)
     """How long after it was due, or its run began, a partition is waited for until it is reported as late."""
     tables: dict[TableName, TableSection]
     """`inputs` (known at prediction time) and `labels` (the ground truth, which lands later)."""
     personal: tuple[Column, ...] = ()
     """Columns of personal data, type string: tokens replace their values before anything is kept (docs/security.md)."""
+    csv: CsvSection = CsvSection()
+    """How text files are written."""
     source: Name | None = None
     """Simulator that `evergreen feed land` takes real rows from; none where a producer lands the feed."""
 
@@ -131,8 +144,20 @@ class FeedSection(Section):
                 f"entity {self.entity!r} is of type {inputs} in tables.inputs and {labels} in tables.labels, so "
                 "that no label would find its row; give both the type in which the producer lands it"
             )
+        self._check_entity_from()
         self._check_personal()
         return self
+
+    def _check_entity_from(self) -> None:
+        columns = self.tables["inputs"].columns
+        for name in self.entity_from:
+            if name not in columns or name == self.entity:
+                raise ValueError(f"entity_from names {name!r}, which is not another column of tables.inputs")
+        if self.entity_from and columns[self.entity] != "string":
+            raise ValueError(f"entity {self.entity!r} joins columns (entity_from), so it must have type string")
+        tokens = [name for name in self.entity_from if name in self.personal]
+        if tokens:
+            raise ValueError(f"entity_from names personal columns, which the entity would show: {', '.join(tokens)}")
 
     def _check_personal(self) -> None:
         for column in self.personal:
@@ -167,34 +192,6 @@ class FeaturesSection(Section):
         twice = {c for c in self.columns if self.columns.count(c) > 1}
         if twice:
             raise ValueError(f"features named twice: {', '.join(sorted(twice))}")
-        return self
-
-
-class TrainingSection(Section):
-    """How a challenger is made."""
-
-    window: int = Field(default=16, ge=2, le=520)
-    """Labelled partitions a challenger is fitted on (those of the gate's holdout come on top)."""
-    validation: int = Field(default=2, ge=1)
-    """The window's newest partitions, on which tuning is judged."""
-    min_rows: int = Field(default=1000, ge=50)
-    """Labelled rows without which there is no training."""
-    candidates: tuple[Literal["linear", "boosted"], ...] = ("linear", "boosted")
-    """Kinds of model that are tuned; the best on the validation partitions becomes the challenger."""
-    trials: int = Field(default=4, ge=1, le=500)
-    """Optuna trials for each candidate."""
-    seed: int = Field(default=20130107, ge=0, lt=2**32)
-    """Seeds tuning, fitting and sampling: the same snapshots and code give the same model."""
-    trusted_types: tuple[str, ...] = (
-        "numpy.dtype",
-        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-    )
-    """Types beyond skops' own list that a saved model may hold; loading refuses all others."""
-
-    @model_validator(mode="after")
-    def _split(self) -> Self:
-        if self.validation >= self.window:
-            raise ValueError(f"validation ({self.validation}) must be smaller than window ({self.window})")
         return self
 
 
@@ -268,16 +265,9 @@ class GateSection(Section):
 
 
 ALLOWANCES = (
-    "alpha",
-    "margin",
-    "slice_margin",
-    "slice_min_rows",
-    "calibration_margin",
-    "max_latency_ms",
-    "max_model_mb",
-    "max_difference",
-    "min_rows",
-)
+    "alpha", "margin", "slice_margin", "slice_min_rows", "calibration_margin", "max_latency_ms", "max_model_mb",
+    "max_difference", "min_rows",
+)  # fmt: skip
 """Settings of the gate of which more allows more."""
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import codecs
+import datetime as dt
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
 class Section(BaseModel):
@@ -14,6 +16,72 @@ class Section(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LabelsSection(Section):
+    """When the labels of a partition are complete enough to learn from and to judge by (decision 027)."""
+
+    complete: float | None = Field(default=None, ge=0, le=1)
+    """Share of the accepted inputs that must have a label (one that is not null); until then the partition trains
+    nothing and judges nothing. Left out: learned from the partitions before; 0 takes labels as they come."""
+
+
+class CsvSection(Section):
+    """How the producer's text files are written; the defaults are RFC 4180. Parquet files are read as they are."""
+
+    delimiter: str = Field(default=",", min_length=1, max_length=1)
+    """Character between two fields, such as `;`. A .tsv file is separated by tabs whatever is said here."""
+    decimal: Literal[".", ","] = "."
+    """Sign before the decimals of a number."""
+    thousands: str | None = Field(default=None, pattern=r"^[.,' _\u00a0\u202f]$")
+    """Sign between the thousands of a number; none by default, and a number that has one is refused."""
+    encoding: str = "utf-8"
+    """Encoding of the text, such as `cp1252`."""
+    time_format: str | dict[str, str] | None = None
+    """How timestamps are written if not in ISO 8601, such as `%d/%m/%Y %H:%M`: in all timestamp columns, or by column.
+    Times without a zone are UTC."""
+    max_unpacked: int = Field(default=2 << 30, ge=1 << 10, le=4 << 30)
+    """Bytes that a .csv.gz or .tsv.gz may unpack to."""
+
+    def format_of(self, column: str) -> str | None:
+        """Format of the times of `column`, or None if they are ISO 8601."""
+        return self.time_format.get(column) if isinstance(self.time_format, dict) else self.time_format
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, value: str) -> str:
+        try:
+            known = codecs.lookup(value)
+            "1,2".encode(known.name).decode(known.name)
+        except (LookupError, ValueError, TypeError):
+            raise ValueError(f"{value!r} is no encoding that Python knows; examples: utf-8, cp1252, utf-16") from None
+        return value
+
+    @field_validator("time_format")
+    @classmethod
+    def _whole_format(cls, value: str | dict[str, str] | None) -> str | dict[str, str] | None:
+        for form in value.values() if isinstance(value, dict) else [value] if value else []:
+            check_time_format(form)
+        return value
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        if not (self.delimiter.isprintable() or self.delimiter == "\t") or self.delimiter in '"\\':
+            raise ValueError(f"delimiter {self.delimiter!r} cannot separate fields; use a sign such as ; or |")
+        if self.thousands == self.decimal:
+            raise ValueError(f"decimal and thousands are both {self.decimal!r}: no number could be read")
+        return self
+
+
+def check_time_format(form: str) -> None:
+    """Raise ValueError if times in the strptime format `form` do not name a day (hours, minutes and zone may lack)."""
+    day = dt.datetime(2023, 11, 25, tzinfo=dt.UTC)
+    try:
+        back = dt.datetime.strptime(day.strftime(form), form).replace(tzinfo=dt.UTC)
+    except ValueError as error:
+        raise ValueError(f"time format {form!r} cannot be used ({error}); an example: %d/%m/%Y %H:%M") from None
+    if back.date() != day.date():
+        raise ValueError(f"time format {form!r} does not name year, month and day; an example: %d/%m/%Y %H:%M")
 
 
 class MonitoringSection(Section):

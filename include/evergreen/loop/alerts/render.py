@@ -33,6 +33,7 @@ TONES = {
     "stray_drop": ("Stray drop", "#475569"),
     "stuck": ("Stuck", "#b45309"),
     "task_failure": ("Task failure", "#b91c1c"),
+    "labels": ("Labels", "#b45309"),
 }
 """Word and colour of each kind: the word carries it, the colour only helps."""
 

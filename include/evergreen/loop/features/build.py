@@ -21,6 +21,7 @@ from evergreen.core.store.scratch import scratch_folder
 from evergreen.errors import QuarantinedError
 from evergreen.loop.features.build_plan import BuildPlan, read_plan
 from evergreen.loop.features.features_file import code_hash
+from evergreen.loop.intake.labels import coverage
 from evergreen.settings import Settings
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def build(definition: ModelDefinition, key: str, *, settings: Settings, run_url:
         BadInputError, DefinitionError: `features.py` is at fault.
         UnavailableError: ledger, store, Git or DVC remote do not answer.
     """
+    _review(definition, settings)
     built = _build(definition, key, settings=settings, run_url=run_url)
     for _ in range(OVERTAKEN):
         if built.reused or not _overtaken(definition, key, settings):
@@ -78,8 +80,15 @@ def build(definition: ModelDefinition, key: str, *, settings: Settings, run_url:
     return built
 
 
+def _review(definition: ModelDefinition, settings: Settings) -> None:
+    """Know which labels are complete: who accepted them may not have come to it yet, or never will."""
+    if definition.features.look_back:
+        coverage.review(definition, settings=settings)
+
+
 def _overtaken(definition: ModelDefinition, key: str, settings: Settings) -> bool:
     """Whether what the snapshot was built from is no longer what is accepted."""
+    _review(definition, settings)
     with Ledger.from_settings(settings).transaction() as session:
         current = snapshots.current(session, definition.name, key)
         wanted = read_plan(session, definition, key).build_hash(definition.name, code_hash(definition))
@@ -118,7 +127,7 @@ def _announce(definition: ModelDefinition, plan: BuildPlan, current: Snapshot | 
     )  # fmt: skip
     if plan.missing:
         log.warning(
-            "%s %s: built without %s, which is not accepted yet; built again when it is",
+            "%s %s: built without %s, which is not accepted or complete yet; built again when it is",
             definition.name, plan.key, plan.describe_missing(),
         )  # fmt: skip
     if current is not None:

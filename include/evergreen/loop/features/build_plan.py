@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
@@ -17,6 +17,7 @@ from evergreen.core.definition.model import TableName
 from evergreen.core.ledger.queries import partitions
 from evergreen.core.ledger.tables import PartitionVersion, Verdict
 from evergreen.errors import NotReadyError
+from evergreen.loop.intake.labels.usable import held_back
 
 Current = tuple[PartitionVersion, Verdict]
 
@@ -40,6 +41,8 @@ class BuildPlan:
     """Oldest first"""
     missing: Mapping[str, tuple[TableName, ...]]
     """Partitions that should be looked back on and cannot be yet: which of their tables are not accepted"""
+    held: frozenset[str] = frozenset()
+    """Those of `missing` whose labels are accepted, and held back because they are incomplete"""
 
     @property
     def labels_used(self) -> dict[str, int]:
@@ -66,13 +69,22 @@ class BuildPlan:
 
     def describe_missing(self) -> str:
         """The missing tables in words, such as 'labels of 2013-02-04, inputs and labels of 2013-02-11'."""
-        return ", ".join(f"{' and '.join(tables)} of {key}" for key, tables in self.missing.items())
+        return ", ".join(
+            f"{' and '.join(tables)} of {key}{' (incomplete)' if key in self.held else ''}"
+            for key, tables in self.missing.items()
+        )
 
 
 def make_plan(
-    definition: ModelDefinition, key: str, inputs: Mapping[str, Current], labels: Mapping[str, Current]
+    definition: ModelDefinition,
+    key: str,
+    inputs: Mapping[str, Current],
+    labels: Mapping[str, Current],
+    held: Collection[str] = (),
 ) -> BuildPlan:
     """The plan of partition `key` where `inputs` and `labels` are the current versions by key. Pure.
+
+    Labels of the partitions `held` are incomplete: they are not looked back on.
 
     Raises:
         NotReadyError: the inputs of `key` have no accepted version.
@@ -82,7 +94,9 @@ def make_plan(
             f"{definition.name} {key}: there are no accepted inputs to build features from; "
             "they have not landed, or are in quarantine"
         )
-    return BuildPlan(key, inputs[key], *look_back(definition, key, inputs, labels))
+    complete = {k: found for k, found in labels.items() if k not in held}
+    history, missing = look_back(definition, key, inputs, complete)
+    return BuildPlan(key, inputs[key], history, missing, frozenset(k for k in missing if k in held and k in labels))
 
 
 def look_back(
@@ -104,9 +118,13 @@ def wanted_keys(definition: ModelDefinition, key: str) -> list[str]:
     return definition.partitions.look_back(key, definition.features.look_back, definition.feed.label_delay)
 
 
-def read_plan(session: Session, definition: ModelDefinition, key: str) -> BuildPlan:
-    """The plan of partition `key` from the ledger; raises as `make_plan`."""
+def read_plan(session: Session, definition: ModelDefinition, key: str, *, unmeasured: bool = True) -> BuildPlan:
+    """The plan of partition `key` from the ledger; raises as `make_plan`.
+
+    Labels of which nobody knows yet whether they are complete are held back too, unless `unmeasured` is False.
+    """
     wanted = wanted_keys(definition, key)
     inputs = partitions.current_map(session, definition.name, "inputs", [*wanted, key])
     labels = partitions.current_map(session, definition.name, "labels", wanted)
-    return make_plan(definition, key, inputs, labels)
+    held = held_back(session, definition, unmeasured=unmeasured) if labels else frozenset[str]()
+    return make_plan(definition, key, inputs, labels, held)

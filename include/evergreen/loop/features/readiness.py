@@ -33,7 +33,7 @@ def readiness(definition: ModelDefinition, key: str, *, settings: Settings, now:
         UnavailableError: the ledger does not answer.
     """
     with Ledger.from_settings(settings).transaction() as session:
-        plan = read_plan(session, definition, key)
+        plan = read_plan(session, definition, key, unmeasured=False)  # the build measures them
     return judge(definition, plan, now)
 
 
@@ -45,9 +45,12 @@ def judge(definition: ModelDefinition, plan: BuildPlan, now: dt.datetime) -> Rea
     """
     begin = max(plan.inputs[0].received_at, definition.partitions.due(plan.key))
     deadline = begin + definition.feed.grace
-    missing = list(plan.missing)
+    # Labels that are there and incomplete may stay so: nobody waits for them, and the build is made again.
+    missing = [key for key in plan.missing if key not in plan.held]
     about = f"features of {definition.name} {plan.key}"
-    if not missing:
+    if not missing and plan.held:
+        reason = f"{about}: built without {plan.describe_missing()}, and again when they are complete"
+    elif not missing:
         reason = f"{about}: all {len(plan.history)} label partitions that they look back on have been accepted"
     elif now >= deadline:
         reason = (

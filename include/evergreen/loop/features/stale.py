@@ -7,24 +7,30 @@ from evergreen.core.definition.model import TableName
 from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.queries import collected, partitions, snapshots
 from evergreen.loop.features.build_plan import make_plan
+from evergreen.loop.intake.labels import coverage
+from evergreen.loop.intake.labels.usable import held_back
 from evergreen.settings import Settings
 
 
 def stale_keys(definition: ModelDefinition, *, settings: Settings) -> list[str]:
     """Keys, oldest first, whose snapshot was built from other rows than are accepted today.
 
-    Labels that came late, partitions that were restated and rows that came out of quarantine make a snapshot stale.
+    Labels that came late or were completed, partitions that were restated and rows that came out of quarantine make a
+    snapshot stale.
     New feature code does not: what was built by the old code stays until somebody asks for a build. What can no longer
     be built, because retention has removed rows that it looks back on, is left out.
     """
     model = definition.name
+    coverage.review(definition, settings=settings)
     with Ledger.from_settings(settings).transaction() as session:
         built = snapshots.current_map(session, model)
         keys = {table: partitions.accepted_keys(session, model, table) for table in ("inputs", "labels")}
         inputs = partitions.current_map(session, model, "inputs", keys["inputs"])
         labels = partitions.current_map(session, model, "labels", keys["labels"])
-        gone = collected.gone(session, model)
-    plans = ((snapshot, make_plan(definition, key, inputs, labels)) for key, snapshot in built.items() if key in inputs)
+        gone, held = collected.gone(session, model), held_back(session, definition)
+    plans = (
+        (snapshot, make_plan(definition, key, inputs, labels, held)) for key, snapshot in built.items() if key in inputs
+    )
     return [
         plan.key
         for snapshot, plan in plans

@@ -14,6 +14,7 @@ from evergreen.errors import BadInputError
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
 
 Severity = Literal["critical", "warning"]
 SAMPLE = 5
@@ -76,14 +77,16 @@ def breach(
     expected: str,
     sample: Iterable[Any] = (),
     bad: np.ndarray[tuple[int], np.dtype[np.intp]] | None = None,
+    hint: str = "",
 ) -> Failure:
     """A critical failure of some rows of one column; `sentence` continues after "column: 3 of 100 rows (3 %) ".
 
-    `rows` are the positions of all of them; `bad` of those that cannot be accepted, where these are others.
+    `rows` are the positions of all of them; `bad` of those that cannot be accepted, where these are others. `hint` says
+    what to do, after the samples.
     """
     shown = tuple(dict.fromkeys(map(quoted, sample)))[:SAMPLE]
     such = f", such as {', '.join(shown)}" if shown else ""
-    text = f"{plain(column)}: {share(len(rows), total)} rows {sentence}{such}"
+    text = f"{plain(column)}: {share(len(rows), total)} rows {sentence}{such}{hint and f'; {hint}'}"
     return Failure(
         name,
         column,
@@ -97,6 +100,29 @@ def breach(
         f"{plain(column)}: rows {sentence}",
         rows if bad is None else bad,
     )
+
+
+def refuse_rows(
+    name: str,
+    values: pa.Array,
+    mask: pa.Array,
+    sentence: str,
+    expected: str,
+    *,
+    rule: str = "column_type",
+    hint: str = "",
+) -> None:
+    """Raise UnfitFileError if `mask` holds for any row (null counts as no), with their number and some values."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    rows = np.flatnonzero(pc.fill_null(mask, False).to_numpy(zero_copy_only=False))
+    if len(rows):
+        sample = values.take(pa.array(rows[:SAMPLE])).to_pylist()
+        raise UnfitFileError(
+            breach(rule, name, sentence, rows=rows, total=len(values), expected=expected, sample=sample, hint=hint)
+        )
 
 
 def reason(failures: Sequence[Failure]) -> str:

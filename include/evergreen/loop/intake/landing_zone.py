@@ -1,6 +1,7 @@
 """Has a table of a partition landed, whole?
 
-A producer writes `landing/<feed>/<partition key>/<table>.parquet` (or `.csv`) and then an empty `_SUCCESS` beside it.
+A producer writes `landing/<feed>/<partition key>/<table>.parquet` (or with another of `file_types.ENDINGS`) and then an
+empty `_SUCCESS` beside it.
 Both tables of a feed share the folder, so a table counts as landed only while `_SUCCESS` is not older than its file.
 Light on purpose: the triggerer asks every few seconds.
 """
@@ -15,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from evergreen.core.store.filesystem import url_to_fs
 from evergreen.core.store.layout import join
+from evergreen.core.text import plain
 from evergreen.errors import UnavailableError
+from evergreen.loop.intake.reading.file_types import files_of, suffix_of, why_not
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
-SUFFIXES = ("parquet", "csv")
 SUCCESS = "_SUCCESS"
 
 
@@ -32,7 +34,7 @@ class Drop:
     size: int
     modified: dt.datetime
     suffix: str
-    """parquet | csv"""
+    """As `file_types.suffix_of` gives it: parquet, csv, csv.gz, tsv or tsv.gz"""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class _Entry:
 def find_drop(landing_url: str, feed: str, table: str, key: str) -> Drop | None:
     """The drop of `table` for the partition `key`, or None while it is not complete.
 
-    Where both a Parquet and a CSV file are there, the one written last counts.
+    Of several files of the table, the one written last counts.
 
     Raises:
         BadInputError: `feed` or `key` cannot be the name of a folder.
@@ -163,22 +165,25 @@ def _entry(info: dict[str, Any]) -> _Entry:
 
 
 def _newest(folder: str, entries: dict[str, _Entry], table: str) -> Drop | None:
-    files = [(s, e) for s in SUFFIXES if (e := entries.get(f"{table}.{s}")) is not None and e.is_file]
+    files = [(name, entries[name]) for name in files_of(table, entries) if entries[name].is_file]
     if not files:
         return None
-    suffix, entry = max(files, key=lambda pair: pair[1].modified)
-    return Drop(f"{folder}/{table}.{suffix}", entry.size, entry.modified, suffix)
+    name, entry = max(files, key=lambda pair: pair[1].modified)
+    return Drop(f"{folder}/{name}", entry.size, entry.modified, suffix_of(name) or "")
 
 
 def _obstacle(folder: str, entries: dict[str, _Entry], table: str) -> str | None:
     """Why `table` does not count as landed, in words, or None where it does."""
     drop = _newest(folder, entries, table)
     if drop is None:
-        odd = [f"{table}.{s}" for s in SUFFIXES if f"{table}.{s}" in entries]
+        odd = files_of(table, entries)
         if odd:
             return f"{odd[0]} in {folder} is a folder or a link; land it as one ordinary file"
+        other = next((name for name in entries if name.startswith(f"{table}.") and entries[name].is_file), None)
+        if other:
+            return f"{plain(other)} in {folder} is not read: {why_not(other, b'')}"
         return f"neither {table}.parquet nor {table}.csv is in {folder} yet"
-    name = f"{table}.{drop.suffix}"
+    name = drop.uri.rpartition("/")[2]
     success = entries.get(SUCCESS)
     if success is None:
         return f"{name} is in {folder}, but _SUCCESS is missing: its producer writes it when the file is complete"

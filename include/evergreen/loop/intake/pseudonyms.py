@@ -21,6 +21,7 @@ from evergreen.core.text import plain
 from evergreen.errors import SettingsError
 from evergreen.loop.intake.failures import Failure, UnfitFileError, unfit
 from evergreen.loop.intake.limits import LIMITS, Limits
+from evergreen.loop.intake.reading.file_types import REWRITTEN, is_text
 from evergreen.loop.intake.reading.isolated import read_table
 from evergreen.settings import Settings
 
@@ -46,16 +47,17 @@ def token(key: bytes, feed: str, value: str) -> str:
 def replace(
     data: bytes, suffix: str, definition: ModelDefinition, table: TableName, key: bytes, limits: Limits = LIMITS
 ) -> bytes:
-    """The file `data` (`suffix` parquet or csv) with tokens in its personal columns; nulls stay null.
+    """The file `data` with tokens in its personal columns, to be read under `kept_suffix(suffix)`; nulls stay null.
 
     Only the definition's columns are in the result: one that nobody declared may hold anything.
 
     Raises:
         UnfitFileError: it cannot be read as such a table, or a personal column holds neither text nor whole numbers.
     """
-    found = in_table(read_table(data, suffix, definition.feed.tables[table].columns, limits), definition, table, key)
+    landed = read_table(data, suffix, definition.feed.tables[table].columns, limits, definition.feed.csv)
+    found = in_table(landed, definition, table, key)
     sink = pa.BufferOutputStream()
-    if suffix == "csv":
+    if is_text(suffix):
         import pyarrow.csv
 
         pyarrow.csv.write_csv(found, sink, pyarrow.csv.WriteOptions(quoting_style="all_valid"))
@@ -64,6 +66,16 @@ def replace(
 
         pyarrow.parquet.write_table(found, sink, compression="zstd")
     return bytes(sink.getvalue().to_pybytes())
+
+
+def kept_suffix(suffix: str) -> str:
+    """The suffix under which `replace` writes a file of `suffix`."""
+    return REWRITTEN if is_text(suffix) else suffix
+
+
+def is_replaced(uri: str) -> bool:
+    """Whether the raw copy `uri` holds tokens."""
+    return uri.rpartition(".")[0].endswith(f".{MARK}")
 
 
 def in_table(found: pa.Table, definition: ModelDefinition, table: TableName, key: bytes) -> pa.Table:
@@ -135,11 +147,13 @@ def unreadable(uri: str) -> Failure:
     return unfit("personal", sentence, expected="a table with these columns")
 
 
-def nameless(data: bytes, suffix: str, definition: ModelDefinition, table: TableName, secret: bytes) -> bytes:
-    """The file as intake would keep it: with tokens, of a key that is forgotten, in place of personal values."""
+def nameless(
+    data: bytes, suffix: str, definition: ModelDefinition, table: TableName, secret: bytes
+) -> tuple[bytes, str]:
+    """The file as intake would keep it, and its suffix: tokens, of a key that is forgotten, are the personal values."""
     if not personal(definition, table):
-        return data
+        return data, suffix
     try:
-        return replace(data, suffix, definition, table, secret)
+        return replace(data, suffix, definition, table, secret), kept_suffix(suffix)
     except UnfitFileError:
-        return data  # for the same reason it does not pass
+        return data, suffix  # for the same reason it does not pass

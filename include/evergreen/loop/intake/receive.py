@@ -18,6 +18,7 @@ from evergreen.loop.intake import pseudonyms
 from evergreen.loop.intake.failures import UnfitFileError
 from evergreen.loop.intake.landing_zone import Drop, explain_wait, find_drop
 from evergreen.loop.intake.limits import LIMITS
+from evergreen.loop.intake.reading.file_types import is_text
 from evergreen.settings import Settings
 
 log = logging.getLogger("evergreen.intake")
@@ -119,7 +120,7 @@ def _copy(definition: ModelDefinition, table: TableName, key: str, drop: Drop, s
             rules = ", ".join(failure.name for failure in error.failures)
             log.warning("%s: personal columns cannot be replaced (%s), so that no copy is kept", drop.uri, rules)
             return sha256(data), drop.uri
-        suffix = f"{pseudonyms.MARK}.{suffix}"
+        suffix = f"{pseudonyms.MARK}.{'csv' if is_text(suffix) else suffix}"
     content_hash = sha256(data)
     name = layout.raw(definition.name, table, key, content_hash, suffix)
     return content_hash, Store.from_settings(settings).write(name, data)

@@ -21,9 +21,11 @@ from evergreen.errors import BadInputError
 from evergreen.loop.intake import lateness, pseudonyms, quarantine
 from evergreen.loop.intake.comparisons.past import Past
 from evergreen.loop.intake.failures import UnfitFileError
+from evergreen.loop.intake.labels import coverage
 from evergreen.loop.intake.limits import LIMITS
+from evergreen.loop.intake.reading.file_types import suffix_of
 from evergreen.loop.intake.validation import data_docs, gather_past
-from evergreen.loop.intake.validation.judge import judge, too_large, verdict_hash
+from evergreen.loop.intake.validation.judge import judge, recorded_hash, too_large, verdict_hash
 from evergreen.loop.intake.validation.judgement import Judgement
 from evergreen.loop.intake.validation.load_expectations import load_expectations
 from evergreen.settings import Settings
@@ -68,7 +70,8 @@ def validate(
     """Validate a received partition version against the definition and the model's expectations.
 
     Whatever is wrong with the data ends as a verdict, with its mail owed in the same transaction; it is for the caller
-    to stop on `outcome`. Asked again with the same rules and expectations, the first verdict is returned.
+    to stop on `outcome`. Asked again with the same rules and expectations, the first verdict is returned. Then it is
+    measured how many of what is accepted has a label.
 
     Args:
         definition: the model.
@@ -84,11 +87,25 @@ def validate(
         DefinitionError: the model's expectations are missing or contradict its definition.
         SettingsError: the key of the table's personal columns is missing or another one than before.
     """
+    found = _validate(definition, partition_version_id, settings, run_url=run_url, asked_by=asked_by, why=why)
+    coverage.review(definition, settings=settings)
+    return found
+
+
+def _validate(
+    definition: ModelDefinition,
+    partition_version_id: int,
+    settings: Settings,
+    *,
+    run_url: str | None,
+    asked_by: str | None,
+    why: str | None,
+) -> Validated:
     partition, verdict = _look_up(definition, partition_version_id, settings)
     table = cast("TableName", partition.table)
     expectations = load_expectations(definition, table)
-    suite_hash = verdict_hash(definition, table, expectations)
-    if verdict is not None and verdict.suite_hash == suite_hash:
+    under = verdict_hash(definition, table, expectations)
+    if verdict is not None and verdict.suite_hash == recorded_hash(under, accepted=verdict.outcome == ACCEPTED):
         log.info(
             "%s of %s, version %d: %s before: %s",
             table,
@@ -102,6 +119,7 @@ def validate(
     rules = gather_past.rules_for(definition, partition, expectations, settings)
     past = gather_past.past_of(definition, partition, rules, settings)
     judgement = _judge(definition, partition, rules, past, store, settings)
+    suite_hash = recorded_hash(under, accepted=judgement.accepted)
     evidence = hashlib.sha256(f"{suite_hash}{past.digest}".encode()).hexdigest()
     verdict = _keep(definition, partition, judgement, suite_hash, evidence, store)
     verdict.run_url, verdict.asked_by, verdict.why = run_url, asked_by, why
@@ -147,11 +165,12 @@ def _judge(
     what = f"version {partition.version} of the {partition.table} of {partition.key}"
     with explained(settings, what, [partition.raw_uri]):
         data = store.read(store.name(partition.raw_uri))
-    suffix = partition.raw_uri.rpartition(".")[2]
-    if personal and not partition.raw_uri.endswith(f".{pseudonyms.MARK}.{suffix}"):
+    suffix = suffix_of(partition.raw_uri) or ""
+    if personal and not pseudonyms.is_replaced(partition.raw_uri):
         # Received before the columns were declared as personal.
         try:
             data = pseudonyms.replace(data, suffix, definition, table, pseudonyms.key_of(settings, definition))
+            suffix = pseudonyms.kept_suffix(suffix)
         except UnfitFileError:
             failure = pseudonyms.unreadable(partition.raw_uri)
             return Judgement(False, failure.sentence, (failure,), None, None)

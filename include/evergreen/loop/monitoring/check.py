@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 from sqlalchemy.orm import Session
@@ -17,10 +17,12 @@ from evergreen.core.ledger.queries import decisions
 from evergreen.core.ledger.tables import Decision, DriftCheck
 from evergreen.core.store import Store, layout
 from evergreen.core.store.page_links import version_page
+from evergreen.loop.intake.labels import coverage
 from evergreen.loop.monitoring import evidence, load_rows, policy
 from evergreen.loop.monitoring.drift import detect
 from evergreen.loop.monitoring.evidence import Evidence
 from evergreen.loop.monitoring.findings import Findings
+from evergreen.loop.monitoring.label_bias import review_biases
 from evergreen.loop.monitoring.load_rows import Frames
 from evergreen.loop.monitoring.loss import harm_test
 from evergreen.loop.monitoring.loss.estimated import estimate_loss
@@ -56,13 +58,16 @@ def run(definition: ModelDefinition, key: str, *, settings: Settings, run_url: s
     """Check the predictions of `key` and decide; run again on the same data, find what was decided.
 
     Only labels of partitions through `key - label_delay` count, those that had landed when `key` was due: a backfill
-    decides as it would have then. Check, decision and mail are written in one transaction.
+    decides as it would have then; and of these only the complete ones. Check, decision and mail are written in one
+    transaction.
 
     Raises:
         NotReadyError: the partition has no predictions.
         UnavailableError: the ledger, the store or the feature remotes do not answer.
     """
     through = definition.partitions.shift(key, -definition.feed.label_delay)
+    coverage.review(definition, settings=settings)
+    biases = review_biases(definition, settings=settings, up_to_key=through)
     _, left = measure(definition, settings=settings, up_to_key=through)
     measure_online(definition, settings=settings)
     with Ledger.from_settings(settings).lock("monitor", definition.name) as session:
@@ -74,6 +79,8 @@ def run(definition: ModelDefinition, key: str, *, settings: Settings, run_url: s
         rows = load_rows.read(definition, known, settings)
         rivals = compare_with_rivals(session, definition, known, settings=settings)
         found = examine(load_rows.comparable(definition, rows), known, rows, rivals, left)
+        newest = tuple(said for k, said in biases.items() if k > known.as_of)[-1:]  # each was said when it was new
+        found = replace(found, held=known.held, one_sided=newest)
         uri = _write_report(definition, found, rows, known, settings)
         checked = _record(session, definition, known, found, uri, settings, run_url)
     _tell(found, uri, time.monotonic() - started)
@@ -256,6 +263,8 @@ def _tell(found: Findings, uri: str, seconds: float) -> None:
             log.info("  %s", column.sentence)
     log.info("%s", found.label_sentence or "No labels of this champion's predictions have landed yet.")
     log.info("Loss: %s", found.harm.sentence)
+    for sentence in (*found.one_sided, *([found.held_sentence] if found.held_sentence else [])):
+        log.warning("Labels: %s", sentence)
     if found.estimate:
         log.info("Loss: %s", found.estimate.sentence)
     for passed_over in found.unmeasured:

@@ -9,10 +9,13 @@ from sqlalchemy.orm import Session
 
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.ledger.queries import collected, decisions, partitions, snapshots, versions
+from evergreen.core.ledger.queries import labels as coverages
 from evergreen.core.ledger.queries.partitions import Current
 from evergreen.core.ledger.tables import Decision, Deployment, Performance, Prediction, Snapshot
 from evergreen.core.store.objects import sha256
 from evergreen.errors import NotReadyError
+from evergreen.loop.intake.labels.maturity import Maturity
+from evergreen.loop.intake.labels.usable import coverage_of, standings
 from evergreen.loop.monitoring.policy import PastCheck
 from evergreen.loop.monitoring.reference_window import Reference, choose_reference, wanted_keys
 
@@ -32,7 +35,9 @@ class Evidence:
     as_of: str
     """Newest partition whose labels that champion was trained or judged on"""
     labels: Mapping[str, Current]
-    """Landed labels of the partitions after `as_of`, oldest first"""
+    """Complete labels of the partitions after `as_of`, oldest first"""
+    held: tuple[Maturity, ...]
+    """Partitions after `as_of` whose labels have landed and are incomplete, oldest first: they count nowhere"""
     losses: Mapping[str, Performance]
     """The measurement that counts of each partition through `labels_through`, of every champion"""
     labelled: Prediction | None
@@ -87,8 +92,10 @@ def gather(session: Session, definition: ModelDefinition, key: str) -> Evidence:
     run = versions.run_of_version(session, model, prediction.version)
     from_key = (own.from_key if own else None) or key
     as_of = run.as_of if run else calendar.shift(from_key, -1 - definition.feed.label_delay)
-    labels = partitions.current_map(session, model, "labels", calendar.keys(calendar.shift(as_of, 1), through))
-    losses = decisions.measured(session, model, through)
+    stands = standings(session, definition, through)
+    landed = partitions.current_map(session, model, "labels", calendar.keys(calendar.shift(as_of, 1), through))
+    labels = {k: found for k, found in landed.items() if k not in stands or stands[k].mature}
+    losses = _counting(session, model, decisions.measured(session, model, through), stands)
     # Labels that landed again and could not be measured cannot be read here either.
     as_measured = {(key, partition.id, partitions.kept(verdict)) for key, (partition, verdict) in labels.items()}
     served = [
@@ -108,12 +115,34 @@ def gather(session: Session, definition: ModelDefinition, key: str) -> Evidence:
         from_key=from_key,
         as_of=as_of,
         labels=labels,
+        held=tuple(stands[k] for k in landed if k not in labels),
         losses=losses,
         labelled=session.get_one(Prediction, served[-1].prediction_id) if served else None,
         history=tuple(decisions.monitoring_before(session, model, key)),
         compared=compared,
         compared_snapshots=built,
     )
+
+
+def _counting(
+    session: Session, model: str, losses: Mapping[str, Performance], stands: Mapping[str, Maturity]
+) -> dict[str, Performance]:
+    """The losses that were measured on labels which are complete enough.
+
+    One on labels that are no longer current is judged by what these came to; of the time before that was recorded,
+    none counts beside labels that are held back.
+    """
+    current = {key: (p.id, partitions.kept(v)) for key, (_, (p, v)) in coverages.pairs(session, model).items()}
+    then = {(row.labels_version_id, row.labels_rows): row for row in coverages.measured(session, model).values()}
+
+    def counts(loss: Performance) -> bool:
+        found, measured_on = stands.get(loss.key), (loss.labels_version_id, loss.labels_rows)
+        if found is None or current.get(loss.key) == measured_on or measured_on not in then:
+            return found is None or found.mature
+        share = coverage_of(then[measured_on]).share
+        return share is None or share >= found.needed
+
+    return {key: loss for key, loss in losses.items() if counts(loss)}
 
 
 def _compared(session: Session, definition: ModelDefinition, key: str) -> tuple[Reference, tuple[Snapshot, ...]]:
@@ -131,8 +160,13 @@ def _compared(session: Session, definition: ModelDefinition, key: str) -> tuple[
 
 
 def age(definition: ModelDefinition, evidence: Evidence) -> int:
-    """Partitions since the newest one whose labels the champion was trained or judged on."""
-    return max(0, len(definition.partitions.keys(evidence.as_of, evidence.labels_through)) - 1)
+    """Partitions since the newest one whose labels the champion was trained or judged on.
+
+    Those whose labels are held back at the end do not count yet: no challenger could learn from them.
+    """
+    held = {stands.coverage.key for stands in evidence.held}
+    keys = definition.partitions.keys(evidence.as_of, evidence.labels_through)
+    return max((place for place, key in enumerate(keys) if key not in held), default=0)
 
 
 def past_checks(definition: ModelDefinition, evidence: Evidence) -> list[PastCheck]:

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from evergreen.core.ledger.tables import Performance
+from evergreen.core.text import listed, percent
+from evergreen.loop.intake.labels.maturity import Maturity
 from evergreen.loop.monitoring.drift.detect import ColumnDrift, DriftResult
 from evergreen.loop.monitoring.loss.estimated import Estimate
 from evergreen.loop.monitoring.loss.harm_test import HarmResult
@@ -41,6 +43,10 @@ class Findings:
     decision: PolicyDecision
     unmeasured: tuple[Unmeasured, ...] = ()
     """Partitions with labels whose loss could not be measured"""
+    held: tuple[Maturity, ...] = ()
+    """Partitions whose labels are incomplete: they were left out of all that is said here"""
+    one_sided: tuple[str, ...] = ()
+    """How the labelled rows of the newest one-sided partition differ from the others, in words; empty if none do"""
 
     @property
     def reason(self) -> str:
@@ -54,8 +60,19 @@ class Findings:
         rivals = (rival.sentence for rival in self.rivals.all)
         estimated = self.estimate.sentence if self.estimate else None
         unmeasured = (f"{partition.sentence}." for partition in self.unmeasured)
-        found = (self.drift.sentence, self.label_sentence, self.harm.sentence, *unmeasured, estimated, *rivals)
+        labels = (*self.one_sided, self.held_sentence)
+        found = (self.drift.sentence, self.label_sentence, self.harm.sentence, *labels, *unmeasured, estimated, *rivals)
         return tuple(sentence for sentence in found if sentence)
+
+    @property
+    def held_sentence(self) -> str | None:
+        """Which labels were left out because they are incomplete."""
+        if not self.held:
+            return None
+        told = [
+            f"{m.coverage.key} ({percent(m.coverage.share or 0.0)} of at least {percent(m.needed)})" for m in self.held
+        ]
+        return f"Labels that are incomplete are left out: {listed(told, 8)}."
 
     @property
     def label_sentence(self) -> str | None:
@@ -82,6 +99,7 @@ class Findings:
             "loss": self.loss.loss if self.loss else None,
             "loss_key": self.loss.key if self.loss else None,
             "rivals": _briefly(self.rivals),
+            **({"labels_held": [m.coverage.key for m in self.held]} if self.held else {}),
         }
 
     @property
@@ -93,6 +111,8 @@ class Findings:
             "labels": (asdict(self.label) | {"key": self.label_key}) if self.label else None,
             "performance": asdict(self.harm) | {"e_value": min(self.harm.e_value, 1e12)},
             "unmeasured": [asdict(partition) for partition in self.unmeasured],
+            **({"labels_held": [asdict(partition) for partition in self.held]} if self.held else {}),
+            **({"labels_one_sided": list(self.one_sided)} if self.one_sided else {}),
             "estimate": asdict(self.estimate) if self.estimate else None,
             "alpha": self.drift.alpha,
             "min_effect": self.drift.min_effect,

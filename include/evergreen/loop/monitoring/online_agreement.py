@@ -27,6 +27,7 @@ from evergreen.core.ledger.tables import Prediction
 from evergreen.core.ledger.tables.online import OnlinePerformance
 from evergreen.errors import UnavailableError
 from evergreen.loop.intake.accepted_rows import read_clean
+from evergreen.loop.intake.labels.usable import usable_labels
 from evergreen.loop.monitoring.loss.realised import UNREADABLE
 from evergreen.loop.scoring.score import read_predictions
 from evergreen.loop.training.losses import mean_loss
@@ -54,7 +55,7 @@ def measure_online(definition: ModelDefinition, *, settings: Settings) -> int:
         if not asked:
             return 0
         batches = decisions.current_predictions(session, definition.name, max(asked))
-        labels = partitions.current_map(session, definition.name, "labels", asked)
+        labels = usable_labels(session, definition, asked)
         known = records.measured_hashes(session, definition.name)
     for key, newest in asked.items():
         batch, truth = batches.get(key), labels.get(key)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from evergreen.core.ledger.queries import labels as coverages
 from evergreen.core.ledger.queries import partitions
 from evergreen.loop.features.build_plan import Current, Past, look_back, wanted_keys
 from evergreen.loop.features.features_file import code_hash
@@ -79,6 +80,8 @@ def read_basis(session: Session, definition: ModelDefinition, key: str) -> Basis
     beside = [key] if definition.online.context == "partition" else []
     inputs = partitions.current_map(session, definition.name, "inputs", [*wanted, *beside])
     labels = partitions.current_map(session, definition.name, "labels", wanted)
+    held = coverages.held_keys(session, definition.name, wanted)
+    labels = {k: found for k, found in labels.items() if k not in held}
     return Basis(key, *look_back(definition, key, inputs, labels), inputs.get(key) if beside else None)
 
 

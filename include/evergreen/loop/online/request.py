@@ -30,6 +30,7 @@ PARTITIONS = 8
 """Partitions that the rows of one request may lie in: the features of each look back on others"""
 SHAPE = '{"rows": [{"column": value, ...}, ...]}'
 Row = Mapping[str, Any]
+_MOST = float("inf")
 
 _JSON_TYPES: dict[ColumnType, tuple[type, ...]] = {
     "string": (str,),
@@ -88,7 +89,7 @@ def to_inputs(definition: ModelDefinition, rows: Sequence[Row], key: bytes | Non
         UnfitFileError: with a failure for each column that does not fit.
     """
     columns = definition.feed.tables["inputs"].columns
-    failures = [*_lacking(rows, columns), *_of_other_types(rows, columns)]
+    failures = [*_lacking(rows, columns), *_of_other_types(rows, columns), *_inexact(rows, columns)]
     if failures:
         raise UnfitFileError(*failures)
     table = pa.table({name: _texts(name, rows, kind) for name, kind in columns.items()})
@@ -133,6 +134,22 @@ def _of_other_types(rows: Sequence[Row], columns: Mapping[str, ColumnType]) -> l
                 breach(
                     "column_type", name, sentence, rows=np.asarray(wrong), total=len(rows), expected=needed,
                     sample=sample,
+                )
+            )  # fmt: skip
+    return found
+
+
+def _inexact(rows: Sequence[Row], columns: Mapping[str, ColumnType]) -> list[Failure]:
+    """Whole numbers that a caller wrote as 1.2e18: from 2**53 on a float is not the number that was meant."""
+    found = []
+    for name in (name for name, kind in columns.items() if kind == "integer"):
+        wrong = [n for n, row in enumerate(rows) if isinstance(v := row.get(name), float) and 2.0**53 <= abs(v) < _MOST]
+        if wrong:
+            sentence = "are floats of 2**53 or more, which no longer say which whole number was meant"
+            found.append(
+                breach(
+                    "column_type", name, sentence, rows=np.asarray(wrong), total=len(rows), expected="whole numbers",
+                    sample=[rows[place][name] for place in wrong[:SAMPLE]], hint="send all digits, without a point",
                 )
             )  # fmt: skip
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +16,11 @@ from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.queries import collected, partitions, snapshots, versions
 from evergreen.core.ledger.queries.partitions import Current
 from evergreen.core.ledger.tables import Snapshot, TrainingRun
-from evergreen.core.text import said
+from evergreen.core.text import listed, said
 from evergreen.errors import NotReadyError, PartitionKeyError, UnavailableError
+from evergreen.loop.intake.labels import coverage
+from evergreen.loop.intake.labels.maturity import Maturity
+from evergreen.loop.intake.labels.usable import standings
 from evergreen.loop.training.provenance import code_hash, hash_json, lock_hash
 from evergreen.settings import Settings
 
@@ -93,6 +97,7 @@ def assemble(
             f"as_of {as_of} lies outside the calendar of {definition.name} ({calendar.start} to "
             f"{calendar.end or 'no end'}); name the newest partition whose labels may be used, or none"
         )
+    coverage.review(definition, settings=settings)
     ledger = Ledger.from_settings(settings)
     for _ in range(COMMIT_ATTEMPTS):
         with ledger.lock("assemble", definition.name) as session:
@@ -100,16 +105,17 @@ def assemble(
             if run is not None:
                 log.info("%s: %s is training run %d already (%s)", definition.name, cause_key, run.id, run.state)
                 return _describe(run)
-            chosen = read_labelled(session, definition, as_of)
-            train, holdout = choose(definition, chosen, as_of)
+            stands = standings(session, definition, as_of)
+            chosen, held = read_labelled(session, definition, as_of, stands)
+            train, holdout = choose(definition, chosen, as_of, held)
             commit = _commit(settings, train + holdout)
             if commit is not None:
-                run = _row(definition, train, holdout, commit)
+                run = _row(definition, train, holdout, commit, stands)
                 run.cause, run.cause_key, run.reason, run.run_url = cause, cause_key, said(reason), run_url
                 run.code_version = settings.code_version
                 session.add(run)
                 session.flush()
-                _report(run, definition, train, holdout)
+                _report(run, definition, train, holdout, held)
                 return _describe(run)
         time.sleep(COMMIT_PAUSE_SECONDS)
     raise UnavailableError(
@@ -118,10 +124,13 @@ def assemble(
     )
 
 
-def read_labelled(session: Session, definition: ModelDefinition, as_of: str | None) -> list[Labelled]:
-    """Partitions that have both a snapshot and accepted labels, with rows, through `as_of`; oldest first.
+def read_labelled(
+    session: Session, definition: ModelDefinition, as_of: str | None, stands: Mapping[str, Maturity]
+) -> tuple[list[Labelled], list[str]]:
+    """Partitions that have both a snapshot and labels, with rows, through `as_of`; oldest first.
 
-    Those that retention has removed are left out.
+    Those that retention has removed are left out. Those whose labels are incomplete are named apart: by `stands`, how
+    each partition stands.
     """
     keys = [
         key for key in partitions.accepted_keys(session, definition.name, "labels") if as_of is None or key <= as_of
@@ -130,13 +139,17 @@ def read_labelled(session: Session, definition: ModelDefinition, as_of: str | No
     built = snapshots.current_map(session, definition.name, keys)
     found = [Labelled(key, built[key], labels[key]) for key in sorted(keys) if key in built and key in labels]
     gone = collected.gone(session, definition.name)
-    return [partition for partition in found if partition.rows and not partition.names & gone]
+    there = [partition for partition in found if partition.rows and not partition.names & gone]
+    held = [partition.key for partition in there if partition.key in stands and not stands[partition.key].mature]
+    return [partition for partition in there if partition.key not in held], held
 
 
 def choose(
-    definition: ModelDefinition, labelled: list[Labelled], as_of: str | None
+    definition: ModelDefinition, labelled: list[Labelled], as_of: str | None, held: Sequence[str] = ()
 ) -> tuple[list[Labelled], list[Labelled]]:
     """The training partitions and the held-out ones, each oldest first: the newest are held out. Pure.
+
+    `held` names the partitions whose labels are incomplete: they are not among `labelled`.
 
     Raises:
         NotReadyError: too few partitions or training rows; the message says what is there and what is needed.
@@ -148,10 +161,16 @@ def choose(
         return train, held_out
     span = f"{labelled[0].key} to {labelled[-1].key}" if labelled else "none"
     until = f" through {as_of}" if as_of else ""
+    more = "Wait for more labels."
+    if held:
+        more = (
+            f"The labels of {len(held)} more ({held[0]} to {held[-1]}) are incomplete and train nothing: have them "
+            f"landed again with all labels, or see feed.labels.complete of {definition.name}."
+        )
     raise NotReadyError(
         f"{definition.name}: not enough labelled partitions to train{until}: {len(labelled)} have features and labels "
         f"({span}), {rows:,} rows of them to train on; {FEWEST_TRAIN_PARTITIONS + holdout} partitions ("
-        f"{holdout} of them held out) and {definition.training.min_rows:,} rows are needed. Wait for more labels."
+        f"{holdout} of them held out) and {definition.training.min_rows:,} rows are needed. {more}"
     )
 
 
@@ -159,7 +178,13 @@ def _commit(settings: Settings, chosen: list[Labelled]) -> str | None:
     return commit_holding(settings, {p.snapshot.dvc_path: p.snapshot.dvc_hash for p in chosen})
 
 
-def _row(definition: ModelDefinition, train: list[Labelled], holdout: list[Labelled], commit: str) -> TrainingRun:
+def _row(
+    definition: ModelDefinition,
+    train: list[Labelled],
+    holdout: list[Labelled],
+    commit: str,
+    stands: Mapping[str, Maturity],
+) -> TrainingRun:
     chosen = train + holdout
     dataset: dict[str, Any] = {
         "train_keys": [p.key for p in train],
@@ -168,6 +193,7 @@ def _row(definition: ModelDefinition, train: list[Labelled], holdout: list[Label
         "labels": {p.key: p.labels[0].id for p in chosen},
         "label_verdicts": {p.key: p.labels[1].id for p in chosen},
         "rows": sum(p.rows for p in chosen),
+        "label_coverage": {p.key: _coverage(stands[p.key]) for p in chosen if p.key in stands},
     }
     return TrainingRun(
         model=definition.name,
@@ -183,6 +209,11 @@ def _row(definition: ModelDefinition, train: list[Labelled], holdout: list[Label
     )
 
 
+def _coverage(stands: Maturity) -> dict[str, float | int | None]:
+    """What the labels of a partition came to when the dataset was fixed, and what was needed."""
+    return {"inputs": stands.coverage.inputs, "labelled": stands.coverage.labelled, "needed": stands.needed}
+
+
 def dataset_hash(train: list[Labelled], holdout: list[Labelled]) -> str:
     """SHA-256, hex, over the rows of every file of the dataset and the part each plays. Pure."""
 
@@ -192,7 +223,9 @@ def dataset_hash(train: list[Labelled], holdout: list[Labelled]) -> str:
     return hash_json({"train": part(train), "holdout": part(holdout)})
 
 
-def _report(run: TrainingRun, definition: ModelDefinition, train: list[Labelled], holdout: list[Labelled]) -> None:
+def _report(
+    run: TrainingRun, definition: ModelDefinition, train: list[Labelled], holdout: list[Labelled], held: list[str]
+) -> None:
     log.info("%s: training run %d, because %s: %s", definition.name, run.id, run.cause, run.reason)
     log.info(
         "train on %d partitions, %s to %s (%s rows); hold out %s (%s rows); labels through %s; dataset %s at features "
@@ -203,6 +236,8 @@ def _report(run: TrainingRun, definition: ModelDefinition, train: list[Labelled]
     )  # fmt: skip
     if len(train) < definition.training.window:
         log.info("the window of %d partitions is not full yet", definition.training.window)
+    if held:
+        log.warning("left out, because their labels are incomplete: %s", listed(held, 8))
 
 
 def _describe(run: TrainingRun) -> Assembled:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from evergreen.loop.training.losses import Floats
 
 Names = NDArray[np.object_]
+Part = TypeVar("Part", pd.DataFrame, pd.Series)
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,23 @@ class Examples:
         )
 
     def of_keys(self, keys: list[str]) -> Examples:
-        """The rows of these partitions."""
-        return self.take(np.flatnonzero(np.isin(self.key, keys)))
+        """The rows of these partitions. Where they stand together, as they do in time order, they are no copy."""
+        rows = np.flatnonzero(np.isin(self.key, keys))
+        if len(rows) and rows[-1] - rows[0] + 1 == len(rows):
+            return self._between(int(rows[0]), int(rows[-1]) + 1)
+        return self.take(rows)
+
+    def _between(self, first: int, end: int) -> Examples:
+        return Examples(
+            features=_view(self.features, first, end),
+            target=self.target[first:end],
+            key=self.key[first:end],
+            cluster=self.cluster[first:end],
+            entity=self.entity[first:end],
+            event_time=_view(self.event_time, first, end),
+            extra=_view(self.extra, first, end),
+            lacking=self.lacking,
+        )
 
     def sample(self, most: int, seed: int) -> Examples:
         """At most `most` rows, drawn without replacement with `seed`, still in time order."""
@@ -77,6 +94,12 @@ class Examples:
             wanted = min(int(count), max(2, share))
             rows.append(random.choice(np.flatnonzero(self.target == value), size=wanted, replace=False))
         return self.take(np.sort(np.concatenate(rows)))
+
+
+def _view(rows: Part, first: int, end: int) -> Part:
+    part = rows.iloc[first:end]
+    part.index = pd.RangeIndex(end - first)
+    return part
 
 
 def concatenate(parts: list[Examples]) -> Examples:

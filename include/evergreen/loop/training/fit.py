@@ -14,13 +14,19 @@ from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.queries import versions
 from evergreen.core.ledger.tables import TrainingRun
 from evergreen.core.store.scratch import scratch_folder
+from evergreen.errors import UnavailableError
 from evergreen.loop.training import publish
 from evergreen.loop.training.dataset import read_examples
+from evergreen.loop.training.estimators.check import PROBE_ROWS, check_saved, freeze_or_refuse
+from evergreen.loop.training.estimators.kinds import shown
 from evergreen.loop.training.learn import Learned, learn
 from evergreen.loop.training.losses import TITLES
 from evergreen.loop.training.mlflow_report import describe
-from evergreen.loop.training.model_files import content_hash, freeze
+from evergreen.loop.training.model_files import content_hash
+from evergreen.loop.training.provenance import code_hash
+from evergreen.loop.training.refusal import recorded
 from evergreen.loop.training.tracking import CHALLENGER, Registry, answering, end_interrupted, experiment_id
+from evergreen.loop.training.trial_log import journal_of
 from evergreen.settings import Settings
 
 if TYPE_CHECKING:
@@ -45,11 +51,17 @@ def fit(definition: ModelDefinition, training_run_id: int, *, settings: Settings
     """The challenger of this training run: made now, or found where an earlier attempt made it.
 
     Raises:
+        DefinitionError: the team's `candidates.py` is missing, cannot be imported or does not define a candidate.
         NotReadyError: the rows cannot teach anything (one class only).
+        RefusedError: a candidate does what none may do, or cannot be saved safely; the ledger has a decision about it.
         BadInputError: there is no such run, or features or labels do not fit the definition.
         UnavailableError: ledger, store, feature remotes or MLflow do not answer.
     """
-    with Ledger.from_settings(settings).lock("fit", definition.name, str(training_run_id)) as session:
+    ledger = Ledger.from_settings(settings)
+    with (
+        recorded(definition, training_run_id, settings, run_url),
+        ledger.lock("fit", definition.name, str(training_run_id)) as session,
+    ):
         run = versions.training_run(session, definition.name, training_run_id)
         if run.version is not None:
             log.info("training run %d has made version %d already", run.id, run.version)
@@ -76,9 +88,16 @@ def fit(definition: ModelDefinition, training_run_id: int, *, settings: Settings
 def _make(definition: ModelDefinition, run: TrainingRun, settings: Settings, run_url: str | None) -> None:
     started = time.monotonic()
     examples = read_examples(definition, run, list(run.dataset["train_keys"]), settings=settings)
-    learned = learn(definition, examples)
+    code = code_hash(definition)
+    learned = learn(definition, examples, journal_of(run, code, settings))
+    if code_hash(definition) != code:
+        raise UnavailableError(
+            f"the code of {definition.name} changed while it was trained (candidates.py, features.py, or Evergreen "
+            "itself); nothing was registered, the next try begins with what is there now"
+        )
+    run.code_hash = code  # of what trained it, where the files were corrected after the dataset had been fixed
     _report(definition, learned, time.monotonic() - started)
-    data = freeze(learned.model)
+    data = _frozen(definition, learned)
     picture = describe(definition, learned)
     with answering(settings, "take the challenger"), scratch_folder("fit") as folder:
         experiment = experiment_id(settings, definition.name)
@@ -93,6 +112,14 @@ def _make(definition: ModelDefinition, run: TrainingRun, settings: Settings, run
         "version %d registered as challenger, model file %s: %s",
         version, content_hash(data)[:12], Registry(settings, definition.name).url(version),
     )  # fmt: skip
+
+
+def _frozen(definition: ModelDefinition, learned: Learned) -> bytes:
+    """The model's file, which has been loaded and predicts as the model does."""
+    kind, probe = learned.best.candidate, learned.validation.sample(PROBE_ROWS, definition.training.seed)
+    data = freeze_or_refuse(kind, learned.model)
+    check_saved(definition, kind, learned.model, data, probe.features)
+    return data
 
 
 def _adopt(definition: ModelDefinition, run: TrainingRun, version: ModelVersion, settings: Settings) -> None:
@@ -124,10 +151,14 @@ def _point_challenger(definition: ModelDefinition, run: TrainingRun, registry: R
 def _report(definition: ModelDefinition, learned: Learned, seconds: float) -> None:
     title = TITLES[definition.loss]
     for candidate in definition.training.candidates:
-        losses = [t.loss for t in learned.trials if t.candidate == candidate]
-        log.info("%s: %d trials, %s %.4f at best", candidate, len(losses), title, min(losses))
-    settings = ", ".join(f"{k} {v:.3g}" for k, v in learned.best.params.items())
-    log.info("chosen: %s (%s), fitted on all rows; %.1f s so far", learned.best.candidate, settings, seconds)
+        losses = [t.loss for t in learned.trials if t.candidate == candidate and not t.pruned]
+        pruned = sum(t.pruned for t in learned.trials if t.candidate == candidate)
+        also = f", {pruned} ended early" if pruned else ""
+        log.info("%s: %d trials%s, %s %.4f at best", candidate, len(losses) + pruned, also, title, min(losses))
+    log.info(
+        "chosen: %s (%s), fitted on all rows; %.1f s so far",
+        learned.best.candidate, shown(learned.best.params), seconds,
+    )  # fmt: skip
 
 
 def _describe(run: TrainingRun, *, reused: bool) -> Fitted:

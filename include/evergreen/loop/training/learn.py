@@ -17,10 +17,13 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from evergreen.errors import NotReadyError
-from evergreen.loop.training.candidates import Candidate, Params, assemble_pipeline, estimator, preprocessing
+from evergreen.loop.training.estimators.check import check_candidates, sound
+from evergreen.loop.training.estimators.kinds import assemble, first_step, fit_estimator, fit_step, predict_with
+from evergreen.loop.training.estimators.spaces import Params
 from evergreen.loop.training.examples import Examples
 from evergreen.loop.training.losses import Floats
-from evergreen.loop.training.tune import Trial, best_trial, predict_with, split_keys, tune
+from evergreen.loop.training.search import Journal, Trial
+from evergreen.loop.training.tune import best_trial, split_keys, tune
 
 if TYPE_CHECKING:
     from evergreen.core.definition import ModelDefinition
@@ -42,24 +45,30 @@ class Learned:
     validation_prediction: Floats
 
 
-def learn(definition: ModelDefinition, examples: Examples) -> Learned:
-    """Make a challenger of these labelled rows.
+def learn(definition: ModelDefinition, examples: Examples, journal: Journal | None = None) -> Learned:
+    """Make a challenger of these labelled rows. `journal` holds the trials of an attempt before, if there was one.
 
     Raises:
+        DefinitionError: a candidate is the team's, and `candidates.py` is missing or does not define it.
         NotReadyError: the rows cannot teach anything: one partition only, or one class only in a part to fit.
+        RefusedError: a candidate does what none may do; the message begins with its name.
     """
     splits = _splits(definition, examples)
     with _one_thread():
-        trials = tune(definition, splits)
+        check_candidates(definition, *splits[0])
+        trials = tune(definition, splits, journal)
         best = best_trial(trials)
         older, newer = splits[0]
+        splits.clear()  # what is in memory while the last model is fitted is the examples and no other copy of them
         judged = fit_pipeline(definition, best, older)
-        prediction = predict_with(judged, newer.features, definition)
+        del older
+        prediction = predict_with(judged, newer.features, definition.task)
+        sound(best.candidate, definition.task, prediction, len(newer))
         model = fit_pipeline(definition, best, examples)
     return Learned(model, best, trials, newer, judged, prediction)
 
 
-def refit(definition: ModelDefinition, candidate: Candidate, params: Params, examples: Examples) -> Pipeline:
+def refit(definition: ModelDefinition, candidate: str, params: Params, examples: Examples) -> Pipeline:
     """The model that `learn` makes of `examples` where tuning has chosen `candidate` and `params`."""
     with _one_thread():
         return fit_pipeline(definition, Trial(candidate, 0, params, 0.0, []), examples)
@@ -75,10 +84,9 @@ def _one_thread() -> Iterator[None]:
 
 def fit_pipeline(definition: ModelDefinition, trial: Trial, examples: Examples) -> Pipeline:
     """The trial's candidate and settings, fitted on `examples`."""
-    features = preprocessing(trial.candidate, definition, examples.features)
-    model = estimator(trial.candidate, definition, trial.params)
-    matrix = np.asarray(features.fit_transform(examples.features), dtype=np.float64)
-    return assemble_pipeline(features, model.fit(matrix, examples.target))
+    features = first_step(trial.candidate, definition, examples.features)
+    matrix = fit_step(trial.candidate, features, examples.features)
+    return assemble(features, fit_estimator(trial.candidate, definition, trial.params, matrix, examples))
 
 
 def _splits(definition: ModelDefinition, examples: Examples) -> list[tuple[Examples, Examples]]:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evergreen.loop.training import diagnostics, plots
+from evergreen.loop.training.estimators.kinds import predict_with
 from evergreen.loop.training.learn import Learned
 from evergreen.loop.training.losses import TITLES, Floats, mean_loss
-from evergreen.loop.training.tune import predict_with
 
 if TYPE_CHECKING:
     from evergreen.core.definition import ModelDefinition
@@ -75,7 +75,7 @@ def permutation_importances(definition: ModelDefinition, learned: Learned) -> di
     draw = np.random.default_rng(definition.training.seed)
 
     def loss(features: Any) -> float:
-        predicted: Floats = predict_with(learned.validation_model, features, definition)
+        predicted: Floats = predict_with(learned.validation_model, features, definition.task)
         return mean_loss(definition.loss, part.target, predicted)
 
     base, found = loss(part.features), {}

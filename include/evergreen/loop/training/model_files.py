@@ -15,6 +15,8 @@ import numpy as np
 
 from evergreen.core.store.scratch import scratch_folder
 from evergreen.errors import BadInputError, RefusedError
+from evergreen.loop.training.estimators.built_in import not_installed
+from evergreen.loop.training.estimators.trusted import refusal, runs_code, trusted_types
 from evergreen.loop.training.losses import Floats
 from evergreen.loop.training.model_matrix import model_frame
 from evergreen.settings import Settings
@@ -84,7 +86,7 @@ def load(definition: ModelDefinition, version: int, *, settings: Settings, anew:
     from evergreen.core.ledger.queries.collected import explained, model_name
     from evergreen.loop.training.tracking import Registry
 
-    trusted = definition.training.trusted_types
+    trusted = trusted_types(definition)
     name = (settings.mlflow_url, definition.name, version, trusted)
     if anew or name not in _cache:
         known = model_name(definition.name, version)
@@ -150,19 +152,33 @@ def thaw(data: bytes, trusted: tuple[str, ...], *, what: str) -> Pipeline:
     """The pipeline in a skops file.
 
     Raises:
-        RefusedError: it holds types beyond skops' own list and `trusted`; they are named.
+        RefusedError: it holds types beyond skops' own list and `trusted`, or some that may run code; they are named.
+            Or it needs a library that is not installed.
         BadInputError: these bytes are no skops file.
     """
     import skops.io as sio
 
     try:
-        strangers = [t for t in sio.get_untrusted_types(data=data) if t not in trusted]
+        strangers = strangers_in(data, trusted)
     except (zipfile.BadZipFile, KeyError, ValueError) as error:
         raise BadInputError(f"{what} cannot be read as a skops file ({error}); train it again") from None
     if strangers:
         raise RefusedError(
-            f"{what} was not loaded: its file holds the untrusted type {', '.join(sorted(strangers))}. If you know how "
-            "it came there and trust it, add it to training.trusted_types in model.yaml; if not, the registry may have "
-            "been tampered with"
+            f"{what} was not loaded: its file holds the untrusted type {', '.join(strangers)}. Unless you know how "
+            f"it came there, the registry may have been tampered with; {refusal(strangers)}"
         )
-    return sio.loads(data, trusted=list(trusted))
+    try:
+        return sio.loads(data, trusted=[name for name in trusted if not runs_code(name)])
+    except ImportError as error:
+        raise RefusedError(f"{what} was not loaded: {not_installed(error)}") from error
+
+
+def strangers_in(data: bytes, trusted: tuple[str, ...]) -> list[str]:
+    """Types that a skops file holds, that neither skops nor `trusted` lists or that may run code, sorted.
+
+    Raises:
+        zipfile.BadZipFile, KeyError, ValueError: these bytes are no skops file.
+    """
+    import skops.io as sio
+
+    return sorted(t for t in sio.get_untrusted_types(data=data) if t not in trusted or runs_code(t))

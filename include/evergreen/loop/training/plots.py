@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from evergreen.loop.training.diagnostics import Bin
 from evergreen.loop.training.losses import Floats
-from evergreen.loop.training.tune import Trial
+from evergreen.loop.training.search import Trial
 
 _DPI = 90
 

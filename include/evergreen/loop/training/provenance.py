@@ -12,6 +12,7 @@ from typing import Any
 
 from evergreen.core.definition import ModelDefinition
 from evergreen.loop.features.features_file import code_hash as features_hash
+from evergreen.loop.training.estimators.own import source_hash
 
 LOCK = "requirements.lock"
 
@@ -24,12 +25,14 @@ def hash_json(value: Any) -> str:
 def code_hash(definition: ModelDefinition) -> str:
     """SHA-256, hex, over what turns a dataset into a model.
 
-    That is the package's training code, the model's `features.py`, and the parts of the definition that training reads.
+    That is the package's training code, the model's `features.py`, its `candidates.py` where one of its candidates is
+    trained, and the parts of the definition that training reads.
     """
-    sources = {path.name: path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parent.glob("*.py"))}
+    own = source_hash(definition)
     return hash_json(
         {
-            "sources": sources,
+            "sources": training_sources(),
+            **({"candidates": own} if own else {}),
             "features": features_hash(definition),
             "training": definition.training.model_dump(mode="json"),
             "task": definition.task,
@@ -37,6 +40,12 @@ def code_hash(definition: ModelDefinition) -> str:
             "loss": definition.loss,
         }
     )
+
+
+def training_sources() -> dict[str, str]:
+    """The package's training code: the text of each file, by its name below this folder."""
+    folder = Path(__file__).parent
+    return {str(path.relative_to(folder)): path.read_text(encoding="utf-8") for path in sorted(folder.rglob("*.py"))}
 
 
 def machine() -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,14 @@ from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, Metric, Param, RunTag
 from mlflow.models.signature import ModelSignature
 from mlflow.types import ColSpec, Schema
+from sklearn.pipeline import Pipeline
 
 from evergreen.core.definition import ModelDefinition
+from evergreen.core.definition.load import CANDIDATES
 from evergreen.core.ledger.tables import TrainingRun
+from evergreen.loop.training.estimators.built_in import DISTRIBUTIONS
+from evergreen.loop.training.estimators.own import source_hash
+from evergreen.loop.training.estimators.trusted import runs_code, trusted_types
 from evergreen.loop.training.learn import Learned
 from evergreen.loop.training.losses import TITLES
 from evergreen.loop.training.mlflow_report import Picture, draw
@@ -47,8 +52,9 @@ class Record:
     @property
     def tags(self) -> dict[str, str]:
         """Tags of the run and of the registered version: what names data, code and libraries."""
-        run = self.run
+        run, own = self.run, source_hash(self.definition)
         return {
+            **({f"{TAG}candidates_hash": own} if own else {}),
             RUN_ID_TAG: str(run.id),
             RUN_TAG: run_name(run),
             f"{TAG}cause": run.cause,
@@ -66,11 +72,13 @@ class Record:
     def params(self) -> dict[str, str]:
         """Parameters of the run; hyperparameters as JSON, so that they can be read back exactly."""
         training, dataset = self.definition.training, self.run.dataset
+        rules = training.search
         found = {
+            **({"search": rules.model_dump_json(exclude_none=True)} if rules else {}),
             "candidate": self.learned.best.candidate,
             "window": str(training.window),
             "validation": str(training.validation),
-            "trials": str(training.trials),
+            "trials": str(len(self.learned.trials)) if training.search else str(training.trials),
             "seed": str(self.run.seed),
             "loss": self.definition.loss,
             "rows": str(self.rows),
@@ -129,9 +137,20 @@ def _log(tracking: MlflowClient, run_id: str, record: Record, folder: Path) -> N
     for start in range(METRICS_A_CALL, len(points), METRICS_A_CALL):
         tracking.log_batch(run_id, metrics=points[start : start + METRICS_A_CALL])
     tracking.log_inputs(run_id, [DatasetInput(_dataset(record))])
+    _log_search(tracking, run_id, record, folder.with_name("search"))
     folder.mkdir()
     draw(record.definition, record.learned, picture, folder)
     tracking.log_artifacts(run_id, str(folder), "figures")
+
+
+def _log_search(tracking: MlflowClient, run_id: str, record: Record, folder: Path) -> None:
+    """Every trial, and the team's file that defines a candidate, as it was."""
+    folder.mkdir()
+    trials = [asdict(trial) for trial in record.learned.trials]
+    (folder / "trials.json").write_text(json.dumps(trials, indent=1), encoding="utf-8")
+    if record.definition.training.own_candidates:
+        (folder / CANDIDATES).write_bytes((record.definition.folder / CANDIDATES).read_bytes())
+    tracking.log_artifacts(run_id, str(folder), "search")
 
 
 def _dataset(record: Record) -> Dataset:
@@ -158,12 +177,28 @@ def save(record: Record, data: bytes, folder: Path) -> None:
         record.learned.model,
         str(folder),
         serialization_format="skops",
-        skops_trusted_types=list(definition.training.trusted_types),
+        skops_trusted_types=[name for name in trusted_types(definition) if not runs_code(name)],
         signature=signature(definition),
-        pip_requirements=[f"{name}=={installed(name)}" for name in REQUIREMENTS],
+        pip_requirements=[f"{name}=={installed(name)}" for name in requirements(record.learned.model)],
         pyfunc_predict_fn="predict_proba" if definition.task == "binary" else "predict",
     )
     (folder / MODEL_FILE).write_bytes(data)
+
+
+def requirements(model: Pipeline) -> tuple[str, ...]:
+    """The distributions that a fitted model is loaded with: the common ones, and that of the library it is made of."""
+    modules = {type(part).__module__.partition(".")[0] for part in _parts(model)}
+    return (*REQUIREMENTS, *(DISTRIBUTIONS[name] for name in sorted(modules & set(DISTRIBUTIONS))))
+
+
+def _parts(model: Any) -> Iterator[Any]:
+    """The estimators inside one another."""
+    yield model
+    if isinstance(model, Pipeline):
+        for _, step in model.steps:
+            yield from _parts(step)
+    elif hasattr(model, "get_params"):
+        yield from (part for part in model.get_params().values() if hasattr(part, "fit"))
 
 
 def signature(definition: ModelDefinition) -> ModelSignature:

@@ -1,4 +1,4 @@
-"""Choose a candidate and its hyperparameters: Optuna, judged on partitions newer than those fitted on.
+"""Choose a candidate and its hyperparameters, judged on partitions newer than those fitted on.
 
 Splits go by time, as the model will be used: each fold fits on the older partitions and judges on the next newer ones
 (Tashman 2000, rolling-origin evaluation). One pair of weeks is too noisy to choose by, so there are several folds
@@ -8,15 +8,26 @@ reads at most `TRIAL_ROWS` rows to fit and as many to judge.
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import optuna
 
-from evergreen.loop.training.candidates import START, Candidate, Params, estimator, preprocessing, suggest
+from evergreen.loop.training.estimators.check import sound
+from evergreen.loop.training.estimators.kinds import (
+    apply_step,
+    first_step,
+    fit_estimator,
+    fit_step,
+    predict_with,
+    space_of,
+)
+from evergreen.loop.training.estimators.spaces import Params
 from evergreen.loop.training.examples import Examples
 from evergreen.loop.training.losses import Floats, mean_loss
+from evergreen.loop.training.search import Journal, Trial, search
 
 if TYPE_CHECKING:
     from evergreen.core.definition import ModelDefinition
@@ -26,23 +37,12 @@ FOLDS = 2
 
 
 @dataclass(frozen=True)
-class Trial:
-    """One setting that was tried. `loss` is the mean over the folds, whose own losses run from the newest fold back."""
-
-    candidate: Candidate
-    number: int
-    params: Params
-    loss: float
-    fold_losses: list[float]
-
-
-@dataclass(frozen=True)
 class _Fold:
     """One split, preprocessed for one candidate."""
 
-    fit_matrix: Floats
-    fit_target: Floats
-    judge_matrix: Floats
+    fit_matrix: Any
+    fit_rows: Examples
+    judge_matrix: Any
     judge_target: Floats
 
 
@@ -68,14 +68,27 @@ def split_keys(keys: list[str], validation: int) -> list[tuple[list[str], list[s
     return splits
 
 
-def tune(definition: ModelDefinition, splits: list[tuple[Examples, Examples]]) -> list[Trial]:
+def tune(
+    definition: ModelDefinition, splits: list[tuple[Examples, Examples]], journal: Journal | None = None
+) -> list[Trial]:
     """Try every candidate of the definition on these (fit, judge) splits, newest first.
 
-    Returns all trials in the order they ran; the same input gives the same trials, bit for bit.
+    Returns all trials in the order they ran; the same input gives the same trials, bit for bit, and with a budget in
+    minutes as many of them as the machine has time for.
+
+    Raises:
+        RefusedError: a candidate fails, or predicts something that is no number or no probability.
     """
-    seed = definition.training.seed
+    seed, rules = definition.training.seed, definition.training.search
     small = [(_to_fit(definition, older), newer.sample(TRIAL_ROWS, seed)) for older, newer in splits]
-    return [trial for candidate in definition.training.candidates for trial in _run(definition, candidate, small)]
+    trials: list[Trial] = []
+    for number, candidate in enumerate(definition.training.candidates):
+        seconds = None
+        if rules and rules.minutes:
+            left = max(0.0, 60 * rules.minutes - sum(trial.seconds for trial in trials))
+            seconds = left / (len(definition.training.candidates) - number)
+        trials += _run(definition, candidate, small, journal or Journal(), seconds)
+    return trials
 
 
 def _to_fit(definition: ModelDefinition, older: Examples) -> Examples:
@@ -88,45 +101,37 @@ def _to_fit(definition: ModelDefinition, older: Examples) -> Examples:
 
 
 def best_trial(trials: list[Trial]) -> Trial:
-    """The trial of least loss; the earlier one where two are equal."""
-    return min(trials, key=lambda trial: trial.loss)
+    """The whole trial of least loss; the earlier one where two are equal."""
+    return min((trial for trial in trials if not trial.pruned), key=lambda trial: trial.loss)
 
 
-def _run(definition: ModelDefinition, candidate: Candidate, splits: list[tuple[Examples, Examples]]) -> list[Trial]:
-    folds = [_fold(definition, candidate, older, newer) for older, newer in splits]
-    trials: list[Trial] = []
+def _run(
+    definition: ModelDefinition,
+    candidate: str,
+    splits: list[tuple[Examples, Examples]],
+    journal: Journal,
+    seconds: float | None,
+) -> list[Trial]:
+    folds: list[_Fold] = []
 
-    def objective(proposal: optuna.Trial) -> float:
-        trial = _try(definition, candidate, proposal.number, suggest(candidate, proposal), folds)
-        trials.append(trial)
-        return trial.loss
+    def judge(params: Params) -> Iterator[float]:
+        for number, (older, newer) in enumerate(splits):
+            if number == len(folds):
+                folds.append(_fold(definition, candidate, older, newer))
+            yield _loss(definition, candidate, params, folds[number])
 
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=definition.training.seed))
-    study.enqueue_trial(START[candidate])
-    study.optimize(objective, n_trials=definition.training.trials)
-    return trials
-
-
-def _fold(definition: ModelDefinition, candidate: Candidate, older: Examples, newer: Examples) -> _Fold:
-    features = preprocessing(candidate, definition, older.features)
-    return _Fold(
-        np.asarray(features.fit_transform(older.features), dtype=np.float64),
-        older.target,
-        np.asarray(features.transform(newer.features), dtype=np.float64),
-        newer.target,
-    )
+    space, start = space_of(definition, candidate)
+    return search(definition, candidate, space, start, judge, clock=time.monotonic, journal=journal, seconds=seconds)
 
 
-def _try(definition: ModelDefinition, candidate: Candidate, number: int, params: Params, folds: list[_Fold]) -> Trial:
-    losses = []
-    for fold in folds:
-        model = estimator(candidate, definition, params).fit(fold.fit_matrix, fold.fit_target)
-        losses.append(mean_loss(definition.loss, fold.judge_target, predict_with(model, fold.judge_matrix, definition)))
-    return Trial(candidate, number, params, float(np.mean(losses)), losses)
+def _fold(definition: ModelDefinition, candidate: str, older: Examples, newer: Examples) -> _Fold:
+    features = first_step(candidate, definition, older.features)
+    matrix = fit_step(candidate, features, older.features)
+    return _Fold(matrix, older, apply_step(candidate, features, newer.features), newer.target)
 
 
-def predict_with(model: Any, matrix: Any, definition: ModelDefinition) -> Floats:
-    """Probability of 1 (binary) or value (regression) of each row, float64."""
-    predicted = model.predict_proba(matrix)[:, 1] if definition.task == "binary" else model.predict(matrix)
-    return np.asarray(predicted, dtype=np.float64)
+def _loss(definition: ModelDefinition, candidate: str, params: Params, fold: _Fold) -> float:
+    model = fit_estimator(candidate, definition, params, fold.fit_matrix, fold.fit_rows)
+    predicted = predict_with(model, fold.judge_matrix, definition.task)
+    sound(candidate, definition.task, predicted, len(fold.judge_target))
+    return mean_loss(definition.loss, fold.judge_target, predicted)

@@ -10,7 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from evergreen.core.definition import ModelDefinition
-from evergreen.operations.audit import champion, features, files, ledger_rows, mails, orphans, partitions, predictions
+from evergreen.operations.audit import (
+    champion,
+    features,
+    files,
+    labels,
+    ledger_rows,
+    mails,
+    orphans,
+    partitions,
+    predictions,
+)
 from evergreen.operations.audit.disagreement import Disagreement
 from evergreen.operations.audit.ledger_rows import Rows
 from evergreen.settings import Settings
@@ -96,6 +106,7 @@ def _compare(
     yield from partitions.check(rows, files.landed(definition, settings.landing_url, now))
     yield from features.check(definition, rows, repository, settings.features_dvc_url)
     yield from predictions.check(definition, rows, store, settings.features_dvc_url)
+    yield from labels.check(definition, rows)
     yield from _reports(rows)
     yield from champion.check(rows, registry)
     yield from mails.check(rows, definition.name, arrived)
@@ -124,6 +135,7 @@ def _compared(rows: Rows, model: str, arrived: Iterable[mails.Arrived] | None, a
         "snapshots": len(rows.snapshots),
         "predictions": len(rows.predictions),
         "checks": len(rows.drift_checks),
+        "coverages of labels": len(rows.label_coverages),
         "training runs": len(rows.training_runs),
         "decisions": len(rows.decisions),
         "deployments": len(rows.deployments),

@@ -69,7 +69,7 @@ def check(definition: ModelDefinition, rows: Rows, repository: Repository, dvc_u
             yield Disagreement(AREA, key, what, BUILD, verdict["decided_at"])
     for key, snapshot in built.items():
         if key not in refused:
-            yield from _is_current(snapshot, versions, current, rows.collected)
+            yield from _is_current(snapshot, versions, current, rows)
         if repository.pointers.get((repository.tip or "", snapshot["dvc_path"])) != snapshot["dvc_hash"]:
             what = f"the newest commit of the feature repository does not name its bytes, MD5 {snapshot['dvc_hash']}"
             yield Disagreement(AREA, _name(snapshot), what, HISTORY, snapshot["created_at"])
@@ -93,13 +93,15 @@ def _is_current(
     snapshot: Row,
     versions: dict[int, Row],
     current: dict[str, dict[str, tuple[Row, Row]]],
-    collected: frozenset[str],
+    rows: Rows,
 ) -> Iterator[Disagreement]:
     """The snapshot was built from what is accepted today; where that was collected, it cannot be built anew."""
     inputs = {snapshot["key"]: snapshot["inputs_version_id"], **snapshot["inputs_looked_back"]}
     read = [("inputs", inputs), ("labels", snapshot["labels_used"])]
     wanted = [*inputs, *snapshot["labels_used"], *snapshot["labels_missing"]]
-    if any(current[t][key][1]["clean_uri"] in collected for t in files.TABLES for key in wanted if key in current[t]):
+    if any(
+        current[t][key][1]["clean_uri"] in rows.collected for t in files.TABLES for key in wanted if key in current[t]
+    ):
         return
     for table, used in read:
         for key, version_id in used.items():
@@ -110,9 +112,12 @@ def _is_current(
                     f"version {accepted[0]['version']} with other bytes"
                 )
                 yield Disagreement(AREA, _name(snapshot), what, BUILD, accepted[1]["decided_at"])
+    for key in sorted(rows.incomplete_labels & snapshot["labels_used"].keys()):
+        what = f"it looks back on {key}, whose labels are held back as incomplete"
+        yield Disagreement(AREA, _name(snapshot), what, BUILD, current["labels"][key][1]["decided_at"])
     for key in snapshot["labels_missing"]:
         found = [current[table][key] for table in files.TABLES if key in current[table]]
-        if len(found) == len(files.TABLES):
+        if len(found) == len(files.TABLES) and key not in rows.incomplete_labels:
             what = f"it was built without {key}, whose inputs and labels are accepted by now"
             since = max(verdict["decided_at"] for _, verdict in found)
             yield Disagreement(AREA, _name(snapshot), what, BUILD, since)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 TABLES = ("inputs", "labels")
-_SUFFIXES = (".parquet", ".csv")
+_ENDINGS = (".parquet", ".pq", ".csv", ".csv.gz", ".tsv", ".tsv.gz")
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def _entry(url: str, path: str, info: dict[str, Any]) -> Entry:
 
 
 def landed(definition: ModelDefinition, landing_url: str, now: dt.datetime) -> list[Landed]:
-    """What lies in the landing zone whole and is due; of a Parquet and a CSV file of one table, the newer one."""
+    """What lies in the landing zone whole and is due; of several files of one table, the newest."""
     folders: dict[str, dict[str, Entry]] = {}
     for entry in listing(f"{landing_url.rstrip('/')}/{definition.feed.name}"):
         key, _, name = entry.path.partition("/")
@@ -109,7 +109,8 @@ def landed(definition: ModelDefinition, landing_url: str, now: dt.datetime) -> l
     found = []
     for key, names in folders.items():
         for which in TABLES:
-            written = [names[which + suffix] for suffix in _SUFFIXES if which + suffix in names]
+            low = {name.removeprefix(which).lower(): entry for name, entry in names.items() if name.startswith(which)}
+            written = [low[ending] for ending in _ENDINGS if ending in low]
             newest = max(written, key=lambda entry: entry.modified, default=None)
             mark = names.get("_SUCCESS")
             if newest and mark and mark.modified >= newest.modified and _due(definition, which, key, now):

@@ -12,10 +12,11 @@ from evergreen.errors import UnavailableError
 from evergreen.operations.audit.disagreement import Row, by
 
 _OF_MODEL = ("partition_version", "snapshot", "training_run", "comparison", "decision", "deployment", "prediction",
-             "drift_check", "collection")  # fmt: skip
+             "drift_check", "collection", "label_coverage", "label_hold")  # fmt: skip
 _QUERIES = {name: f"SELECT * FROM {name} WHERE model = :model ORDER BY id" for name in _OF_MODEL} | {  # noqa: S608 - our own names
     "verdict": "SELECT v.* FROM verdict v JOIN partition_version p ON p.id = v.partition_version_id "
     "WHERE p.model = :model ORDER BY v.id",
+    "performance": "SELECT id, key, labels_version_id, created_at FROM performance WHERE model = :model ORDER BY id",
     "alert": "SELECT * FROM alert WHERE model IN (:model, 'evergreen') ORDER BY created_at",
     # There may be millions: counted where they are, and only what is odd about them comes here.
     "online_total": "SELECT count(*) AS requests FROM online_request WHERE model = :model",
@@ -48,6 +49,10 @@ class Rows:
     predictions: list[Row]
     drift_checks: list[Row]
     collections: list[Row]
+    label_coverages: list[Row]
+    label_holds: list[Row]
+    performances: list[Row]
+    """What was measured when on which labels, without the losses"""
     alerts: list[Row]
     """Those of no model included"""
     online_totals: list[Row]
@@ -73,6 +78,12 @@ class Rows:
             if version["table"] == table and verdict is not None and verdict["outcome"] == "accepted":
                 found[version["key"]] = (version, verdict)
         return found
+
+    @property
+    def incomplete_labels(self) -> frozenset[str]:
+        """Keys of the partitions whose labels are held back now."""
+        open_ = (row for row in self.label_holds if row["released_at"] is None)
+        return frozenset(row["key"] for row in open_ if row["cause"] == "incomplete")
 
     @property
     def current_snapshots(self) -> dict[str, Row]:

@@ -24,6 +24,8 @@ from evergreen.core.ledger.queries import collected, partitions, sightings, snap
 from evergreen.core.ledger.queries.partitions import Current
 from evergreen.core.ledger.tables import Deployment, DriftCheck, Prediction, Snapshot
 from evergreen.loop.features.build_plan import BuildPlan, make_plan
+from evergreen.loop.intake.labels import coverage
+from evergreen.loop.intake.labels.usable import held_back
 from evergreen.loop.monitoring.readiness import STUCK_AFTER
 from evergreen.settings import Settings
 
@@ -80,6 +82,8 @@ class State:
     """The model's first champion"""
     gone: frozenset[str] = frozenset()
     """What retention has removed: nothing can be built from it, nor scored"""
+    held: frozenset[str] = frozenset()
+    """Partitions whose labels are incomplete: no features look back on them"""
 
 
 def mend(
@@ -98,8 +102,10 @@ def mend(
         UnavailableError: the ledger does not answer.
     """
     model = definition.name
+    if not dry_run:
+        coverage.review(definition, settings=settings)
     with Ledger.from_settings(settings).transaction() as session:
-        found = find(definition, read_state(session, model), now=now)
+        found = find(definition, read_state(session, definition), now=now)
         if dry_run:
             restart = found
         else:
@@ -114,8 +120,9 @@ def mend(
     return restart
 
 
-def read_state(session: Session, model: str) -> State:
-    """What the ledger says of `model` now."""
+def read_state(session: Session, definition: ModelDefinition) -> State:
+    """What the ledger says of the model now."""
+    model = definition.name
     keys = {table: partitions.accepted_keys(session, model, table) for table in ("inputs", "labels")}
     predictions = session.scalars(select(Prediction).where(Prediction.model == model).order_by(Prediction.id))
     return State(
@@ -126,6 +133,7 @@ def read_state(session: Session, model: str) -> State:
         checked=frozenset(session.scalars(select(DriftCheck.key).where(DriftCheck.model == model).distinct())),
         first=versions.first_deployment(session, model),
         gone=collected.gone(session, model),
+        held=held_back(session, definition),
     )
 
 
@@ -139,7 +147,7 @@ def find(definition: ModelDefinition, state: State, *, now: dt.datetime) -> list
 
 def _features(definition: ModelDefinition, state: State) -> Iterator[Stuck]:
     for key, (version, verdict) in state.inputs.items():
-        plan = make_plan(definition, key, state.inputs, state.labels)
+        plan = make_plan(definition, key, state.inputs, state.labels, state.held)
         if plan.names & state.gone:
             continue
         snapshot = state.built.get(key)

@@ -20,6 +20,7 @@ from evergreen.core.ledger.queries import collected
 from evergreen.core.ledger.session import hold
 from evergreen.core.ledger.tables import Collection
 from evergreen.core.store.objects import Unfinished
+from evergreen.loop.intake.labels import coverage
 from evergreen.operations.retention import abandoned_files, inventory
 from evergreen.operations.retention.plan import Item, plan
 from evergreen.operations.retention.remove import finish, open_collections
@@ -86,6 +87,7 @@ def collect(
         UnavailableError: one of them does not answer; what is recorded and not removed is removed by the next call.
     """
     ledger, model = Ledger.from_settings(settings), definition.name
+    coverage.review(definition, settings=settings)  # what nobody has measured yet would keep what it stands before
     left = abandoned_files.find(model, settings=settings, now=now)
     swept = 0 if dry_run else abandoned_files.sweep(left, settings=settings)
     if dry_run or (by == "policy" and definition.retention is None):

@@ -24,6 +24,7 @@ from evergreen.core.ledger.tables import (
     Verdict,
 )
 from evergreen.core.store import Store, layout
+from evergreen.loop.intake.labels.usable import held_back
 from evergreen.settings import Settings
 
 FOLDERS = ("raw", "clean", "quarantine", "validation", "predictions", "reports")
@@ -124,6 +125,8 @@ class Facts:
     """Names of what is collected already"""
     foreign: frozenset[str] = frozenset()
     """DVC hashes that other models' snapshots name"""
+    held: frozenset[str] = frozenset()
+    """Partitions whose labels are incomplete: a training passes them over, and reads older ones instead"""
 
 
 def read(session: Session, definition: ModelDefinition, settings: Settings, listed: Collection[str]) -> Facts:
@@ -150,6 +153,7 @@ def read(session: Session, definition: ModelDefinition, settings: Settings, list
         compared=frozenset(session.execute(compared).tuples()),
         gone=collected.gone(session, model) - beside,
         foreign=frozenset(session.scalars(foreign)),
+        held=held_back(session, definition),
     )  # fmt: skip
 
 

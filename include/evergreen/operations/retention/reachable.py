@@ -66,7 +66,7 @@ def is_open(run: Trained, runs: Iterable[Trained]) -> bool:
 def _next_training(definition: ModelDefinition, facts: Facts) -> str:
     """The oldest partition that the next training reads."""
     labels = {version.key for version in facts.landed if version.table == "labels" and version.accepted}
-    labelled = {built.key for built in facts.built} & labels
+    labelled = ({built.key for built in facts.built} & labels) - facts.held
     return nth_newest(labelled, definition.training.window + definition.gate.holdout)
 
 

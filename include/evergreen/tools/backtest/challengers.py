@@ -19,13 +19,14 @@ import numpy as np
 
 from evergreen.core.definition import ModelDefinition
 from evergreen.errors import NotReadyError
-from evergreen.loop import training
 from evergreen.loop.training.assemble import Labelled, choose
+from evergreen.loop.training.estimators.own import source_hash
+from evergreen.loop.training.estimators.trusted import trusted_types
 from evergreen.loop.training.examples import concatenate
 from evergreen.loop.training.learn import learn
 from evergreen.loop.training.losses import Floats, best_constant, row_losses
 from evergreen.loop.training.model_files import Predictor, freeze, thaw
-from evergreen.loop.training.provenance import hash_json, lock_hash
+from evergreen.loop.training.provenance import hash_json, lock_hash, training_sources
 from evergreen.tools.backtest.landed_data import History, Partition, Progress
 
 log = logging.getLogger("evergreen.replay")
@@ -159,7 +160,7 @@ def _model(definition: ModelDefinition, make: Callable[[], bytes], folder: Path 
     data = file.read_bytes() if file and file.is_file() else make()
     if file and not file.is_file():
         _write(file, data)
-    return Predictor(thaw(data, definition.training.trusted_types, what=str(file or "a model")), 0)
+    return Predictor(thaw(data, trusted_types(definition), what=str(file or "a model")), 0)
 
 
 def _predict(partition: Partition, model: Callable[[], Predictor], folder: Path | None) -> Floats:
@@ -182,9 +183,10 @@ def _write(file: Path, data: bytes) -> None:
 
 def _name(history: History, train_keys: Sequence[str]) -> str:
     """Of what a challenger is made of: its rows, and the code, settings and libraries that make a model of them."""
-    definition, folder = history.definition, Path(next(iter(training.__path__)))
+    definition = history.definition
     recipe = {
-        "sources": {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.py"))},
+        "sources": training_sources(),
+        "candidates": source_hash(definition),
         "training": definition.training.model_dump(mode="json"),
         "features": definition.features.columns,
         "task": definition.task,

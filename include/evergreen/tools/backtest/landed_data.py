@@ -16,12 +16,15 @@ import pandas as pd
 
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.model import TableName
+from evergreen.core.text import percent, share
 from evergreen.errors import BadInputError, PartitionKeyError
 from evergreen.loop.features.build_plan import wanted_keys
 from evergreen.loop.features.compute import compute
 from evergreen.loop.features.look_back import history_of
 from evergreen.loop.intake.comparisons.rules import decides
 from evergreen.loop.intake.failures import critical, reason
+from evergreen.loop.intake.labels import maturity
+from evergreen.loop.intake.labels.maturity import Coverage
 from evergreen.loop.intake.landing_zone import find_drop
 from evergreen.loop.intake.validation.gather_past import Judged
 from evergreen.loop.intake.validation.judge import judge
@@ -120,16 +123,43 @@ def read_history(
         DefinitionError: the model's Python files cannot be loaded.
         UnavailableError: the landing zone does not answer.
     """
-    keys = _landed_keys(definition, landing_url)
-    wanted = [k for k in keys if (first is None or k >= first) and (last is None or k <= last)]
     for key in (first, last):
         if key is not None:
             definition.partitions.parse(key)
+    keys = _landed_keys(definition, landing_url)
+    wanted = [k for k in keys if (first is None or k >= first) and (last is None or k <= last)]
     if not wanted:
         raise BadInputError(
             f"nothing has landed for {definition.name} below {landing_url}"
             f"{f' from {first}' if first else ''}{f' through {last}' if last else ''}"
         )
+    tables = _read_all(definition, landing_url, keys, wanted, progress)
+    return build_history(definition, tables, [k for k in wanted if k in tables.inputs])
+
+
+def read_newest(
+    definition: ModelDefinition, landing_url: str, count: int, *, progress: Progress | None = None
+) -> tuple[Tables, list[str]]:
+    """Accepted rows of the `count` newest partitions that have landed and of those they look back on; their keys.
+
+    Raises:
+        BadInputError: nothing has landed.
+        DefinitionError: the model's Python files cannot be loaded.
+        UnavailableError: the landing zone does not answer.
+    """
+    keys = _landed_keys(definition, landing_url)
+    if not keys:
+        raise BadInputError(
+            f"nothing has landed for {definition.name} below {landing_url}; `evergreen feed land` lands the past"
+        )
+    wanted = keys[-count:]
+    return _read_all(definition, landing_url, keys, wanted, progress), wanted
+
+
+def _read_all(
+    definition: ModelDefinition, landing_url: str, keys: list[str], wanted: list[str], progress: Progress | None
+) -> Tables:
+    """The tables of the partitions `wanted` and of those they look back on."""
     needed = sorted({*wanted, *(k for key in wanted for k in wanted_keys(definition, key) if k in keys)})
     inputs: dict[str, pd.DataFrame] = {}
     labels: dict[str, pd.DataFrame] = {}
@@ -140,7 +170,27 @@ def read_history(
             _read(definition, landing_url, table, key, found, left_out, judged)
         if progress:
             progress(done, len(needed))
-    return build_history(definition, Tables(inputs, labels, left_out), [k for k in wanted if k in inputs])
+    for key, why in incomplete(definition, inputs, labels).items():
+        labels.pop(key)
+        left_out[f"{key} labels"] = why
+    return Tables(inputs, labels, left_out)
+
+
+def incomplete(
+    definition: ModelDefinition, inputs: Mapping[str, pd.DataFrame], labels: Mapping[str, pd.DataFrame]
+) -> dict[str, str]:
+    """Partitions whose labels the loop would hold back, by key, and why. Pure."""
+    entity, coverages = definition.feed.entity, []
+    for key in sorted(inputs.keys() & labels.keys()):
+        known = labels[key].dropna(subset=[definition.target])[entity]
+        coverages.append(Coverage(key, len(inputs[key]), int(inputs[key][entity].isin(known).sum())))
+    found = maturity.judge(coverages, definition.feed.labels.complete)
+    return {
+        key: f"{share(stands.coverage.labelled or 0, stands.coverage.inputs)} inputs have a label, at least "
+        f"{percent(stands.needed)} are needed"
+        for key, stands in found.items()
+        if not stands.mature
+    }
 
 
 def build_history(definition: ModelDefinition, tables: Tables, keys: list[str]) -> History:
@@ -151,7 +201,7 @@ def build_history(definition: ModelDefinition, tables: Tables, keys: list[str]) 
     left_out, partitions = dict(tables.left_out), []
     expectations = load_expectations(definition, "features")
     for key in keys:
-        features = compute(definition, tables.inputs[key], _look_back(definition, tables, key))
+        features = compute(definition, tables.inputs[key], look_back(definition, tables, key))
         failed = critical(run_suite(features, expectations, f"{definition.name}.features").found)
         if failed:
             left_out[f"{key} features"] = reason(failed)
@@ -184,7 +234,8 @@ def label(
     )
 
 
-def _look_back(definition: ModelDefinition, tables: Tables, key: str) -> pd.DataFrame:
+def look_back(definition: ModelDefinition, tables: Tables, key: str) -> pd.DataFrame:
+    """The rows that features of the partition `key` look back on, with their labels."""
     past = [k for k in wanted_keys(definition, key) if k in tables.inputs and k in tables.labels]
     return history_of(definition, ((tables.inputs[k], tables.labels[k]) for k in past))
 

@@ -26,7 +26,7 @@ class ColumnFacts:
     profiles: list[ColumnProfile] = field(default_factory=list)
     """In order of the partitions"""
     distinct: list[int] = field(default_factory=list)
-    """Different values of each partition; of text only"""
+    """Different values of each partition; of text and of numbers"""
     values: Counter[str] | None = field(default_factory=Counter)
     """In how many partitions each value occurs; None where there are more than `MOST_VALUES`"""
     shapes: list[Shape | None] = field(default_factory=list)
@@ -35,6 +35,8 @@ class ColumnFacts:
     def add(self, values: pd.Series, found: ColumnProfile) -> None:
         """One more partition."""
         self.profiles.append(found)
+        if self.kind in ("integer", "float") and not self.personal:
+            self.distinct.append(int(values.nunique()))
         if self.kind != "string" or self.personal:
             return
         unique = [str(value) for value in values.dropna().unique()]

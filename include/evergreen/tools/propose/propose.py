@@ -83,10 +83,23 @@ def propose(
     compared: dict[TableName, Compared] = {}
     for table in tables:
         facts[table] = _facts(landed, table, progress)
-        compared[table] = _quiet(landed, table, rules.comparable(definition, table, facts[table]), progress)
+        wanted = rules.comparable(definition, table, facts[table])
+        compared[table] = _quiet(landed, table, wanted, progress)
     text = file_of(definition, facts, compared)
     tried = tuple(_try(landed, text, facts, progress))
     return Proposal(text, {table: found.keys for table, found in facts.items()}, landed.left_out, tried)
+
+
+def decisive(
+    definition: ModelDefinition, landing_url: str, *, tables: Sequence[TableName] = ("inputs", "labels")
+) -> str:
+    """What of a proposal on all that has landed may quarantine, as the text of a file; raises as `propose`.
+
+    Columns that would only be warned about are not looked for, and nothing is tried: a third of the work.
+    """
+    landed = _Landed(definition, landing_url, None, None)
+    facts: dict[TableName, Facts] = {table: _facts(landed, table, lambda *_: None) for table in tables}
+    return file_of(definition, facts, {table: Compared() for table in facts})
 
 
 class _Landed:
@@ -119,8 +132,8 @@ class _Landed:
             return Judgement(False, failure.sentence, (failure,), None, None)
         fs, path = url_to_fs(drop.uri)
         past = judged.past(table, key, expectations) if judged else None
-        data = nameless(fs.cat_file(path), drop.suffix, self.definition, table, self._secret)
-        return judge(data, drop.suffix, self.definition, table, key, expectations, past=past)
+        data, suffix = nameless(fs.cat_file(path), drop.suffix, self.definition, table, self._secret)
+        return judge(data, suffix, self.definition, table, key, expectations, past=past)
 
     def frames(self, table: TableName) -> Iterator[tuple[str, Judgement, pd.DataFrame]]:
         """What passes model.yaml, in order; the rest is remembered with its reason."""

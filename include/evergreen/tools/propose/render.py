@@ -17,7 +17,7 @@ the comments give: correct them where you know better. Columns, types, unique id
 checked before, from model.yaml.
 \"\"\"
 
-from typing import Any
+{extra}from typing import Any
 
 import great_expectations.expectations as gxe
 
@@ -60,8 +60,10 @@ def file_of(
         model=definition.name,
         partitions=_some(sorted({key for found in facts.values() for key in found.keys})),
         names=", ".join(name for name in _COMPARISONS if f"{name}(" in code),
+        extra="from datetime import timedelta\n" if "timedelta(" in code else "",
     )
-    constant = '\nWARNING = "warning"\n' if "=WARNING" in code else ""
+    named = [name for name in ("CRITICAL", "WARNING") if f"={name}" in code]
+    constant = "\n" + "".join(f'{name} = "{name.lower()}"\n' for name in named) if named else ""
     return head + constant + code + "".join(text for name, text in _HELPERS.items() if f"*{name}(" in code)
 
 

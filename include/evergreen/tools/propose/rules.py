@@ -1,7 +1,7 @@
 """What follows from what partitions showed, with room for what they did not show yet. Pure.
 
-Critical are rules that a broken feed breaks and a new season does not: bounds stand several times the range seen away
-from it. What moves from partition to partition is left to comparisons, which warn.
+Critical are rules that a broken feed breaks and a new season does not: bounds leave room if an end still moves
+(`bounds`). What moves from partition to partition is left to comparisons that warn.
 """
 
 from __future__ import annotations
@@ -10,24 +10,24 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from statistics import median
 
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.model import TableName
+from evergreen.tools.propose.bounds import bounds_of, runs_on
 from evergreen.tools.propose.observed import ColumnFacts, Facts
 from evergreen.tools.propose.python_source import Raw, call
 
 ROOM = 5.0
-"""Bounds stand this many times the range seen outside of it."""
-_SKEWED = 10.0
-"""The same, for columns whose largest values lie far outside of the rest: the next one may lie farther still."""
-_AT_ZERO = 0.01
-"""Share of the range seen within which it must begin for 0 to be its bound: a mild winter's 1.5 degrees are no bound"""
+"""Means, and shares of missing values, may move this many times as far as they have."""
 _FEW = 20
 """Different values of a column of text up to which they can be a closed set"""
 _EACH = 50
 """Rows for each value of a closed set"""
 _COMMON = 0.05
 """Share from which on a value is missed where it is missing"""
+_MANY = 50
+"""Different numbers in every partition from which on a few of them are a fault: they differ from row to row"""
 _SURE_ROWS, _SURE_PARTITIONS = 1000, 4
 """Below either, what holds without exception may hold by chance."""
 
@@ -48,7 +48,7 @@ def comparable(definition: ModelDefinition, table: TableName, facts: Facts) -> C
     """Everything that can be compared at all."""
     feed = definition.feed
     named = {n: f for n, f in facts.columns.items() if n not in (feed.entity, feed.event_time)}
-    numbers = [n for n, f in named.items() if f.kind in ("integer", "float") and _range(f)]
+    numbers = [n for n, f in named.items() if f.kind in ("integer", "float") and bounds_of(f) and not runs_on(f)]
     categories = [n for n, f in named.items() if f.profiles and _recurs(f)]
     return Compared(tuple(numbers), tuple(categories), bool(facts.reach) and max(facts.reach) < 0.05)
 
@@ -71,18 +71,38 @@ def lines_of(definition: ModelDefinition, table: TableName, facts: Facts, compar
             continue
         # model.yaml asks for an id, and for the truth of a label, in every row.
         given = name == feed.entity or (table == "labels" and name == definition.target)
-        lines += column_lines(name, column, facts, given=given)
-    return [*lines, *_comparison_lines(table, compared, len(facts.keys))]
+        if name == feed.entity:
+            lines += id_lines(name, column, facts)
+        else:
+            lines += column_lines(name, column, facts, given=given)
+    return [*lines, *_comparison_lines(table, compared, facts)]
 
 
 def rows_lines(facts: Facts) -> list[str]:
     """The rule on the number of rows."""
-    least, most = min(facts.rows), max(facts.rows)
-    known = len(facts.rows) >= _SURE_PARTITIONS
+    counts = _whole(facts.rows)
+    least, most = min(counts), max(counts)
+    known = len(counts) >= _SURE_PARTITIONS
     room = 3 * (most - least)
     low = max(1, int(_floor(least - room - 0.2 * least if known else least / 4)))
     high = int(_ceil(most + room + 0.5 * most if known else most * 4))
     return call("gxe.ExpectTableRowCountToBeBetween", {"min_value": low, "max_value": high}, comment=_told(least, most))
+
+
+def _whole(rows: Sequence[int]) -> Sequence[int]:
+    """Without a first or last partition that is a part of one, as a file's edge makes it."""
+    usual = median(rows)
+    first = 1 if len(rows) > _SURE_PARTITIONS and rows[0] < usual / 2 else 0
+    last = len(rows) - (1 if len(rows) > _SURE_PARTITIONS and rows[-1] < usual / 2 else 0)
+    return rows[first:last]
+
+
+def id_lines(name: str, column: ColumnFacts, facts: Facts) -> list[str]:
+    """The rule on the entity: what its texts look like. Its numbers run on, and there are as many as rows."""
+    shape = column.shapes[-1] if column.kind == "string" and column.shapes else None
+    if shape is None or not _is_sure(facts) or not _settled(column):
+        return []
+    return call("gxe.ExpectColumnValuesToMatchRegex", {"column": name, "regex": Raw(f'r"{shape.growing_regex}"')})
 
 
 def column_lines(name: str, column: ColumnFacts, facts: Facts, *, given: bool) -> list[str]:
@@ -107,20 +127,17 @@ def _column_lines(name: str, column: ColumnFacts, facts: Facts) -> list[str]:
 
 
 def _number_lines(name: str, column: ColumnFacts, sure: bool) -> list[str]:
-    seen = _range(column)
-    if seen is None:
+    found = bounds_of(column)
+    if found is None or runs_on(column):
         return _null_lines(name, column, sure)
-    low, high, comment = *seen, _told(*seen)
-    span = high - low
+    comment = _told(found.low, found.high)
+    span = found.high - found.low
     if not span:
-        args = {"column": name, "min_value": _plain(low), "max_value": _plain(high), "severity": Raw("WARNING")}
-        rule = call("gxe.ExpectColumnValuesToBeBetween", args, comment="never anything else")
+        args = {"column": name, "min_value": _plain(found.low), "max_value": _plain(found.high)}
+        rule = call("gxe.ExpectColumnValuesToBeBetween", args | {"severity": Raw("WARNING")}, comment="never differs")
         return [*_null_lines(name, column, sure), *rule]
-    room = span * (_SKEWED if _is_skewed(column, span) else ROOM)
-    never_below = low >= 0 and (low <= _AT_ZERO * span or (column.kind == "integer" and low <= 0.5 * span))
-    never_above = high <= 0 and high >= -_AT_ZERO * span
-    least = 0.0 if never_below else _floor(low - room, span)
-    most = 0.0 if never_above else _ceil(high + room, span)
+    least = found.least if found.least == 0 else _floor(found.least, span)
+    most = found.most if found.most == 0 else _ceil(found.most, span)
     known = _known(column, sure)
     args = {"column": name, "low": _plain(least), "high": _plain(most), **known}
     if known.get("known") == 0:
@@ -128,7 +145,17 @@ def _number_lines(name: str, column: ColumnFacts, sure: bool) -> list[str]:
         rule = call("gxe.ExpectColumnValuesToBeBetween", args, comment=comment)
     else:
         rule = call("*_number", args, positional=3, comment=comment)
-    return [*rule, *_mean_lines(name, column, least, most)]
+    means = [] if found.trend else _mean_lines(name, column, least, most)
+    return [*rule, *_distinct_lines(name, column), *means]
+
+
+def _distinct_lines(name: str, column: ColumnFacts) -> list[str]:
+    """That numbers which always differ from row to row still do: one value in every row is a sensor that hangs."""
+    least = min(column.distinct, default=0)
+    if len(column.distinct) < _SURE_PARTITIONS or least < _MANY:
+        return []
+    args = {"column": name, "min_value": max(2, least // 10)}
+    return call("gxe.ExpectColumnUniqueValueCountToBeBetween", args, comment=f"at least {least:,}")
 
 
 def _mean_lines(name: str, column: ColumnFacts, least: float, most: float) -> list[str]:
@@ -227,7 +254,7 @@ def _known(column: ColumnFacts, sure: bool) -> dict[str, float]:
     return {"known": max(0.0, math.floor(round(100 * (1 - ROOM * worst - 0.05), 6)) / 100)}
 
 
-def _comparison_lines(table: TableName, compared: Compared, partitions: int) -> list[str]:
+def _comparison_lines(table: TableName, compared: Compared, facts: Facts) -> list[str]:
     lines = [
         "        # Against the partitions before" + (", and the inputs." if table == "labels" else ": these warn.")
     ]
@@ -239,18 +266,8 @@ def _comparison_lines(table: TableName, compared: Compared, partitions: int) -> 
     seasonal = {"Numbers": compared.seasonal_numbers, "Categories": compared.seasonal_categories}
     for rule, columns in seasonal.items():
         lines += call(rule, {"columns": list(columns), "reference": "season"}) if columns else []
-    return lines + (call("MatchesInputs", {}) if table == "labels" else [])
-
-
-def _range(column: ColumnFacts) -> tuple[float, float] | None:
-    lows = [c.low for c in column.profiles if c.low is not None]
-    highs = [c.high for c in column.profiles if c.high is not None]
-    return (min(lows), max(highs)) if lows else None
-
-
-def _is_skewed(column: ColumnFacts, span: float) -> bool:
-    inner = [c.quantiles for c in column.profiles if c.quantiles]
-    return max(q[-1] for q in inner) - min(q[0] for q in inner) < span / 4
+    lines += call("MatchesInputs", {}) if table == "labels" else []
+    return lines
 
 
 def _odds(share: float, factor: float) -> float:

@@ -39,9 +39,19 @@ class Shape:
     @property
     def regex(self) -> str:
         """A regular expression of values of this shape; lengths that differ have room for one more and one less."""
+        return self._regex(open_ended=False)
+
+    @property
+    def growing_regex(self) -> str:
+        """The same for running numbers: digits of more than one length may become longer."""
+        return self._regex(open_ended=True)
+
+    def _regex(self, *, open_ended: bool) -> str:
         text = re.escape(self.separators[0])
         for part, separator in zip(self.parts, self.separators[1:], strict=True):
-            text += f"[{''.join(sorted(part.classes))}]{_times(part)}{re.escape(separator)}"
+            grows = open_ended and part.classes == {"0-9"} and part.shortest < part.longest
+            times = "+" if grows else _times(part)
+            text += f"[{''.join(sorted(part.classes))}]{times}{re.escape(separator)}"
         # re.escape guards characters that mean nothing outside of a class.
         return "^" + text.replace(r"\-", "-").replace(r"\ ", " ") + "$"
 

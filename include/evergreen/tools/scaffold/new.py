@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import datetime as dt
+import hashlib
+import json
 import re
 import tempfile
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.load import models_dir, read_definition
 from evergreen.core.definition.model import NAME
+from evergreen.core.definition.sections import CsvSection
 from evergreen.errors import BadInputError, DefinitionError, RefusedError
 from evergreen.loop.features.compute import compute
 from evergreen.loop.intake.validation.load_expectations import load_expectations
@@ -17,41 +20,162 @@ from evergreen.tools.data_file import DataFile
 from evergreen.tools.scaffold.plan import Asked, Plan, plan
 from evergreen.tools.scaffold.render import texts
 
+RECORD = ".new.json"
+"""What `new` wrote: file -> SHA-256. Only a folder that has it is ever replaced."""
 _TRIED_ROWS = 1_000
 
 
-def new(asked: Asked, data: Path, *, folder: Path | None = None) -> tuple[Plan, Path]:
+@dataclass(frozen=True)
+class Replaced:
+    """A folder of the same name that was there.
+
+    Attributes:
+        files: what it held.
+        edited: those that somebody had changed, or added, since `new` wrote it.
+        kept: where it lies now, if anything in it was edited; None if it is gone.
+    """
+
+    files: tuple[str, ...]
+    edited: tuple[str, ...]
+    kept: Path | None = None
+
+
+def new(
+    asked: Asked,
+    data: Path,
+    *,
+    folder: Path | None = None,
+    form: CsvSection | None = None,
+    time_format: str | None = None,
+) -> tuple[Plan, Path]:
     """Write the folder of the model `asked.name` below `folder` (default: where all models are) from the file `data`.
+
+    `form` says how its text is written, `time_format` how its times are (strptime).
 
     Raises:
         RefusedError: the folder is there already.
         BadInputError: the file or what is asked of it does not make a model.
         DefinitionError: something that was asked for, or a column's name, cannot stand in a definition.
     """
-    if not re.fullmatch(NAME, asked.name):
+    place_of(asked.name, folder, force=False)
+    file = read_file(data, asked.time, form or CsvSection(), time_format)
+    decided, target, _ = write(asked, file, folder=folder)
+    return decided, target
+
+
+def read_file(data: Path, time: str, form: CsvSection, time_format: str | None) -> DataFile:
+    """The file whose text is written as `form` says, and its times, those of the column `time`, as `time_format` says.
+
+    Raises:
+        BadInputError: it cannot be read.
+    """
+    file = DataFile(data, form)
+    if time_format:
+        file.declare_times(time, time_format)
+    return file
+
+
+def place_of(name: str, folder: Path | None = None, *, force: bool) -> tuple[Path, Replaced | None]:
+    """Where the model `name` goes, and what stands there that `force` lets be replaced.
+
+    Raises:
+        BadInputError: no model can be called so.
+        RefusedError: a folder is there, and is not to be replaced, or was not written by `new`.
+    """
+    if not re.fullmatch(NAME, name):
         raise BadInputError(
-            f"{asked.name!r} cannot be a model's name: take small letters, digits and underscores, a letter first and "
+            f"{name!r} cannot be a model's name: take small letters, digits and underscores, a letter first and "
             "63 at most"
         )
-    target = (folder or models_dir()) / asked.name
-    if target.exists():
-        raise RefusedError(f"{target} is there already and stays as it is; choose another name, or remove it first")
-    file = DataFile(data)
-    types = file.types()
-    # A boolean target may be missing where no label has come yet; as a column of booleans it would have to be complete.
-    decided = plan(asked, types, file.frame(types), dt.datetime.now(dt.UTC).date())
+    target = (folder or models_dir()) / name
+    if not target.exists():
+        return target, None
+    if not force:
+        raise RefusedError(
+            f"{target} is there already and stays as it is; choose another name, remove it first, or give --force if "
+            "`evergreen new` wrote it"
+        )
+    record = target / RECORD
+    if not record.is_file():
+        raise RefusedError(
+            f"{target} was not written by `evergreen new` (it has no {RECORD}), so --force leaves it alone; choose "
+            "another name, or remove it yourself"
+        )
+    return target, _there(target, record)
+
+
+def _there(target: Path, record: Path) -> Replaced:
+    try:
+        written = json.loads(record.read_text(encoding="utf-8"))
+    except ValueError:
+        written = {}
+    files = sorted(p for p in target.rglob("*") if p.is_file() and "__pycache__" not in p.parts and p != record)
+    names = tuple(str(path.relative_to(target)) for path in files)
+    edited = tuple(n for n, path in zip(names, files, strict=True) if written.get(n) != _hash(path.read_bytes()))
+    return Replaced(names, edited)
+
+
+def write(
+    asked: Asked, file: DataFile, *, folder: Path | None = None, force: bool = False, decided: Plan | None = None
+) -> tuple[Plan, Path, Replaced | None]:
+    """Write the folder from `file`, or from what was `decided` of it; raises as `new` and `place_of`.
+
+    A folder that `force` replaces and that somebody has edited is not lost: it is kept below `.replaced`, beside it.
+    """
+    target, there = place_of(asked.name, folder, force=force)
+    decided = decided or look(asked, file)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".new-", dir=target.parent) as scratch:
         made = Path(scratch) / asked.name
         made.mkdir()
-        for name, text in texts(decided).items():
+        written = texts(decided)
+        for name, text in written.items():
             (made / name).write_text(text, encoding="utf-8")
         try:
             _try(read_definition(made / "model.yaml"), file)
         except DefinitionError as error:  # the file that it names is gone by the time that somebody reads this
             raise DefinitionError(str(error).replace(f"{made}/", "")) from None
+        record = {name: _hash(text.encode()) for name, text in written.items()}
+        (made / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        if there is not None:
+            there = _put_aside(target, there, Path(scratch))
         made.rename(target)
-    return decided, target
+    return decided, target, there
+
+
+def look(asked: Asked, file: DataFile) -> Plan:
+    """What follows from `file`; raises as `plan`."""
+    file.check_column("--time", asked.time)
+    file.check_time("--time", asked.time)
+    types = file.types()
+    for option, column in _asked_columns(asked):
+        file.check_column(option, column)
+    decided = plan(asked, types, file.frame(types))
+    return replace(decided, unread=dict(file.left_out), csv=file.form.model_dump(exclude_defaults=True))
+
+
+def _put_aside(target: Path, there: Replaced, scratch: Path) -> Replaced:
+    """Move the old folder away: to be removed with `scratch`, or to a name of its own if somebody edited it."""
+    if not there.edited:
+        target.rename(scratch / "replaced")
+        return there
+    number = 1
+    # One level deeper than models are looked for.
+    while (kept := target.parent / ".replaced" / f"{target.name}-{number}").exists():
+        number += 1
+    kept.parent.mkdir(exist_ok=True)
+    target.rename(kept)
+    return Replaced(there.files, there.edited, kept)
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _asked_columns(asked: Asked) -> list[tuple[str, str]]:
+    ids = (asked.entity,) if isinstance(asked.entity, str) else asked.entity or ()
+    several = [*(("--entity", name) for name in ids), *(("--later", name) for name in asked.later)]
+    return [(option, name) for option, name in (("--target", asked.target), *several) if name]
 
 
 def _try(definition: ModelDefinition, file: DataFile) -> None:

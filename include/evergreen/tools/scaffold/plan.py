@@ -5,24 +5,21 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import pandas as pd
 
-from evergreen.core.definition.calendar import Calendar, Unit
-from evergreen.core.definition.model import RESERVED, ColumnType, Task, TrainingSection
+from evergreen.core.definition.calendar import Unit
+from evergreen.core.definition.model import ColumnType, Task
 from evergreen.core.definition.sections import MonitoringSection
-from evergreen.core.text import plain
+from evergreen.core.definition.training import TrainingSection
 from evergreen.errors import BadInputError
+from evergreen.tools.scaffold import columns, identity, periods, targets
+from evergreen.tools.scaffold.leaks import leaks
+from evergreen.tools.scaffold.notes import Note
 
-FEWEST_ROWS = 200
-"""Rows that an ordinary partition should have: below, a slice is not judged (`gate.slice_min_rows`)."""
-FEWEST_PERIODS = 8
-"""Partitions that a file should give: as many as a partition is compared with"""
-_UNITS: tuple[Unit, ...] = ("day", "week", "month")
 _SAMPLE = 5
-_STRAYS = 0.1
-"""Share of values that are no numbers up to which a column of text was probably meant to hold numbers"""
 _ROOM = 1.5
 """Times `training.min_rows` that a training window should hold, so that a thin season is no reason not to train"""
 
@@ -34,13 +31,18 @@ class Asked:
     name: str
     target: str
     time: str
-    entity: str | None = None
+    entity: str | tuple[str, ...] | None = None
+    """Column that names a row, or columns that together do"""
     later: tuple[str, ...] = ()
     """Columns beside the target that are known only afterwards"""
     period: Unit | None = None
     label_delay: int = 1
     owner: str = "data-science"
     mail: str = "data-science@example.com"
+    start: dt.date | None = None
+    """A day of the first partition"""
+    end: str | None = None
+    """A day of the last partition, or `last`: the file's last whole one. None: the feed goes on"""
 
 
 @dataclass(frozen=True)
@@ -48,21 +50,29 @@ class Plan:
     """What the definition will say.
 
     Attributes:
+        joined: inputs columns whose texts make the entity, which the file lacks; empty if it has it.
         left_out: inputs column -> why it is no feature; it lands all the same.
         derived: feature -> what it is, of the event time.
         start: first day of the first whole period.
-        end: first day of the last whole one where the file ends in the past, else None.
+        end: first day of the last one, if an end was asked for.
+        last: first day of the file's last whole period.
         rows: median rows of a partition that has any.
         window: `training.window`, where the default holds too few rows; else None.
         min_new_rows: `monitoring.min_new_rows`, where the default is long in landing; else None.
         covered: share of rows that have a target.
-        hours: events have a time of day; else dates alone.
+        hours: events come at all times of a period, so that its ends can be asked for; else dates or office hours.
+        unread: column of the file that cannot be used -> why; it is in no table.
+        csv: `feed.csv`, where text files are written otherwise than by default.
         nearly: column of text -> the few values that keep it from being one of numbers.
+        max_bad_rows: share of a partition's rows that may be copies of others; 0 if the file has none.
+        why: `row` and `calendar` -> the reason for that choice.
+        notes: what a person should know, in the order of the summary.
     """
 
     asked: Asked
     task: Task
     entity: str
+    joined: tuple[str, ...]
     inputs: dict[str, ColumnType]
     labels: dict[str, ColumnType]
     numeric: list[str]
@@ -72,15 +82,21 @@ class Plan:
     period: Unit
     start: dt.date
     end: dt.date | None
+    last: dt.date
     rows: int
     window: int | None
     min_new_rows: int | None
     covered: float
     hours: bool
     nearly: dict[str, str]
+    max_bad_rows: float
+    why: dict[str, str]
+    notes: tuple[Note, ...]
+    unread: dict[str, str] = field(default_factory=dict)
+    csv: dict[str, Any] = field(default_factory=dict)
 
 
-def plan(asked: Asked, types: Mapping[str, ColumnType], frame: pd.DataFrame, today: dt.date) -> Plan:
+def plan(asked: Asked, types: Mapping[str, ColumnType], frame: pd.DataFrame) -> Plan:
     """What follows from the file's columns `types` and its rows `frame`, in which a missing target is null.
 
     Raises:
@@ -90,34 +106,44 @@ def plan(asked: Asked, types: Mapping[str, ColumnType], frame: pd.DataFrame, tod
         if name not in types:
             raise BadInputError(f"--{what} {name!r}: the file has no such column; it has {', '.join(types)}")
     times = _times(asked, types, frame)
-    entity = _entity(asked, types, frame)
-    task = _task(asked.target, types[asked.target], frame[asked.target])
+    task, about_task = targets.task_of(asked.target, types[asked.target], frame[asked.target])
+    odd = columns.spellings(types, frame)
+    calendar = periods.choose(asked.time, times, asked.period, asked.start, asked.end)
     afterwards = (asked.target, *asked.later)
     inputs = {name: kind for name, kind in types.items() if name not in afterwards}
-    period = asked.period or _period(times)
-    counts = times.map(Calendar(period, dt.date.min).key_of).value_counts()
-    rows = int(counts.median())
-    numeric, categorical, left_out = _features(inputs, frame, (entity, asked.time))
-    start, end = _ends(period, times, today)
+    named = identity.choose(
+        identity.Rows(types, frame, asked.time, list(inputs), odd), _ids(asked, types), calendar.unit
+    )
+    kinds: dict[str, ColumnType] = {named.column: "string", **inputs} if named.parts else inputs
+    partitions = periods.first_days(times, calendar.unit)
+    means = columns.meaning(inputs, frame, (named.column, asked.time), asked.time, odd)
+    given = {name: types[name] for name in (*means.numeric, *means.categorical)}
     return Plan(
         asked=asked,
         task=task,
-        entity=entity,
-        inputs=inputs,
-        labels={name: types[name] for name in (entity, asked.time, *afterwards)},
-        numeric=numeric,
-        categorical=categorical,
+        entity=named.column,
+        joined=named.parts,
+        inputs=kinds,
+        labels={
+            name: kinds.get(name) or types[name] for name in (named.column, asked.time, asked.target, *asked.later)
+        },
+        numeric=means.numeric,
+        categorical=means.categorical,
         derived=_derived(times, {*types}),
-        left_out=left_out,
-        period=period,
-        start=start,
-        end=end,
-        rows=rows,
-        window=_window(rows),
-        min_new_rows=_min_new_rows(rows),
+        left_out=means.left_out,
+        period=calendar.unit,
+        start=calendar.start,
+        end=calendar.end,
+        last=calendar.last,
+        rows=calendar.rows,
+        window=_window(calendar.rows),
+        min_new_rows=_min_new_rows(calendar.rows),
         covered=float(frame[asked.target].notna().mean()),
-        hours=times.dt.hour.nunique() > 1,
-        nearly=_nearly({name: kind for name, kind in types.items() if name != entity}, frame),
+        hours=periods.are_covered(times, partitions, calendar.unit),
+        nearly=columns.nearly_numbers({n: k for n, k in types.items() if n != named.column and n not in odd}, frame),
+        max_bad_rows=_max_bad_rows(frame[[*(named.parts or [named.column])]], partitions) if named.twice else 0.0,
+        why={"row": named.why, "calendar": calendar.why},
+        notes=(*about_task, *named.notes, *calendar.notes, *leaks(asked.target, task, given, frame), *means.notes),
     )
 
 
@@ -134,101 +160,22 @@ def _times(asked: Asked, types: Mapping[str, ColumnType], frame: pd.DataFrame) -
     return values
 
 
-def _entity(asked: Asked, types: Mapping[str, ColumnType], frame: pd.DataFrame) -> str:
-    others = [n for n, k in types.items() if k in ("string", "integer") and n not in (asked.target, *asked.later)]
-    if asked.entity is None:
-        found = next((n for n in others if frame[n].notna().all() and frame[n].is_unique), None)
-        if found is None:
-            raise BadInputError(
-                "no column of text or whole numbers names each row: labels land later and find their inputs by it. "
-                "Add one that the producer will land too, or say with --entity which is unique within a partition"
-            )
-        return found
-    if asked.entity not in others:
-        raise BadInputError(f"--entity {asked.entity!r}: name a column of text or whole numbers: {', '.join(others)}")
-    if frame[asked.entity].isna().any():
-        raise BadInputError(f"--entity {asked.entity!r} is missing in {frame[asked.entity].isna().sum():,} rows")
-    return asked.entity
+def _ids(asked: Asked, types: Mapping[str, ColumnType]) -> tuple[str, ...]:
+    """The columns asked for: a text with commas names several, unless a column is called so."""
+    given = (asked.entity,) if isinstance(asked.entity, str) else asked.entity or ()
+    names: list[str] = []
+    for text in given:
+        names += [text] if text in types else [part.strip() for part in text.split(",") if part.strip()]
+    unknown = [name for name in names if name not in types]
+    if len(names) > 1 and unknown:
+        raise BadInputError(f"--id {', '.join(unknown)}: the file has no such column; it has {', '.join(types)}")
+    return tuple(dict.fromkeys(names))
 
 
-def _task(target: str, kind: ColumnType, values: pd.Series) -> Task:
-    known = values.dropna()
-    if known.empty:
-        raise BadInputError(f"--target {target!r} has no value in any row")
-    if kind == "boolean" or (kind == "integer" and known.isin([0, 1]).all()):
-        return "binary"
-    if kind in ("integer", "float"):
-        return "regression"
-    shown = ", ".join(repr(v) for v in known.drop_duplicates().head(_SAMPLE))
-    raise BadInputError(
-        f"--target {target!r} holds {shown}; it must be true/false or 0/1 (binary) or numbers (regression), in this "
-        "file and in what the producer lands"
-    )
-
-
-def _period(times: pd.Series) -> Unit:
-    """The shortest period of which the median partition has enough rows to be judged, else the longest that recurs."""
-    longest: Unit = _UNITS[0]
-    for unit in _UNITS:
-        rows = times.map(Calendar(unit, dt.date.min).key_of).value_counts()
-        if len(rows) >= FEWEST_PERIODS:
-            longest = unit
-        if longest == unit and rows.median() >= FEWEST_ROWS:
-            return unit
-    return longest
-
-
-def _ends(period: Unit, times: pd.Series, today: dt.date) -> tuple[dt.date, dt.date | None]:
-    """First day of the first whole period and, where the file ends in the past, of the last."""
-    calendar = Calendar(period, dt.date.min)
-    first, last = times.min().date(), times.max().date()
-    start = calendar.parse(calendar.key_of(first))
-    if start != first:
-        start = calendar.parse(calendar.shift(calendar.key_of(first), 1))
-    following = calendar.parse(calendar.shift(calendar.key_of(last), 1))
-    whole = following - dt.timedelta(days=1) == last
-    end = calendar.parse(calendar.key_of(last)) if whole else calendar.parse(calendar.shift(calendar.key_of(last), -1))
-    if end < start:
-        raise BadInputError(
-            f"the file covers {first} to {last}, which is not one whole {period}; give a longer one or another --period"
-        )
-    return start, end if following <= today else None
-
-
-def _features(
-    inputs: Mapping[str, ColumnType], frame: pd.DataFrame, named: tuple[str, str]
-) -> tuple[list[str], list[str], dict[str, str]]:
-    """Numeric features, categorical ones, and why other columns are none."""
-    numeric, categorical, left_out = [], [], {}
-    for name, kind in inputs.items():
-        if name in named:
-            continue
-        distinct, known = frame[name].nunique(), int(frame[name].notna().sum())
-        if name in RESERVED:
-            left_out[name] = "Evergreen has a column of this name; rename it in features.py"
-        elif kind == "timestamp":
-            left_out[name] = "a time; make numbers of it in features.py"
-        elif distinct < 2:
-            left_out[name] = "never differs"
-        elif kind != "string":
-            numeric.append(name)
-        elif distinct > known / 2:
-            left_out[name] = f"{distinct:,} different texts in {known:,} rows"
-        else:
-            categorical.append(name)
-    return numeric, categorical, left_out
-
-
-def _nearly(types: Mapping[str, ColumnType], frame: pd.DataFrame) -> dict[str, str]:
-    """What is no number in the columns of text that hold hardly anything else, as `nil` where a value is missing."""
-    found = {}
-    for name in (name for name, kind in types.items() if kind == "string"):
-        known = frame[name].dropna().astype(str)
-        strays = known[pd.to_numeric(known, errors="coerce").isna()]
-        if 0 < len(strays) <= _STRAYS * len(known):
-            shown = ", ".join(repr(plain(value, 20)) for value in strays.drop_duplicates().head(_SAMPLE))
-            found[name] = f"{shown} in {len(strays):,} of {len(known):,} rows"
-    return found
+def _max_bad_rows(names: pd.DataFrame, partitions: pd.Series) -> float:
+    """Twice the largest share of rows that share a name in a partition of the file, in hundredths; half at most."""
+    worst = float(names.duplicated(keep=False).groupby(partitions).mean().max())
+    return min(0.5, max(0.01, math.ceil(200 * worst) / 100))
 
 
 def _derived(times: pd.Series, taken: set[str]) -> dict[str, str]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
+from typing import Any
 
 import yaml
 
+from evergreen.core.text import plain
 from evergreen.tools.propose.python_source import literal
 from evergreen.tools.scaffold.plan import Plan
 
@@ -31,6 +34,8 @@ def title(plan: Plan) -> str:
 def definition(plan: Plan) -> str:
     """`model.yaml`."""
     asked = plan.asked
+    bad_rows = [f"      max_bad_rows: {plan.max_bad_rows:g} # copies of rows: they alone go to quarantine"]
+    bad_rows = bad_rows if plan.max_bad_rows else []
     lines = [
         "# Fields, defaults and units: docs/model-definition.md",
         f"name: {asked.name}",
@@ -47,13 +52,20 @@ def definition(plan: Plan) -> str:
         "feed:",
         f"  name: {asked.name}",
         f"  entity: {scalar(plan.entity)}",
+        *(
+            [f"  entity_from: [{', '.join(map(scalar, plan.joined))}] # joined where the entity is missing"]
+            * bool(plan.joined)
+        ),
         f"  event_time: {scalar(asked.time)}",
         f"  label_delay: {asked.label_delay} # {plan.period}s between the end of a partition and its labels",
+        *(["  csv: # how text files are written", *_csv(plan.csv)] if plan.csv else []),
         "  tables:",
         "    inputs: # known when a prediction is needed",
+        *bad_rows,
         "      columns:",
         *(f"        {scalar(name)}: {kind}" for name, kind in plan.inputs.items()),
         "    labels: # known afterwards",
+        *bad_rows,
         "      columns:",
         *(f"        {scalar(name)}: {kind}" for name, kind in plan.labels.items()),
         "",
@@ -68,6 +80,15 @@ def definition(plan: Plan) -> str:
         f"  to: [{scalar(asked.mail)}]",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _csv(declared: Mapping[str, Any]) -> list[str]:
+    lines = []
+    for name, value in declared.items():
+        parts = value if isinstance(value, dict) else {}
+        lines.append(f"    {name}:" + ("" if parts else f" {json.dumps(value, ensure_ascii=False)}"))
+        lines += [f"      {scalar(column)}: {json.dumps(form, ensure_ascii=False)}" for column, form in parts.items()]
+    return lines
 
 
 _MONITORING = "monitoring: # as many as land until a challenger is due: the default would be too long in coming"
@@ -92,7 +113,7 @@ def features(plan: Plan) -> str:
     kept = [*plan.numeric, *plan.categorical]
     ids = [plan.entity, plan.asked.time]
     what = ["the inputs as they are"] * bool(kept) + ["when the event was"] * bool(plan.derived)
-    left = "".join(f"# Not a feature: {name}: {reason}.\n" for name, reason in plan.left_out.items())
+    left = "".join(f"# Not a feature: {plain(name)}: {plain(reason, 300)}.\n" for name, reason in plan.left_out.items())
     derived = {"event_weekday": "dayofweek", "event_hour": "hour"}
     body = [f"    features = inputs[[{', '.join(map(literal, ids))}, *AS_THEY_ARE]].reset_index(drop=True)"]
     body += [
@@ -166,4 +187,24 @@ Say here where the data comes from, who uses the predictions, and what a wrong o
 | `model.yaml` | which columns land, which features there are, when to retrain, whom to tell |
 | `features.py` | `build(inputs, history)`: the features of one {plan.period} |
 | `expectations.py` | what inputs, labels and features must look like, and what is compared with those before |
+{_joining(plan)}"""
+
+
+def _joining(plan: Plan) -> str:
+    """How a producer writes an id that the file lacks."""
+    if not plan.joined:
+        return ""
+    parts, spelled = plan.joined, {"timestamp": "2013-01-07T06:00:00Z", "integer": "12", "string": "as they are"}
+    kinds = sorted({plan.inputs[name] for name in parts})
+    told = "; ".join(f"{kind}s as `{spelled.get(kind, 'true')}`" for kind in kinds if kind != "string")
+    return f"""
+## The id `{plan.entity}`
+
+The data has no column that names a row: `{plan.entity}` joins {", ".join(f"`{name}`" for name in parts)} with `|`{
+        f" ({told})" if told else ""
+    }. Inputs and
+labels must both have it. `evergreen feed land {plan.asked.name} --data FILE` writes it, for the past and for next {
+        plan.period
+    }'s
+rows; a producer that lands files itself writes the same text. A `|` or a `\\` within a text gets a `\\` before it.
 """

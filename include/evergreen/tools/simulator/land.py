@@ -35,6 +35,8 @@ class Landed:
     bytes: int
     new: bool
     """False: the same bytes lay there already and were left alone"""
+    repeated: int = 0
+    """Rows that name what an earlier row names: intake quarantines them, or the partition"""
 
 
 def land(
@@ -99,7 +101,8 @@ def land_table(
     if new:
         publish(uri, data)
         publish(f"{uri.rpartition('/')[0]}/{SUCCESS}", b"")
-    return Landed(table, key, uri, len(frame), len(data), new)
+    repeated = int(frame[definition.feed.entity].duplicated().sum())
+    return Landed(table, key, uri, len(frame), len(data), new, repeated)
 
 
 def _lies_there(

@@ -39,6 +39,24 @@ def rows(definition: ModelDefinition, table: TableName, key: str) -> pd.DataFram
     return found[list(columns)]
 
 
+def last_key(definition: ModelDefinition) -> str:
+    """The last partition that the simulator lands: the calendar's end, or else the last of which the source is whole.
+
+    Raises:
+        DefinitionError: the definition names no source, or an unknown one.
+        UnavailableError: the source is not installed.
+    """
+    calendar = definition.partitions
+    if calendar.end is not None:
+        return calendar.key_of(calendar.end)
+    _check_source(definition)
+    from evergreen.tools.simulator import flights
+
+    newest = flights.inputs()["scheduled_departure"].iloc[-1]
+    # The last event is in no whole period, but for one that happens to end with it.
+    return calendar.shift(calendar.key_of(newest.to_pydatetime()), -1)
+
+
 def _check_source(definition: ModelDefinition) -> None:
     source = definition.feed.source
     if source not in SOURCES:

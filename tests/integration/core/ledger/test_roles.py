@@ -18,7 +18,7 @@ from evergreen.operations.retention.collect import collect
 
 pytestmark = pytest.mark.integration
 SCRIPT = Path(__file__).parents[4] / "deploy" / "ledger-roles.sql"
-CHANGING = {"partition_version", "training_run", "alert", "sighting", "collection"}
+CHANGING = {"partition_version", "training_run", "alert", "sighting", "collection", "label_hold"}
 
 
 def as_role(url, role):

@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from evergreen.core.definition.load import read_definition
 from evergreen.core.ledger.queries import partitions
-from evergreen.core.ledger.tables import PartitionVersion, Verdict
+from evergreen.core.ledger.tables import LabelCoverage, LabelHold, PartitionVersion, Verdict
 from evergreen.core.store import Store, layout
 from evergreen.errors import BadInputError, DefinitionError
 from evergreen.loop.intake.validation.gather_past import profile_name
@@ -271,8 +271,8 @@ def test_labels_and_inputs_end_the_same_in_whatever_order_they_land_or_both_are_
     dice.shuffle(order)
     for arrival in (list(drops), order, list(drops)[::-1]):
         with compared.ledger.transaction() as session:
-            session.execute(Verdict.__table__.delete())
-            session.execute(PartitionVersion.__table__.delete())
+            for table in (LabelHold, LabelCoverage, Verdict, PartitionVersion):
+                session.execute(table.__table__.delete())
         said = {}
         for table, key in arrival:
             compared.land(key, drops[table, key], table)

@@ -15,7 +15,7 @@ from evergreen.loop.intake.validation.judge import judge
 from evergreen.loop.intake.validation.load_expectations import load_expectations
 from evergreen.tools.simulator.land import land
 from evergreen.tools.simulator.sources import rows
-from helpers.malformed import corpus, deep_schema
+from helpers.malformed import corpus, deep_schema, unusual
 
 pytestmark = pytest.mark.integration
 KEY = "2013-01-07"
@@ -54,7 +54,19 @@ def test_every_malformed_drop_is_stopped_with_its_reason(definition, table):
         if result.accepted or drop.says not in result.reason or not _readable(result.reason):
             wrong.append((drop.name, drop.says, result.reason))
     assert wrong == []
-    assert count > 200
+    assert count > 500
+
+
+def test_columns_that_nobody_asked_for_are_no_reason(definition):
+    expectations = load_expectations(definition, "inputs")
+    wrong, count = [], 0
+    for name, suffix, data in unusual(rows(definition, "inputs", KEY)):
+        count += 1
+        result = judge(data, suffix, definition, "inputs", KEY, expectations)
+        if not result.accepted:
+            wrong.append((name, result.reason))
+    assert wrong == []
+    assert count > 50
 
 
 def test_a_schema_that_crashes_pyarrow_is_refused_without_the_limit_on_columns_too(definition):

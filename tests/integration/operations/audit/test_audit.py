@@ -342,7 +342,7 @@ def runs_that_left_tasks_behind_or_failed_silently_are_told(life):
 
 
 def test_the_command_says_it_for_people_and_programs(life, monkeypatch, tmp_path):
-    models = tmp_path / "models"
+    models = life.shop.definition.folder.parent
     monkeypatch.setenv("EVERGREEN_MODELS_DIR", str(models))
     monkeypatch.setenv("EVERGREEN_HOME", str(tmp_path / "no-stack"))
     answer = CliRunner().invoke(app, ["verify", "orders"])

@@ -99,6 +99,19 @@ def test_an_entity_of_two_types_is_refused(tmp_path):
         read_definition(write(tmp_path, text))
 
 
+@pytest.mark.parametrize(
+    ("parts", "says"),
+    [
+        ("[carrier, gate]", "entity_from names 'gate', which is not another column of tables.inputs"),
+        ("[flight_id]", "entity_from names 'flight_id', which is not another column"),
+    ],
+)
+def test_an_id_joins_other_columns_of_the_inputs(tmp_path, parts, says):
+    text = SHIPPED.replace("  entity: flight_id", f"  entity: flight_id\n  entity_from: {parts}", 1)
+    with pytest.raises(DefinitionError, match=says):
+        read_definition(write(tmp_path, text))
+
+
 def test_all_faults_are_reported_at_once(tmp_path):
     path = write(tmp_path, SHIPPED.replace("task: binary", "task: x").replace("look_back: 4", "look_back: many"))
     with pytest.raises(DefinitionError) as caught:

@@ -86,6 +86,17 @@ def test_labels_without_their_inputs_are_missing_too():
     assert plan.describe_missing() == "labels of 2013-02-04, inputs of 2013-02-18"
 
 
+def test_labels_that_are_incomplete_are_missing_and_nobody_waits_for_them():
+    inputs, labels = landed("inputs", *every_week()), landed("labels", *every_week())
+    plan = make_plan(FLIGHTS, KEY, inputs, labels, held=["2013-02-04", "2012-12-31"])
+    assert list(plan.labels_used) == ["2013-01-28", "2013-02-11", "2013-02-18"]
+    assert plan.describe_missing() == "labels of 2013-02-04 (incomplete)"
+    assert plan.build_hash("m", "c") != make_plan(FLIGHTS, KEY, inputs, labels).build_hash("m", "c")
+    found = judge(FLIGHTS, plan, dt.datetime(2013, 3, 4, tzinfo=dt.UTC))
+    assert (found.ready, found.missing) == (True, [])
+    assert "built without labels of 2013-02-04 (incomplete), and again when they are complete" in found.reason
+
+
 def test_the_build_hash_moves_with_every_byte_that_is_read_and_with_nothing_else():
     inputs, labels = landed("inputs", *every_week()), landed("labels", *every_week())
 

@@ -10,11 +10,11 @@ import pytest
 from evergreen.errors import BadInputError
 from evergreen.loop.features.compute import write_parquet
 from evergreen.loop.scoring.predict_file import predict_file, read_slices
-from evergreen.loop.training.candidates import START
+from evergreen.loop.training.estimators.built_in import START
 from evergreen.loop.training.examples import concatenate
 from evergreen.loop.training.learn import fit_pipeline
 from evergreen.loop.training.model_files import CHUNK_ROWS, Predictor
-from evergreen.loop.training.tune import Trial
+from evergreen.loop.training.search import Trial
 from evergreen.tools.backtest.synthetic_streams import stream, stream_definition
 
 pytestmark = pytest.mark.xdist_group("slices")  # one worker fits the models, not each

@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 
 from evergreen.errors import NotReadyError
 from evergreen.loop.training import tune
-from evergreen.loop.training.candidates import START
+from evergreen.loop.training.estimators.built_in import START
 from evergreen.loop.training.learn import fit_pipeline, learn
 from evergreen.loop.training.losses import best_constant, mean_loss
 from evergreen.loop.training.mlflow_report import describe
 from evergreen.loop.training.model_files import Predictor, content_hash, freeze, thaw
-from evergreen.loop.training.tune import FOLDS, Trial, split_keys
+from evergreen.loop.training.search import Trial
+from evergreen.loop.training.tune import FOLDS, split_keys
 from helpers.synthetic_examples import definition, examples
 
 SCRIPT = "from unit.loop.training.test_learn import learned_names; print(*learned_names())"

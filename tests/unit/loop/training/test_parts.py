@@ -14,7 +14,7 @@ from evergreen.loop.training.diagnostics import calibration_curve, calibration_e
 from evergreen.loop.training.losses import best_constant, mean_loss, row_losses
 from evergreen.loop.training.model_matrix import model_frame, target_values
 from evergreen.loop.training.provenance import code_hash, hash_json, lock_hash
-from helpers.synthetic_examples import definition
+from helpers.synthetic_examples import definition, examples
 
 
 def test_losses_are_what_their_names_say():
@@ -131,3 +131,29 @@ def test_the_newest_partitions_are_held_out_and_the_window_lies_before(count):
 def test_too_few_rows_are_not_trained_on():
     with pytest.raises(NotReadyError, match=r"through 003: .*20 rows of them to train on.*1,000 rows are needed"):
         choose(definition(), [Week(f"{n:03}", 10) for n in range(4)], "003")
+
+
+def test_rows_of_some_partitions_are_the_same_whether_they_stand_together_or_not():
+    rows = examples()
+    keys = sorted(set(rows.key))
+    for chosen in (keys[1:3], [keys[0], keys[3]], []):
+        found, copied = rows.of_keys(chosen), rows.take(np.flatnonzero(np.isin(rows.key, chosen)))
+        for name in ("features", "extra"):
+            pd.testing.assert_frame_equal(getattr(found, name), getattr(copied, name))
+        pd.testing.assert_series_equal(found.event_time, copied.event_time)
+        for name in ("target", "key", "cluster", "entity"):
+            assert getattr(found, name).tolist() == getattr(copied, name).tolist()
+    assert np.shares_memory(rows.of_keys(keys[1:3]).target, rows.target)
+    assert list(rows.features.index) == list(range(len(rows)))
+
+
+def test_the_team_s_file_belongs_to_the_code_where_it_is_used(tmp_path):
+    (tmp_path / "features.py").write_text("def build(inputs, history): ...")
+    (tmp_path / "candidates.py").write_text("one")
+    own, built_in = (
+        definition(candidates=names).model_copy(update={"folder": tmp_path}) for names in (("own",), ("linear",))
+    )
+    before = code_hash(own), code_hash(built_in)
+    (tmp_path / "candidates.py").write_text("another")
+    assert code_hash(own) != before[0]
+    assert code_hash(built_in) == before[1]

@@ -120,9 +120,26 @@ def test_little_data_makes_little_certain(shop):
 
 def test_ranges_stand_well_outside_of_what_was_seen_and_keep_a_sign_that_is_sure(shop):
     text = proposed(shop, days(4, price=lambda day: [float(n) for n in range(100, 500)]))
-    assert '*_number("price", -1900, 2500),  # 100 to 499' in text
-    assert '*_number("items", 0, 2400),  # 1 to 400' in text
+    assert '*_number("price", 0, 600),  # 100 to 499' in text
+    assert '*_number("items", 0, 500),  # 1 to 400' in text
     assert '*_number("price", 0, ' in proposed(shop, days(4, price=[float(n) for n in range(400)]))
+
+
+def test_nothing_that_only_grows_is_bounded(shop):
+    """Neither the id nor a counter: one day every good partition would be past the bound."""
+    running = days(6, items=lambda day: range(1000 * day, 1000 * day + 400))
+    ids = [frame.assign(order_id=[f"order-{400 * day + n}" for n in range(400)]) for day, frame in enumerate(running)]
+    text = proposed(shop, ids)
+    assert '"items"' in text
+    assert [line for line in text.splitlines() if '"items"' in line] == [
+        'gxe.ExpectColumnValuesToNotBeNull(column="items"),'
+    ]
+    assert 'gxe.ExpectColumnValuesToMatchRegex(column="order_id", regex=r"^[a-z]{5}-[0-9]+$"),' in text
+
+
+def test_a_sensor_that_hangs_is_asked_for(shop):
+    text = proposed(shop, days(4, price=[float(n) for n in range(400)]))
+    assert 'gxe.ExpectColumnUniqueValueCountToBeBetween(column="price", min_value=40),  # at least 400' in text
 
 
 def test_zero_bounds_what_begins_there_and_not_a_temperature_of_a_mild_season(shop):
@@ -135,7 +152,7 @@ def test_zero_bounds_what_begins_there_and_not_a_temperature_of_a_mild_season(sh
 
 def test_missing_values_leave_room_for_more_of_them(shop):
     some = [None] * 20 + [float(n) for n in range(380)]
-    assert '*_number("price", 0, 2280, known=0.7),  # 0 to 379' in proposed(shop, days(4, price=some))
+    assert '*_number("price", 0, 480, known=0.7),  # 0 to 379' in proposed(shop, days(4, price=some))
     gone = proposed(shop, days(4, price=float("nan")))
     assert "price" not in gone
 

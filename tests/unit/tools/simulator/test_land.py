@@ -12,7 +12,7 @@ from evergreen.errors import BadInputError, DefinitionError, PartitionKeyError
 from evergreen.loop.intake.landing_zone import find_drop
 from evergreen.tools.simulator import flights
 from evergreen.tools.simulator.land import land, land_table
-from evergreen.tools.simulator.sources import rows
+from evergreen.tools.simulator.sources import last_key, rows
 
 pytestmark = pytest.mark.xdist_group("flights")  # one worker reads the year of flights, not each
 
@@ -89,6 +89,12 @@ def test_a_tick_lands_inputs_and_the_labels_that_became_known(definition, tmp_pa
 def test_a_key_after_the_last_partition_brings_the_last_labels(definition, tmp_path):
     (item,) = land(definition, ["2013-12-30"], landing_url=tmp_path.as_uri())
     assert (item.table, item.key) == ("labels", "2013-12-23")
+
+
+def test_a_source_has_a_last_partition_where_the_calendar_has_none(definition):
+    section = definition.calendar.model_copy(update={"end": None})
+    assert last_key(definition.model_copy(update={"calendar": section})) == "2013-12-23"
+    assert last_key(definition) == str(definition.calendar.end)
 
 
 def test_labels_can_land_at_once(definition, tmp_path):

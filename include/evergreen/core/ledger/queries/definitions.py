@@ -19,7 +19,8 @@ class DefinitionLine:
     part: str
     """inputs | labels (columns and expectations that verdicts are given by) | features"""
     hash: str
-    """SHA-256, hex: the suite's of a verdict, the feature code's of a snapshot"""
+    """SHA-256, hex: the suite's of a verdict, without the version of the reading that a quarantined one carries; the
+    feature code's of a snapshot"""
     partitions: int
     first_key: str
     last_key: str
@@ -29,10 +30,11 @@ class DefinitionLine:
 
 def lines(session: Session, model: str) -> list[DefinitionLine]:
     """Every version that the ledger knows, by part and then by first use."""
-    verdicts = _lines(PartitionVersion.table, Verdict.suite_hash, PartitionVersion.key, Verdict.decided_at)
+    suite = func.split_part(Verdict.suite_hash, "-reading-", 1)
+    verdicts = _lines(PartitionVersion.table, suite, PartitionVersion.key, Verdict.decided_at)
     verdicts = verdicts.join(Verdict, Verdict.partition_version_id == PartitionVersion.id)
     verdicts = verdicts.where(PartitionVersion.model == model)
-    verdicts = verdicts.group_by(PartitionVersion.table, Verdict.suite_hash)
+    verdicts = verdicts.group_by(PartitionVersion.table, suite)
     built = _lines(literal("features"), Snapshot.code_hash, Snapshot.key, Snapshot.created_at)
     built = built.where(Snapshot.model == model).group_by(Snapshot.code_hash)
     found = [DefinitionLine(*row) for query in (verdicts, built) for row in session.execute(query).tuples()]

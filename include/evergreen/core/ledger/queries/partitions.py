@@ -37,6 +37,11 @@ def current_map(session: Session, model: str, table: str, keys: Iterable[str]) -
     return {partition.key: (partition, verdict) for partition, verdict in session.execute(query)}
 
 
+def all_current(session: Session, model: str, table: str) -> dict[str, Current]:
+    """The current version and verdict of every key that has one, in order of keys; one query."""
+    return {partition.key: (partition, verdict) for partition, verdict in session.execute(_accepted(model, table))}
+
+
 def accepted_keys(session: Session, model: str, table: str) -> list[str]:
     """Keys of the partitions that have a current version, oldest first."""
     query = _accepted(model, table).with_only_columns(PartitionVersion.key, maintain_column_froms=True)

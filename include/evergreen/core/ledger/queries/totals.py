@@ -15,6 +15,8 @@ from evergreen.core.ledger.tables import (
     Decision,
     Deployment,
     DriftCheck,
+    LabelCoverage,
+    LabelHold,
     OnlinePerformance,
     PartitionVersion,
     Performance,
@@ -72,6 +74,10 @@ class Totals:
     """(model, kind) -> mails owed so far"""
     unsent: dict[str, tuple[int, dt.datetime]]
     """model -> mails still owed, and since when the oldest is"""
+    coverage: dict[tuple[str, ...], float]
+    """(model,) -> share of the inputs of the newest labelled partition that have a label"""
+    labels_held: Counts
+    """(model, cause) -> partitions whose labels are held back (incomplete), or are one-sided"""
     newest: dict[str, Newest]
 
 
@@ -98,6 +104,12 @@ def read(session: Session) -> Totals:
         trainings=_count_by(session, TrainingRun.model, TrainingRun.cause, TrainingRun.state),
         alerts=_count_by(session, Alert.model, Alert.kind),
         unsent=_unsent(session),
+        coverage={
+            (row.model,): row.labelled / row.inputs
+            for row in _latest_by_key(session, LabelCoverage, LabelCoverage.labelled.is_not(None))
+            if row.inputs
+        },
+        labels_held=_held(session),
         newest=_newest(session),
     )
 
@@ -133,6 +145,14 @@ def _unscored(session: Session) -> Counts:
         select(Snapshot.model, counted).join(first, first.c.model == Snapshot.model).outerjoin(Prediction, predicted)
     )
     return _counted(session, joined.where(Snapshot.key >= first.c.key).group_by(Snapshot.model))
+
+
+def _held(session: Session) -> Counts:
+    """Zero where nothing is held, of each model whose coverage is known."""
+    models = session.scalars(select(LabelCoverage.model).distinct())
+    none = {(model, cause): 0 for model in models for cause in ("incomplete", "one_sided")}
+    open_ = select(LabelHold.model, LabelHold.cause, func.count()).where(LabelHold.released_at.is_(None))
+    return none | _counted(session, open_.group_by(LabelHold.model, LabelHold.cause))
 
 
 def _grouped(rows: Sequence[Any], name: Any) -> Counts:

@@ -5,6 +5,7 @@ history (verdicts, decisions, deployments, ...) are inserted and never changed. 
 """
 
 from evergreen.core.ledger.tables.base import Base
+from evergreen.core.ledger.tables.labels import LabelBias, LabelCoverage, LabelHold
 from evergreen.core.ledger.tables.loop import (
     Alert,
     Comparison,
@@ -30,6 +31,9 @@ __all__ = [
     "Decision",
     "Deployment",
     "DriftCheck",
+    "LabelBias",
+    "LabelCoverage",
+    "LabelHold",
     "LateFeed",
     "OnlinePerformance",
     "OnlinePrediction",

@@ -157,6 +157,8 @@ class TrainingRun(Base):
     code_hash: Mapped[str]
     lock_hash: Mapped[str]
     seed: Mapped[int]
+    search: Mapped[Json | None]
+    """code_hash, and trials: candidate, number, params, loss, fold_losses, pruned, seconds; written as each ends"""
     started_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
     finished_at: Mapped[dt.datetime | None]
     run_url: Mapped[str | None]

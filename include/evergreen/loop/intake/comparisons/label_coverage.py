@@ -39,7 +39,7 @@ def mismatches(
 
 
 def _unknown(labels: Any, inputs: Any, name: str, table: TableName, entity: str, most: float) -> Failure | None:
-    rows = np.flatnonzero(~_known(labels, inputs))
+    rows = np.flatnonzero(~known_among(labels, inputs))
     if not len(rows):
         return None
     beyond = len(rows) / len(labels) > most
@@ -58,7 +58,7 @@ def _unknown(labels: Any, inputs: Any, name: str, table: TableName, entity: str,
 
 
 def _covered(labels: Any, inputs: Any, entity: str, least: float) -> Failure | None:
-    known = int(np.count_nonzero(_known(inputs, labels)))
+    known = int(np.count_nonzero(known_among(inputs, labels)))
     if known >= least * len(inputs):
         return None
     said, expected = share(known, len(inputs)), f"at least {100 * least:.3g} %"
@@ -66,9 +66,10 @@ def _covered(labels: Any, inputs: Any, entity: str, least: float) -> Failure | N
     return Failure("inputs_covered", entity, "warning", said, expected, sentence)
 
 
-def _known(
+def known_among(
     values: pa.Array | pa.ChunkedArray, among: pa.Array | pa.ChunkedArray
 ) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Which of `values` are among the others: bool, as long as `values`; a null is not."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

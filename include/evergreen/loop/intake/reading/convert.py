@@ -1,54 +1,63 @@
 """Bring a landed table to the definition's types, without guessing.
 
-Only conversions that lose nothing are made: whole numbers written as floats become integers, a date becomes its
-midnight, a timestamp without a zone is taken as UTC. Everything else is a failure that says which values did not fit.
+Only conversions that lose nothing are made: whole numbers written as floats become integers, 0 and 1 become booleans, a
+date becomes its midnight, a timestamp without a zone is taken as UTC. Everything else is a failure that says which
+values did not fit. docs/file-types.md has the table.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from evergreen.core.definition.model import ColumnType
-from evergreen.core.frames import ARROW_TYPES
+from evergreen.core.definition.sections import CsvSection
+from evergreen.core.frames import ARROW_TYPES, booleans
 from evergreen.core.sandbox import note
 from evergreen.core.text import plain
-from evergreen.loop.intake.failures import SAMPLE, Failure, UnfitFileError, breach, unfit
-from evergreen.loop.intake.limits import LIMITS, Limits
+from evergreen.loop.intake.failures import Failure, UnfitFileError, refuse_rows, unfit
+from evergreen.loop.intake.limits import Limits
+from evergreen.loop.intake.reading import texts
 from evergreen.loop.intake.reading.column_names import too_long
+from evergreen.loop.intake.reading.parquet_types import in_words, is_unusable
 
-_ACCEPTED: dict[ColumnType, Callable[[pa.DataType], bool]] = {
+ACCEPTED: dict[ColumnType, Callable[[pa.DataType], bool]] = {
     "string": lambda t: pa.types.is_string(t) or pa.types.is_large_string(t),
     "integer": lambda t: pa.types.is_integer(t) or pa.types.is_floating(t) or pa.types.is_decimal(t),
     "float": lambda t: pa.types.is_floating(t) or pa.types.is_integer(t) or pa.types.is_decimal(t),
-    "boolean": pa.types.is_boolean,
+    "boolean": lambda t: pa.types.is_boolean(t) or pa.types.is_integer(t),
     "timestamp": lambda t: pa.types.is_timestamp(t) or pa.types.is_date(t),
 }
-_MISSING = pa.array(["", "NA", "N/A", "NaN", "nan", "NAN", "null", "NULL", "None", "NaT", "<NA>"])
-_PATTERNS: dict[ColumnType, tuple[str, str]] = {
-    "integer": (r"^[+-]?[0-9]{1,18}(\.0*)?$", "a whole number"),
-    "float": (r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?$|^[+-]?(?i:inf(inity)?)$", "a number"),
-    "boolean": (r"^(?i:true|false|1|0)$", "true or false"),
-    "timestamp": (
-        r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.,][0-9]{1,9})?)?(Z|[+-][0-9]{2}:?[0-9]{2})?)?$",
-        "a timestamp such as 2013-01-07T06:00:00Z",
-    ),
-}
+"""Types, of those that reading gives, whose values may be values of the definition's type"""
 _INSTANT = ARROW_TYPES["timestamp"]
-_YEARS = (-62_135_596_800_000_000, 253_402_300_800_000_000)
-"""Microseconds from 1970 to the year 1 and to the year 10000: what Python's datetime can show"""
+_YEARS = (-62_135_596_800, 253_402_300_800)
+"""Seconds from 1970 to the year 1 and to the year 10000: what Python's datetime can show"""
+_UNITS = {
+    "s": (1, "seconds"),
+    "ms": (1_000, "milliseconds"),
+    "us": (1_000_000, "microseconds"),
+    "ns": (1_000_000_000, "nanoseconds"),
+}
+"""How many of a unit are a second, and its name"""
 _CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
 
 
-def to_frame(table: pa.Table, columns: Mapping[str, ColumnType], limits: Limits, *, from_text: bool) -> pd.DataFrame:
+def to_frame(
+    table: pa.Table,
+    columns: Mapping[str, ColumnType],
+    limits: Limits,
+    *,
+    from_text: bool,
+    form: CsvSection = texts.DEFAULT,
+) -> pd.DataFrame:
     """The table with the definition's columns, order and dtypes.
 
-    Dtypes: string -> object (missing: None), integer -> Int64, float -> float64 (missing: NaN), boolean -> bool,
-    timestamp -> datetime64[us, UTC]. `from_text`: the values are text from a CSV file and are parsed first.
+    Dtypes: string -> object (missing: None), integer -> Int64, float -> float64 (missing: NaN), boolean -> bool, or
+    boolean if some are missing, timestamp -> datetime64[us, UTC]. `from_text`: the values are text of the form `form`
+    and are parsed first.
 
     Raises:
         UnfitFileError: with a failure for each column that does not fit.
@@ -58,10 +67,11 @@ def to_frame(table: pa.Table, columns: Mapping[str, ColumnType], limits: Limits,
     for name, kind in columns.items():
         try:
             note(f"converting {plain(name)} to {kind}", name)
-            values = table.column(name).combine_chunks()
+            field, values = table.schema.field(name), table.column(name).combine_chunks()
             if from_text and kind != "string":
-                values = _parse(name, values, kind)
-            series[name] = _to_series(name, values, kind, limits)
+                values = texts.parse(name, values, kind, form)
+                field = pa.field(name, values.type)
+            series[name] = to_series(field, values, kind, limits)
         except UnfitFileError as error:
             failures.extend(error.failures)
     if failures:
@@ -69,82 +79,17 @@ def to_frame(table: pa.Table, columns: Mapping[str, ColumnType], limits: Limits,
     return pd.DataFrame(series)
 
 
-def type_of_text(texts: pa.Array) -> ColumnType:
-    """The narrowest type that all of `texts` parse as; `string` where nothing else fits, or nothing is there.
-
-    Numbers that begin with a zero are codes: as numbers they would lose it.
-    """
-    texts = pc.utf8_trim_whitespace(texts)
-    texts = texts.filter(pc.invert(pc.is_in(texts, value_set=_MISSING)))
-    if not len(texts) or pc.any(pc.match_substring_regex(texts, r"^[+-]?0[0-9]")).as_py():
-        return "string"
-    for kind in ("integer", "float", "timestamp"):
-        try:
-            _parse("", texts, kind)
-        except UnfitFileError:
-            continue
-        return kind
-    return "boolean" if pc.all(pc.match_substring_regex(texts, "^(?i:true|false)$")).as_py() else "string"
-
-
-def type_of(values: pa.Array) -> ColumnType:
-    """The type under which all of `values`, of a Parquet file, are accepted; `string` where none is.
-
-    Whole numbers with gaps, which pandas writes as floats, are integers; booleans with gaps have no type that fits.
-    """
-    known = values.drop_null()
-    for kind in ("boolean", "timestamp", "integer", "float"):
-        try:
-            found = bool(len(known)) and _ACCEPTED[kind](values.type)
-            if found:
-                _CONVERTERS[kind]("", values, LIMITS)
-        except (UnfitFileError, pa.ArrowException):
-            continue
-        if found:
-            return kind
-    return "string"
-
-
-def is_known(values: pa.Array, *, from_text: bool) -> pa.Array:
-    """Whether each value is one, and not missing under any of its spellings; booleans."""
-    if from_text:
-        return pc.invert(pc.is_in(pc.utf8_trim_whitespace(pc.fill_null(values, "")), value_set=_MISSING))
-    return pc.invert(pc.is_null(values, nan_is_null=True))
-
-
-def _parse(name: str, texts: pa.Array, kind: ColumnType) -> pa.Array:
-    """Text as values of `kind`; every value that does not parse is counted."""
-    texts = pc.utf8_trim_whitespace(texts)
-    texts = pc.if_else(pc.is_in(texts, value_set=_MISSING), pa.scalar(None, pa.string()), texts)
-    pattern, expected = _PATTERNS[kind]
-    _refuse(name, texts, pc.invert(pc.match_substring_regex(texts, pattern)), f"are not {expected}", expected)
-    if kind == "integer":
-        return pc.cast(pc.replace_substring_regex(texts, r"\.0*$", ""), pa.int64())
-    if kind == "float":
-        return pc.cast(texts, pa.float64())
-    if kind == "boolean":
-        yes = pc.is_in(pc.utf8_lower(texts), value_set=pa.array(["true", "1"]))
-        return pc.if_else(pc.is_valid(texts), yes, pa.scalar(None, pa.bool_()))
-    instants = pd.to_datetime(texts.to_pandas(), format="ISO8601", utc=True, errors="coerce")
-    _refuse(name, texts, pa.array(instants.isna() & texts.is_valid().to_pandas()), f"are not {expected}", expected)
-    return pa.array(instants.dt.as_unit("us"))
-
-
-def _to_series(name: str, values: pa.Array, kind: ColumnType, limits: Limits) -> pd.Series:
+def to_series(field: pa.Field, values: pa.Array, kind: ColumnType, limits: Limits) -> pd.Series:
+    """The column `field` with the dtype of `kind`, as `to_frame` says; raises UnfitFileError."""
+    name = field.name
     if pa.types.is_null(values.type):
         values = values.cast(ARROW_TYPES[kind])
-    if not _ACCEPTED[kind](values.type):
-        raise UnfitFileError(
-            unfit(
-                "column_type",
-                f"{plain(name)}: holds {plain(values.type)} values, where the definition says {kind}",
-                observed=plain(values.type),
-                expected=kind,
-                column=name,
-            )
-        )
+    if is_unusable(field) or not ACCEPTED[kind](values.type):
+        words = in_words(field)
+        sentence = f"{plain(name)}: holds {words}, where the definition says {kind}"
+        raise UnfitFileError(unfit("column_type", sentence, observed=words, expected=kind, column=name))
     try:
-        return _CONVERTERS[kind](name, values, limits)
+        return CONVERTERS[kind](name, values, limits)
     except pa.ArrowException as error:
         detail = plain(str(error).partition("\n")[0], 120)
         sentence = f"{plain(name)}: some values do not fit the type {kind} ({detail})"
@@ -161,60 +106,81 @@ def _string(name: str, values: pa.Array, limits: Limits) -> pd.Series:
     if longest > limits.value_bytes:
         raise UnfitFileError(too_long(longest, limits, name))
     odd = pc.match_substring_regex(values, _CONTROL)
-    _refuse(name, values, odd, "hold control characters", "printable text", rule="encoding")
+    refuse_rows(name, values, odd, "hold control characters", "printable text", rule="encoding")
     return pd.Series(values.to_pandas(), dtype=object)
 
 
 def _integer(name: str, values: pa.Array, limits: Limits) -> pd.Series:
     if pa.types.is_floating(values.type):
-        values = pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
-        # From 2**53 on, a float no longer names one whole number.
-        whole = pc.and_(pc.equal(values, pc.trunc(values)), pc.less(pc.abs(values), 2.0**53))
-        _refuse(name, values, pc.invert(whole), "are not whole numbers", "whole numbers", rule="column_type")
-    numbers = values.cast(pa.int64())
+        values = _whole_floats(name, values)
+    elif pa.types.is_decimal(values.type):
+        values = values.cast(pa.decimal256(76, values.type.scale))
+        parts = pc.not_equal(values, pc.round(values))
+        refuse_rows(name, values, parts, "are not whole numbers", "whole numbers")
+    numbers = _in_64_bits(name, values)
     missing = numbers.is_null().to_numpy(zero_copy_only=False)
     filled = numbers.fill_null(0).to_numpy(zero_copy_only=False)
     return pd.Series(pd.arrays.IntegerArray(filled.copy(), missing.copy()))
 
 
+def _whole_floats(name: str, values: pa.Array) -> pa.Array:
+    values = pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
+    whole = pc.and_(pc.equal(values, pc.trunc(values)), pc.is_finite(values))
+    refuse_rows(name, values, pc.invert(whole), "are not whole numbers", "whole numbers")
+    # From 2**53 on, a float no longer names one whole number.
+    large = pc.greater_equal(pc.abs(values), 2.0**53)
+    sentence = "are floats of 2**53 (9,007,199,254,740,992) or more, which no longer say which whole number was meant"
+    hint = "have the producer write 64-bit integers, or text"
+    refuse_rows(name, values, large, sentence, "whole numbers that a float holds exactly", hint=hint)
+    return values
+
+
+def _in_64_bits(name: str, values: pa.Array) -> pa.Array:
+    try:
+        return values.cast(pa.int64())
+    except pa.ArrowInvalid:
+        low, high = (pa.scalar(bound, pa.decimal256(76, 0)) for bound in (-(2**63), 2**63 - 1))
+        wide = values.cast(pa.decimal256(20, 0)) if pa.types.is_integer(values.type) else values
+        beyond = pc.or_(pc.less(wide, low), pc.greater(wide, high))
+        refuse_rows(name, values, beyond, "do not fit 64 bits", "64-bit integers", hint="have the producer write text")
+        raise
+
+
 def _float(name: str, values: pa.Array, limits: Limits) -> pd.Series:
     numbers = values.cast(pa.float64())
-    _refuse(name, numbers, pc.is_inf(numbers), "are infinite", "finite numbers", rule="finite")
+    refuse_rows(name, numbers, pc.is_inf(numbers), "are infinite", "finite numbers", rule="finite")
     return pd.Series(numbers.to_numpy(zero_copy_only=False).astype("float64"))
 
 
 def _boolean(name: str, values: pa.Array, limits: Limits) -> pd.Series:
-    missing = pc.is_null(values)
-    _refuse(
-        name, values, missing, "have no value; a boolean column must be complete", "no missing values", rule="not_null"
-    )
-    return pd.Series(values.to_numpy(zero_copy_only=False).astype(bool))
+    if not pa.types.is_boolean(values.type):
+        numbers = values.cast(pa.int64())
+        other = pc.invert(pc.is_in(numbers, value_set=pa.array([0, 1], pa.int64()), skip_nulls=True))
+        other = pc.and_(other, pc.is_valid(numbers))
+        refuse_rows(name, numbers, other, "are not true or false, 1 or 0", "true or false, 1 or 0")
+        values = numbers.cast(pa.bool_())
+    return booleans(values)
 
 
 def _timestamp(name: str, values: pa.Array, limits: Limits) -> pd.Series:
     if pa.types.is_date(values.type):
         values = values.cast(pa.timestamp("ms"))
+    _check_years(name, values)
     # Finer units than microseconds are cut off; coarser ones raise where microseconds cannot hold them.
     micros = values.cast(pa.timestamp("us", values.type.tz), safe=values.type.unit != "ns").cast(_INSTANT)
-    numbers = micros.cast(pa.int64())
-    absurd = pc.or_(pc.less(numbers, _YEARS[0]), pc.greater_equal(numbers, _YEARS[1]))
-    _refuse(name, numbers, absurd, "lie outside the years 1 to 9999 (microseconds from 1970)", "years 1 to 9999")
     return pd.Series(micros.to_pandas())
 
 
-def _refuse(
-    name: str, values: pa.Array, mask: pa.Array, sentence: str, expected: str, *, rule: str = "column_type"
-) -> None:
-    """Raise where `mask` holds for any row (null counts as no), with the number of rows and some of their values."""
-    rows = np.flatnonzero(pc.fill_null(mask, False).to_numpy(zero_copy_only=False))
-    if len(rows):
-        sample = () if rule == "not_null" else values.take(pa.array(rows[:SAMPLE])).to_pylist()
-        raise UnfitFileError(
-            breach(rule, name, sentence, rows=rows, total=len(values), expected=expected, sample=sample)
-        )
+def _check_years(name: str, values: pa.Array) -> None:
+    second, unit = _UNITS[values.type.unit]
+    low, high = (bound * second for bound in _YEARS)
+    numbers = values.cast(pa.int64())
+    if second < _UNITS["ns"][0]:  # 64 bits of nanoseconds lie within these years
+        absurd = pc.or_(pc.less(numbers, low), pc.greater_equal(numbers, high))
+        refuse_rows(name, numbers, absurd, f"lie outside the years 1 to 9999 ({unit} from 1970)", "years 1 to 9999")
 
 
-_CONVERTERS: dict[ColumnType, Callable[[str, pa.Array, Limits], pd.Series]] = {
+CONVERTERS: dict[ColumnType, Callable[[str, pa.Array, Limits], pd.Series]] = {
     "string": _string,
     "integer": _integer,
     "float": _float,

@@ -1,6 +1,7 @@
-"""Read a CSV file that nobody vouches for: UTF-8, comma separated, with a header line (RFC 4180).
+"""Read a CSV file that nobody vouches for: with a header line, quoted as RFC 4180 says.
 
-An empty field is a missing value. In columns that are not text, `NA`, `NaN`, `null` and their like are missing too.
+UTF-8 and commas, unless the definition declares another form (`feed.csv`). An empty field is a missing value. In
+columns that are not text, `NA`, `NaN`, `null` and their like are missing too.
 """
 
 from __future__ import annotations
@@ -13,84 +14,155 @@ import pyarrow as pa
 import pyarrow.csv as pc
 
 from evergreen.core.definition.model import ColumnType
+from evergreen.core.definition.sections import CsvSection
 from evergreen.core.text import plain
 from evergreen.loop.intake.failures import Failure, UnfitFileError, unfit
 from evergreen.loop.intake.limits import Limits
-from evergreen.loop.intake.reading.column_names import check_names
-from evergreen.loop.intake.reading.file_types import contents
+from evergreen.loop.intake.reading.column_names import find_columns
+from evergreen.loop.intake.reading.file_types import REWRITTEN, contents, declare
+from evergreen.loop.intake.reading.packing import unpack
 
 _BOM = b"\xef\xbb\xbf"
 _HEADER_BYTES = 1 << 20
+_UTF_8 = ("utf-8", "utf_8", "utf8")
+DEFAULT = CsvSection()
 
 
-def read(data: bytes, columns: Mapping[str, ColumnType], limits: Limits) -> pa.Table:
+def read(
+    data: bytes, columns: Mapping[str, ColumnType], limits: Limits, form: CsvSection = DEFAULT, suffix: str = "csv"
+) -> pa.Table:
     """The definition's columns of the CSV file `data`, all as text; missing values are null.
 
+    Args:
+        data: the file as it landed.
+        columns: of the definition.
+        limits: that the file must keep.
+        form: how the producer writes text files.
+        suffix: csv, tsv, either with .gz, or tokens.csv, which Evergreen wrote itself.
+
     Raises:
-        UnfitFileError: not UTF-8 text, lines of different lengths, beyond a limit, or not these columns.
+        UnfitFileError: not text of this form, lines of different lengths, beyond a limit, or not these columns.
     """
-    names = header(data)
-    check_names(names, columns, limits)
+    text, form = text_of(data, form, suffix)
+    names = header(text, form)
+    try:
+        places = find_columns(names, columns, limits)
+    except UnfitFileError:
+        check_kind(text)
+        raise
+    return read_places(text, names, places, limits, form)
+
+
+def text_of(data: bytes, form: CsvSection, suffix: str) -> tuple[bytes, CsvSection]:
+    """The file's text in UTF-8, unpacked and without a byte order mark, and the form that it has; raises as `read`."""
+    if suffix == REWRITTEN:
+        form = form.model_copy(update={"delimiter": ",", "encoding": "utf-8"})
+    elif suffix.startswith("tsv"):
+        form = form.model_copy(update={"delimiter": "\t"})
+    if suffix.endswith(".gz"):
+        data = unpack(data, form.max_unpacked)
+    if form.encoding.lower() not in _UTF_8:
+        data = _decoded(data, form.encoding)
+    _check_text(data)
+    return data.removeprefix(_BOM), form
+
+
+def _decoded(data: bytes, encoding: str) -> bytes:
+    try:
+        return data.decode(encoding).encode("utf-8")
+    except UnicodeError as error:
+        detail = plain(error, 120)
+        sentence = f"the text is not in the encoding {encoding} that feed.csv.encoding declares ({detail})"
+        raise UnfitFileError(unfit("encoding", sentence, observed=detail, expected=encoding)) from None
+
+
+def _check_text(data: bytes) -> None:
+    found = contents(data)
+    if found == "text in UTF-16":
+        sentence = "the text is in UTF-16; land it in UTF-8, or declare feed.csv.encoding: utf-16"
+        raise UnfitFileError(unfit("encoding", sentence, observed="UTF-16", expected="UTF-8"))
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        check_kind(data)
+        line = data.count(b"\n", 0, error.start) + 1
+        sentence = (
+            f"the text is not UTF-8: byte 0x{data[error.start]:02x} in line {line:,}; land it encoded as UTF-8, or "
+            "declare its encoding (feed.csv.encoding in model.yaml, --encoding of `evergreen new`), such as cp1252"
+        )
+        raise UnfitFileError(unfit("encoding", sentence, observed=f"line {line}", expected="UTF-8")) from None
+    at = data.find(b"\0")
+    if at >= 0:
+        check_kind(data)
+        line = data.count(b"\n", 0, at) + 1
+        raise UnfitFileError(unfit("encoding", f"line {line:,} holds a NUL character: the file is damaged or not text"))
+
+
+def check_kind(data: bytes) -> None:
+    """Raise UnfitFileError if the bytes look like a file of another kind. A header may begin with { or ORC as well."""
+    found = contents(data)
+    if found not in ("plain text", "of no known kind"):
+        sentence = f"this is not a CSV file, though its name says so: it is {found}; land CSV in UTF-8"
+        raise UnfitFileError(unfit("readable", sentence, observed=found, expected="CSV"))
+
+
+def header(text: bytes, form: CsvSection = DEFAULT) -> list[str]:
+    """The names in the header line of `text`, as `text_of` returns it.
+
+    Raises:
+        UnfitFileError: it cannot be read, or is separated by another sign.
+    """
+    head = text[:_HEADER_BYTES].decode("utf-8", "ignore")
+    try:
+        names = next(csv.reader(io.StringIO(head), delimiter=form.delimiter), [])
+    except csv.Error as error:
+        raise UnfitFileError(unfit("readable", f"the header line cannot be read: {plain(error)}")) from None
+    mark = next((m for m in ",;\t|" if m != form.delimiter and m in "".join(names)), None)
+    if len(names) == 1 and mark:
+        told = {"\t": "name it .tsv", ",": "name it .csv"}.get(mark) or declare(mark)
+        usual = "commas" if form.delimiter == "," else repr(form.delimiter)
+        sentence = f"the header line is separated by {mark!r}, not by {usual}; {told}, or land it separated by {usual}"
+        raise UnfitFileError(unfit("readable", sentence, observed=plain(names[0]), expected=usual))
+    return names
+
+
+def read_places(
+    text: bytes, names: list[str], places: Mapping[str, int], limits: Limits, form: CsvSection = DEFAULT
+) -> pa.Table:
+    """Columns of `text`, by the name they get and their position in its header `names`; raises as `read`."""
     odd_lines: list[pc.InvalidRow] = []
-    table = _parse(data, columns, limits, odd_lines)
+    table = _parse(text, len(names), list(places.values()), limits, odd_lines, form)
     if odd_lines:
         raise UnfitFileError(_uneven(odd_lines, table.num_rows + len(odd_lines)))
     if table.num_rows > limits.rows:
         raise UnfitFileError(
             unfit("size", f"the file has {table.num_rows:,} rows; a partition may have {limits.rows:,}")
         )
-    return table
+    return table.rename_columns(list(places))
 
 
-def _check_text(data: bytes) -> None:
-    found = contents(data)
-    if found not in ("plain text", "of no known kind"):
-        sentence = f"this is not a CSV file, though its name says so: it is {found}; land CSV in UTF-8"
-        raise UnfitFileError(unfit("readable", sentence, observed=found, expected="CSV"))
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        sentence = f"the text is not UTF-8: byte 0x{data[error.start]:02x} in line {line:,}; land it encoded as UTF-8"
-        raise UnfitFileError(unfit("encoding", sentence, observed=f"line {line}", expected="UTF-8")) from None
-    at = data.find(b"\0")
-    if at >= 0:
-        line = data.count(b"\n", 0, at) + 1
-        raise UnfitFileError(unfit("encoding", f"line {line:,} holds a NUL character: the file is damaged or not text"))
-
-
-def header(data: bytes) -> list[str]:
-    """The names in the header line of the CSV file `data`.
-
-    Raises:
-        UnfitFileError: not UTF-8 text, or not separated by commas.
-    """
-    _check_text(data)
-    head = data.removeprefix(_BOM)[:_HEADER_BYTES].decode("utf-8", "ignore")
-    try:
-        names = next(csv.reader(io.StringIO(head)), [])
-    except csv.Error as error:
-        raise UnfitFileError(unfit("readable", f"the header line cannot be read: {plain(error)}")) from None
-    if len(names) == 1 and any(mark in names[0] for mark in ";\t|"):
-        mark = next(m for m in ";\t|" if m in names[0])
-        sentence = f"the header line is separated by {mark!r}, not by commas; land it comma separated"
-        raise UnfitFileError(unfit("readable", sentence, observed=plain(names[0]), expected="commas"))
-    return names
-
-
-def _parse(data: bytes, columns: Mapping[str, ColumnType], limits: Limits, odd_lines: list[pc.InvalidRow]) -> pa.Table:
+def _parse(
+    text: bytes, width: int, places: list[int], limits: Limits, odd_lines: list[pc.InvalidRow], form: CsvSection
+) -> pa.Table:
     def skip(row: pc.InvalidRow) -> str:
         odd_lines.append(row)
         return "skip"
 
+    # By position: names may repeat, be empty, or mean something to the reader.
+    chosen = [str(place) for place in places]
     try:
         return pc.read_csv(
-            pa.BufferReader(data),
-            read_options=pc.ReadOptions(use_threads=False, block_size=limits.csv_line_bytes),
-            parse_options=pc.ParseOptions(newlines_in_values=True, invalid_row_handler=skip),
+            pa.BufferReader(text),
+            read_options=pc.ReadOptions(
+                use_threads=False,
+                block_size=limits.csv_line_bytes,
+                column_names=[str(place) for place in range(width)],
+                skip_rows_after_names=1,
+            ),
+            parse_options=pc.ParseOptions(delimiter=form.delimiter, newlines_in_values=True, invalid_row_handler=skip),
             convert_options=pc.ConvertOptions(
-                include_columns=list(columns),
-                column_types=dict.fromkeys(columns, pa.string()),
+                include_columns=chosen,
+                column_types=dict.fromkeys(chosen, pa.string()),
                 null_values=[""],
                 strings_can_be_null=True,
             ),

@@ -1,6 +1,97 @@
-"""What kind of file some bytes are."""
+"""What kind of file something is: by the ending of its name, and by its first bytes. Light: the triggerer asks."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+
+ENDINGS = {
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".csv": "csv",
+    ".csv.gz": "csv.gz",
+    ".tsv": "tsv",
+    ".tsv.gz": "tsv.gz",
+}
+"""Ending of a name, in small letters -> the suffix under which such a file is read"""
+REWRITTEN = "tokens.csv"
+"""Suffix of a text file that Evergreen wrote again: commas and UTF-8, whatever `feed.csv` says of the producer's."""
+_GUIDE = "give a .parquet or .pq file, or a .csv or .tsv (also .gz) in UTF-8 with a header line"
+_OTHERS = {
+    ".xlsx": "a spreadsheet: save the sheet as CSV in UTF-8",
+    ".xls": "a spreadsheet: save the sheet as CSV in UTF-8",
+    ".ods": "a spreadsheet: save the sheet as CSV in UTF-8",
+    ".json": "JSON: convert it with pandas.read_json(...).to_parquet(...)",
+    ".jsonl": "JSON lines: convert them with pandas.read_json(..., lines=True).to_parquet(...)",
+    ".ndjson": "JSON lines: convert them with pandas.read_json(..., lines=True).to_parquet(...)",
+    ".feather": "an Arrow file: convert it with pandas.read_feather(...).to_parquet(...)",
+    ".arrow": "an Arrow file: convert it with pandas.read_feather(...).to_parquet(...)",
+    ".orc": "an ORC file: convert it with pandas.read_orc(...).to_parquet(...)",
+    ".pkl": "a Python pickle, which can run any code: convert it to Parquet where it was made",
+    ".zip": "a zip archive: unpack it first",
+    ".tar": "an archive: unpack it first",
+    ".tgz": "an archive: unpack it first",
+    ".zst": "packed by zstd: unpack it, or pack it by gzip as .csv.gz",
+    ".bz2": "packed by bzip2: unpack it, or pack it by gzip as .csv.gz",
+    ".xz": "packed by xz: unpack it, or pack it by gzip as .csv.gz",
+    ".lz4": "packed by lz4: unpack it, or pack it by gzip as .csv.gz",
+    ".gz": "packed by gzip, and its name does not say what is in it: name it .csv.gz or .tsv.gz",
+}
+"""Endings that are not read -> what such a file is, and what to do about it"""
+
+
+def suffix_of(name: str) -> str | None:
+    """The suffix under which a file of this name is read, or None if it is not. Endings may be in capitals."""
+    low = name.lower()
+    if low.endswith(f".{REWRITTEN}"):
+        return REWRITTEN
+    ending = next((e for e in sorted(ENDINGS, key=len, reverse=True) if low.endswith(e)), None)
+    return ENDINGS[ending] if ending else None
+
+
+def files_of(table: str, names: Iterable[str]) -> list[str]:
+    """Those of `names` that are a producer's file of `table`: its name and an ending of `ENDINGS`, in their order."""
+    order = list(ENDINGS)
+    found = {name: name.removeprefix(table).lower() for name in names if name.startswith(table)}
+    return sorted((name for name, end in found.items() if end in ENDINGS), key=lambda name: order.index(found[name]))
+
+
+def is_text(suffix: str) -> bool:
+    """Whether files of this suffix are text, whose values are parsed."""
+    return suffix != "parquet"
+
+
+def why_not(name: str, head: bytes) -> str:
+    """Why a file with this name, which `suffix_of` does not know, is not read, and what to do; `head`: first bytes."""
+    low = name.lower()
+    for ending, what in _OTHERS.items():
+        if low.endswith(ending):
+            return f"it is {what}; or {_GUIDE}" if ending != ".pkl" else f"it is {what}"
+    found = contents(head)
+    if found == "a Parquet file":
+        return "it is a Parquet file: rename it to end in .parquet"
+    if found == "a gzip archive":
+        return "it is a gzip archive: rename it to end in .csv.gz if there is a CSV file in it"
+    if found not in ("plain text", "of no known kind"):
+        return f"it is {found}; {_GUIDE}"
+    return _text_named_otherwise(head)
+
+
+def _text_named_otherwise(head: bytes) -> str:
+    line = head.partition(b"\n")[0]
+    counts = {mark: line.count(mark) for mark in (b"\t", b",", b";", b"|")}
+    mark = max(counts, key=lambda m: counts[m])
+    if not counts[mark]:
+        return f"its ending does not say how it is written; {_GUIDE}"
+    if mark == b"\t":
+        return "its header line is separated by tabs: rename it to end in .tsv"
+    if mark == b",":
+        return "its header line is separated by commas: rename it to end in .csv"
+    return f"its header line is separated by {mark.decode()!r}: rename it to end in .csv, and {declare(mark.decode())}"
+
+
+def declare(mark: str) -> str:
+    """How to say that fields are separated by `mark`."""
+    return f"declare it: --delimiter '{mark}' of `evergreen new`, feed.csv.delimiter '{mark}' in model.yaml"
 
 
 def contents(data: bytes) -> str:
@@ -23,6 +114,8 @@ _MARKS = {
     b"\x1f\x8b": "a gzip archive",
     b"PK\x03\x04": "a zip archive or a spreadsheet",
     b"\x28\xb5\x2f\xfd": "a zstd archive",
+    b"BZh": "a bzip2 archive",
+    b"\xfd7zXZ": "an xz archive",
     b"\xff\xfe": "text in UTF-16",
     b"\xfe\xff": "text in UTF-16",
     b"ORC": "an ORC file",

@@ -16,13 +16,24 @@ import pyarrow as pa
 
 from evergreen.core import sandbox
 from evergreen.core.definition.model import ColumnType
+from evergreen.core.definition.sections import CsvSection
 from evergreen.loop.intake.failures import Failure, UnfitFileError, unfit
 from evergreen.loop.intake.limits import Limits
 from evergreen.loop.intake.reading import csv_file, parquet_file
+from evergreen.loop.intake.reading.file_types import is_text
 
 
-def read_table(data: bytes, suffix: str, columns: Mapping[str, ColumnType], limits: Limits) -> pa.Table:
-    """The definition's columns of the landed file `data` (`suffix` parquet or csv), with the types they have in it.
+def read_table(
+    data: bytes, suffix: str, columns: Mapping[str, ColumnType], limits: Limits, form: CsvSection = csv_file.DEFAULT
+) -> pa.Table:
+    """The definition's columns of the landed file `data`, with the types they have in it; of a text file, all text.
+
+    Args:
+        data: the file as it landed.
+        suffix: as `file_types.suffix_of` gives it.
+        columns: of the definition.
+        limits: that the file must keep.
+        form: how the producer writes text files.
 
     Raises:
         UnfitFileError: it holds no such table, or it is too much for its reader.
@@ -30,8 +41,9 @@ def read_table(data: bytes, suffix: str, columns: Mapping[str, ColumnType], limi
     """
     if not data:
         raise UnfitFileError(unfit("readable", "the file is empty (0 bytes)", observed="0 bytes", expected="a table"))
-    reader = csv_file if suffix == "csv" else parquet_file
-    return contained(lambda: reader.read(data, columns, limits), limits)
+    if is_text(suffix):
+        return contained(lambda: csv_file.read(data, columns, limits, form, suffix), limits)
+    return contained(lambda: parquet_file.read(data, columns, limits), limits)
 
 
 def contained(work: Callable[[], pa.Table], limits: Limits) -> pa.Table:

@@ -1,7 +1,7 @@
 """Read a Parquet file that nobody vouches for.
 
 Checks go from cheap to dear: magic bytes, the footer's own numbers, the schema, then the columns that the definition
-names, batch by batch with a running count of what they take in memory.
+names, batch by batch with a running count of what they take in memory. Other columns are not read, whatever they hold.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from evergreen.core.definition.model import ColumnType
 from evergreen.core.text import plain
 from evergreen.loop.intake.failures import UnfitFileError, unfit
 from evergreen.loop.intake.limits import Limits
-from evergreen.loop.intake.reading.column_names import check_names, too_long
+from evergreen.loop.intake.reading.arrow_schema import KEY, unreadable_columns
+from evergreen.loop.intake.reading.column_names import find_columns, too_long
 from evergreen.loop.intake.reading.file_types import contents
+from evergreen.loop.intake.reading.parquet_types import describe, merge
 
 MAGIC = b"PAR1"
 _BATCH = 65_536
@@ -26,30 +28,88 @@ _TAIL = 8
 
 
 def read(data: bytes, columns: Mapping[str, ColumnType], limits: Limits) -> pa.Table:
-    """The definition's columns of the Parquet file `data`, with the types they have in the file.
+    """The definition's columns of the Parquet file `data`, in the types that `parquet_types` gives them.
 
     Raises:
-        UnfitFileError: it is no Parquet file, damaged, beyond a limit, or not a flat table with these columns.
+        UnfitFileError: it is no Parquet file, damaged, beyond a limit, or has not these columns, each of single values.
     """
+    fields = columns_of(data, limits)
+    return read_places(data, fields, find_columns([field.name for field in fields], columns, limits), limits)
+
+
+def columns_of(data: bytes, limits: Limits) -> list[pa.Field]:
+    """All columns of the file in its order, described by `parquet_types.describe`; raises as `read`."""
     _check_ends(data)
     _check_schema_size(data, limits)
     with _damage_in_words():
-        file = pq.ParquetFile(pa.BufferReader(data), arrow_extensions_enabled=False)
-        schema, metadata = file.schema_arrow, file.metadata
-    _check_flat(schema)
-    check_names(schema.names, columns, limits)
+        metadata = _metadata(data)
+        schema = pq.ParquetFile(pa.BufferReader(data), metadata=metadata, arrow_extensions_enabled=False).schema_arrow
+        said = unreadable_columns((metadata.metadata or {}).get(_HIDDEN, b""))
+        leaves = _leaves(schema, metadata.schema)
+    return [describe(field, leaf, said.get(field.name)) for field, leaf in zip(schema, leaves, strict=True)]
+
+
+def read_places(data: bytes, fields: list[pa.Field], places: Mapping[str, int], limits: Limits) -> pa.Table:
+    """Columns of the file, by the name they get and their position in `fields`, which `columns_of` returned.
+
+    Raises:
+        UnfitFileError: damaged, beyond a limit, or a column holds nested values.
+    """
+    chosen = {name: fields[place] for name, place in places.items()}
+    _check_flat(chosen)
+    with _damage_in_words():
+        metadata = _metadata(data)
     _check_size(metadata, limits)
-    texts = [field.name for field in schema if _is_text(field.type)]
     with _damage_in_words():
         # Texts stay dictionary-encoded, so that one huge value named by many rows is seen before it multiplies.
         file = pq.ParquetFile(
             pa.BufferReader(data),
             metadata=metadata,
-            read_dictionary=texts,
+            read_dictionary=[field.name for field in chosen.values() if _is_bytes(field.type)],
             page_checksum_verification=True,
             arrow_extensions_enabled=False,
+            coerce_int96_timestamp_unit="us",
         )
-        return _read_batches(file, columns, limits)
+        return _read_batches(file, chosen, limits)
+
+
+_HIDDEN = KEY.swapcase()
+
+
+def _metadata(data: bytes) -> pq.FileMetaData:
+    """The footer; under another key the schema that Arrow cannot read, so that the columns it can read are read."""
+    try:
+        return pq.read_metadata(pa.BufferReader(data))
+    except pa.ArrowNotImplementedError:
+        length = int.from_bytes(data[-_TAIL:-4], "little")
+        footer = data[-_TAIL - length : -_TAIL].replace(KEY, _HIDDEN)
+        return pq.read_metadata(pa.BufferReader(MAGIC + footer + data[-_TAIL:]))
+
+
+def _leaves(schema: pa.Schema, parquet: pq.ParquetSchema) -> list[pq.ColumnSchema | None]:
+    """For each column its only leaf in the file's schema, or None if it has several or is nested."""
+    found, at = [], 0
+    for field in schema:
+        width = _width(field.type)
+        found.append(None if pa.types.is_nested(field.type) else parquet.column(at))
+        at += width
+    return found
+
+
+def _width(kind: pa.DataType) -> int:
+    """Leaves below a column of the type `kind`; without recursion, because a hostile file nests as deep as it likes."""
+    leaves, waiting = 0, [kind]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, pa.BaseExtensionType):
+            waiting.append(part.storage_type)
+        elif pa.types.is_map(part):
+            waiting += [part.key_type, part.item_type]
+        elif pa.types.is_nested(part):
+            waiting += [part.field(number).type for number in range(part.num_fields)]
+        else:
+            leaves += 1
+    return leaves
 
 
 def _check_ends(data: bytes) -> None:
@@ -125,13 +185,13 @@ def _damage_in_words() -> Iterator[None]:
         raise UnfitFileError(unfit("readable", sentence, observed=detail, expected="a readable file")) from None
 
 
-def _check_flat(schema: pa.Schema) -> None:
-    nested = [field for field in schema if pa.types.is_nested(field.type)]
+def _check_flat(chosen: Mapping[str, pa.Field]) -> None:
+    nested = {name: field.type for name, field in chosen.items() if pa.types.is_nested(field.type)}
     if nested:
-        names = ", ".join(f"{plain(f.name)} ({plain(f.type, 40)})" for f in nested[:3])
-        raise UnfitFileError(
-            unfit("flat_table", f"columns hold nested values instead of single ones: {names}", observed=names)
-        )
+        names = ", ".join(f"{plain(name)} ({plain(kind, 40)})" for name, kind in list(nested.items())[:3])
+        column = next(iter(nested)) if len(nested) == 1 else None
+        sentence = f"columns hold nested values instead of single ones: {names}"
+        raise UnfitFileError(unfit("flat_table", sentence, observed=names, column=column))
 
 
 def _check_size(metadata: pq.FileMetaData, limits: Limits) -> None:
@@ -145,26 +205,35 @@ def _check_size(metadata: pq.FileMetaData, limits: Limits) -> None:
         raise _too_large(size, limits)
 
 
-def _read_batches(file: pq.ParquetFile, columns: Mapping[str, ColumnType], limits: Limits) -> pa.Table:
+def _read_batches(file: pq.ParquetFile, chosen: Mapping[str, pa.Field], limits: Limits) -> pa.Table:
     batches, size, rows = [], 0, 0
-    for batch in file.iter_batches(_BATCH, columns=list(columns), use_threads=False):
-        plain_batch = pa.RecordBatch.from_arrays(
-            [_decoded(name, batch[name], limits) for name in batch.schema.names], batch.schema.names
-        )
-        size, rows = size + plain_batch.nbytes, rows + plain_batch.num_rows
+    names = list(dict.fromkeys(field.name for field in chosen.values()))
+    for batch in file.iter_batches(_BATCH, columns=names, use_threads=False):
+        known = merge(chosen, _decoded(batch, limits))
+        size, rows = size + known.nbytes, rows + known.num_rows
         if size > limits.read_bytes:
             raise _too_large(size, limits)
         if rows > limits.rows:
             raise UnfitFileError(
                 unfit("size", f"the file has over {limits.rows:,} rows, which is the most there may be")
             )
-        batches.append(plain_batch)
-    return pa.Table.from_batches(batches) if batches else file.schema_arrow.empty_table().select(list(columns))
+        batches.append(known)
+    if batches:
+        return pa.Table.from_batches(batches)
+    nothing = pa.RecordBatch.from_arrays(
+        [pa.nulls(0, field.type) for field in chosen.values()], [field.name for field in chosen.values()]
+    )
+    return pa.Table.from_batches([merge(chosen, nothing)])
 
 
-def _decoded(name: str, values: pa.Array, limits: Limits) -> pa.Array:
-    """`values` without dictionary encoding."""
-    if not pa.types.is_dictionary(values.type) or not _is_text(values.type.value_type):
+def _decoded(batch: pa.RecordBatch, limits: Limits) -> pa.RecordBatch:
+    """`batch` without dictionary encoding."""
+    arrays = [_plain(name, batch.column(place), limits) for place, name in enumerate(batch.schema.names)]
+    return pa.RecordBatch.from_arrays(arrays, batch.schema.names)
+
+
+def _plain(name: str, values: pa.Array, limits: Limits) -> pa.Array:
+    if not pa.types.is_dictionary(values.type) or not _is_bytes(values.type.value_type):
         return values
     longest = pc.max(pc.binary_length(values.dictionary)).as_py() or 0
     if longest > limits.value_bytes:
@@ -172,8 +241,14 @@ def _decoded(name: str, values: pa.Array, limits: Limits) -> pa.Array:
     return values.dictionary_decode()
 
 
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+def _is_bytes(kind: pa.DataType) -> bool:
+    """Whether values are of any length, so that a dictionary of them can stand for much more than it holds."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(
+        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+        or pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind)
+    )  # fmt: skip
 
 
 def _too_large(size: int, limits: Limits) -> UnfitFileError:

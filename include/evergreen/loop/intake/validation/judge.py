@@ -27,13 +27,20 @@ from evergreen.loop.intake.comparisons.rules import Asked
 from evergreen.loop.intake.failures import Failure, UnfitFileError, critical, reason, unfit
 from evergreen.loop.intake.limits import LIMITS, Limits
 from evergreen.loop.intake.reading.convert import to_frame
+from evergreen.loop.intake.reading.file_types import is_text
 from evergreen.loop.intake.reading.isolated import read_table
 from evergreen.loop.intake.validation.bad_rows import Look, Positions, sift
 from evergreen.loop.intake.validation.isolated import judge_apart
 from evergreen.loop.intake.validation.judgement import Judgement
-from evergreen.loop.intake.validation.structure import RULES_VERSION, asks_for_classes, check_structure
+from evergreen.loop.intake.validation.structure import (
+    READING_VERSION,
+    RULES_VERSION,
+    asks_for_classes,
+    check_structure,
+)
 from evergreen.loop.intake.validation.suite import run_suite, suite_hash
 
+READING_MARK = "-reading-"
 ROW, REASON = "evergreen_row", "evergreen_reason"
 """Columns of rejected rows beside their own: the position in the landed file, from 0, and the rules it breaks."""
 
@@ -48,7 +55,7 @@ def judge(
     limits: Limits = LIMITS,
     past: Past | None = None,
 ) -> Judgement:
-    """Read the file `data` (`suffix` parquet or csv) as `table` of the partition `key` and judge it.
+    """Read the file `data` (`suffix` as of `file_types.suffix_of`) as `table` of the partition `key`, and judge it.
 
     What `past` does not hold is not compared, and the reason says so.
 
@@ -64,7 +71,7 @@ def judge(
 
     def decide(one_by_one: bool) -> Judgement:
         asked = rules.ask(expectations, known)
-        question = _Question(definition, table, key, expectations, asked, limits, suffix == "csv", one_by_one)
+        question = _Question(definition, table, key, expectations, asked, limits, is_text(suffix), one_by_one)
         return _decide(landed, question)
 
     return judge_apart(decide, definition.feed.tables[table].columns, landed.num_rows, limits)
@@ -112,7 +119,8 @@ def _look(landed: pa.Table, question: _Question, name_rows: int) -> Look:
     definition, table, asked = question.definition, question.table, question.asked
     columns = definition.feed.tables[table].columns
     try:
-        frame = to_frame(landed, columns, question.limits, from_text=question.from_text)
+        form = definition.feed.csv
+        frame = to_frame(landed, columns, question.limits, from_text=question.from_text, form=form)
     except UnfitFileError as error:
         return Look(error.failures)
     structural = check_structure(frame, definition, table, definition.partitions.period(question.key))
@@ -144,7 +152,7 @@ def _read(data: bytes, suffix: str, definition: ModelDefinition, table: TableNam
     """The definition's columns as they landed; raises UnfitFileError where the file holds no such table."""
     if len(data) > limits.file_bytes:
         raise UnfitFileError(too_large(len(data), limits))
-    return read_table(data, suffix, definition.feed.tables[table].columns, limits)
+    return read_table(data, suffix, definition.feed.tables[table].columns, limits, definition.feed.csv)
 
 
 def too_large(size: int, limits: Limits = LIMITS) -> Failure:
@@ -170,8 +178,19 @@ def verdict_hash(definition: ModelDefinition, table: TableName, expectations: Se
         parts.append({"personal": sorted(feed.personal)})
     if asks_for_classes(definition, table):
         parts.append({"task": definition.task})
+    if declared := feed.csv.model_dump(exclude_defaults=True):
+        parts.append({"csv": declared})
     # The columns keep their order: it is the order of the clean file.
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def recorded_hash(rules: str, *, accepted: bool) -> str:
+    """What the ledger keeps as the suite's hash of a verdict that was given under `rules`, a `verdict_hash`.
+
+    How bytes become rows may learn to read more and never to read the same otherwise. So what was accepted stays so,
+    and what was quarantined is worth another look once `READING_VERSION` is higher.
+    """
+    return rules if accepted else f"{rules}{READING_MARK}{READING_VERSION}"
 
 
 def _acceptance(found: Look, asked: Asked) -> str:

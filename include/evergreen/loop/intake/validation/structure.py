@@ -15,6 +15,9 @@ RULES_VERSION = 1
 
 A rule for some tables only is better named in `judge.verdict_hash` for these: raising it gives all tables new verdicts.
 """
+READING_VERSION = 2
+"""Part of the hash that a quarantined verdict is kept under. Raise it when the reading takes files that it refused:
+they can be validated again, while verdicts that accepted stay (`judge.recorded_hash`)."""
 
 
 def check_structure(

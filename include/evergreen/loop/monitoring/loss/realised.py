@@ -19,6 +19,7 @@ from evergreen.core.ledger.queries.partitions import Current
 from evergreen.core.ledger.tables import Performance, Prediction
 from evergreen.errors import EvergreenError, UnavailableError
 from evergreen.loop.intake.accepted_rows import read_clean
+from evergreen.loop.intake.labels.usable import usable_labels
 from evergreen.loop.monitoring.loss.harm_test import Cluster, expected_loss
 from evergreen.loop.scoring.score import read_predictions
 from evergreen.loop.training.losses import row_losses
@@ -63,7 +64,8 @@ def measure(
 ) -> tuple[list[Measured], list[Unmeasured]]:
     """Measure every predicted partition through `up_to_key` whose labels have landed and that is not measured yet.
 
-    Measured are the newest predictions of a partition against the current version of its labels; restated labels, the
+    Measured are the newest predictions of a partition against the current version of its labels, once these are
+    complete; restated labels, the
     same ones after a verdict that accepts other rows, and predictions of a rebuilt snapshot are measured anew. Rows
     without a label (or with a null one) are left out.
     A partition that cannot be measured is passed over and tried again by the next call: the newer ones do not wait.
@@ -73,7 +75,7 @@ def measure(
     """
     ledger, done, left = Ledger.from_settings(settings), [], []
     with ledger.transaction() as session:
-        waiting = _waiting(session, definition.name, up_to_key)
+        waiting = _waiting(session, definition, up_to_key)
         keys = [prediction.key for prediction, _ in waiting]
         inputs = partitions.current_map(session, definition.name, "inputs", keys) if definition.gate.cluster else {}
     for prediction, labels in waiting:
@@ -126,10 +128,11 @@ def clusters_of(performance: Performance) -> tuple[Cluster, ...]:
     return tuple(Cluster(**cluster) for cluster in performance.clusters)
 
 
-def _waiting(session: Session, model: str, up_to_key: str) -> list[tuple[Prediction, Current]]:
+def _waiting(session: Session, definition: ModelDefinition, up_to_key: str) -> list[tuple[Prediction, Current]]:
     """Predictions with labels that nobody has measured against each other, oldest first; none that are collected."""
+    model = definition.name
     predictions = decisions.current_predictions(session, model, up_to_key)
-    labels = partitions.current_map(session, model, "labels", predictions)
+    labels = usable_labels(session, definition, predictions, up_to_key)
     known = session.execute(
         select(Performance.prediction_id, Performance.labels_version_id, Performance.labels_rows).where(
             Performance.model == model

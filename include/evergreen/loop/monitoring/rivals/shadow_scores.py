@@ -27,6 +27,7 @@ from evergreen.core.ledger.queries.partitions import Current
 from evergreen.core.ledger.tables import ShadowLoss, Snapshot
 from evergreen.errors import UnavailableError
 from evergreen.loop.intake.accepted_rows import read_clean
+from evergreen.loop.intake.labels.usable import usable_labels
 from evergreen.loop.monitoring.loss.harm_test import Cluster
 from evergreen.loop.monitoring.loss.realised import UNREADABLE, cluster_names, labelled_rows, losses_by_cluster
 from evergreen.loop.training.model_files import load
@@ -44,7 +45,7 @@ def score_in_shadow(
 ) -> Shadow:
     """Losses by cluster of each of `versions` on each of `keys`, had it predicted it: over rows that have a label.
 
-    Keys without features, accepted labels or a labelled row are left out, and those whose features or labels were
+    Keys without features, complete labels or a labelled row are left out, and those whose features or labels were
     collected before they were scored or cannot be read. What was scored before is read.
 
     Raises:
@@ -54,7 +55,7 @@ def score_in_shadow(
     ledger, name = Ledger.from_settings(settings), definition.name
     with ledger.transaction() as session:
         snapshots = built.current_map(session, name, keys)
-        labels = raw.current_map(session, name, "labels", keys)
+        labels = usable_labels(session, definition, keys)
         inputs = raw.current_map(session, name, "inputs", keys) if definition.gate.cluster else {}
         usable = {key: (snapshots[key], labels[key]) for key in keys if key in snapshots and key in labels}
         found, gone = _known(session, name, versions, usable), collected.gone(session, name)

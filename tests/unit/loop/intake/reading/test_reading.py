@@ -1,5 +1,6 @@
 """Good files are read without loss, bad ones become a failure in words: never another exception."""
 
+import csv
 import io
 from dataclasses import replace
 
@@ -111,12 +112,12 @@ def test_csv_timestamps_are_iso_8601(shop, orders, text):
     [
         ("items", 1.5, "items: 6 of 6 (100 %) rows are not whole numbers, such as 1.5"),
         ("items", float("inf"), "items: 6 of 6 (100 %) rows are not whole numbers"),
-        ("items", 2.0**60, "are not whole numbers"),
+        ("items", 2.0**60, "are floats of 2**53 (9,007,199,254,740,992) or more"),
         ("items", "3", "items: holds string values, where the definition says integer"),
         ("items", True, "items: holds bool values"),
         ("price", float("inf"), "price: 6 of 6 (100 %) rows are infinite"),
-        ("gift", 1, "gift: holds int64 values, where the definition says boolean"),
-        ("gift", None, "a boolean column must be complete"),
+        ("gift", 2, "gift: 6 of 6 (100 %) rows are not true or false, 1 or 0, such as 2"),
+        ("gift", 1.0, "gift: holds double values, where the definition says boolean"),
         ("country", 5, "country: holds int64 values"),
         ("country", "a\x00b", "control characters, such as 'a\\u0000b'"),
         ("country", "x" * 10_001, "country: a text value is 10,001 bytes long"),
@@ -132,12 +133,11 @@ def test_what_does_not_fit_is_said(shop, orders, column, value, says):
     [
         ("items", "1.5", "are not a whole number, such as '1.5'"),
         ("items", "1e3", "are not a whole number"),
-        ("items", "9" * 30, "are not a whole number"),
+        ("items", "9" * 30, "do not fit 64 bits"),
         ("price", "1,5", "are not a number, such as '1,5'"),
         ("price", "0x1F", "are not a number"),
         ("price", "inf", "are infinite"),
         ("gift", "yes", "are not true or false"),
-        ("gift", "", "a boolean column must be complete"),
         ("ordered_at", "2024-13-01", "are not a timestamp"),
         ("ordered_at", "yesterday", "are not a timestamp"),
     ],
@@ -195,18 +195,16 @@ def test_a_damaged_file_is_read_or_refused_in_words(shop, orders, data):
 
 @FUZZ
 @given(name=st.text(max_size=12))
-def test_any_column_name_is_accepted_or_refused_in_printable_words(shop, orders, name):
+def test_a_column_that_nobody_asked_for_is_no_reason_whatever_its_name(shop, orders, name):
     table = pa.Table.from_pandas(orders, preserve_index=False)
     try:
         data = written(table.append_column(name, pa.array([1] * 6)))
     except (UnicodeEncodeError, pa.ArrowInvalid):
         return  # not a name that a Parquet file can hold
-    try:
-        read(data, shop)
-    except UnfitFileError as error:
-        words = str(error)
-    else:
-        words = name
-        assert name[0].isalnum() or name[0] == "_"
-        assert set(name).isdisjoint('<>{}`"\\;')
-    assert words.isprintable()
+    pd.testing.assert_frame_equal(read(data, shop), orders)
+    head = io.StringIO()
+    csv.writer(head, lineterminator="\n").writerow([name, *orders.columns])
+    if "\0" not in name and "\r" not in name and not name.startswith("\ufeff"):
+        lines = orders.to_csv(index=False, header=False, lineterminator="\n").splitlines()
+        text = head.getvalue() + "".join(f"7,{line}\n" for line in lines)
+        pd.testing.assert_frame_equal(read(text.encode(), shop, "csv"), orders)

@@ -87,7 +87,7 @@ def test_a_conversion_that_comes_to_no_end_is_named(definition, labels, monkeypa
         while True:
             pass
 
-    monkeypatch.setitem(judging.to_frame.__globals__["_CONVERTERS"], "float", spin)
+    monkeypatch.setitem(judging.to_frame.__globals__["CONVERTERS"], "float", spin)
     said = ask(definition, labels()[0], HARMLESS)
     assert said.reason.startswith("converting arrival_delay to float did not finish within 3 seconds")
     assert said.failures[0].column == "arrival_delay"

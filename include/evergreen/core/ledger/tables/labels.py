@@ -1,0 +1,87 @@
+"""The tables of how complete labels are: coverage of each partition, what is held back, what was found one-sided."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, UniqueConstraint, func
+from sqlalchemy.orm import Mapped, mapped_column
+
+from evergreen.core.ledger.tables.base import Base
+
+
+class LabelCoverage(Base):
+    """How many of a partition's accepted inputs have a label: one row for each pair of what is accepted of both."""
+
+    __tablename__ = "label_coverage"
+    __table_args__ = (
+        UniqueConstraint(
+            "inputs_version_id", "inputs_rows", "labels_version_id", "labels_rows", name="uq_label_coverage_pair"
+        ),
+        Index(None, "model", "key"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    model: Mapped[str]
+    key: Mapped[str]
+    inputs_version_id: Mapped[int] = mapped_column(ForeignKey("partition_version.id"))
+    inputs_rows: Mapped[str]
+    """Which of these inputs counted, as `Performance.labels_rows` says it of labels"""
+    labels_version_id: Mapped[int] = mapped_column(ForeignKey("partition_version.id"))
+    labels_rows: Mapped[str]
+    inputs: Mapped[int]
+    """Accepted inputs"""
+    labelled: Mapped[int | None]
+    """Those of them that have a label that is not null; None where their rows can no longer be read"""
+    created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+
+
+class LabelHold(Base):
+    """A partition whose labels are held back, or were found one-sided, from when until when.
+
+    `released_at` is the one column that changes.
+    """
+
+    __tablename__ = "label_hold"
+    __table_args__ = (
+        Index("uq_label_hold_open", "model", "key", "cause", unique=True, postgresql_where="released_at IS NULL"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    model: Mapped[str]
+    key: Mapped[str]
+    cause: Mapped[str]
+    """incomplete (nothing is learned from it, nobody is judged by it) | one_sided (said, and used)"""
+    coverage_id: Mapped[int] = mapped_column(ForeignKey("label_coverage.id"))
+    """What was found when it was held"""
+    needed: Mapped[float]
+    """Share of the inputs that had to have a label"""
+    episode: Mapped[str]
+    """Key of the first partition of the cause that this one belongs to: one cause is one mail"""
+    held_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+    released_at: Mapped[dt.datetime | None]
+
+
+class LabelBias(Base):
+    """Whether a partition's labelled rows differ from its unlabelled ones: in what was predicted, or in the inputs."""
+
+    __tablename__ = "label_bias"
+    __table_args__ = (UniqueConstraint("coverage_id", "prediction_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    model: Mapped[str]
+    key: Mapped[str]
+    coverage_id: Mapped[int] = mapped_column(ForeignKey("label_coverage.id"))
+    prediction_id: Mapped[int] = mapped_column(ForeignKey("prediction.id"))
+    version: Mapped[int]
+    """Model version that predicted"""
+    look: Mapped[int]
+    """1, 2, ...: how many partitions of the model had been tested by then"""
+    alpha: Mapped[float]
+    """Level of this test; those of all looks together are at most `monitoring.share_alpha`"""
+    one_sided: Mapped[bool]
+    columns: Mapped[list[Any]]
+    """Columns that differ, the largest effect first: name, effect (standard deviations), p_value, sentence"""
+    sentence: Mapped[str]
+    created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
