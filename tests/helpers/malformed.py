@@ -90,7 +90,7 @@ def _broken_parquet(good: bytes, frame: Frame) -> Iterator[tuple[str, bytes, str
     yield "pickle", b"\x80\x05\x95" + bytes(200), "not a Parquet file"
     yield "encrypted", b"PARE" + bytes(100) + b"PARE", "not a Parquet file"
     yield "nested-20000-deep", deep_schema(20_000), "nested"
-    yield "nested-500-deep", deep_schema(500), "nested values"
+    yield "nested-500-deep", deep_schema(500), "columns are missing"
     yield "two-files", good + good[: len(good) // 2], "cut off"
     yield "footer-reversed", good[:-300] + good[-300:-8][::-1] + good[-8:], "damaged"
     yield "footer-ones", good[:-300] + b"\xff" * 292 + good[-8:], "damaged"
@@ -246,7 +246,7 @@ def _broken_labels() -> Iterator[tuple[str, Callable[[Frame], None], str]]:
     every = slice(None)
     yield "late-missing", lambda f: _set(f, "late", [0], None), "late: 1 of 6,114"
     yield "late-all-missing", lambda f: _set(f, "late", every, None), "late: 6,114 of 6,114"
-    yield "late-as-number", lambda f: _set(f, "late", every, 1), "late: holds int64 values"
+    yield "late-as-number", lambda f: _set(f, "late", every, 2), "are not true or false"
     yield "late-as-text", lambda f: _set(f, "late", every, "yes"), "late: holds string values"
     yield "late-all", lambda f: _set(f, "late", every, True), "late: the mean is 1"
     yield "late-none", lambda f: _set(f, "late", every, False), "late: the mean is 0"
