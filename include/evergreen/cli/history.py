@@ -178,7 +178,7 @@ def _print_models(session: Session, name: str) -> None:
     )
     _print(
         "Champions",
-        ["version", "for partitions from", "served from (UTC)", "until", "by", WHY],
+        ["version", "for partitions from", "served from (UTC)", "until", "feature code", "by", WHY],
         [_champion(d) for d in life.deployments(session, name)],
     )
 
@@ -295,6 +295,7 @@ def _training_facts(session: Session, model: str, training: TrainingLine | None)
         ("Dataset", f"{training.dataset_hash} at commit {training.git_commit} of the feature repository"),
         ("Made by", f"run {training.id} ({training.cause}): {training.reason}"),
         ("Code", f"{training.code_version}, {training.code_hash}; lock {training.lock_hash}; seed {training.seed}"),
+        ("Feature code", training.features_hash),
         ("MLflow run", training.mlflow_run_id),
         ("Model", collected.sentence(gone) if gone else None),
     ]
@@ -316,6 +317,7 @@ def _champion(line: DeploymentLine) -> tuple[Any, ...]:
         line.from_key,
         _minute(line.served_from),
         until,
+        line.features_hash[:12] if line.features_hash else None,
         line.decision.decided_by,
         line.decision.reason,
     )

@@ -26,6 +26,8 @@ from evergreen.core.ledger.views.lines import (
 )
 from evergreen.core.store.page_links import report
 from evergreen.core.text import span
+from evergreen.errors import DefinitionError
+from evergreen.loop.features.features_file import code_hash
 from evergreen.settings import Settings
 
 
@@ -51,6 +53,8 @@ class Life:
     chart: str | None
     """The loss as a data: address of an SVG"""
     chart_words: str
+    new_code: str | None
+    """Hash of the feature code of today, if the champion is fed by another"""
 
     @property
     def champion(self) -> DeploymentLine | None:
@@ -80,7 +84,18 @@ def gather(session: Session, definition: ModelDefinition, settings: Settings) ->
         alerts=history.alerts(session, name),
         chart=_picture(chart) if chart else None,
         chart_words=_words(chart) if chart else "",
+        new_code=_new_code(definition, deployed),
     )
+
+
+def _new_code(definition: ModelDefinition, deployed: list[DeploymentLine]) -> str | None:
+    """Hash of the feature code of today, if it is on record that the champion is fed by another."""
+    theirs = deployed[-1].features_hash if deployed else None
+    try:
+        now = code_hash(definition)
+    except DefinitionError:
+        return None  # the page says what is; the DAGs say what is missing
+    return now if theirs not in (None, now) else None
 
 
 def loss_chart(

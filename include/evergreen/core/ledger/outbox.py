@@ -23,7 +23,7 @@ from evergreen.core.ledger.tables import Alert
 
 Kind = Literal[
     "quarantine", "drift", "harm", "age", "approval", "promotion", "refusal", "rollback", "late_feed", "stray_drop",
-    "stuck", "task_failure", "labels",
+    "stuck", "task_failure", "labels", "code",
 ]  # fmt: skip
 """Why a mail is sent; also the name of its page in docs/runbooks."""
 KINDS: tuple[str, ...] = get_args(Kind)

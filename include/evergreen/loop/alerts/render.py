@@ -25,6 +25,7 @@ TONES = {
     "drift": ("Input drift", "#b45309"),
     "harm": ("Harm", "#b91c1c"),
     "age": ("Age", "#475569"),
+    "code": ("Feature code", "#475569"),
     "approval": ("Approval", "#1d4ed8"),
     "promotion": ("Promotion", "#15803d"),
     "refusal": ("Refusal", "#475569"),

@@ -25,6 +25,7 @@ from evergreen.loop.intake.labels import coverage
 from evergreen.loop.intake.limits import LIMITS
 from evergreen.loop.intake.reading.file_types import suffix_of
 from evergreen.loop.intake.validation import data_docs, gather_past
+from evergreen.loop.intake.validation.earlier_columns import since_accepted
 from evergreen.loop.intake.validation.judge import judge, recorded_hash, too_large, verdict_hash
 from evergreen.loop.intake.validation.judgement import Judgement
 from evergreen.loop.intake.validation.load_expectations import load_expectations
@@ -174,7 +175,16 @@ def _judge(
         except UnfitFileError:
             failure = pseudonyms.unreadable(partition.raw_uri)
             return Judgement(False, failure.sentence, (failure,), None, None)
-    return judge(data, suffix, definition, table, partition.key, rules, past=past)
+    return judge(
+        data,
+        suffix,
+        definition,
+        table,
+        partition.key,
+        rules,
+        past=past,
+        newer=since_accepted(definition, partition, settings),
+    )
 
 
 def _keep(

@@ -11,7 +11,7 @@ import datetime as dt
 import hashlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from sqlalchemy import select
@@ -23,6 +23,7 @@ from evergreen.core.ledger.outbox import AlertBody, Table, owe
 from evergreen.core.ledger.queries import collected, partitions, sightings, snapshots, versions
 from evergreen.core.ledger.queries.partitions import Current
 from evergreen.core.ledger.tables import Deployment, DriftCheck, Prediction, Snapshot
+from evergreen.loop.features import feature_code
 from evergreen.loop.features.build_plan import BuildPlan, make_plan
 from evergreen.loop.intake.labels import coverage
 from evergreen.loop.intake.labels.usable import held_back
@@ -74,7 +75,7 @@ class State:
     inputs: Mapping[str, Current]
     labels: Mapping[str, Current]
     built: Mapping[str, Snapshot]
-    """The current snapshot of each"""
+    """The snapshot of each that has to follow what is accepted: the serving code's, else the newest"""
     predicted: Mapping[str, Prediction]
     """The newest predictions of each"""
     checked: frozenset[str]
@@ -82,6 +83,12 @@ class State:
     """The model's first champion"""
     gone: frozenset[str] = frozenset()
     """What retention has removed: nothing can be built from it, nor scored"""
+    scored: Mapping[str, Snapshot] = field(default_factory=dict)
+    """What the newest predictions of each were made from, if other code than that of `built` built it"""
+    by_code: Mapping[str, ModelDefinition] = field(default_factory=dict)
+    """The definition as other code than today's has it, by the code's hash"""
+    serving: ModelDefinition | None = None
+    """The definition as the code has it that feeds the champion; None: that of today"""
     held: frozenset[str] = frozenset()
     """Partitions whose labels are incomplete: no features look back on them"""
 
@@ -122,17 +129,24 @@ def mend(
 
 def read_state(session: Session, definition: ModelDefinition) -> State:
     """What the ledger says of the model now."""
-    model = definition.name
+    model, code = definition.name, feature_code.serving(session, definition)
+    built = snapshots.live_map(session, model, code.hash)
     keys = {table: partitions.accepted_keys(session, model, table) for table in ("inputs", "labels")}
     predictions = session.scalars(select(Prediction).where(Prediction.model == model).order_by(Prediction.id))
+    predicted = {prediction.key: prediction for prediction in predictions}
+    others = [p.snapshot_id for key, p in predicted.items() if key in built and built[key].id != p.snapshot_id]
+    scored = session.scalars(select(Snapshot).where(Snapshot.id.in_(others)))
     return State(
         inputs=partitions.current_map(session, model, "inputs", keys["inputs"]),
         labels=partitions.current_map(session, model, "labels", keys["labels"]),
-        built=snapshots.current_map(session, model),
-        predicted={prediction.key: prediction for prediction in predictions},
+        built=built,
+        predicted=predicted,
         checked=frozenset(session.scalars(select(DriftCheck.key).where(DriftCheck.model == model).distinct())),
         first=versions.first_deployment(session, model),
         gone=collected.gone(session, model),
+        scored={snapshot.key: snapshot for snapshot in scored},
+        by_code=feature_code.definitions_of(session, definition, built.values()),
+        serving=code.definition,
         held=held_back(session, definition),
     )
 
@@ -147,10 +161,11 @@ def find(definition: ModelDefinition, state: State, *, now: dt.datetime) -> list
 
 def _features(definition: ModelDefinition, state: State) -> Iterator[Stuck]:
     for key, (version, verdict) in state.inputs.items():
-        plan = make_plan(definition, key, state.inputs, state.labels, state.held)
+        snapshot = state.built.get(key)
+        code = state.serving if snapshot is None else state.by_code.get(snapshot.code_hash)
+        plan = make_plan(code or definition, key, state.inputs, state.labels, state.held)
         if plan.names & state.gone:
             continue
-        snapshot = state.built.get(key)
         if snapshot is None:
             since = max(verdict.decided_at, definition.partitions.due(key))
             if plan.missing:  # they are waited for
@@ -176,6 +191,8 @@ def _predictions(state: State) -> Iterator[Stuck]:
     for key, snapshot in state.built.items():
         prediction = state.predicted.get(key)
         done = prediction is not None and prediction.snapshot_id == snapshot.id
+        if not done and prediction is not None and (old := state.scored.get(key)) is not None:
+            done = not snapshots.outdated(old, snapshot)
         if done or key < (state.first.from_key or "") or snapshot.dvc_hash in state.gone:
             continue
         what = f"features of {key}, version {snapshot.version}, have no predictions"

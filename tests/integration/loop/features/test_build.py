@@ -156,7 +156,7 @@ def test_the_end_does_not_depend_on_the_order_of_arrival_nor_on_the_repository(f
     assert make(feed).dvc_hash == end.dvc_hash
 
 
-def test_feature_code_that_is_rolled_back_makes_a_new_version_with_the_old_bytes(ready):
+def test_feature_code_that_is_rolled_back_finds_what_it_has_built(ready):
     first = make(ready)
     code = ready.folder / "features.py"
     before = code.read_text()
@@ -165,8 +165,12 @@ def test_feature_code_that_is_rolled_back_makes_a_new_version_with_the_old_bytes
     second = make(ready)
     code.write_text(before)
     third = make(ready)
-    assert [second.version, third.version] == [2, 3]
+    assert [second.version, third.version, third.reused] == [2, 1, True]
     assert third.dvc_hash == first.dvc_hash != second.dvc_hash
+    # Each code has files of its own: one commit holds them all.
+    assert first.dvc_path == f"shop/{KEY}.parquet" != second.dvc_path
+    expected = {built.dvc_path: built.dvc_hash for built in (first, second)}
+    assert repository.commit_holding(ready.settings, expected) == second.git_commit
 
 
 def test_a_version_that_is_quarantined_afterwards_gives_way_to_the_one_before(ready):

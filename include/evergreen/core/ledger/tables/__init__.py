@@ -5,6 +5,7 @@ history (verdicts, decisions, deployments, ...) are inserted and never changed. 
 """
 
 from evergreen.core.ledger.tables.base import Base
+from evergreen.core.ledger.tables.code import FeatureCode
 from evergreen.core.ledger.tables.labels import LabelBias, LabelCoverage, LabelHold
 from evergreen.core.ledger.tables.loop import (
     Alert,
@@ -31,6 +32,7 @@ __all__ = [
     "Decision",
     "Deployment",
     "DriftCheck",
+    "FeatureCode",
     "LabelBias",
     "LabelCoverage",
     "LabelHold",

@@ -168,10 +168,11 @@ def snapshots(session: Session, model: str) -> list[SnapshotLine]:
     rows = session.scalars(query.order_by(Snapshot.key, Snapshot.version.desc()))
     return [
         SnapshotLine(
-            row.key, row.version, row.snapshot_id, row.rows, tuple(row.labels_missing), row.created_at, row.run_url
+            row.key, row.version, row.snapshot_id, row.rows, tuple(row.labels_missing), row.created_at, row.run_url,
+            row.code_hash,
         )
         for row in rows
-    ]
+    ]  # fmt: skip
 
 
 def trainings(session: Session, model: str) -> list[TrainingLine]:
@@ -224,6 +225,7 @@ def _training_line(run: TrainingRun, comparison: ComparisonLine | None) -> Train
         version=run.version,
         code_version=run.code_version,
         code_hash=run.code_hash,
+        features_hash=run.features_hash,
         lock_hash=run.lock_hash,
         seed=run.seed,
         started_at=run.started_at,
@@ -261,8 +263,12 @@ def deployments(session: Session, model: str) -> list[DeploymentLine]:
     query = select(Deployment, Decision).join(Decision, Decision.id == Deployment.decision_id)
     rows = session.execute(query.where(Deployment.model == model).order_by(Deployment.id)).tuples().all()
     ends = [deployment.served_from for deployment, _ in rows[1:]]
+    made = select(TrainingRun.version, TrainingRun.features_hash).where(TrainingRun.model == model)
+    fed_by = dict(session.execute(made.where(TrainingRun.version.is_not(None))).tuples().all())
     return [
-        DeploymentLine(row.version, row.from_key, row.served_from, end, _decision_line(decision))
+        DeploymentLine(
+            row.version, row.from_key, row.served_from, end, _decision_line(decision), fed_by.get(row.version)
+        )
         for (row, decision), end in zip(rows, [*ends, None], strict=bool(rows))
     ]
 
