@@ -14,12 +14,15 @@ from rich.text import Text
 from sqlalchemy.orm import Session
 
 from evergreen.cli.shared import HomeOption, JsonOption, console, join_stack, print_json
+from evergreen.cli.silence import as_dict
 from evergreen.core.definition import ModelDefinition, load_definition
+from evergreen.core.ledger import silences
 from evergreen.core.ledger.queries import collected, definitions
 from evergreen.core.ledger.session import Ledger
 from evergreen.core.ledger.views import history as life
 from evergreen.core.ledger.views import labels as label_views
 from evergreen.core.ledger.views import served_on
+from evergreen.core.ledger.views.incidents import incidents
 from evergreen.core.ledger.views.lines import ComparisonLine, DeploymentLine, LateLine, TableLine, TrainingLine
 from evergreen.core.text import percent, plain, span
 from evergreen.settings import Settings
@@ -79,10 +82,17 @@ def _whole_life(session: Session, model: str) -> dict[str, Any]:
         "losses": life.losses(session, model),
         "online": life.online(session, model),
         "checks": life.checks(session, model),
+        "incidents": incidents(session, model),
         "alerts": life.alerts(session, model),
         "collected": collected.lines(session, model),
     }
-    return {"model": model, **{name: [dataclasses.asdict(line) for line in rows] for name, rows in lines.items()}}
+    now = dt.datetime.now(dt.UTC)
+    told = {"silences": [as_dict(line, now) for line in silences.lines(session, model)]}
+    return {
+        "model": model,
+        **told,
+        **{name: [dataclasses.asdict(line) for line in rows] for name, rows in lines.items()},
+    }
 
 
 def _print_life(session: Session, definition: ModelDefinition) -> None:
@@ -91,11 +101,13 @@ def _print_life(session: Session, definition: ModelDefinition) -> None:
     tables = life.tables(session, name)
     if not tables:
         _print_late(life.late_feeds(session, name))
+        _print_incidents(session, name)
         console().print(f"Nothing has landed yet. `evergreen feed land {name} --from K --through K` lands partitions.")
         return
     _print_landed(session, name, tables)
     _print_late(life.late_feeds(session, name))
     _print_coverage(session, name)
+    _print_incidents(session, name)
     _print_built(session, name)
     _print_models(session, name)
     _print_losses(session, name, definition.loss)
@@ -212,6 +224,29 @@ def _print_coverage(session: Session, name: str) -> None:
                 *(_minute(line.held_since) if line.held_since else None, line.one_sided),
             )
             for line in told
+        ],
+    )
+
+
+def _print_incidents(session: Session, name: str) -> None:
+    _print(
+        "Incidents (open ones first)",
+        ["number", "cause", "since (UTC)", "over (UTC)", "partitions", "not resolved", "mails", "what"],
+        [
+            (
+                *(line.id, line.cause, _minute(line.opened_at)),
+                _minute(line.closed_at) if line.closed_at else "open",
+                *(line.partitions, line.unresolved, line.mails, line.what),
+            )
+            for line in incidents(session, name)
+        ],
+    )
+    _print(
+        "Silences (newest first)",
+        ["number", "kind", "cause", "until (UTC)", "ended by", "by", WHY],
+        [
+            (line.id, line.kind, line.cause, _minute(line.until), line.ended_by, line.asked_by, line.why)
+            for line in silences.lines(session, name)
         ],
     )
 

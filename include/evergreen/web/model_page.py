@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import base64
+import datetime as dt
 from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
 from evergreen.core.definition import ModelDefinition
+from evergreen.core.ledger import silences
 from evergreen.core.ledger.outbox import Chart, Mark, Series
+from evergreen.core.ledger.tables import Silence
 from evergreen.core.ledger.views import history
 from evergreen.core.ledger.views import labels as label_views
+from evergreen.core.ledger.views.incidents import IncidentLine, incidents
 from evergreen.core.ledger.views.labels import CoverageLine
 from evergreen.core.ledger.views.lines import (
     AlertLine,
@@ -49,6 +53,9 @@ class Life:
     """With the address of each one's report"""
     losses: dict[str, LossLine]
     online: list[OnlineLine]
+    incidents: list[IncidentLine]
+    silences: list[tuple[Silence, bool]]
+    """Each, and whether it holds mails back now"""
     alerts: list[AlertLine]
     chart: str | None
     """The loss as a data: address of an SVG"""
@@ -81,6 +88,8 @@ def gather(session: Session, definition: ModelDefinition, settings: Settings) ->
         checks=[(line, report(line.report_uri, settings)) for line in checks[::-1]],
         losses={line.key: line for line in losses},
         online=history.online(session, name)[::-1],
+        incidents=incidents(session, name),
+        silences=[(line, silences.is_active(line, dt.datetime.now(dt.UTC))) for line in silences.lines(session, name)],
         alerts=history.alerts(session, name),
         chart=_picture(chart) if chart else None,
         chart_words=_words(chart) if chart else "",

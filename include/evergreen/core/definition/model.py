@@ -12,9 +12,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from evergreen.core.definition.alerts import AlertsSection
 from evergreen.core.definition.calendar import Calendar
 from evergreen.core.definition.sections import (
-    AlertsSection,
     CalendarSection,
     CsvSection,
     LabelsSection,

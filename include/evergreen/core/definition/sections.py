@@ -175,20 +175,3 @@ class RetentionSection(Section):
     """Newest partitions whose monitoring reports are kept."""
     keep_models: int | None = Field(default=None, ge=1)
     """Newest versions in the registry that are kept with their runs; what has served is always kept."""
-
-
-class AlertsSection(Section):
-    """Who is told."""
-
-    to: tuple[str, ...] = Field(min_length=1)
-    """Addresses that every mail about the model goes to."""
-    runbooks: str | None = None
-    """Base address of the runbook pages that mails link to; default: the pages this deployment serves itself."""
-
-    @field_validator("to")
-    @classmethod
-    def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for address in value:
-            if address.count("@") != 1 or any(c.isspace() for c in address):
-                raise ValueError(f"{address!r} is not an e-mail address")
-        return value

@@ -167,7 +167,7 @@ def _make(
     run_url: str | None,
 ) -> Snapshot | _Refused:
     """Build, validate, publish and record; the caller holds the lock of (model, key)."""
-    from evergreen.loop.features.validate import check, owe_alert
+    from evergreen.loop.features.validate import check, owe_alert, tell_built
 
     definition, build_hash = code.definition, plan.build_hash(code.definition.name, code.hash)
     with runnable(code, settings) as there:
@@ -197,6 +197,7 @@ def _make(
     )
     session.add(snapshot)
     session.flush()
+    tell_built(session, definition, plan.key, version)
     return snapshot
 
 

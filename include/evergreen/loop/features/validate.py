@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sqlalchemy.orm import Session
 
 from evergreen.core.definition import ModelDefinition
-from evergreen.core.ledger import outbox
+from evergreen.core.ledger import incidents, outbox
 from evergreen.core.store import Store, layout
 from evergreen.loop.intake.failures import Failure, critical, reason
 from evergreen.loop.intake.limits import LIMITS
+from evergreen.loop.intake.quarantine_incidents import FEATURES, cause
 from evergreen.loop.intake.validation import data_docs
 from evergreen.loop.intake.validation.isolated import judge_apart
 from evergreen.loop.intake.validation.judgement import Judgement
@@ -87,13 +89,21 @@ def owe_alert(
         ],
         "links": {"log": run_url, "report": layout.data_docs(report) if report else None},
     }
-    outbox.owe(
+    incidents.occur(
         session,
-        definition,
-        kind="quarantine",
-        key=key,
-        dedup_key=f"features:{key}:{dedup}",
+        definition.name,
+        cause(FEATURES, failures),
+        [incidents.Met(f"features:{key}:{dedup}", key, reason(failures), run_url=run_url)],
         subject="features failed validation, not published",
-        body=body,
+        body=outbox.AlertBody.model_validate(body),
+        owe=partial(outbox.owe, session, definition),
     )
     return reason(failures)
+
+
+def tell_built(session: Session, definition: ModelDefinition, key: str, version: int) -> None:
+    """Record that the features of `key` were published, which resolves what was told about them."""
+    incidents.well(
+        session, definition.name, "quarantine", FEATURES,
+        part=key, key=key, how=f"published as version {version}", owe=partial(outbox.owe, session, definition),
+    )  # fmt: skip

@@ -11,14 +11,14 @@ from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.model import TableName
 from evergreen.core.frames import as_file, to_parquet
 from evergreen.core.ledger import Ledger
-from evergreen.core.ledger.outbox import AlertBody, owe
+from evergreen.core.ledger.outbox import AlertBody
 from evergreen.core.ledger.queries.collected import explained
 from evergreen.core.ledger.queries.partitions import ACCEPTED, QUARANTINED, latest_verdict
 from evergreen.core.ledger.tables import PartitionVersion, Verdict
 from evergreen.core.store import Store, layout
 from evergreen.core.store.page_links import report
 from evergreen.errors import BadInputError
-from evergreen.loop.intake import lateness, pseudonyms, quarantine
+from evergreen.loop.intake import lateness, pseudonyms, quarantine, quarantine_incidents
 from evergreen.loop.intake.comparisons.past import Past
 from evergreen.loop.intake.failures import UnfitFileError
 from evergreen.loop.intake.labels import coverage
@@ -263,16 +263,7 @@ def _record(
         session.add(verdict)
         session.get_one(PartitionVersion, partition.id).rows = partition.rows
         session.flush()
-        if mail is not None:
-            owe(
-                session,
-                definition,
-                kind="quarantine",
-                key=partition.key,
-                dedup_key=f"quarantine:{verdict.id}",
-                subject=f"{partition.table} quarantined",
-                body=mail,
-            )
+        quarantine_incidents.record(session, definition, partition, verdict, mail)
         lateness.resolve(session, definition, partition, verdict)
     return verdict
 

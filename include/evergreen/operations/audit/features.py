@@ -101,7 +101,8 @@ def _name(snapshot: Row) -> str:
 
 def _refused(rows: Rows) -> set[str]:
     """Keys of which a build was refused by the features suite: a mail says so."""
-    return {row["key"] for row in rows.alerts if ":features:" in row["dedup_key"] and row["kind"] == "quarantine"}
+    told = [(row["dedup_key"], row) for row in rows.alerts] + [(met["name"], met) for met in rows.occurrences]
+    return {row["key"] for name, row in told if ":features:" in name and row["kind"] == "quarantine"}
 
 
 def _is_current(

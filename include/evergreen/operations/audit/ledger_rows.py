@@ -21,6 +21,10 @@ _QUERIES = {name: f"SELECT * FROM {name} WHERE model = :model ORDER BY id" for n
     "WHERE p.model = :model ORDER BY v.id",
     "performance": "SELECT id, key, labels_version_id, created_at FROM performance WHERE model = :model ORDER BY id",
     "alert": "SELECT * FROM alert WHERE model IN (:model, 'evergreen') ORDER BY created_at",
+    "occurrence": "SELECT o.*, i.kind FROM incident_occurrence o JOIN incident i ON i.id = o.incident_id "
+    "WHERE o.model = :model ORDER BY o.id",
+    "undelivered_message": "SELECT d.channel, d.attempts, d.last_error, a.subject, a.created_at FROM alert_delivery d "
+    "JOIN alert a ON a.id = d.alert_id WHERE a.model = :model AND d.sent_at IS NULL ORDER BY d.id",
     # There may be millions: counted where they are, and only what is odd about them comes here.
     "online_total": "SELECT count(*) AS requests FROM online_request WHERE model = :model",
     "odd_request": """
@@ -75,6 +79,10 @@ class Rows:
     """What was measured when on which labels, without the losses"""
     alerts: list[Row]
     """Those of no model included"""
+    occurrences: list[Row]
+    """What belongs to an incident, with that one's kind"""
+    undelivered_messages: list[Row]
+    """What is owed to a channel beside mail, and was not given to it"""
     online_totals: list[Row]
     """One row: how many `requests` for predictions were answered"""
     odd_requests: list[Row]
@@ -89,6 +97,13 @@ class Rows:
     def collected(self) -> frozenset[str]:
         """What retention has removed: URIs in the store, MD5s in the DVC remote, `<model> version 3`."""
         return frozenset(row["name"] for row in self.collections if row["done_at"] is not None)
+
+    @property
+    def told_together(self) -> frozenset[str]:
+        """Names of the occurrences of incidents that have a mail, which each bears the name of one of them."""
+        mails = {alert["dedup_key"] for alert in self.alerts}
+        told = {met["incident_id"] for met in self.occurrences if met["name"] in mails}
+        return frozenset(met["name"] for met in self.occurrences if met["incident_id"] in told)
 
     @property
     def latest_verdicts(self) -> dict[int, Row]:

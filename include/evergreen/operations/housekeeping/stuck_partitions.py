@@ -12,13 +12,14 @@ import hashlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from functools import partial
+from typing import Literal, get_args
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from evergreen.core.definition import ModelDefinition
-from evergreen.core.ledger import Ledger
+from evergreen.core.ledger import Ledger, incidents
 from evergreen.core.ledger.outbox import AlertBody, Table, owe
 from evergreen.core.ledger.queries import collected, partitions, sightings, snapshots, versions
 from evergreen.core.ledger.queries.partitions import Current
@@ -38,6 +39,7 @@ LIMIT = 500
 """Steps of one model that are started again, or reported, at one look; a later look finds the rest."""
 
 Step = Literal["features", "score", "monitor"]
+STEPS: tuple[Step, ...] = get_args(Step)
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,8 @@ def mend(
             young = [stuck.name for stuck in found if stuck.name not in old]
             new = sightings.act_on(session, model, "stuck", young, again_after=AGAIN_AFTER, limit=limit)
             restart = [stuck for stuck in found if stuck.name in new]
-            _report(session, definition, [stuck for stuck in found if stuck.name in old])
+            _report(session, definition, [stuck for stuck in found if stuck.name in old], now)
+            _end(session, definition, found, now)
     for stuck in restart:
         log.warning("%s: %s; run %s of %s.%s does it", model, stuck.reason, stuck.run_id, model, stuck.step)
     return restart
@@ -209,34 +212,48 @@ def _checks(definition: ModelDefinition, state: State) -> Iterator[Stuck]:
             yield Stuck("monitor", key, f"prediction {prediction.id}", since, what)
 
 
-def _report(session: Session, definition: ModelDefinition, unmended: Sequence[Stuck]) -> None:
-    """Owe one mail about what did not move after its restart and has not been reported."""
+def _report(session: Session, definition: ModelDefinition, unmended: Sequence[Stuck], now: dt.datetime) -> None:
+    """Record what did not move after its restart and has not been recorded: one incident for each step."""
+    names = sightings.act_on(session, definition.name, "unmended", [stuck.name for stuck in unmended], limit=LIMIT)
+    new = [stuck for stuck in unmended if stuck.name in names]
+    if new:
+        said = "; ".join(stuck.reason for stuck in new[:20])
+        log.error("%s: started again and still stuck: %s", definition.name, said)
+    for step in STEPS:
+        told = [stuck for stuck in new if stuck.step == step]
+        if told:
+            incidents.occur(
+                session, definition.name, incidents.Cause("stuck", step, (), f"partitions stuck before {step}"),
+                [incidents.Met(f"stuck:{one.name}", one.key, one.reason) for one in told],
+                subject=_subject(told), body=_body(definition, told), owe=partial(owe, session, definition), now=now,
+            )  # fmt: skip
+
+
+def _end(session: Session, definition: ModelDefinition, found: Sequence[Stuck], now: dt.datetime) -> None:
+    """Record which of what was reported has moved since."""
+    for step in STEPS:
+        incidents.resolve_others(
+            session, definition.name, "stuck", step, {one.key for one in found if one.step == step},
+            how="has moved on", owe=partial(owe, session, definition), now=now,
+        )  # fmt: skip
+
+
+def _subject(told: Sequence[Stuck]) -> str:
+    return "stuck, and a restart did not help" if len(told) == 1 else f"{len(told)} partitions are stuck"
+
+
+def _body(definition: ModelDefinition, told: Sequence[Stuck]) -> AlertBody:
     model = definition.name
-    names = sightings.act_on(session, model, "unmended", [stuck.name for stuck in unmended], limit=LIMIT)
-    told = [stuck for stuck in unmended if stuck.name in names]
-    if not told:
-        return
-    log.error("%s: started again and still stuck: %s", model, "; ".join(stuck.reason for stuck in told[:20]))
-    digest = hashlib.sha256("\n".join(stuck.name for stuck in told).encode()).hexdigest()
-    one = told[0].key if len(told) == 1 else None
-    owe(
-        session,
-        definition,
-        kind="stuck",
-        key=one,
-        dedup_key=f"stuck:{digest}",
-        subject="stuck, and a restart did not help" if one else f"{len(told)} partitions are stuck",
-        body=AlertBody(
-            headline=f"{len(told)} partition{'s' * (one is None)} of {model} did not go on after a restart",
-            summary=f"{told[0].reason[:1].upper()}{told[0].reason[1:]}. It was started again and has not moved for "
-            f"{STUCK_AFTER.total_seconds() / 3600:g} hours; it is not tried again by itself.",
-            table=Table(
-                columns=["DAG", "Partition", "Since (UTC)", "What is missing", "Run"],
-                rows=[[f"{model}.{s.step}", s.key, f"{s.since:%Y-%m-%d %H:%M}", s.what, s.run_id] for s in told],
-            ),
-            next_steps=[
-                "Open the run in Airflow: if it failed, its log says why; if it is queued, its DAG is paused or full.",
-                "Remove the cause and clear the run. It finds what is done already and goes on from there.",
-            ],
+    return AlertBody(
+        headline=f"{len(told)} partition{'s' * (len(told) > 1)} of {model} did not go on after a restart",
+        summary=f"{told[0].reason[:1].upper()}{told[0].reason[1:]}. It was started again and has not moved for "
+        f"{STUCK_AFTER.total_seconds() / 3600:g} hours; it is not tried again by itself.",
+        table=Table(
+            columns=["DAG", "Partition", "Since (UTC)", "What is missing", "Run"],
+            rows=[[f"{model}.{s.step}", s.key, f"{s.since:%Y-%m-%d %H:%M}", s.what, s.run_id] for s in told],
         ),
+        next_steps=[
+            "Open the run in Airflow: if it failed, its log says why; if it is queued, its DAG is paused or full.",
+            "Remove the cause and clear the run. It finds what is done already and goes on from there.",
+        ],
     )

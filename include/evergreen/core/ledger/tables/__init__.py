@@ -21,6 +21,7 @@ from evergreen.core.ledger.tables.loop import (
     TrainingRun,
     Verdict,
 )
+from evergreen.core.ledger.tables.messages import Delivery, Incident, Occurrence, Silence
 from evergreen.core.ledger.tables.online import OnlinePerformance, OnlinePrediction, OnlineRequest
 from evergreen.core.ledger.tables.upkeep import Collection, LateFeed, Sighting
 
@@ -30,13 +31,16 @@ __all__ = [
     "Collection",
     "Comparison",
     "Decision",
+    "Delivery",
     "Deployment",
     "DriftCheck",
     "FeatureCode",
+    "Incident",
     "LabelBias",
     "LabelCoverage",
     "LabelHold",
     "LateFeed",
+    "Occurrence",
     "OnlinePerformance",
     "OnlinePrediction",
     "OnlineRequest",
@@ -45,6 +49,7 @@ __all__ = [
     "Prediction",
     "ShadowLoss",
     "Sighting",
+    "Silence",
     "Snapshot",
     "TrainingRun",
     "Verdict",

@@ -320,6 +320,7 @@ class Alert(Base):
     __table_args__ = (
         UniqueConstraint("dedup_key"),
         Index("ix_alert_unsent", "created_at", postgresql_where="sent_at IS NULL"),
+        Index("ix_alert_silence_id", "silence_id", postgresql_where="silence_id IS NOT NULL"),
     )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
@@ -337,3 +338,5 @@ class Alert(Base):
     attempts: Mapped[int] = mapped_column(default=0)
     last_error: Mapped[str | None]
     sent_at: Mapped[dt.datetime | None]
+    silence_id: Mapped[int | None] = mapped_column(ForeignKey("silence.id"))
+    """The silence that holds it back: it is never sent itself, the mail at the end of the silence lists it"""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import uuid
+from collections import defaultdict
+
 from sqlalchemy import Select, and_, func, or_, select
 from sqlalchemy.orm import Session
 
@@ -12,6 +15,7 @@ from evergreen.core.ledger.tables import (
     Alert,
     Comparison,
     Decision,
+    Delivery,
     Deployment,
     DriftCheck,
     PartitionVersion,
@@ -23,6 +27,7 @@ from evergreen.core.ledger.tables import (
 from evergreen.core.ledger.tables.upkeep import LateFeed
 from evergreen.core.ledger.views.lines import (
     AlertLine,
+    ChannelLine,
     CheckLine,
     ComparisonLine,
     DecisionLine,
@@ -338,10 +343,18 @@ def predictions(session: Session, model: str, key: str) -> list[PredictionLine]:
 
 def alerts(session: Session, model: str, *, limit: int = 50) -> list[AlertLine]:
     """The newest mails of the outbox, newest first."""
-    rows = session.scalars(select(Alert).where(Alert.model == model).order_by(Alert.created_at.desc()).limit(limit))
+    newest = select(Alert).where(Alert.model == model).order_by(Alert.created_at.desc()).limit(limit)
+    rows = session.scalars(newest).all()
+    channels: dict[uuid.UUID, list[ChannelLine]] = defaultdict(list)
+    for one in session.scalars(
+        select(Delivery).where(Delivery.alert_id.in_([row.id for row in rows])).order_by(Delivery.id)
+    ):
+        channels[one.alert_id].append(ChannelLine(one.channel, one.sent_at, one.attempts, one.last_error))
     return [
         AlertLine(
-            str(row.id), row.kind, row.key, row.subject, row.created_at, row.sent_at, row.attempts, row.last_error
+            *(str(row.id), row.kind, row.key, row.subject, row.created_at, row.sent_at, row.attempts, row.last_error),
+            row.silence_id,
+            tuple(channels[row.id]),
         )
         for row in rows
     ]

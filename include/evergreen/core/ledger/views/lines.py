@@ -234,6 +234,16 @@ class PredictionLine:
 
 
 @dataclass(frozen=True)
+class ChannelLine:
+    """A message that is owed to one channel beside mail."""
+
+    channel: str
+    sent_at: dt.datetime | None
+    attempts: int
+    last_error: str | None
+
+
+@dataclass(frozen=True)
 class AlertLine:
     """One mail of the outbox."""
 
@@ -245,3 +255,7 @@ class AlertLine:
     sent_at: dt.datetime | None
     attempts: int
     last_error: str | None
+    silence_id: int | None
+    """The silence that holds it back"""
+    channels: tuple[ChannelLine, ...]
+    """Channels beside mail that it is owed to"""
