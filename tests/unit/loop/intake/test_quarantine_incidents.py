@@ -5,14 +5,14 @@ import pytest
 from evergreen.loop.intake.failures import UnfitFileError, unfit
 from evergreen.loop.intake.limits import LIMITS
 from evergreen.loop.intake.quarantine_incidents import cause
-from evergreen.loop.intake.reading.column_names import check_names
+from evergreen.loop.intake.reading.column_names import find_columns
 
 COLUMNS = {"order_id": "string", "store": "integer", "price": "float"}
 
 
 def missing(*names):
     with pytest.raises(UnfitFileError) as found:
-        check_names(names, COLUMNS, LIMITS)
+        find_columns(names, COLUMNS, LIMITS)
     return cause("inputs", found.value.failures)
 
 
