@@ -167,37 +167,35 @@ def _make(
     run_url: str | None,
 ) -> Snapshot | _Refused:
     """Build, validate, publish and record; the caller holds the lock of (model, key)."""
-    from evergreen.loop.features.validate import check, owe_alert, tell_built
+    from evergreen.loop.features.validate import check, owe_alert, scope
 
     definition, build_hash = code.definition, plan.build_hash(code.definition.name, code.hash)
     with runnable(code, settings) as there:
         frame = _compute(there, plan, settings)
         failures, results_uri = check(there, plan.key, frame, build_hash, store=Store.from_settings(settings))
     if failures:
-        return _Refused(
-            owe_alert(session, definition, plan.key, failures, dedup=build_hash, report=results_uri, run_url=run_url)
-        )
+        told = owe_alert(
+            session, definition, plan.key, failures,
+            scope=scope(session, code), dedup=build_hash, report=results_uri, run_url=run_url,
+        )  # fmt: skip
+        return _Refused(told)
     message = f"{definition.name} {plan.key} version {version}: {len(frame)} rows\n\nBuild {build_hash}"
     share(session, FEATURES_REMOTE)  # retention removes nothing from the remote before this build is recorded
     published, content_hash = _publish(definition, path, frame, message, settings=settings)
     snapshot = Snapshot(
-        model=definition.name,
-        key=plan.key,
-        version=version,
-        build_hash=build_hash,
-        code_hash=code.hash,
-        content_hash=content_hash,
-        rows=len(frame),
-        results_uri=results_uri,
-        run_url=run_url,
-        dvc_path=path,
-        dvc_hash=published.dvc_hash,
-        git_commit=published.git_commit,
-        **_sources(plan),
-    )
+        model=definition.name, key=plan.key, version=version, build_hash=build_hash, code_hash=code.hash,
+        content_hash=content_hash, rows=len(frame), results_uri=results_uri, run_url=run_url, dvc_path=path,
+        dvc_hash=published.dvc_hash, git_commit=published.git_commit, **_sources(plan),
+    )  # fmt: skip
+    return _record(session, code, snapshot)
+
+
+def _record(session: Session, code: FeatureCode, snapshot: Snapshot) -> Snapshot:
+    from evergreen.loop.features.validate import scope, tell_built
+
     session.add(snapshot)
     session.flush()
-    tell_built(session, definition, plan.key, version)
+    tell_built(session, code.definition, snapshot.key, snapshot.version, scope=scope(session, code))
     return snapshot
 
 

@@ -82,6 +82,16 @@ def serving(session: Session, definition: ModelDefinition) -> FeatureCode:
     return today(definition) if champion is None else of_version(session, definition, champion.version)
 
 
+def feeds_champion(session: Session, code: FeatureCode) -> bool:
+    """Whether `code` is what `serving` finds."""
+    model = code.definition.name
+    champion = versions.current_deployment(session, model)
+    wanted = None if champion is None else codes.hash_of_version(session, model, champion.version)
+    if wanted is None or (wanted != code.hash and codes.newest(session, model, wanted) is None):
+        return code.is_today
+    return code.hash == wanted
+
+
 def serving_code(definition: ModelDefinition, settings: Settings) -> FeatureCode:
     """As `serving`, in a transaction of its own; raises UnavailableError if the ledger does not answer."""
     with Ledger.from_settings(settings).transaction() as session:

@@ -28,7 +28,7 @@ def cause(scope: str, failures: Sequence[Failure]) -> incidents.Cause:
     """
     worst = critical(failures)
     said = listed(list(dict.fromkeys(_about(failure) for failure in worst)))
-    what = "features failed validation" if scope == FEATURES else f"{scope} quarantined"
+    what = f"{scope} failed validation" if scope.startswith(FEATURES) else f"{scope} quarantined"
     faults = tuple(f"{failure.name} {_where(failure)}" for failure in worst)
     return incidents.Cause("quarantine", scope, faults, f"{what} for {said}" if said else what)
 

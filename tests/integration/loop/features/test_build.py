@@ -14,10 +14,11 @@ from pydantic import SecretStr
 from evergreen.core.feature_repository import snapshots as repository
 from evergreen.core.feature_repository.snapshots import read_frame
 from evergreen.core.ledger.queries import snapshots
-from evergreen.core.ledger.tables import Alert, Snapshot
+from evergreen.core.ledger.tables import Alert, Incident, Snapshot
 from evergreen.errors import BadInputError, NotReadyError, QuarantinedError, UnavailableError
 from evergreen.loop.features import validate
 from evergreen.loop.features.build import build
+from evergreen.loop.features.feature_code import of_hash, today
 from evergreen.loop.features.readiness import readiness
 from evergreen.loop.features.stale import stale_keys, to_rebuild
 from evergreen.loop.intake.limits import LIMITS
@@ -202,6 +203,24 @@ def test_features_that_fail_their_suite_are_not_published_and_a_mail_is_owed(rea
     assert (alert.kind, alert.key) == ("quarantine", KEY)
     assert "price" in str(alert.body["table"]["rows"])
     assert alert.body["links"]["report"].startswith(ready.settings.store_url)
+
+
+def test_what_ails_the_features_of_other_code_is_not_over_when_the_champions_are_built(ready):
+    make(ready)
+    earlier = today(ready.definition)
+    code = ready.folder / "features.py"
+    code.write_text(
+        code.read_text().replace("    return ", "    inputs['price'] = inputs['price'].clip(upper=100)\n    return ")
+    )
+    with ready.ledger.transaction() as session:
+        earlier = of_hash(session, ready.definition, earlier.hash)
+    ready.accept(KEY, shift=5000)
+    with pytest.raises(QuarantinedError, match="price"):
+        build(ready.definition, KEY, settings=ready.settings, code=earlier)
+    assert not make(ready).reused
+    with ready.ledger.transaction() as session:
+        (incident,) = session.query(Incident).all()
+    assert (incident.scope, incident.closed_at) == ("features by code of an earlier version", None)
 
 
 def test_an_expectation_that_comes_to_no_end_fails_the_features(ready, monkeypatch):
