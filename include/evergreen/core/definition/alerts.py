@@ -58,7 +58,7 @@ class AlertsSection(Section):
     runbooks: str | None = None
     """Base address of the runbook pages that mails link to; default: the pages this deployment serves itself."""
     digest: Literal["weekly", "never"] = "weekly"
-    """One mail a week with what happened and what needs a person, or none (docs/messages.md)."""
+    """One mail a week with what happened and what needs a person, if there is anything; or never (docs/messages.md)."""
     channels: dict[ChannelName, ChannelSection] = Field(default={})
     """Ways beside mail, by name."""
     routes: tuple[RouteSection, ...] = ()

@@ -14,7 +14,7 @@ from evergreen.core.definition import ModelDefinition
 from evergreen.core.ledger import incidents, outbox, silences
 from evergreen.core.ledger.incident_rules import general
 from evergreen.core.ledger.outbox import AlertBody, Table
-from evergreen.core.ledger.queries import versions
+from evergreen.core.ledger.queries import labels, versions
 from evergreen.core.ledger.tables import (
     Decision,
     Deployment,
@@ -53,11 +53,19 @@ class Week:
     quarantined: Sequence[tuple[str, str]]
     """Table and key of what is in quarantine now"""
     missing: Sequence[LateLine]
-    """Feeds that were told to be late and have not come"""
+    """Feeds that were told to be late and have not come: this week, or later than all that has"""
     waiting: Sequence[TrainingRun]
     """Challengers that have been compared and not decided on"""
+    held: Sequence[str]
+    """Keys of partitions whose labels are held back"""
     silenced: int
     """Silences that hold mails back now"""
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing happened and nothing needs a person."""
+        happened = (self.verdicts, self.decisions, self.checks, self.losses)
+        return not any((*happened, self.incidents, self.quarantined, self.missing, self.waiting))
 
 
 def due_week(now: dt.datetime) -> dt.date:
@@ -69,14 +77,15 @@ def due_week(now: dt.datetime) -> dt.date:
 def owe_digest(session: Session, definition: ModelDefinition, *, owe_mail: incidents.Owe, now: dt.datetime) -> bool:
     """Owe the digest that is due `now`, once; whether this call did.
 
-    None is owed if the definition wants none, or if nothing of the model had landed by the end of that week.
+    None is owed if the definition wants none, or about a week in which nothing happened and after which nothing needs
+    a person. What begins after the digest was due is for the next one: a quiet week stays quiet.
     """
     begin = due_week(now)
     name = f"digest:{begin}"
     if definition.alerts.digest == "never" or outbox.find(session, definition.name, name) is not None:
         return False
     week = read_week(session, definition.name, begin, now)
-    if week is None:
+    if week.is_quiet:
         return False
     owe_mail(
         kind="digest", key=None, dedup_key=name, subject=f"the week of {begin}, {_needed(week)}",
@@ -85,13 +94,11 @@ def owe_digest(session: Session, definition: ModelDefinition, *, owe_mail: incid
     return True
 
 
-def read_week(session: Session, model: str, begin: dt.date, now: dt.datetime) -> Week | None:
-    """The week from Monday `begin` on; None if nothing of `model` had landed by its end."""
+def read_week(session: Session, model: str, begin: dt.date, now: dt.datetime) -> Week:
+    """The week from Monday `begin` on, and what of it needs a person `now`."""
     since = dt.datetime.combine(begin, dt.time(), dt.UTC)
     until = since + dt.timedelta(days=7)
-    landed = select(PartitionVersion.id).where(PartitionVersion.model == model, PartitionVersion.received_at < until)
-    if session.scalar(landed.limit(1)) is None:
-        return None
+    due = until + dt.timedelta(hours=HOUR)
     judged = select(PartitionVersion, Verdict).join(Verdict, Verdict.partition_version_id == PartitionVersion.id)
     judged = judged.where(PartitionVersion.model == model, Verdict.decided_at >= since, Verdict.decided_at < until)
     made = select(Decision).where(
@@ -103,7 +110,9 @@ def read_week(session: Session, model: str, begin: dt.date, now: dt.datetime) ->
     losses = select(Performance).where(
         Performance.model == model, Performance.created_at >= since, Performance.created_at < until
     )
-    waiting = select(TrainingRun).where(TrainingRun.model == model, TrainingRun.state == "compared")
+    waiting = select(TrainingRun).where(
+        TrainingRun.model == model, TrainingRun.state == "compared", TrainingRun.started_at < due
+    )
     return Week(
         begin=begin,
         verdicts=[(part, verdict) for part, verdict in session.execute(judged.order_by(Verdict.id)).tuples()],
@@ -111,12 +120,29 @@ def read_week(session: Session, model: str, begin: dt.date, now: dt.datetime) ->
         checks=session.scalars(checks.order_by(DriftCheck.id)).all(),
         losses=session.scalars(losses.order_by(Performance.id)).all(),
         champion=versions.current_deployment(session, model),
-        incidents=[line for line in incident_lines(session, model, limit=200) if line.is_open],
-        quarantined=[(v.table, v.key) for v in history.newest_verdicts(session, model) if v.outcome == "quarantined"],
-        missing=[line for line in history.late_feeds(session, model, limit=200) if line.landed_at is None],
+        incidents=[line for line in incident_lines(session, model, limit=200) if line.is_open and line.opened_at < due],
+        quarantined=[
+            (line.table, line.key)
+            for line in history.newest_verdicts(session, model)
+            if line.outcome == "quarantined" and line.decided_at < due
+        ],
+        missing=_missing(session, model, since, due),
         waiting=session.scalars(waiting.order_by(TrainingRun.id)).all(),
+        held=[hold.key for hold in labels.open_holds(session, model) if hold.cause == labels.INCOMPLETE],
         silenced=sum(silences.is_active(line, now) for line in silences.lines(session, model)),
     )
+
+
+def _missing(session: Session, model: str, since: dt.datetime, due: dt.datetime) -> list[LateLine]:
+    """Feeds that were told to be late, and have not come: this week, or as long as no later partition has."""
+    newest = {line.table: line.key for line in history.last_verdicts(session, model)}
+    return [
+        line
+        for line in history.late_feeds(session, model, limit=200)
+        if line.landed_at is None
+        and line.told_at < due
+        and (line.told_at >= since or line.key > newest.get(line.table, ""))
+    ]
 
 
 def body(definition: ModelDefinition, week: Week) -> AlertBody:
@@ -132,6 +158,7 @@ def body(definition: ModelDefinition, week: Week) -> AlertBody:
             ("Open incidents", str(len(week.incidents))),
             ("In quarantine", _named(week.quarantined)),
             ("Late, not there yet", _named([(line.table, line.key) for line in week.missing])),
+            ("Labels held back", listed(list(week.held)) or "nothing"),
             ("Silences at work", str(week.silenced)),
         ],
         table=Table(columns=["What", "About", "Partitions", "Newest"], rows=rows) if rows else None,

@@ -9,13 +9,33 @@ from sqlalchemy import select
 
 from evergreen.core.ledger import Ledger, incidents
 from evergreen.core.ledger.outbox import AlertBody, owe
-from evergreen.core.ledger.tables import Alert, PartitionVersion, Verdict
+from evergreen.core.ledger.tables import Alert, LateFeed, PartitionVersion, Verdict
 from evergreen.operations.housekeeping.digest import due_week, owe_digest
 from evergreen.operations.housekeeping.messages import settle_all
 
 pytestmark = pytest.mark.integration
 MONDAY = dt.datetime(2026, 11, 30, tzinfo=dt.UTC)
 WEDNESDAY = MONDAY - dt.timedelta(days=5)
+
+
+WARNING = {"name": "not_null", "column": "dep_time", "severity": "warning", "observed": "", "expected": "",
+           "sentence": "dep_time: 3 of 90 rows are missing", "count": 3, "sample": [], "rows": []}  # fmt: skip
+
+
+def judge(session, key, outcome, version=1, at=WEDNESDAY, warnings=0):
+    """Inputs of a partition land and are given a verdict."""
+    landed = PartitionVersion(
+        model="nyc_flights", table="inputs", key=key, version=version, content_hash="a", landed_uri="file:///a",
+        raw_uri="file:///a", bytes=1, rows=1, landed_at=at, received_at=at,
+    )  # fmt: skip
+    session.add(landed)
+    session.flush()
+    session.add(
+        Verdict(
+            partition_version_id=landed.id, suite_hash="s", outcome=outcome, reason="", rows_accepted=1,
+            rows_rejected=0, decided_at=at, failures=[WARNING] * warnings,
+        )
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -29,22 +49,9 @@ def definition():
 def ledger(settings):
     """A week with two warnings of one kind, one quarantine and an incident that is open."""
     ledger = Ledger.from_settings(settings)
-    warning = {"name": "not_null", "column": "dep_time", "severity": "warning", "observed": "", "expected": "",
-               "sentence": "dep_time: 3 of 90 rows are missing", "count": 3, "sample": [], "rows": []}  # fmt: skip
     with ledger.transaction() as session:
         for key, outcome in (("2013-01-07", "accepted"), ("2013-01-14", "accepted"), ("2013-01-21", "quarantined")):
-            version = PartitionVersion(
-                model="nyc_flights", table="inputs", key=key, version=1, content_hash="a", landed_uri="file:///a",
-                raw_uri="file:///a", bytes=1, rows=1, landed_at=WEDNESDAY, received_at=WEDNESDAY,
-            )  # fmt: skip
-            session.add(version)
-            session.flush()
-            session.add(
-                Verdict(
-                    partition_version_id=version.id, suite_hash="s", outcome=outcome, reason="", rows_accepted=1,
-                    rows_rejected=0, decided_at=WEDNESDAY, failures=[warning] if outcome == "accepted" else [],
-                )
-            )  # fmt: skip
+            judge(session, key, outcome, warnings=1 if outcome == "accepted" else 0)
     return ledger
 
 
@@ -86,8 +93,39 @@ def test_it_says_what_happened_and_what_needs_a_person(ledger, definition):
         ["Warning, inputs", "dep_time: 3 of 90 rows are missing", "2", "2013-01-14"],
     ]
     assert dict(mail.body["facts"])["In quarantine"] == "inputs of 2013-01-21"
-    assert look(ledger, definition, now + dt.timedelta(days=7))
+    assert look(ledger, definition, now + dt.timedelta(days=7)), "nothing happened, and it still needs a person"
     assert len(digests(ledger)) == 2
+
+
+def test_a_week_in_which_nothing_happened_and_after_which_nothing_needs_a_person_has_none(ledger, definition):
+    with ledger.transaction() as session:
+        judge(session, "2013-01-21", "accepted", version=2)
+    assert look(ledger, definition, MONDAY + dt.timedelta(hours=6))
+    week_later = MONDAY + dt.timedelta(days=7, hours=6)
+    assert not look(ledger, definition, week_later)
+    with ledger.transaction() as session:
+        judge(session, "2013-01-28", "quarantined", at=week_later + dt.timedelta(days=2))
+    assert not look(ledger, definition, week_later + dt.timedelta(days=3)), "what begins later is for the next one"
+    assert look(ledger, definition, week_later + dt.timedelta(days=7))
+
+
+def test_a_feed_that_has_not_come_is_named_until_a_later_one_has(ledger, definition):
+    with ledger.transaction() as session:
+        judge(session, "2013-01-21", "accepted", version=2)
+        session.add(
+            LateFeed(
+                model="nyc_flights", table="inputs", key="2013-01-28", due_at=WEDNESDAY, waiting_since=WEDNESDAY,
+                grace_until=WEDNESDAY, missing="nothing is there", told_at=WEDNESDAY,
+            )
+        )  # fmt: skip
+    assert look(ledger, definition, MONDAY + dt.timedelta(hours=6))
+    assert look(ledger, definition, MONDAY + dt.timedelta(days=7, hours=6))
+    assert [mail.subject.rpartition(", ")[2] for mail in digests(ledger)] == ["1 late", "1 late"]
+    with ledger.transaction() as session:
+        judge(session, "2013-02-04", "accepted", at=MONDAY + dt.timedelta(days=8))
+    assert look(ledger, definition, MONDAY + dt.timedelta(days=14, hours=6))
+    assert digests(ledger)[2].subject.endswith("nothing needs a person")
+    assert not look(ledger, definition, MONDAY + dt.timedelta(days=21, hours=6))
 
 
 def test_lookers_at_once_owe_one(ledger, definition):
