@@ -76,6 +76,8 @@ _LEFT = {
     "late_feed": "Ask whether what has not come will come; if not, mark its waiting run as failed in Airflow.",
     "task_failure": "Clear the failed tasks in Airflow: each finds what it had done and goes on.",
     "stuck": "Clear the runs that the table names.",
+    "labels": "Ask whether the other labels will come: what is held back counts as soon as it lands again with them. "
+    "If they never will, nothing has to be done: the model learns from the others.",
 }
 
 

@@ -90,7 +90,7 @@ def occur(
     """
     now = now or dt.datetime.now(dt.UTC)
     hold(session, "incidents", model)
-    new = _not_on_record(session, model, met)
+    new = not_on_record(session, model, met)
     if not new:
         return None
     incident = _open_incident(session, model, cause) or _opened(session, model, cause, now)
@@ -112,6 +112,13 @@ def occur(
 def is_on_record(session: Session, model: str, name: str) -> bool:
     """Whether the occurrence `name` of `model` has been recorded."""
     return session.scalar(select(Occurrence.id).where(Occurrence.name == f"{model}:{name}")) is not None
+
+
+def not_on_record(session: Session, model: str, met: Sequence[Met]) -> list[Met]:
+    """Those of `met` that have not been recorded yet."""
+    names = {f"{model}:{one.name}": one for one in met}
+    known = set(session.scalars(select(Occurrence.name).where(Occurrence.name.in_(list(names)))))
+    return [one for name, one in names.items() if name not in known]
 
 
 def find_open(session: Session, model: str, kind: Kind, scope: str) -> bool:
@@ -205,12 +212,6 @@ def occurrences(session: Session, incident: Incident) -> list[Occurrence]:
     """All of an incident's, oldest partition first."""
     query = select(Occurrence).where(Occurrence.incident_id == incident.id)
     return list(session.scalars(query.order_by(Occurrence.key.nulls_last(), Occurrence.id)))
-
-
-def _not_on_record(session: Session, model: str, met: Sequence[Met]) -> list[Met]:
-    names = {f"{model}:{one.name}": one for one in met}
-    known = set(session.scalars(select(Occurrence.name).where(Occurrence.name.in_(list(names)))))
-    return [one for name, one in names.items() if name not in known]
 
 
 def _open_incident(session: Session, model: str, cause: Cause) -> Incident | None:

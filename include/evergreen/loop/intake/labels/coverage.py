@@ -41,7 +41,7 @@ def review(definition: ModelDefinition, *, settings: Settings) -> None:
         if rows:
             statement = insert(LabelCoverage).values(rows)
             session.execute(statement.on_conflict_do_nothing(constraint="uq_label_coverage_pair"))
-        holds.settle(session, definition)
+        holds.settle(session, definition, measured=[row["key"] for row in rows if row["labelled"] is not None])
 
 
 def _unmeasured(session: Session, model: str) -> dict[str, Pair]:
