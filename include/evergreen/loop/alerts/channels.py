@@ -23,8 +23,9 @@ SecretOf = Callable[[str], SecretStr | None]
 TIMEOUT = 10.0
 """Seconds that a channel has for its answer"""
 LONGEST = 3_000
-SHORTEST = 1_000
-"""Characters of a message; PagerDuty takes 1,024"""
+"""Characters of a message"""
+PAGERDUTY = 1_024
+"""Characters that PagerDuty takes; Apprise puts the subject and a line's end before the message"""
 _ROWS = 10
 _TALKATIVE = ("apprise", "httpx", "httpcore", "urllib3", "urllib3.connectionpool", "requests")
 """Loggers that may write an address"""
@@ -132,7 +133,7 @@ def _notify(url: str, delivery: Delivery, alert: Alert, body: AlertBody) -> None
     longest = LONGEST
     if type(service).__name__ == "NotifyPagerDuty":
         # One cause is one incident there too, which its all-clear resolves.
-        longest, one = SHORTEST, f"evergreen:{alert.model}:{delivery.cause or alert.id}"
+        longest, one = PAGERDUTY - len(alert.subject) - 2, f"evergreen:{alert.model}:{delivery.cause or alert.id}"
         vars(service).update(dedup=one, action="map")
     kind = apprise.NotifyType.SUCCESS if delivery.over else apprise.NotifyType.WARNING
     try:
