@@ -17,6 +17,9 @@ definition's grace period; then it goes on without them. It reads the partition'
 were due before its period began, builds, runs the Great Expectations suite of the features, adds the result to DVC
 (data pushed first, Git last) and records the snapshot id: the Git commit and the DVC hash.
 
+The code is the one that the champion was made from. If `features.py` has changed since, the new code feeds the next
+version: `{name}.train` builds the partitions that it learns from.
+
 Runs when `{name}.inputs` has a new partition; also when labels came late (from `{name}.ingest_labels`).
 Rerunning a run finds the snapshot it made unless what it reads has a new version.
 """

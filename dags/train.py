@@ -29,6 +29,7 @@ DOC = """
 Make a challenger and let it replace the champion if the evidence says so.
 
 1. **assemble** fixes the dataset: feature snapshots and label versions by id, newest labelled partitions held out.
+   Partitions that other feature code has built are built by the code of today first.
 2. **fit** tunes the candidates (Optuna, time-ordered split), fits the best, logs all of it to MLflow and registers it.
 3. **compare** scores challenger and champion on labelled partitions that neither was trained on, and asks the gate.
 4. **approve** waits for a person where the definition or a borderline result asks for one: the evidence stands in its
@@ -36,8 +37,8 @@ Make a challenger and let it replace the champion if the evidence says so.
 5. **conclude** promotes or refuses: decision, deployment and mail in one transaction, then the registry's alias.
 6. **score_waiting** has the champion score the partitions that have features and no predictions, where there are any.
 
-Triggered by `{name}.monitor` (drift, harm, age) or by a person. One run at a time (pool `training`); a cause that
-already has a run is not trained again.
+Triggered by `{name}.monitor` (drift, harm, age, changed feature code) or by a person. One run at a time (pool
+`training`); a cause that already has a run is not trained again.
 """
 
 
@@ -180,7 +181,7 @@ def train(definition: ModelDefinition) -> DAG:
                 None, type=["null", "string"], pattern=r"^(\d{4}-\d{2}-\d{2})?$", title="As of",
                 description="Newest partition whose labels may be used; empty: the newest that has landed.",
             ),
-            "cause": Param("operator", enum=["first", "drift", "harm", "age", "operator"]),
+            "cause": Param("operator", enum=["first", "drift", "harm", "age", "code", "operator"]),
             "cause_key": Param(
                 None, type=["null", "string"], description="One key makes one training; empty: this run's own."
             ),

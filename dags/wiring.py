@@ -195,6 +195,7 @@ def default_args(owner: str) -> dict[str, Any]:
         "retry_policy": BAD_DATA_FAILS_AT_ONCE,
         "execution_timeout": dt.timedelta(hours=2),
         "on_failure_callback": report_failure,
+        "on_success_callback": report_success,
     }
 
 
@@ -210,27 +211,68 @@ def report_failure(context: Any) -> None:
         key=_partition_key(context),
         error=context.get("exception"),
         run_url=ti.log_url,
+        map_index=_map_index(ti),
     )
     send_owed_mail(quietly=True)
 
 
+def report_success(context: Any) -> None:
+    """Record that a task that had failed is well again; one query if none had. Housekeeping sends what is owed."""
+    from evergreen.errors import UnavailableError
+    from evergreen.loop.alerts.task_failures import end_task_failure
+
+    ti = context["ti"]
+    try:
+        end_task_failure(
+            dag_id=ti.dag_id,
+            task_id=ti.task_id,
+            run_id=ti.run_id,
+            key=_partition_key(context),
+            map_index=_map_index(ti),
+        )
+    except UnavailableError as error:
+        log.warning("%s; an incident of this task stays open until it succeeds again", error)
+
+
+def _map_index(ti: Any) -> int:
+    return ti.map_index if ti.map_index is not None else -1
+
+
 def send_owed_mail(*, quietly: bool = False) -> int:
-    """Send what the outbox holds through the connection `smtp_default`; the number of mails sent.
+    """Give channels what is owed, and send mails through the connection `smtp_default`; the number of mails sent.
 
     Args:
         quietly: log a mail server that does not answer instead of raising; the mails stay in the outbox.
     """
     from evergreen.errors import UnavailableError
+    from evergreen.loop.alerts.deliver import deliver_pending
     from evergreen.loop.alerts.send import send_pending
     from evergreen.settings import Settings
 
     try:
+        deliver_pending(settings=Settings.from_env(), secret_of=_channel_address)
         return send_pending(settings=Settings.from_env(), smtp=_smtp_settings()).sent
     except UnavailableError as error:
         if not quietly:
             raise
         log.warning("%s; evergreen.housekeeping will try again", error)
         return 0
+
+
+def _channel_address(name: str) -> Any:
+    """Address of a channel: a variable of this process, or an Airflow connection's password; None if neither is."""
+    from airflow.sdk import BaseHook
+    from pydantic import SecretStr
+
+    given = os.environ.get(f"EVERGREEN_CHANNEL_{name.upper()}")
+    if given:
+        return SecretStr(given)
+    try:
+        password = BaseHook.get_connection(name).password
+    except Exception as error:  # not found, in whatever class this release of Airflow says so; its words are not ours
+        log.warning("no Airflow connection %s (%s)", name, type(error).__name__)
+        return None
+    return SecretStr(password) if password else None
 
 
 def _smtp_settings() -> Any:

@@ -121,6 +121,8 @@ def test_every_task_reports_its_failure_and_has_an_owner(dagbag):
         told = task.on_failure_callback
         told = told if isinstance(told, list) else [told]  # a mapped task keeps what it was given
         assert [c.__name__ for c in told] == [*also, "report_failure"], task
+        well = task.on_success_callback
+        assert [c.__name__ for c in (well if isinstance(well, list) else [well])] == ["report_success"], task
         assert task.owner not in ("", "airflow"), task
         waits = task.start_trigger_args and task.start_trigger_args.timeout
         assert (waits or task.execution_timeout) <= dt.timedelta(days=14 if waits else 0, hours=2), task

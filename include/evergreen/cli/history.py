@@ -8,34 +8,28 @@ from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 import typer
-from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 from sqlalchemy.orm import Session
 
 from evergreen.cli.shared import HomeOption, JsonOption, console, join_stack, print_json
+from evergreen.cli.silence import as_dict
+from evergreen.cli.tables import WHY, minute, print_facts, print_table
 from evergreen.core.definition import ModelDefinition, load_definition
+from evergreen.core.ledger import silences
 from evergreen.core.ledger.queries import collected, definitions
 from evergreen.core.ledger.session import Ledger
 from evergreen.core.ledger.views import history as life
 from evergreen.core.ledger.views import labels as label_views
 from evergreen.core.ledger.views import served_on
+from evergreen.core.ledger.views.incidents import incidents
 from evergreen.core.ledger.views.lines import ComparisonLine, DeploymentLine, LateLine, TableLine, TrainingLine
-from evergreen.core.text import percent, plain, span
+from evergreen.core.text import percent, span
 from evergreen.settings import Settings
 
 DayOption = Annotated[
     dt.datetime | None,
     typer.Option("--on", metavar="DATE", formats=["%Y-%m-%d"], help="Who served on this day, and why."),
 ]
-
-WHY = "why"
-ROOMY = 120
-"""Columns of a terminal on which a reason fits beside its row."""
-LONGEST = 10_000
-"""Characters of a cell"""
-FEW = 4
-"""Rows that stand beside each other where their table is too wide for the screen"""
 
 
 def register(app: typer.Typer) -> None:
@@ -79,10 +73,17 @@ def _whole_life(session: Session, model: str) -> dict[str, Any]:
         "losses": life.losses(session, model),
         "online": life.online(session, model),
         "checks": life.checks(session, model),
+        "incidents": incidents(session, model),
         "alerts": life.alerts(session, model),
         "collected": collected.lines(session, model),
     }
-    return {"model": model, **{name: [dataclasses.asdict(line) for line in rows] for name, rows in lines.items()}}
+    now = dt.datetime.now(dt.UTC)
+    told = {"silences": [as_dict(line, now) for line in silences.lines(session, model)]}
+    return {
+        "model": model,
+        **told,
+        **{name: [dataclasses.asdict(line) for line in rows] for name, rows in lines.items()},
+    }
 
 
 def _print_life(session: Session, definition: ModelDefinition) -> None:
@@ -91,27 +92,29 @@ def _print_life(session: Session, definition: ModelDefinition) -> None:
     tables = life.tables(session, name)
     if not tables:
         _print_late(life.late_feeds(session, name))
+        _print_incidents(session, name)
         console().print(f"Nothing has landed yet. `evergreen feed land {name} --from K --through K` lands partitions.")
         return
     _print_landed(session, name, tables)
     _print_late(life.late_feeds(session, name))
     _print_coverage(session, name)
+    _print_incidents(session, name)
     _print_built(session, name)
     _print_models(session, name)
     _print_losses(session, name, definition.loss)
     _print_online(session, name, definition.loss)
-    _print(
+    print_table(
         "Collected by retention",
         ["when (UTC)", "what", "objects", "bytes", "from", "through", "by", "rule"],
         [
-            (_minute(c.planned_at), c.kind, c.objects, c.bytes, c.first_key, c.last_key, c.asked_by, c.rule)
+            (minute(c.planned_at), c.kind, c.objects, c.bytes, c.first_key, c.last_key, c.asked_by, c.rule)
             for c in collected.lines(session, name)
         ],
     )
 
 
 def _print_landed(session: Session, name: str, tables: Sequence[TableLine]) -> None:
-    _print(
+    print_table(
         "Landed",
         ["table", "partitions", "accepted", "quarantined", "versions", "rows", "rows kept out", "from", "through"],
         [
@@ -122,7 +125,7 @@ def _print_landed(session: Session, name: str, tables: Sequence[TableLine]) -> N
             for t in tables
         ],
     )
-    _print(
+    print_table(
         "Quarantined (newest first)",
         ["table", "partition", "version", "rows", WHY],
         [
@@ -134,7 +137,7 @@ def _print_landed(session: Session, name: str, tables: Sequence[TableLine]) -> N
 
 def _print_built(session: Session, name: str) -> None:
     built = life.snapshots(session, name)
-    _print(
+    print_table(
         "Feature snapshots",
         ["partitions", "builds", "rows", "built without some labels", "newest"],
         [
@@ -149,18 +152,18 @@ def _print_built(session: Session, name: str) -> None:
         if built
         else [],
     )
-    _print(
+    print_table(
         "Definitions at work",
         ["part", "hash", "partitions", "from", "through", "first used (UTC)"],
         [
-            (d.part, d.hash[:12], d.partitions, d.first_key, d.last_key, _minute(d.first_used))
+            (d.part, d.hash[:12], d.partitions, d.first_key, d.last_key, minute(d.first_used))
             for d in definitions.lines(session, name)
         ],
     )
 
 
 def _print_models(session: Session, name: str) -> None:
-    _print(
+    print_table(
         "Training runs",
         ["run", "cause", "state", "labels through", "version", "candidate", "against the champion", WHY],
         [
@@ -168,29 +171,29 @@ def _print_models(session: Session, name: str) -> None:
             for t in life.trainings(session, name)
         ],
     )
-    _print(
+    print_table(
         "Decisions (those to do nothing left out)",
         ["when (UTC)", "partition", "decision", "version", "by", WHY],
         [
-            (_minute(d.decided_at), d.key, d.kind, d.version, d.decided_by, d.reason)
+            (minute(d.decided_at), d.key, d.kind, d.version, d.decided_by, d.reason)
             for d in life.decisions(session, name, quiet=False)
         ],
     )
-    _print(
+    print_table(
         "Champions",
-        ["version", "for partitions from", "served from (UTC)", "until", "by", WHY],
+        ["version", "for partitions from", "served from (UTC)", "until", "feature code", "by", WHY],
         [_champion(d) for d in life.deployments(session, name)],
     )
 
 
 def _print_late(lines: list[LateLine]) -> None:
-    _print(
+    print_table(
         "Late feeds (newest first)",
         ["table", "partition", "due (UTC)", "told (UTC)", "came (UTC)", "after", "verdict", "what was missing"],
         [
             (
-                *(line.table, line.key, _minute(line.due_at), _minute(line.told_at)),
-                _minute(line.landed_at) if line.landed_at else "not yet",
+                *(line.table, line.key, minute(line.due_at), minute(line.told_at)),
+                minute(line.landed_at) if line.landed_at else "not yet",
                 *(span(line.waited) if line.waited else None, line.outcome, line.missing),
             )
             for line in lines
@@ -202,16 +205,39 @@ def _print_coverage(session: Session, name: str) -> None:
     """Partitions whose labels are held back or one-sided; of the others the newest and how many there are."""
     lines = label_views.coverages(session, name)
     told = [line for line in lines if line.held_since or line.one_sided or line is lines[-1]]
-    _print(
+    print_table(
         f"Labels ({len(lines)} partitions; shown are the newest, and those held back or one-sided)",
         ["partition", "inputs", "labelled", "coverage", "needed", "held back since (UTC)", "labelled rows"],
         [
             (
                 *(line.key, line.inputs, line.labelled, percent(line.coverage) if line.coverage is not None else None),
                 *(percent(line.needed) if line.needed is not None else None,),
-                *(_minute(line.held_since) if line.held_since else None, line.one_sided),
+                *(minute(line.held_since) if line.held_since else None, line.one_sided),
             )
             for line in told
+        ],
+    )
+
+
+def _print_incidents(session: Session, name: str) -> None:
+    print_table(
+        "Incidents (open ones first)",
+        ["number", "cause", "since (UTC)", "over (UTC)", "partitions", "not resolved", "mails", "what"],
+        [
+            (
+                *(line.id, line.cause, minute(line.opened_at)),
+                minute(line.closed_at) if line.closed_at else "open",
+                *(line.partitions, line.unresolved, line.mails, line.what),
+            )
+            for line in incidents(session, name)
+        ],
+    )
+    print_table(
+        "Silences (newest first)",
+        ["number", "kind", "cause", "until (UTC)", "ended by", "by", WHY],
+        [
+            (line.id, line.kind, line.cause, minute(line.until), line.ended_by, line.asked_by, line.why)
+            for line in silences.lines(session, name)
         ],
     )
 
@@ -228,11 +254,11 @@ def _print_losses(session: Session, name: str, loss: str) -> None:
         losses = (f"{value:.4f}" if value is not None else None for value in (estimated, line.loss if line else None))
         rows.append((key, version, *losses, line.rows if line else None, seen))
     columns = ["partition", "version", "estimated", f"realised loss ({loss})", "rows", "drift"]
-    _print("Performance", columns, rows)
+    print_table("Performance", columns, rows)
 
 
 def _print_online(session: Session, name: str, loss: str) -> None:
-    _print(
+    print_table(
         "Predictions on request",
         ["partition", "versions", "rows", "other than the batch's", "labelled", f"realised loss ({loss})"],
         [
@@ -258,7 +284,7 @@ def _answer_day(session: Session, definition: ModelDefinition, day: dt.date, as_
     facts: list[tuple[str, Any]] = [("Partition", served.key)]
     if served.predictions:
         made = served.predictions[0]
-        said = f"{made.rows:,} predictions, made {_minute(made.created_at)} UTC from snapshot {made.snapshot_id}"
+        said = f"{made.rows:,} predictions, made {minute(made.created_at)} UTC from snapshot {made.snapshot_id}"
         facts += [("Predictions", said), ("", _kept(session, made.uri))]
     else:
         facts.append(("Predictions", "none; this version was meant to serve the partition"))
@@ -266,7 +292,7 @@ def _answer_day(session: Session, definition: ModelDefinition, day: dt.date, as_
     if served.deployment:
         decision = served.deployment.decision
         facts += [
-            ("Promoted by", f"{decision.decided_by}, {_minute(decision.decided_at)} UTC ({decision.kind})"),
+            ("Promoted by", f"{decision.decided_by}, {minute(decision.decided_at)} UTC ({decision.kind})"),
             ("Because", decision.reason),
             ("Evidence", _scalars(decision.evidence)),
             ("Run", decision.run_url),
@@ -275,7 +301,7 @@ def _answer_day(session: Session, definition: ModelDefinition, day: dt.date, as_
         by_clock = served.champion_at_day
         said = f"version {by_clock.version}" if by_clock else "nobody: the partition was scored later"
         facts.append(("Champion that day", f"by the clock, {said}"))
-    _print_facts(facts)
+    print_facts(facts)
 
 
 def _kept(session: Session, uri: str) -> str:
@@ -295,6 +321,7 @@ def _training_facts(session: Session, model: str, training: TrainingLine | None)
         ("Dataset", f"{training.dataset_hash} at commit {training.git_commit} of the feature repository"),
         ("Made by", f"run {training.id} ({training.cause}): {training.reason}"),
         ("Code", f"{training.code_version}, {training.code_hash}; lock {training.lock_hash}; seed {training.seed}"),
+        ("Feature code", training.features_hash),
         ("MLflow run", training.mlflow_run_id),
         ("Model", collected.sentence(gone) if gone else None),
     ]
@@ -310,12 +337,13 @@ def _compared(comparison: ComparisonLine | None, *, numbers: bool = False) -> st
 
 
 def _champion(line: DeploymentLine) -> tuple[Any, ...]:
-    until = _minute(line.served_until) if line.served_until else "serves"
+    until = minute(line.served_until) if line.served_until else "serves"
     return (
         line.version,
         line.from_key,
-        _minute(line.served_from),
+        minute(line.served_from),
         until,
+        line.features_hash[:12] if line.features_hash else None,
         line.decision.decided_by,
         line.decision.reason,
     )
@@ -325,58 +353,3 @@ def _scalars(values: dict[str, Any]) -> str:
     """The numbers and words of a JSON object, in one line."""
     plain = {name: value for name, value in values.items() if isinstance(value, str | int | float)}
     return ", ".join(f"{name} {v:.5g}" if isinstance(v, float) else f"{name} {v}" for name, v in plain.items())
-
-
-def _minute(moment: dt.datetime) -> str:
-    return moment.astimezone(dt.UTC).strftime("%Y-%m-%d %H:%M")
-
-
-def _print(title: str, heads: list[str], rows: list[tuple[Any, ...]]) -> None:
-    """A table, or nothing where it has no rows. Cells are text, never markup.
-
-    A reason would be a narrow column of single words on a narrow screen: there it gets lines of its own below its row.
-    """
-    if not rows:
-        return
-    cells = [["" if c is None else f"{c:,}" if isinstance(c, int) else _shown(c) for c in row] for row in rows]
-    console().print()
-    if heads[-1] == WHY and console().width < ROOMY:
-        _print_with_reasons_below(title, heads, cells)
-        return
-    if _width(heads, cells) > console().width and len(cells) <= FEW:
-        # Cut heads and values say nothing: the columns become lines.
-        heads, *cells = (list(column) for column in zip(heads, *cells, strict=True))
-    table = Table(*heads, title=Text(title, "bold"), title_justify="left", box=None, pad_edge=False, header_style="dim")
-    for row in cells:
-        table.add_row(*(Text(cell, overflow="fold") for cell in row))
-    console().print(table)
-
-
-def _shown(value: object) -> str:
-    """On one line, and nothing that moves a terminal's cursor: reasons are what somebody typed, or data."""
-    return plain(" ".join(str(value).split()), LONGEST)
-
-
-def _width(heads: list[str], cells: list[list[str]]) -> int:
-    return sum(max(map(len, column)) + 2 for column in zip(heads, *cells, strict=True)) - 2
-
-
-def _print_with_reasons_below(title: str, heads: list[str], cells: list[list[str]]) -> None:
-    widths = [max(len(row[i]) for row in [heads, *cells]) for i in range(len(heads) - 1)]
-
-    def line(row: list[str], style: str) -> Text:
-        return Text("  ".join(c.ljust(width) for c, width in zip(row[:-1], widths, strict=True)).rstrip(), style)
-
-    console().print(Text(title, "bold"))
-    console().print(line(heads, "dim"))
-    for row in cells:
-        console().print(line(row, ""))
-        console().print(Padding(Text(row[-1], "dim"), (0, 0, 0, 4)))
-
-
-def _print_facts(facts: list[tuple[str, Any]]) -> None:
-    table = Table(box=None, pad_edge=False, show_header=False)
-    for name, value in facts:
-        if value:
-            table.add_row(Text(name, "dim"), Text(_shown(value)))
-    console().print(table)

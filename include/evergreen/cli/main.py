@@ -32,6 +32,7 @@ from evergreen.cli import (
     reproduce,
     rollback,
     serve,
+    silence,
     stack,
     verify,
 )
@@ -61,6 +62,7 @@ for group in (
     verify,
     promote,
     rollback,
+    silence,
     replay_quarantine,
     replay,
     serve,

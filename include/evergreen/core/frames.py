@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from evergreen.core.definition.model import ColumnType
+from evergreen.errors import BadInputError
 
 ARROW_TYPES: dict[ColumnType, pa.DataType] = {
     "string": pa.string(),
@@ -18,6 +19,12 @@ ARROW_TYPES: dict[ColumnType, pa.DataType] = {
     "boolean": pa.bool_(),
     "timestamp": pa.timestamp("us", "UTC"),
 }
+
+
+_WIDENED = {("int64", "double"), ("double", "int64"), ("bool", "int64"), ("int64", "string"), ("float", "double")} | {
+    (small, "int64") for small in ("int8", "int16", "int32", "uint8", "uint16", "uint32")
+}
+"""Types that values are brought to if none is lost by it: whole numbers are, among floats; 1.5 is not."""
 
 
 def to_parquet(frame: pd.DataFrame, columns: Mapping[str, ColumnType]) -> bytes:
@@ -37,6 +44,49 @@ def to_table(frame: pd.DataFrame, columns: Mapping[str, ColumnType]) -> pa.Table
     schema = pa.schema([(name, ARROW_TYPES[kind]) for name, kind in columns.items()])
     table = pa.Table.from_pandas(frame[list(columns)], schema=schema, preserve_index=False)
     return table.replace_schema_metadata(None)
+
+
+def conform(
+    table: pa.Table, columns: Mapping[str, ColumnType], aliases: Mapping[str, Sequence[str]] | None = None
+) -> pa.Table:
+    """`table`, of rows that an earlier definition may have accepted, with `columns` in their order and of their types.
+
+    A column that it lacks is taken from the first of its `aliases` that is there, else it is null; others are dropped.
+    A table that has these columns already is returned as it is.
+
+    Raises:
+        BadInputError: values of a column do not fit its type.
+    """
+    schema = pa.schema([(name, ARROW_TYPES[kind]) for name, kind in columns.items()])
+    if table.schema.equals(schema):
+        return table
+    found = []
+    for field in schema:
+        names = [field.name, *(aliases or {}).get(field.name, ())]
+        name = next((name for name in names if name in table.column_names), None)
+        found.append(pa.nulls(len(table), field.type) if name is None else _cast(table.column(name), field))
+    return pa.Table.from_arrays(found, schema=schema)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _cast(values: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
+    """The values as `field` has them; without a loss, or not at all."""
+    if values.type.equals(field.type):
+        return values
+    try:
+        alike = any(is_it(values.type) and is_it(field.type) for is_it in (_is_text, pa.types.is_timestamp))
+        if not alike and (str(values.type), str(field.type)) not in _WIDENED and not pa.types.is_null(values.type):
+            raise pa.ArrowInvalid(f"{values.type} is not made {field.type}")
+        return values.cast(field.type)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise BadInputError(
+            f"column {field.name}: it was accepted as {values.type}, and its values cannot all be read as "
+            f"{field.type}, which the definition says now ({str(error).splitlines()[0]}); give the new type another "
+            "column, or have the older partitions landed again"
+        ) from None
 
 
 def to_frame(table: pa.Table) -> pd.DataFrame:

@@ -22,6 +22,7 @@ from evergreen.core.ledger.queries import partitions, versions
 from evergreen.core.ledger.queries.collected import explained, model_name
 from evergreen.core.ledger.tables import PartitionVersion, Snapshot, TrainingRun, Verdict
 from evergreen.errors import BadInputError
+from evergreen.loop.features.feature_code import FeatureCode, of_hash
 from evergreen.loop.training.assemble import Labelled, dataset_hash
 from evergreen.loop.training.provenance import code_hash, lock_hash, machine
 from evergreen.settings import Settings
@@ -88,9 +89,12 @@ def reproduce(definition: ModelDefinition, version: int, *, settings: Settings, 
     from evergreen.loop.training.model_files import Predictor, content_hash, freeze, thaw
 
     run, labelled = _recorded(definition, version, settings)
+    with Ledger.from_settings(settings).transaction() as session:
+        code = of_hash(session, definition, run.features_hash)
+    definition = code.definition
     registered, tags = _registered(definition, run, settings)
     seeded = definition.model_copy(update={"training": definition.training.model_copy(update={"seed": run.seed})})
-    checks = [*_surroundings(definition, run, tags, settings), *_data(run, labelled, settings)]
+    checks = [*_surroundings(code, run, tags, settings), *_data(run, labelled, settings)]
     examples = read_examples(seeded, run, list(run.dataset["train_keys"]), settings=settings)
     pipeline, chosen = _make(seeded, run, examples, tune=tune)
     checks.append(Check("hyperparameters", _setting(run.candidate, run.params), chosen))
@@ -144,13 +148,11 @@ def _registered(definition: ModelDefinition, run: TrainingRun, settings: Setting
         return data, dict(registry.client.get_model_version(definition.name, str(version)).tags)
 
 
-def _surroundings(
-    definition: ModelDefinition, run: TrainingRun, tags: dict[str, str], settings: Settings
-) -> list[Check]:
+def _surroundings(code: FeatureCode, run: TrainingRun, tags: dict[str, str], settings: Settings) -> list[Check]:
     here = machine()
     return [
         Check("code version", run.code_version, settings.code_version),
-        Check("code", run.code_hash, code_hash(definition)),
+        Check("code", run.code_hash, code_hash(code.definition, code.hash)),
         Check("libraries", run.lock_hash, lock_hash()),
         Check("machine", tags.get("evergreen.machine", "not recorded"), here),
     ]

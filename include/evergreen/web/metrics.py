@@ -117,6 +117,7 @@ def _families(found: Totals, settings: Settings) -> Iterator[Metric]:
         "labels_held_partitions", "Partitions whose labels are held back, or one-sided.", ("cause",), found.labels_held
     )
     yield from _outbox(found)
+    yield _counts("incidents_open", "Causes of trouble that are not over.", ("kind",), found.incidents)
     yield from _champions(found.newest)
     yield from _monitoring(found.newest)
     yield from _online(found.newest)

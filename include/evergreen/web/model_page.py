@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import base64
+import datetime as dt
 from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
 from evergreen.core.definition import ModelDefinition
+from evergreen.core.ledger import silences
 from evergreen.core.ledger.outbox import Chart, Mark, Series
+from evergreen.core.ledger.tables import Silence
 from evergreen.core.ledger.views import history
 from evergreen.core.ledger.views import labels as label_views
+from evergreen.core.ledger.views.incidents import IncidentLine, incidents
 from evergreen.core.ledger.views.labels import CoverageLine
 from evergreen.core.ledger.views.lines import (
     AlertLine,
@@ -26,6 +30,8 @@ from evergreen.core.ledger.views.lines import (
 )
 from evergreen.core.store.page_links import report
 from evergreen.core.text import span
+from evergreen.errors import DefinitionError
+from evergreen.loop.features.features_file import code_hash
 from evergreen.settings import Settings
 
 
@@ -47,10 +53,15 @@ class Life:
     """With the address of each one's report"""
     losses: dict[str, LossLine]
     online: list[OnlineLine]
+    incidents: list[IncidentLine]
+    silences: list[tuple[Silence, bool]]
+    """Each, and whether it holds mails back now"""
     alerts: list[AlertLine]
     chart: str | None
     """The loss as a data: address of an SVG"""
     chart_words: str
+    new_code: str | None
+    """Hash of the feature code of today, if the champion is fed by another"""
 
     @property
     def champion(self) -> DeploymentLine | None:
@@ -77,10 +88,23 @@ def gather(session: Session, definition: ModelDefinition, settings: Settings) ->
         checks=[(line, report(line.report_uri, settings)) for line in checks[::-1]],
         losses={line.key: line for line in losses},
         online=history.online(session, name)[::-1],
+        incidents=incidents(session, name),
+        silences=[(line, silences.is_active(line, dt.datetime.now(dt.UTC))) for line in silences.lines(session, name)],
         alerts=history.alerts(session, name),
         chart=_picture(chart) if chart else None,
         chart_words=_words(chart) if chart else "",
+        new_code=_new_code(definition, deployed),
     )
+
+
+def _new_code(definition: ModelDefinition, deployed: list[DeploymentLine]) -> str | None:
+    """Hash of the feature code of today, if it is on record that the champion is fed by another."""
+    theirs = deployed[-1].features_hash if deployed else None
+    try:
+        now = code_hash(definition)
+    except DefinitionError:
+        return None  # the page says what is; the DAGs say what is missing
+    return now if theirs not in (None, now) else None
 
 
 def loss_chart(

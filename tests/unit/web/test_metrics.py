@@ -5,7 +5,7 @@ import datetime as dt
 import pytest
 
 from evergreen.core.definition import load_definition
-from evergreen.core.definition.model import CalendarSection
+from evergreen.core.definition.sections import CalendarSection
 from evergreen.settings import Settings
 from evergreen.web import metrics
 

@@ -46,7 +46,8 @@ def _sections(model: type[BaseModel], prefix: str) -> list[str]:
             rows.append(f"| `{name}` | {_type(field.annotation)} | {_default(field)} | {_words(meanings.get(name))} |")
         else:
             many = typing.get_origin(field.annotation) is dict
-            below += _sections(section, f"{prefix}{name}{'.<table>' if many else ''}.")
+            of_each = (".<table>" if name == "tables" else ".<name>") if many else ""
+            below += _sections(section, f"{prefix}{name}{of_each}.")
     title = f"`{prefix.rstrip('.')}`" if prefix else "Top level"
     columns = ["| field | type | default | meaning |", "| --- | --- | --- | --- |"]
     head = ["", f"## {title}", "", _words(model.__doc__), "", *columns]

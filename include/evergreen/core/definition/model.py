@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from evergreen.core.definition.calendar import Calendar, Unit
+from evergreen.core.definition.alerts import AlertsSection
+from evergreen.core.definition.calendar import Calendar
 from evergreen.core.definition.sections import (
+    CalendarSection,
     CsvSection,
     LabelsSection,
     MonitoringSection,
@@ -59,39 +61,48 @@ def _unreserved(name: str) -> str:
 Column = Annotated[str, AfterValidator(_unreserved)]
 
 
-class CalendarSection(Section):
-    """Which partitions exist."""
-
-    period: Unit = "week"
-    """Length of a partition. Weeks begin on Monday; all instants are UTC."""
-    start: dt.date
-    """First partition's first day."""
-    end: dt.date | None = None
-    """Last partition's first day; leave it out for a feed that goes on."""
-
-    def build(self) -> Calendar:
-        """The calendar of these settings."""
-        return Calendar(self.period, self.start, self.end)
-
-    @model_validator(mode="after")
-    def _aligned(self) -> Self:
-        calendar = self.build()
-        for name in ("start", "end"):
-            day = getattr(self, name)
-            if day is not None and calendar.first_day(day) != day:
-                raise ValueError(f"{name} {day} is not the first day of a {self.period}; try {calendar.key_of(day)}")
-        if self.end is not None and self.end < self.start:
-            raise ValueError(f"end {self.end} lies before start {self.start}")
-        return self
-
-
 class TableSection(Section):
     """One table of a feed."""
 
     columns: dict[str, ColumnType] = Field(min_length=1)
-    """Type of each column (docs/file-types.md); a landed table has all of them. Others are not read."""
+    """Type of each column (docs/file-types.md) or `{type, aliases, since}`; a landed one has all. Others are unread."""
+    aliases: dict[str, tuple[str, ...]] = Field(default={}, exclude_if=lambda value: not value)
+    """Earlier names of columns, by column; written there as `price: {type: float, aliases: [cost]}`."""
+    since: dict[str, dt.date] = Field(default={}, exclude_if=lambda value: not value)
+    """First partition that has a column, by column; written there as `tax: {type: float, since: 2024-03-04}`."""
     max_bad_rows: float = Field(default=0.0, ge=0, le=0.5)
     """Share of rows that may break a rule about rows: they alone go to quarantine. 0: one quarantines the partition."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _columns_with_more(cls, value: Any) -> Any:
+        """Columns that say more than their type, as types, and as what they say."""
+        columns = value.get("columns") if isinstance(value, dict) else None
+        if not isinstance(columns, dict) or not any(isinstance(said, dict) for said in columns.values()):
+            return value
+        found = {**value, "columns": dict(columns)}
+        for name, said in columns.items():
+            if isinstance(said, dict):
+                unknown = sorted(map(str, set(said) - {"type", "aliases", "since"}))
+                if unknown or "type" not in said:
+                    raise ValueError(f"columns.{name}: say its type, aliases and since, and not {', '.join(unknown)}")
+                found["columns"][name] = said["type"]
+                for part in ("aliases", "since"):
+                    if part in said:
+                        found[part] = {**found.get(part, {}), name: said[part]}
+        return found
+
+    @model_validator(mode="after")
+    def _names_of_columns(self) -> Self:
+        for part in (self.aliases, self.since):
+            strangers = [name for name in part if name not in self.columns]
+            if strangers:
+                raise ValueError(f"{', '.join(strangers)}: aliases or since of what is no column")
+        names = [name for others in self.aliases.values() for name in others]
+        taken = sorted({name for name in names if name in self.columns or names.count(name) > 1})
+        if taken:
+            raise ValueError(f"aliases name {', '.join(taken)}, which is a column, or an alias of two")
+        return self
 
     @field_validator("columns")
     @classmethod
@@ -269,23 +280,6 @@ ALLOWANCES = (
     "max_difference", "min_rows",
 )  # fmt: skip
 """Settings of the gate of which more allows more."""
-
-
-class AlertsSection(Section):
-    """Who is told."""
-
-    to: tuple[str, ...] = Field(min_length=1)
-    """Addresses that every mail about the model goes to."""
-    runbooks: str | None = None
-    """Base address of the runbook pages that mails link to; default: the pages this deployment serves itself."""
-
-    @field_validator("to")
-    @classmethod
-    def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for address in value:
-            if address.count("@") != 1 or any(c.isspace() for c in address):
-                raise ValueError(f"{address!r} is not an e-mail address")
-        return value
 
 
 class ModelDefinition(Section):

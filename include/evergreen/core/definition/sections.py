@@ -1,4 +1,4 @@
-"""What the sections of `model.yaml` have in common, and the sections that are about what runs: not about the data."""
+"""What the sections of `model.yaml` have in common, and those that are about what runs and when, not about the data."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from evergreen.core.definition.calendar import Calendar, Unit
+
 
 class Section(BaseModel):
     """A part of a definition: frozen, and closed to unknown fields.
@@ -16,6 +18,32 @@ class Section(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class CalendarSection(Section):
+    """Which partitions exist."""
+
+    period: Unit = "week"
+    """Length of a partition. Weeks begin on Monday; all instants are UTC."""
+    start: dt.date
+    """First partition's first day."""
+    end: dt.date | None = None
+    """Last partition's first day; leave it out for a feed that goes on."""
+
+    def build(self) -> Calendar:
+        """The calendar of these settings."""
+        return Calendar(self.period, self.start, self.end)
+
+    @model_validator(mode="after")
+    def _aligned(self) -> Self:
+        calendar = self.build()
+        for name in ("start", "end"):
+            day = getattr(self, name)
+            if day is not None and calendar.first_day(day) != day:
+                raise ValueError(f"{name} {day} is not the first day of a {self.period}; try {calendar.key_of(day)}")
+        if self.end is not None and self.end < self.start:
+            raise ValueError(f"end {self.end} lies before start {self.start}")
+        return self
 
 
 class LabelsSection(Section):

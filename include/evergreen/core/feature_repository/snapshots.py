@@ -44,9 +44,9 @@ class Published:
     """False where the repository's newest commit held the same bytes already"""
 
 
-def dvc_path(model: str, key: str) -> str:
-    """Path of a partition's features in the feature repository."""
-    return layout.join(model, f"{key}.parquet")
+def dvc_path(model: str, key: str, folder: str = "") -> str:
+    """Path of a partition's features in the feature repository; `folder` is that of the code that makes them."""
+    return layout.join(*filter(None, (model, folder, f"{key}.parquet")))
 
 
 def publish(settings: Settings, path: str, file: Path, message: str) -> Published:

@@ -11,7 +11,7 @@ import math
 import re
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from sqlalchemy import func, select
@@ -19,15 +19,15 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from evergreen.core.definition import ModelDefinition
-from evergreen.core.ledger.tables import Alert
+from evergreen.core.definition.alerts import KINDS as KINDS
+from evergreen.core.definition.alerts import ChannelSection
+from evergreen.core.definition.alerts import Kind as Kind
+from evergreen.core.ledger import silences
+from evergreen.core.ledger.tables import Alert, Delivery
 
-Kind = Literal[
-    "quarantine", "drift", "harm", "age", "approval", "promotion", "refusal", "rollback", "late_feed", "stray_drop",
-    "stuck", "task_failure", "labels",
-]  # fmt: skip
-"""Why a mail is sent; also the name of its page in docs/runbooks."""
-KINDS: tuple[str, ...] = get_args(Kind)
 MAX_TEXT = 2000
+UNSENT = (Alert.sent_at.is_(None), Alert.silence_id.is_(None))
+"""Conditions of a mail that is still to be sent"""
 _UNFIT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
@@ -136,12 +136,17 @@ def owe(
     dedup_key: str,
     subject: str,
     body: AlertBody | Mapping[str, Any],
+    cause: str | None = None,
+    over: bool = False,
 ) -> Alert:
-    """Owe a mail about `definition` to its `alerts.to`, in the session's transaction; the mail's row is returned.
+    """Owe a mail about `definition` to whom its `alerts` name, in the session's transaction; the mail's row.
+
+    With it the message is owed to each channel that a route names for its kind.
 
     `subject` says what happened in a few words ("input drift, retrain started"): the mail's subject line puts
     "[evergreen] <model> <key>:" before it. `dedup_key` is unique within the model: owing the same mail again
-    returns the first one's row, unchanged.
+    returns the first one's row, unchanged. `cause` is its incident's fingerprint, `over` says that
+    this is its all-clear. A mail that a silence covers is recorded and held back.
 
     Raises:
         pydantic.ValidationError: `body` has unknown or missing fields.
@@ -150,12 +155,15 @@ def owe(
     return owe_to(
         session,
         definition.name,
-        definition.alerts.to,
+        definition.alerts.recipients(kind),
         kind=kind,
         key=key,
         dedup_key=dedup_key,
         subject=subject,
         body=_with_runbook(checked, definition, kind),
+        cause=cause,
+        over=over,
+        channels=definition.alerts.channels_of(kind),
     )
 
 
@@ -169,25 +177,41 @@ def owe_to(
     dedup_key: str,
     subject: str,
     body: AlertBody,
+    cause: str | None = None,
+    over: bool = False,
+    channels: Mapping[str, ChannelSection] | None = None,
 ) -> Alert:
     """Owe a mail as `owe` does, where there is no definition to take name and recipients from."""
     name = f"{model}:{dedup_key}"
-    session.execute(
-        insert(Alert)
-        .values(
-            id=uuid.uuid4(),
-            model=model,
-            kind=kind,
-            key=key,
-            dedup_key=name,
-            recipients=list(recipients),
-            subject=subject_line(model, key, subject),
-            body=body.model_dump(mode="json"),
-            attempts=0,
-        )
-        .on_conflict_do_nothing(index_elements=["dedup_key"])
+    silence = silences.covering(session, model, kind, cause, dt.datetime.now(dt.UTC))
+    statement = insert(Alert).values(
+        id=uuid.uuid4(),
+        model=model,
+        kind=kind,
+        key=key,
+        dedup_key=name,
+        recipients=list(recipients),
+        subject=subject_line(model, key, subject),
+        body=body.model_dump(mode="json"),
+        attempts=0,
+        silence_id=silence.id if silence is not None else None,
     )
+    statement = statement.on_conflict_do_nothing(index_elements=["dedup_key"])
+    new = session.scalar(statement.returning(Alert.id))
+    if new is not None and silence is None:
+        for channel, way in (channels or {}).items():
+            session.add(
+                Delivery(
+                    alert_id=new, channel=channel, type=way.type, secret=way.secret, cause=cause, over=over, attempts=0
+                )
+            )
+        session.flush()
     return session.scalars(select(Alert).where(Alert.dedup_key == name)).one()
+
+
+def find(session: Session, model: str, dedup_key: str) -> Alert | None:
+    """The mail that was owed as `dedup_key`, or None."""
+    return session.scalars(select(Alert).where(Alert.dedup_key == f"{model}:{dedup_key}")).one_or_none()
 
 
 def _with_runbook(body: AlertBody, definition: ModelDefinition, kind: Kind) -> AlertBody:
@@ -212,7 +236,7 @@ def claim(session: Session, *, passing_over: Collection[uuid.UUID] = ()) -> Aler
     Mails that another sender holds and those in `passing_over` are left out. Those with the fewest attempts come
     first, so that one which can never be sent holds up no other.
     """
-    query = select(Alert).where(Alert.sent_at.is_(None), Alert.id.not_in(passing_over))
+    query = select(Alert).where(*UNSENT, Alert.id.not_in(passing_over))
     query = query.order_by(Alert.attempts, Alert.created_at, Alert.id).limit(1)
     return session.scalars(query.with_for_update(skip_locked=True)).one_or_none()
 
@@ -232,5 +256,5 @@ def mark_failed(alert: Alert, error: str) -> None:
 
 def count_pending(session: Session, model: str | None = None) -> int:
     """How many mails are owed and not sent, of one model or of all."""
-    query = select(func.count()).select_from(Alert).where(Alert.sent_at.is_(None))
+    query = select(func.count()).select_from(Alert).where(*UNSENT)
     return session.scalar(query if model is None else query.where(Alert.model == model)) or 0

@@ -15,7 +15,7 @@ _BESIDE = (
     (re.compile(r"(^|/)quarantine/((?:[^/]+/){3}[^/]+)/sample-([^/]+)\.json$"), r"\1validation/\2-\3.json"),
 )
 FOLDERS = (
-    "raw", "clean", "profile", "quarantine", "validation", "predictions", "reference", "pseudonyms", "reports",
+    "raw", "clean", "profile", "quarantine", "validation", "predictions", "reference", "pseudonyms", "reports", "code",
 )  # fmt: skip
 """Beginnings of names; the model's is what follows."""
 
@@ -86,6 +86,11 @@ def prediction(model: str, key: str, snapshot: int, version: int) -> str:
 def reference(model: str, version: int) -> str:
     """Sample of the data a model version was trained and judged on, which drift is measured against."""
     return join("reference", model, f"version={version}.parquet")
+
+
+def feature_code(model: str, code_hash: str, content_hash: str) -> str:
+    """A kept copy of feature code."""
+    return join("code", model, f"{code_hash[:16]}-{content_hash[:8]}.zip")
 
 
 def pseudonym_key(model: str) -> str:

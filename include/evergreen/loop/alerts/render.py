@@ -11,7 +11,9 @@ from itertools import zip_longest
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from evergreen.core.ledger.incident_mails import LOG_COLUMN
 from evergreen.core.ledger.outbox import AlertBody, Chart, Table
+from evergreen.core.store.page_links import openable
 from evergreen.loop.alerts.chart import describe, draw
 
 log = logging.getLogger("evergreen.alerts")
@@ -25,6 +27,7 @@ TONES = {
     "drift": ("Input drift", "#b45309"),
     "harm": ("Harm", "#b91c1c"),
     "age": ("Age", "#475569"),
+    "code": ("Feature code", "#475569"),
     "approval": ("Approval", "#1d4ed8"),
     "promotion": ("Promotion", "#15803d"),
     "refusal": ("Refusal", "#475569"),
@@ -34,6 +37,8 @@ TONES = {
     "stuck": ("Stuck", "#b45309"),
     "task_failure": ("Task failure", "#b91c1c"),
     "labels": ("Labels", "#b45309"),
+    "silence": ("Silence", "#475569"),
+    "digest": ("Digest", "#1d4ed8"),
 }
 """Word and colour of each kind: the word carries it, the colour only helps."""
 
@@ -64,6 +69,7 @@ def render(*, kind: str, model: str, key: str | None, subject: str, body: AlertB
         "subject": subject,
         "body": body,
         "table": _cut(body.table) if body.table else None,
+        "LOG": LOG_COLUMN,
         "rows_left_out": len(body.table.rows) - MAX_ROWS if body.table and len(body.table.rows) > MAX_ROWS else 0,
         "links": _labelled(kind, body),
         "has_chart": picture is not None,
@@ -85,7 +91,12 @@ def _picture(chart: Chart) -> bytes | None:
 
 
 def _cut(table: Table) -> Table:
-    return table.model_copy(update={"rows": table.rows[:MAX_ROWS]})
+    """The first rows; of addresses in the column of logs, those that a browser may open."""
+    rows = table.rows[:MAX_ROWS]
+    if LOG_COLUMN in table.columns:
+        at = table.columns.index(LOG_COLUMN)
+        rows = [[openable(cell) or "" if n == at else cell for n, cell in enumerate(row)] for row in rows]
+    return table.model_copy(update={"rows": rows})
 
 
 def _labelled(kind: str, body: AlertBody) -> list[tuple[str, str]]:
@@ -125,8 +136,11 @@ def _wrapped(text: str, indent: str = "", hang: str | None = None) -> str:
 
 def _columns(table: Table) -> str:
     """The table as aligned text; wide cells go on in the next line."""
-    rows = [[_cell(cell) for cell in row] for row in [table.columns, *table.rows]]
-    widths = [max(len(line) for row in rows if n < len(row) for line in row[n]) for n in range(len(table.columns))]
+    at = table.columns.index(LOG_COLUMN) if LOG_COLUMN in table.columns else None
+    rows = [[[c] if n == at else _cell(c) for n, c in enumerate(row)] for row in (table.columns, *table.rows)]
+    widths = [
+        min(CELL, max(len(line) for row in rows if n < len(row) for line in row[n])) for n in range(len(table.columns))
+    ]
     head, *rest = ["\n".join(_lines(row, widths)) for row in rows]
     return "\n".join([head, "  ".join("-" * width for width in widths), *rest])
 

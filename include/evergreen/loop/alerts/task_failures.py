@@ -7,9 +7,13 @@ import hashlib
 import logging
 import re
 from collections.abc import Sequence
+from functools import partial
+
+from sqlalchemy.orm import Session
 
 from evergreen.core.definition import ModelDefinition, list_models, load_definition
-from evergreen.core.ledger.outbox import AlertBody, Links, owe, owe_to
+from evergreen.core.ledger import incidents, outbox
+from evergreen.core.ledger.outbox import AlertBody, Links
 from evergreen.core.ledger.session import Ledger
 from evergreen.errors import BadInputError, DefinitionError, QuarantinedError, UnavailableError
 from evergreen.settings import Settings
@@ -18,17 +22,26 @@ log = logging.getLogger("evergreen.alerts")
 
 _LOGIN = re.compile(r"(?<=://)[^\s/@]+@")
 _ADDRESS = re.compile(r"\b0x[0-9a-f]+\b")
-_OF_NO_MODEL = "evergreen"
+OF_NO_MODEL = "evergreen"
+"""Stands for the model in what is about none"""
 
 
 def owe_task_failure(
-    *, dag_id: str, task_id: str, run_id: str, key: str | None, error: object, run_url: str | None
+    *,
+    dag_id: str,
+    task_id: str,
+    run_id: str,
+    key: str | None,
+    error: object,
+    run_url: str | None,
+    map_index: int = -1,
 ) -> str | None:
-    """Owe a mail about a task that will not be tried again; the mail's id, or None where none is owed.
+    """Record that a task will not be tried again; the id of the mail that is owed, or None where none is.
 
-    A quarantine owes its own mail, so its task's failure owes none. A task of no model (`evergreen.housekeeping`), or
-    of one whose definition is broken, is reported to everybody whom some model reports to. The same failure of the
-    same task is reported once a run; once a day (UTC) where the DAG is of no model, as such DAGs run every few minutes.
+    One task that fails again and again with errors of one class is one incident (`core.ledger.incidents`). A
+    quarantine owes its own mail, so its task's failure owes none. A task of no model (`evergreen.housekeeping`), or of
+    one whose definition is broken, is reported to everybody whom some model reports to. The same failure of the same
+    task is recorded once a run; once a day (UTC) where the DAG is of no model, as such DAGs run every few minutes.
     """
     if isinstance(error, QuarantinedError):
         log.info("%s failed because its partition was quarantined, which has a mail of its own", task_id)
@@ -37,22 +50,59 @@ def owe_task_failure(
     body = failure_body(dag_id, task_id, run_id, key, error, run_url)
     digest = hashlib.sha256(_ADDRESS.sub("0x", said).encode(errors="replace")).hexdigest()[:12]
     definition = _definition(dag_id)
-    of_no_model = definition is None and dag_id.startswith(f"{_OF_NO_MODEL}.")
-    occasion = f"{dt.datetime.now(dt.UTC):%Y-%m-%d}" if of_no_model else run_id
-    dedup = f"task_failure:{dag_id}:{occasion}:{task_id}:{digest}"
-    subject = f"task {task_id} of {dag_id} failed"
+    of_no_model = definition is None and dag_id.startswith(f"{OF_NO_MODEL}.")
+    now = dt.datetime.now(dt.UTC)
+    occasion = f"{now:%Y-%m-%d}" if of_no_model else run_id
+    name = f"task_failure:{dag_id}:{occasion}:{task_id}:{digest}"
     with Ledger.from_settings(Settings.from_env()).transaction() as session:
-        if definition is not None:
-            alert = owe(session, definition, kind="task_failure", key=key, dedup_key=dedup, subject=subject, body=body)
-        else:
-            to = everybody()
-            if not to:
-                log.error("%s of %s failed, and no model definition says whom to tell", task_id, dag_id)
-                return None
-            alert = owe_to(
-                session, _OF_NO_MODEL, to, kind="task_failure", key=key, dedup_key=dedup, subject=subject, body=body
-            )
-    return str(alert.id)
+        owing = _owing(session, definition)
+        if owing is None:
+            log.error("%s of %s failed, and no model definition says whom to tell", task_id, dag_id)
+            return None
+        model, owe_mail = owing
+        met = incidents.Met(name, key, said, part=_part(run_id, key, map_index), run_url=run_url)
+        alert = incidents.occur(
+            session, model, _cause(dag_id, task_id, error), [met],
+            subject=f"task {task_id} of {dag_id} failed", body=body, owe=owe_mail, now=now,
+        )  # fmt: skip
+        told = alert or outbox.find(session, model, name)
+    return str(told.id) if told is not None else None
+
+
+def end_task_failure(*, dag_id: str, task_id: str, run_id: str, key: str | None, map_index: int = -1) -> None:
+    """Record that a task succeeded: what it failed at before is resolved, and told to be over. Cheap if nothing is.
+
+    A task that is mapped resolves its own index of its own run alone: another index says nothing about it.
+    """
+    definition, scope = _definition(dag_id), f"{dag_id}:{task_id}"
+    model = definition.name if definition is not None else OF_NO_MODEL
+    with Ledger.from_settings(Settings.from_env()).transaction() as session:
+        if not incidents.find_open(session, model, "task_failure", scope):
+            return
+        owing = _owing(session, definition)
+        if owing is not None:
+            incidents.well(
+                session, model, "task_failure", scope,
+                part=_part(run_id, key, map_index), key=key, how="succeeded", owe=owing[1],
+                came_through=map_index < 0, now=dt.datetime.now(dt.UTC),
+            )  # fmt: skip
+
+
+def _owing(session: Session, definition: ModelDefinition | None) -> tuple[str, incidents.Owe] | None:
+    """The model that the mail is about, and what owes it; None if there is nobody to tell."""
+    if definition is not None:
+        return definition.name, partial(outbox.owe, session, definition)
+    to = everybody()
+    return (OF_NO_MODEL, partial(outbox.owe_to, session, OF_NO_MODEL, to)) if to else None
+
+
+def _part(run_id: str, key: str | None, map_index: int) -> str:
+    return f"{run_id} [{map_index}]" if map_index >= 0 else key or run_id
+
+
+def _cause(dag_id: str, task_id: str, error: object) -> incidents.Cause:
+    kind = type(error).__name__ if error is not None else "ended from outside"
+    return incidents.Cause("task_failure", f"{dag_id}:{task_id}", (kind,), f"task {task_id} of {dag_id} fails ({kind})")
 
 
 def failure_body(

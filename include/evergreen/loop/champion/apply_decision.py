@@ -15,6 +15,7 @@ from evergreen.errors import BadInputError, NotReadyError
 from evergreen.loop.champion.alias import reconcile
 from evergreen.loop.champion.promotion import POLICY, Decided, annotate
 from evergreen.loop.champion.succession import serving_instead, succeed
+from evergreen.loop.features.feature_code import check_code
 from evergreen.loop.training.model_files import load
 from evergreen.settings import Settings
 
@@ -45,6 +46,7 @@ def follow(definition: ModelDefinition, decision_id: int, *, settings: Settings,
         version, done = int(decision.version or 0), _deployed(session, decision)
     if not done:
         load(definition, version, settings=settings, anew=True)  # what cannot be loaded cannot serve
+        check_code(definition, version, settings)
     with ledger.lock("champion", name) as session:
         done = _deployed(session, decision)
         void = None if done else _void(session, decision, run_url)

@@ -22,7 +22,9 @@ from evergreen.loop.champion.evaluation.fairness import fairness
 from evergreen.loop.champion.evaluation.gate import GateVerdict, decide, level, mode_for
 from evergreen.loop.champion.evaluation.guards import Guard
 from evergreen.loop.champion.evaluation.paired_test import Comparison, Mode, compare, nothing
+from evergreen.loop.champion.fed import Fed
 from evergreen.loop.champion.reference_sample import write_reference
+from evergreen.loop.features.feature_code import of_hash, of_version
 from evergreen.loop.training.dataset import read_examples
 from evergreen.loop.training.diagnostics import metrics
 from evergreen.loop.training.examples import Examples
@@ -109,9 +111,11 @@ def evaluate(
             decided = decisions.of_gate(session, name, run.id) is not None
             return replace(_describe(definition, run, found, reused=True), decided=decided)
         champion = _champion_run(session, definition, run)
+        definition = of_hash(session, definition, run.features_hash).definition
+        theirs = of_version(session, definition, champion.version) if champion and champion.version else None
         looks = versions.looks_at(session, name, champion.version) if champion else 0
         rule = _Rule(level(definition.gate.alpha, looks), _mode(session, run, champion))
-        row = _compare(definition, run, champion, rule, settings)
+        row = _compare(definition, run, champion, rule, Fed(run, theirs, settings))
         session.add(row)
         if run.state in ("trained", "failed"):
             run.state = "compared"
@@ -161,8 +165,9 @@ def _mode(session: Session, run: TrainingRun, champion: TrainingRun | None) -> M
 
 
 def _compare(
-    definition: ModelDefinition, run: TrainingRun, champion_run: TrainingRun | None, rule: _Rule, settings: Settings
+    definition: ModelDefinition, run: TrainingRun, champion_run: TrainingRun | None, rule: _Rule, fed: Fed
 ) -> tables.Comparison:
+    settings = fed.settings
     challenger = load(definition, int(run.version or 0), settings=settings)
     champion = champion_run.version if champion_run else None
     train = read_examples(definition, run, list(run.dataset["train_keys"]), settings=settings)
@@ -188,7 +193,11 @@ def _compare(
     if predicted is not None:
         write_reference(definition, challenger, train, held_out, settings=settings)
         theirs = predicted[chosen]
-    ours, broken = _champion_predicts(definition, champion, train, rows, settings)
+    try:
+        rows, theirs, features = fed.champion_features(definition, rows, theirs)
+        ours, broken = _champion_predicts(definition, champion, train, rows, features, settings)
+    except BadInputError as error:
+        ours, broken = _base_rate(definition, train, rows), str(error)
     if broken:
         log.warning("champion %s cannot serve: %s; the base rate stands in for it", champion, broken)
     scores = _score(definition, rows, ours, theirs)
@@ -231,24 +240,33 @@ def unseen_keys(run: TrainingRun, champion_run: TrainingRun | None) -> list[str]
 
 
 def _champion_predicts(
-    definition: ModelDefinition, champion: int | None, train: Examples, rows: Examples, settings: Settings
+    definition: ModelDefinition,
+    champion: int | None,
+    train: Examples,
+    rows: Examples,
+    features: pd.DataFrame,
+    settings: Settings,
 ) -> tuple[Floats, str | None]:
     """Predictions of the champion, or those of the base rate and why the champion cannot make any.
 
     One that is lost, reads features that are gone, is not trusted or cannot be run any more, or gives no usable numbers
     must not keep a challenger from serving.
     """
-    base_rate = np.full(len(rows), best_constant(definition.loss, train.target), dtype=np.float64)
+    base_rate = _base_rate(definition, train, rows)
     if champion is None:
         return base_rate, None
     try:
-        found = load(definition, champion, settings=settings).predict(rows.features)
+        found = load(definition, champion, settings=settings).predict(features)
     except (BadInputError, RefusedError) as error:
         return base_rate, str(error)
     except (*guards.CANNOT_PREDICT, ImportError) as error:
         return base_rate, guards.unable(error)
     faults = guards.unfit(definition.task, found, len(rows))
     return (base_rate, "; ".join(faults)) if faults else (found, None)
+
+
+def _base_rate(definition: ModelDefinition, train: Examples, rows: Examples) -> Floats:
+    return np.full(len(rows), best_constant(definition.loss, train.target), dtype=np.float64)
 
 
 def _score(definition: ModelDefinition, rows: Examples, champion: Floats, challenger: Floats) -> Scores:

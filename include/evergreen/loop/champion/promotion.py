@@ -19,6 +19,7 @@ from evergreen.errors import BadInputError, CollectedError, NotReadyError, Refus
 from evergreen.loop.champion.alias import reconcile
 from evergreen.loop.champion.approval import chart, guard_table, rival, unformatted
 from evergreen.loop.champion.succession import next_key
+from evergreen.loop.features.feature_code import said as fed_by
 from evergreen.loop.training.tracking import TAG, Registry, answering
 from evergreen.settings import Settings
 
@@ -283,6 +284,7 @@ def _owe(
                 ("Trained on", f"{run.dataset['train_keys'][0]} to {run.dataset['train_keys'][-1]}"),
                 ("Candidate", run.candidate),
                 ("Dataset", run.dataset_hash[:12]),
+                ("Feature code", fed_by(session, definition.name, int(run.version or 0), comparison.champion_version)),
             ],
             "table": guard_table(comparison),
             "chart": chart(definition, run, comparison),

@@ -15,6 +15,7 @@ from evergreen.errors import BadInputError, NotReadyError
 from evergreen.loop.champion.alias import reconcile
 from evergreen.loop.champion.promotion import Decided, annotate, stated
 from evergreen.loop.champion.succession import next_key, serving_instead, succeed
+from evergreen.loop.features.feature_code import check_code
 from evergreen.loop.training.model_files import load
 from evergreen.settings import Settings
 
@@ -54,7 +55,9 @@ def roll_back(
         done = decisions.find(session, name, dedup_key)
         wanted = done.version if done is not None else target(served(session, name), to, name)
     if done is None:
-        load(definition, int(wanted or 0), settings=settings, anew=True)  # what cannot be loaded cannot serve
+        # What cannot be loaded, or be fed by the code that it was made from, cannot serve.
+        load(definition, int(wanted or 0), settings=settings, anew=True)
+        check_code(definition, int(wanted or 0), settings)
     with Ledger.from_settings(settings).lock("champion", name) as session:
         done = decisions.find(session, name, dedup_key)
         decision = done or _record(session, definition, to, why, decided_by, dedup_key, run_url, settings)

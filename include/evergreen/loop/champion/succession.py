@@ -10,6 +10,7 @@ from evergreen.core.ledger.outbox import owe, sentence
 from evergreen.core.ledger.queries import versions
 from evergreen.core.ledger.tables import Decision, Deployment, Prediction
 from evergreen.errors import NotReadyError
+from evergreen.loop.features.feature_code import said
 from evergreen.loop.training.tracking import Registry
 from evergreen.settings import Settings
 
@@ -75,6 +76,7 @@ def succeed(
                 ("Decided by", decision.decided_by),
                 ("Serves from", key),
                 ("Replaced", f"version {champion}; its predictions are kept"),
+                ("Fed by feature code", said(session, definition.name, version, champion)),
             ],
             "next_steps": [
                 f"Partitions that version {champion} has predicted keep its predictions: tell those who used them.",

@@ -20,7 +20,7 @@ from evergreen.core.store import Store
 from evergreen.core.store.scratch import scratch_folder
 from evergreen.errors import QuarantinedError
 from evergreen.loop.features.build_plan import BuildPlan, read_plan
-from evergreen.loop.features.features_file import code_hash
+from evergreen.loop.features.feature_code import FeatureCode, keep, runnable, serving_code
 from evergreen.loop.intake.labels import coverage
 from evergreen.settings import Settings
 
@@ -57,8 +57,17 @@ class _Refused:
     reason: str
 
 
-def build(definition: ModelDefinition, key: str, *, settings: Settings, run_url: str | None = None) -> Built:
+def build(
+    definition: ModelDefinition,
+    key: str,
+    *,
+    settings: Settings,
+    run_url: str | None = None,
+    code: FeatureCode | None = None,
+) -> Built:
     """The snapshot of the features of partition `key`: made now, or by an earlier run from the same inputs and code.
+
+    It is made by `code`: by the one that feeds the champion if None, whatever stands in `features.py` today.
 
     Whoever else builds the same key waits for its turn and then finds this one. A run killed between publishing and
     recording leaves a commit without a ledger row; the next run makes the same bytes, finds them and records them.
@@ -71,12 +80,19 @@ def build(definition: ModelDefinition, key: str, *, settings: Settings, run_url:
         BadInputError, DefinitionError: `features.py` is at fault.
         UnavailableError: ledger, store, Git or DVC remote do not answer.
     """
-    _review(definition, settings)
-    built = _build(definition, key, settings=settings, run_url=run_url)
+    code = code or serving_code(definition, settings)
+    if not code.is_today:
+        log.info(
+            "%s %s: the feature code has changed since the version was made that this feeds: it goes on being fed by "
+            "code %s, which it was made from, until a version made from the new code is promoted",
+            definition.name, key, code.short,
+        )  # fmt: skip
+    _review(code.definition, settings)
+    built = _build(code, key, settings=settings, run_url=run_url)
     for _ in range(OVERTAKEN):
-        if built.reused or not _overtaken(definition, key, settings):
+        if built.reused or not _overtaken(code, key, settings):
             break
-        built = _build(definition, key, settings=settings, run_url=run_url)
+        built = _build(code, key, settings=settings, run_url=run_url)
     return built
 
 
@@ -86,30 +102,33 @@ def _review(definition: ModelDefinition, settings: Settings) -> None:
         coverage.review(definition, settings=settings)
 
 
-def _overtaken(definition: ModelDefinition, key: str, settings: Settings) -> bool:
+def _overtaken(code: FeatureCode, key: str, settings: Settings) -> bool:
     """Whether what the snapshot was built from is no longer what is accepted."""
-    _review(definition, settings)
+    _review(code.definition, settings)
+    model = code.definition.name
     with Ledger.from_settings(settings).transaction() as session:
-        current = snapshots.current(session, definition.name, key)
-        wanted = read_plan(session, definition, key).build_hash(definition.name, code_hash(definition))
+        current = snapshots.current(session, model, key, code.hash)
+        wanted = read_plan(session, code.definition, key).build_hash(model, code.hash)
     return current is not None and current.build_hash != wanted
 
 
-def _build(definition: ModelDefinition, key: str, *, settings: Settings, run_url: str | None) -> Built:
-    fingerprint = code_hash(definition)
-    with Ledger.from_settings(settings).lock("features", definition.name, key) as session:
+def _build(code: FeatureCode, key: str, *, settings: Settings, run_url: str | None) -> Built:
+    definition, model, kept = code.definition, code.definition.name, keep(code, settings)
+    path = dvc_path(model, key, kept.folder)
+    with Ledger.from_settings(settings).lock("features", model, key) as session:
         plan = read_plan(session, definition, key)
-        current = snapshots.current(session, definition.name, key)
-        build_hash = plan.build_hash(definition.name, fingerprint)
-        if current is not None and current.build_hash == build_hash:
+        current = snapshots.current(session, model, key, code.hash)
+        build_hash = plan.build_hash(model, code.hash)
+        if current is not None and (current.build_hash, current.dvc_path) == (build_hash, path):
             log.info(
                 "%s %s: nothing to build: version %d was built from the same partitions by the same code (%s)",
-                definition.name, key, current.version, current.snapshot_id,
+                model, key, current.version, current.snapshot_id,
             )  # fmt: skip
             return _describe(current, reused=True)
-        _announce(definition, plan, current)
-        version = current.version + 1 if current else 1
-        made = _make(session, definition, plan, fingerprint, version, settings=settings, run_url=run_url)
+        newest = snapshots.current(session, model, key)
+        _announce(definition, plan, newest)
+        version = newest.version + 1 if newest else 1
+        made = _make(session, code, plan, path, version, settings=settings, run_url=run_url)
     if isinstance(made, _Refused):
         raise QuarantinedError(
             f"{definition.name} {key}: the features failed validation and were not published: {made.reason}. "
@@ -139,51 +158,56 @@ def _announce(definition: ModelDefinition, plan: BuildPlan, current: Snapshot | 
 
 def _make(
     session: Session,
-    definition: ModelDefinition,
+    code: FeatureCode,
     plan: BuildPlan,
-    fingerprint: str,
+    path: str,
     version: int,
     *,
     settings: Settings,
     run_url: str | None,
 ) -> Snapshot | _Refused:
     """Build, validate, publish and record; the caller holds the lock of (model, key)."""
+    from evergreen.loop.features.validate import check, owe_alert, scope
+
+    definition, build_hash = code.definition, plan.build_hash(code.definition.name, code.hash)
+    with runnable(code, settings) as there:
+        frame = _compute(there, plan, settings)
+        failures, results_uri = check(there, plan.key, frame, build_hash, store=Store.from_settings(settings))
+    if failures:
+        told = owe_alert(
+            session, definition, plan.key, failures,
+            scope=scope(session, code), dedup=build_hash, report=results_uri, run_url=run_url,
+        )  # fmt: skip
+        return _Refused(told)
+    message = f"{definition.name} {plan.key} version {version}: {len(frame)} rows\n\nBuild {build_hash}"
+    share(session, FEATURES_REMOTE)  # retention removes nothing from the remote before this build is recorded
+    published, content_hash = _publish(definition, path, frame, message, settings=settings)
+    snapshot = Snapshot(
+        model=definition.name, key=plan.key, version=version, build_hash=build_hash, code_hash=code.hash,
+        content_hash=content_hash, rows=len(frame), results_uri=results_uri, run_url=run_url, dvc_path=path,
+        dvc_hash=published.dvc_hash, git_commit=published.git_commit, **_sources(plan),
+    )  # fmt: skip
+    return _record(session, code, snapshot)
+
+
+def _record(session: Session, code: FeatureCode, snapshot: Snapshot) -> Snapshot:
+    from evergreen.loop.features.validate import scope, tell_built
+
+    session.add(snapshot)
+    session.flush()
+    tell_built(session, code.definition, snapshot.key, snapshot.version, scope=scope(session, code))
+    return snapshot
+
+
+def _compute(definition: ModelDefinition, plan: BuildPlan, settings: Settings) -> pd.DataFrame:
     from evergreen.loop.features.compute import compute
     from evergreen.loop.features.look_back import read_history
-    from evergreen.loop.features.validate import check, owe_alert
-    from evergreen.loop.intake.accepted_rows import read_clean, read_clean_table
+    from evergreen.loop.intake.accepted_rows import read_clean_table, read_known
 
-    build_hash = plan.build_hash(definition.name, fingerprint)
     history = read_history(
         definition, plan.history, lambda verdict, columns: read_clean_table(verdict, settings, columns)
     )
-    frame = compute(definition, read_clean(plan.inputs[1], settings), history)
-    failures, results_uri = check(definition, plan.key, frame, build_hash, store=Store.from_settings(settings))
-    if failures:
-        return _Refused(
-            owe_alert(session, definition, plan.key, failures, dedup=build_hash, report=results_uri, run_url=run_url)
-        )
-    message = f"{definition.name} {plan.key} version {version}: {len(frame)} rows\n\nBuild {build_hash}"
-    share(session, FEATURES_REMOTE)  # retention removes nothing from the remote before this build is recorded
-    published, content_hash = _publish(definition, plan.key, frame, message, settings=settings)
-    snapshot = Snapshot(
-        model=definition.name,
-        key=plan.key,
-        version=version,
-        build_hash=build_hash,
-        code_hash=fingerprint,
-        content_hash=content_hash,
-        rows=len(frame),
-        results_uri=results_uri,
-        run_url=run_url,
-        dvc_path=dvc_path(definition.name, plan.key),
-        dvc_hash=published.dvc_hash,
-        git_commit=published.git_commit,
-        **_sources(plan),
-    )
-    session.add(snapshot)
-    session.flush()
-    return snapshot
+    return compute(definition, read_known(plan.inputs[1], settings, definition, "inputs"), history)
 
 
 def _sources(plan: BuildPlan) -> dict[str, object]:
@@ -197,20 +221,19 @@ def _sources(plan: BuildPlan) -> dict[str, object]:
 
 
 def _publish(
-    definition: ModelDefinition, key: str, frame: pd.DataFrame, message: str, *, settings: Settings
+    definition: ModelDefinition, path: str, frame: pd.DataFrame, message: str, *, settings: Settings
 ) -> tuple[Published, str]:
     """Publish the features; where they can be read, and the SHA-256 of their file."""
     from evergreen.loop.features.compute import write_parquet
 
-    path = dvc_path(definition.name, key)
     with scratch_folder("features") as folder:
         file = folder / "features.parquet"
         write_parquet(definition, frame, file)
         content_hash, size = _sha256(file), file.stat().st_size
         published = publish(settings, path, file, message)
     log.info(
-        "%s %s: %s as %s (%s bytes), commit %s, DVC hash %s",
-        definition.name, key, "published" if published.new else "the same bytes are in the repository already",
+        "%s: %s as %s (%s bytes), commit %s, DVC hash %s",
+        definition.name, "published" if published.new else "the same bytes are in the repository already",
         path, f"{size:,}", published.git_commit[:12], published.dvc_hash,
     )  # fmt: skip
     return published, content_hash

@@ -10,8 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from evergreen.core.definition import ModelDefinition
+from evergreen.core.spelling import spelled
 from evergreen.errors import BadInputError
-from evergreen.loop.features.features_file import FILE, load_build, where
+from evergreen.loop.features.code_files import FILE
+from evergreen.loop.features.features_file import load_build, where
 
 if TYPE_CHECKING:
     from evergreen.loop.features.features_file import Build
@@ -78,10 +80,7 @@ def _typed(definition: ModelDefinition, inputs: pd.DataFrame, built: pd.DataFram
                 "return numbers, or list it under features.categorical"
             ) from None
     for name in features.categorical:
-        text = built[name].reset_index(drop=True).astype("object")
-        # Most are text already, and looking costs a fifth of converting.
-        plain = pd.api.types.infer_dtype(text, skipna=True) == "string"
-        columns[name] = text if plain else text.where(text.isna(), text.astype(str))
+        columns[name] = spelled(built[name].reset_index(drop=True))
     return pd.DataFrame(columns)
 
 

@@ -1,28 +1,32 @@
-"""A model's `features.py`: loaded from its folder, named by a hash of its bytes."""
+"""A model's `features.py`: loaded from its folder, named by a hash of its bytes and of the files that it needs."""
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.util
 import sys
 import traceback
 from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.team_code import spec_of
 from evergreen.errors import DefinitionError
+from evergreen.loop.features.code_files import FILE, beside, importable, module_names
 
 if TYPE_CHECKING:
     import pandas as pd
 
     Build = Callable[[pd.DataFrame, pd.DataFrame], pd.DataFrame]
 
-FILE = "features.py"
-
 
 def code_hash(definition: ModelDefinition) -> str:
-    """SHA-256, hex, over `features.py` and what the definition says of features and of the feed's columns.
+    """SHA-256, hex, over the feature code: what feeds a version.
+
+    That is `features.py`, the files beside it that it needs (`code_files.beside`), and what the definition says of
+    features and of the feed's columns.
 
     Raises:
         DefinitionError: the file is missing.
@@ -32,28 +36,48 @@ def code_hash(definition: ModelDefinition) -> str:
         raise DefinitionError(f"{path} is missing; it must define build(inputs, history), see docs/model-definition.md")
     digest = hashlib.sha256(path.read_bytes())
     digest.update(definition.features.model_dump_json().encode())
-    digest.update(definition.feed.model_dump_json(include={"entity", "event_time", "tables"}).encode())
+    tables = {"__all__": {"columns", "max_bad_rows", "aliases"}}  # since when there is a column changes no features
+    known: dict[str, Any] = {"entity": True, "event_time": True, "tables": tables}
+    digest.update(definition.feed.model_dump_json(include=known).encode())
+    for name, data in beside(definition.folder).items():
+        digest.update(f"{name}\0{hashlib.sha256(data).hexdigest()}\0".encode())
     return digest.hexdigest()
 
 
 def load_build(definition: ModelDefinition) -> Build:
     """The function `build(inputs, history)` of the model's `features.py`, loaded afresh.
 
+    It may import the modules beside it, which are loaded afresh too: while it is loaded, and while it builds.
+
     Raises:
         DefinitionError: the file cannot be imported or has no function `build`.
     """
     path = definition.folder / FILE
     name = f"evergreen_features_of_{definition.name}"
-    spec = spec_of(name, path)
+    spec, helpers = spec_of(name, path), module_names(definition.folder) if path.is_file() else frozenset[str]()
     module = sys.modules[name] = importlib.util.module_from_spec(spec)  # dataclasses look their module up there
     try:
-        spec.loader.exec_module(module)  # type: ignore[union-attr]
+        with importable(definition.folder, helpers):
+            spec.loader.exec_module(module)  # type: ignore[union-attr]
     except Exception as error:
         raise DefinitionError(f"{where(error, definition)}: cannot be imported: {error!r}") from error
     build = getattr(module, "build", None)
     if not callable(build):
         raise DefinitionError(f"{path}: there is no function build(inputs, history); see docs/model-definition.md")
-    return cast("Build", build)
+    return _with_helpers(cast("Build", build), definition.folder, helpers)
+
+
+def _with_helpers(build: Build, folder: Path, helpers: frozenset[str]) -> Build:
+    """`build`, within which its helpers can be imported; itself if it has none."""
+    if not helpers:
+        return build
+
+    @functools.wraps(build)
+    def within(inputs: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
+        with importable(folder, helpers):
+            return build(inputs, history)
+
+    return within
 
 
 def where(error: BaseException, definition: ModelDefinition) -> str:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.model import TableName
-from evergreen.core.frames import ARROW_TYPES, to_frame, to_table
+from evergreen.core.frames import ARROW_TYPES, conform, to_frame, to_table
 from evergreen.core.ledger.tables import Verdict
 from evergreen.errors import BadInputError
 from evergreen.loop.features.build_plan import Past
@@ -25,13 +25,28 @@ def read_history(definition: ModelDefinition, looked_back: Iterable[Past], read:
     """Labelled rows of the partitions `looked_back` on (`plan.look_back`), in their order: oldest first.
 
     Columns: those of `features.history`, by default all, as `history_columns` orders them. They are there when no
-    partition is looked back on as well; the frame then has no rows. `read` returns the named columns.
+    partition is looked back on as well; the frame then has no rows. `read` returns the named columns, as far as the
+    rows of that partition have them: a column that came to the definition later is null there.
     """
     inputs, labels = (read_columns(definition, table) for table in ("inputs", "labels"))
+
+    def accepted(past: Past, table: TableName, columns: list[str]) -> pa.Table:
+        section, verdict = definition.feed.tables[table], (past.inputs if table == "inputs" else past.labels)[1]
+        earlier = [name for column in columns for name in section.aliases.get(column, ())]
+        try:
+            rows = read(verdict, [*columns, *earlier])
+            return conform(rows, {name: section.columns[name] for name in columns}, section.aliases)
+        except BadInputError as error:
+            raise type(error)(f"{table} of {past.key}, which is looked back on: {error}") from None
+
     return stack(
         definition,
         (
-            join(read(past.inputs[1], inputs), read(past.labels[1], labels), definition.feed.entity)
+            join(
+                accepted(past, "inputs", inputs),
+                accepted(past, "labels", labels),
+                definition.feed.entity,
+            )
             for past in looked_back
         ),
     )

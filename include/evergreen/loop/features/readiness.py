@@ -10,6 +10,7 @@ from evergreen.core.definition.readiness import Wait
 from evergreen.core.ledger import Ledger
 from evergreen.errors import NotReadyError
 from evergreen.loop.features.build_plan import BuildPlan, read_plan
+from evergreen.loop.features.feature_code import serving
 from evergreen.settings import Settings
 
 
@@ -33,7 +34,8 @@ def readiness(definition: ModelDefinition, key: str, *, settings: Settings, now:
         UnavailableError: the ledger does not answer.
     """
     with Ledger.from_settings(settings).transaction() as session:
-        plan = read_plan(session, definition, key, unmeasured=False)  # the build measures them
+        then = serving(session, definition).definition
+        plan = read_plan(session, then, key, unmeasured=False)  # the build measures them
     return judge(definition, plan, now)
 
 

@@ -7,6 +7,7 @@ from evergreen.core.definition.model import TableName
 from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.queries import collected, partitions, snapshots
 from evergreen.loop.features.build_plan import make_plan
+from evergreen.loop.features.feature_code import definitions_of, serving
 from evergreen.loop.intake.labels import coverage
 from evergreen.loop.intake.labels.usable import held_back
 from evergreen.settings import Settings
@@ -17,19 +18,23 @@ def stale_keys(definition: ModelDefinition, *, settings: Settings) -> list[str]:
 
     Labels that came late or were completed, partitions that were restated and rows that came out of quarantine make a
     snapshot stale.
-    New feature code does not: what was built by the old code stays until somebody asks for a build. What can no longer
-    be built, because retention has removed rows that it looks back on, is left out.
+    New feature code does not. Of a partition that several codes have built, the snapshot of the one that feeds the
+    champion counts, by what that code looks back on. What can no longer be built, because retention has removed rows
+    that it looks back on, is left out.
     """
     model = definition.name
     coverage.review(definition, settings=settings)
     with Ledger.from_settings(settings).transaction() as session:
-        built = snapshots.current_map(session, model)
+        built = snapshots.live_map(session, model, serving(session, definition).hash)
+        by_code = definitions_of(session, definition, built.values())
         keys = {table: partitions.accepted_keys(session, model, table) for table in ("inputs", "labels")}
         inputs = partitions.current_map(session, model, "inputs", keys["inputs"])
         labels = partitions.current_map(session, model, "labels", keys["labels"])
         gone, held = collected.gone(session, model), held_back(session, definition)
     plans = (
-        (snapshot, make_plan(definition, key, inputs, labels, held)) for key, snapshot in built.items() if key in inputs
+        (snapshot, make_plan(by_code[snapshot.code_hash], key, inputs, labels, held))
+        for key, snapshot in built.items()
+        if key in inputs
     )
     return [
         plan.key

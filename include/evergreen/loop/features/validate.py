@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sqlalchemy.orm import Session
 
 from evergreen.core.definition import ModelDefinition
-from evergreen.core.ledger import outbox
+from evergreen.core.ledger import incidents, outbox
 from evergreen.core.store import Store, layout
+from evergreen.loop.features.feature_code import FeatureCode, feeds_champion
 from evergreen.loop.intake.failures import Failure, critical, reason
 from evergreen.loop.intake.limits import LIMITS
+from evergreen.loop.intake.quarantine_incidents import FEATURES, cause
 from evergreen.loop.intake.validation import data_docs
 from evergreen.loop.intake.validation.isolated import judge_apart
 from evergreen.loop.intake.validation.judgement import Judgement
@@ -62,17 +65,28 @@ def check(
     return failed, uri
 
 
+def scope(session: Session, code: FeatureCode) -> str:
+    """What is built by `code`, in words: the champion's features, or those of other code, which fail and mend apart.
+
+    Whatever is built by the code of today is one, so that a correction of it resolves what was wrong before.
+    """
+    if feeds_champion(session, code):
+        return FEATURES
+    return f"{FEATURES} by {'new code' if code.is_today else 'code of an earlier version'}"
+
+
 def owe_alert(
     session: Session,
     definition: ModelDefinition,
     key: str,
     failures: list[Failure],
     *,
+    scope: str,
     dedup: str,
     report: str | None,
     run_url: str | None,
 ) -> str:
-    """Owe the mail that says why the features of `key` were not published; the reason in one sentence."""
+    """Record why the features of `key` were not published, and owe the mail if one is due; the reason in a sentence."""
     rows = [[f.column, f.sentence, f.expected] for f in failures]
     body = {
         "headline": f"The features of {key} failed validation and were not published.",
@@ -87,13 +101,21 @@ def owe_alert(
         ],
         "links": {"log": run_url, "report": layout.data_docs(report) if report else None},
     }
-    outbox.owe(
+    incidents.occur(
         session,
-        definition,
-        kind="quarantine",
-        key=key,
-        dedup_key=f"features:{key}:{dedup}",
+        definition.name,
+        cause(scope, failures),
+        [incidents.Met(f"features:{key}:{dedup}", key, reason(failures), run_url=run_url)],
         subject="features failed validation, not published",
-        body=body,
+        body=outbox.AlertBody.model_validate(body),
+        owe=partial(outbox.owe, session, definition),
     )
     return reason(failures)
+
+
+def tell_built(session: Session, definition: ModelDefinition, key: str, version: int, *, scope: str) -> None:
+    """Record that the features of `key` were published, which resolves what was told about them."""
+    incidents.well(
+        session, definition.name, "quarantine", scope,
+        part=key, key=key, how=f"published as version {version}", owe=partial(outbox.owe, session, definition),
+    )  # fmt: skip

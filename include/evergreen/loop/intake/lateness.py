@@ -1,4 +1,4 @@
-"""A feed that does not land in time: one mail when its grace period ends, and one when it comes.
+"""A feed that does not land in time: one mail when its first grace period ends, and one when all has come.
 
 The trigger that waits for the drop judges, so what is late is what somebody waits for. Mail and row of the ledger are
 one transaction under the partition's lock, which a verdict takes too: whichever comes first, the other sees it.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from sqlalchemy import select
@@ -15,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.model import TableName
-from evergreen.core.ledger import Ledger
+from evergreen.core.ledger import Ledger, incidents
 from evergreen.core.ledger.outbox import AlertBody, Links, owe
 from evergreen.core.ledger.queries.partitions import newest
 from evergreen.core.ledger.tables import LateFeed, PartitionVersion, Verdict
@@ -97,14 +98,14 @@ def report_if_late(
                 grace_until=asked.late_from, missing=missing, run_url=run_url,
             )
         )  # fmt: skip
-        owe(
+        incidents.occur(
             session,
-            definition,
-            kind="late_feed",
-            key=key,
-            dedup_key=f"late_feed:{table}:{key}",
+            model,
+            _cause(table),
+            [incidents.Met(f"late_feed:{table}:{key}", key, missing, run_url=run_url)],
             subject=f"{table} are late",
             body=_late_body(definition, asked, missing, settings.landing_url, run_url),
+            owe=partial(owe, session, definition),
         )
     return "reported"
 
@@ -115,21 +116,28 @@ def resolve(
     partition: PartitionVersion,
     verdict: Verdict,
 ) -> None:
-    """Owe the second mail where `partition` was reported as late: it has come, and `verdict` says what became of it.
+    """Record that `partition` has come: what was late is resolved by it, and `verdict` says what became of it.
 
-    Called in the transaction that gives the verdict, under the partition's lock. Owed once, at the first verdict.
+    Called in the transaction that gives the verdict, under the partition's lock. Of a feed that was late with this
+    partition alone, the mail is owed at the first verdict; of several, when the last has come, or one in time.
     """
     late = _told(session, partition.model, partition.table, partition.key)
-    if late is not None:
-        owe(
-            session,
-            definition,
-            kind="late_feed",
-            key=partition.key,
-            dedup_key=f"late_feed:{partition.table}:{partition.key}:arrived",
-            subject=f"late {partition.table} have arrived and are {verdict.outcome}",
-            body=_arrived_body(definition, late, partition, verdict),
-        )
+    if late is None and partition.version > 1:
+        return
+    table, key, told = partition.table, partition.key, partial(owe, session, definition)
+    subject = f"late {table} have arrived and are {verdict.outcome}"
+    mail = (subject, _arrived_body(definition, late, partition, verdict)) if late is not None else None
+    incidents.well(
+        session, definition.name, "late_feed", table,
+        part=key, key=key, how=f"arrived, {verdict.outcome}", single=mail, owe=told,
+    )  # fmt: skip
+    if mail is not None and not incidents.is_on_record(session, definition.name, f"late_feed:{table}:{key}"):
+        # Told by a release that knew no incidents: its mail promised another one.
+        told(kind="late_feed", key=key, dedup_key=f"late_feed:{table}:{key}:arrived", subject=mail[0], body=mail[1])
+
+
+def _cause(table: TableName) -> incidents.Cause:
+    return incidents.Cause("late_feed", table, (), f"late {table}")
 
 
 def _told(session: Session, model: str, table: str, key: str) -> LateFeed | None:
@@ -149,7 +157,7 @@ def _late_body(
     return AlertBody(
         headline=f"The {table} of {key} have not landed in time",
         summary=f"{missing[:1].upper()}{missing[1:]}. {waits} The run waits on, without holding a worker; a second "
-        "mail says when it has come.",
+        "mail says when it has come. Further partitions that are late join this incident without a mail of their own.",
         facts=[
             ("Feed", definition.feed.name),
             ("Partition", f"{key}, {table}"),

@@ -22,7 +22,7 @@ from evergreen.errors import SettingsError
 from evergreen.loop.intake.failures import Failure, UnfitFileError, unfit
 from evergreen.loop.intake.limits import LIMITS, Limits
 from evergreen.loop.intake.reading.file_types import REWRITTEN, is_text
-from evergreen.loop.intake.reading.isolated import read_table
+from evergreen.loop.intake.validation.earlier_columns import read_landed
 from evergreen.settings import Settings
 
 MARK = "tokens"
@@ -54,7 +54,9 @@ def replace(
     Raises:
         UnfitFileError: it cannot be read as such a table, or a personal column holds neither text nor whole numbers.
     """
-    landed = read_table(data, suffix, definition.feed.tables[table].columns, limits, definition.feed.csv)
+    hidden = personal(definition, table)
+    # What lacks a column is for the verdict to judge, unless the column would have to be replaced.
+    landed = read_landed(data, suffix, definition, table, limits, lambda name: name not in hidden)
     found = in_table(landed, definition, table, key)
     sink = pa.BufferOutputStream()
     if is_text(suffix):

@@ -11,20 +11,21 @@ from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.model import TableName
 from evergreen.core.frames import as_file, to_parquet
 from evergreen.core.ledger import Ledger
-from evergreen.core.ledger.outbox import AlertBody, owe
+from evergreen.core.ledger.outbox import AlertBody
 from evergreen.core.ledger.queries.collected import explained
 from evergreen.core.ledger.queries.partitions import ACCEPTED, QUARANTINED, latest_verdict
 from evergreen.core.ledger.tables import PartitionVersion, Verdict
 from evergreen.core.store import Store, layout
 from evergreen.core.store.page_links import report
 from evergreen.errors import BadInputError
-from evergreen.loop.intake import lateness, pseudonyms, quarantine
+from evergreen.loop.intake import lateness, pseudonyms, quarantine, quarantine_incidents
 from evergreen.loop.intake.comparisons.past import Past
 from evergreen.loop.intake.failures import UnfitFileError
 from evergreen.loop.intake.labels import coverage
 from evergreen.loop.intake.limits import LIMITS
 from evergreen.loop.intake.reading.file_types import suffix_of
 from evergreen.loop.intake.validation import data_docs, gather_past
+from evergreen.loop.intake.validation.earlier_columns import since_accepted
 from evergreen.loop.intake.validation.judge import judge, recorded_hash, too_large, verdict_hash
 from evergreen.loop.intake.validation.judgement import Judgement
 from evergreen.loop.intake.validation.load_expectations import load_expectations
@@ -174,7 +175,16 @@ def _judge(
         except UnfitFileError:
             failure = pseudonyms.unreadable(partition.raw_uri)
             return Judgement(False, failure.sentence, (failure,), None, None)
-    return judge(data, suffix, definition, table, partition.key, rules, past=past)
+    return judge(
+        data,
+        suffix,
+        definition,
+        table,
+        partition.key,
+        rules,
+        past=past,
+        newer=since_accepted(definition, partition, settings),
+    )
 
 
 def _keep(
@@ -253,16 +263,7 @@ def _record(
         session.add(verdict)
         session.get_one(PartitionVersion, partition.id).rows = partition.rows
         session.flush()
-        if mail is not None:
-            owe(
-                session,
-                definition,
-                kind="quarantine",
-                key=partition.key,
-                dedup_key=f"quarantine:{verdict.id}",
-                subject=f"{partition.table} quarantined",
-                body=mail,
-            )
+        quarantine_incidents.record(session, definition, partition, verdict, mail)
         lateness.resolve(session, definition, partition, verdict)
     return verdict
 

@@ -17,6 +17,7 @@ from evergreen.core.ledger.queries import decisions
 from evergreen.core.ledger.tables import Decision, DriftCheck
 from evergreen.core.store import Store, layout
 from evergreen.core.store.page_links import version_page
+from evergreen.loop.features.feature_code import of_version
 from evergreen.loop.intake.labels import coverage
 from evergreen.loop.monitoring import evidence, load_rows, policy
 from evergreen.loop.monitoring.drift import detect
@@ -70,12 +71,15 @@ def run(definition: ModelDefinition, key: str, *, settings: Settings, run_url: s
     biases = review_biases(definition, settings=settings, up_to_key=through)
     _, left = measure(definition, settings=settings, up_to_key=through)
     measure_online(definition, settings=settings)
+    evidence.feed_reference(definition, key, settings=settings)
     with Ledger.from_settings(settings).lock("monitor", definition.name) as session:
         known = evidence.gather(session, definition, key)
         done = decisions.drift_check(session, definition.name, key, known.input_hash)
         if done is not None:
             return _found(session, done, known)
         started = time.monotonic()
+        # What the champion reads is what is compared, whatever today's code makes of the rows.
+        definition = of_version(session, definition, known.version).definition
         rows = load_rows.read(definition, known, settings)
         rivals = compare_with_rivals(session, definition, known, settings=settings)
         found = examine(load_rows.comparable(definition, rows), known, rows, rivals, left)
@@ -121,6 +125,7 @@ def examine(
         surpassed=bool(rivals.challenger and rivals.challenger.found.proven),
         comeback=rivals.comeback,
         approval=definition.gate.approval != "never",
+        new_code=known.new_code,
     )
     return Findings(
         key=known.key,

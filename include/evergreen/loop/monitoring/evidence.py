@@ -8,16 +8,20 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 
 from evergreen.core.definition import ModelDefinition
+from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.queries import collected, decisions, partitions, snapshots, versions
 from evergreen.core.ledger.queries import labels as coverages
 from evergreen.core.ledger.queries.partitions import Current
 from evergreen.core.ledger.tables import Decision, Deployment, Performance, Prediction, Snapshot
 from evergreen.core.store.objects import sha256
 from evergreen.errors import NotReadyError
+from evergreen.loop.features.feature_code import changed_since, of_version
+from evergreen.loop.features.feed import feed
 from evergreen.loop.intake.labels.maturity import Maturity
 from evergreen.loop.intake.labels.usable import coverage_of, standings
-from evergreen.loop.monitoring.policy import PastCheck
+from evergreen.loop.monitoring.policy import PastCheck, code_cause
 from evergreen.loop.monitoring.reference_window import Reference, choose_reference, wanted_keys
+from evergreen.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,9 @@ class Evidence:
     compared: Reference
     """What inputs and predictions are compared with"""
     compared_snapshots: tuple[Snapshot, ...]
-    """Features of its partitions, oldest first; none for `training`"""
+    """Features of its partitions by the champion's code, oldest first; none for `training`"""
+    new_code: str | None = None
+    """Hash of the feature code of today, if it is another than the champion's and no training from it was asked for"""
 
     @property
     def version(self) -> int:
@@ -105,12 +111,13 @@ def gather(session: Session, definition: ModelDefinition, key: str) -> Evidence:
         and p.key >= from_key
         and (p.key, p.labels_version_id, p.labels_rows) in as_measured
     ]
-    compared, built = _compared(session, definition, key)
+    snapshot = session.get_one(Snapshot, prediction.snapshot_id)
+    compared, built = _compared(session, definition, key, snapshot.code_hash)
     return Evidence(
         key=key,
         labels_through=through,
         prediction=prediction,
-        snapshot=session.get_one(Snapshot, prediction.snapshot_id),
+        snapshot=snapshot,
         serving=serving,
         from_key=from_key,
         as_of=as_of,
@@ -121,7 +128,26 @@ def gather(session: Session, definition: ModelDefinition, key: str) -> Evidence:
         history=tuple(decisions.monitoring_before(session, model, key)),
         compared=compared,
         compared_snapshots=built,
+        new_code=_new_code(session, definition, prediction.version),
     )
+
+
+def _new_code(session: Session, definition: ModelDefinition, version: int) -> str | None:
+    found = changed_since(session, definition, version)
+    asked = found is not None and decisions.asked_for(session, definition.name, code_cause(version, found))
+    return None if asked else found
+
+
+def feed_reference(definition: ModelDefinition, key: str, *, settings: Settings) -> None:
+    """See that the partitions which `key` is compared with are built by the code of the champion that predicted it."""
+    kind, window = definition.monitoring.reference, definition.monitoring.reference_window
+    if kind == "training":
+        return
+    with Ledger.from_settings(settings).transaction() as session:
+        prediction = decisions.current_predictions(session, definition.name, key).get(key)
+        code = of_version(session, definition, prediction.version) if prediction else None
+    if code is not None:
+        feed(code, wanted_keys(kind, definition.partitions, key, window=window), settings=settings)
 
 
 def _counting(
@@ -145,14 +171,17 @@ def _counting(
     return {key: loss for key, loss in losses.items() if counts(loss)}
 
 
-def _compared(session: Session, definition: ModelDefinition, key: str) -> tuple[Reference, tuple[Snapshot, ...]]:
+def _compared(
+    session: Session, definition: ModelDefinition, key: str, code_hash: str
+) -> tuple[Reference, tuple[Snapshot, ...]]:
     """What `key` is compared with, by the definition and by what has been built."""
     kind, calendar, window = (
         definition.monitoring.reference,
         definition.partitions,
         definition.monitoring.reference_window,
     )
-    found = snapshots.current_map(session, definition.name, wanted_keys(kind, calendar, key, window=window))
+    wanted = wanted_keys(kind, calendar, key, window=window)
+    found = snapshots.current_map(session, definition.name, wanted, code_hash)
     gone = collected.gone(session, definition.name) if found else frozenset()
     built = {k: snapshot for k, snapshot in found.items() if snapshot.dvc_hash not in gone}
     chosen = choose_reference(kind, calendar, key, built, window=window)

@@ -28,7 +28,8 @@ from evergreen.core.ledger.queries import labels as coverages
 from evergreen.core.ledger.tables import LabelBias, LabelCoverage, Prediction, Snapshot, Verdict
 from evergreen.core.text import listed
 from evergreen.errors import UnavailableError
-from evergreen.loop.intake.accepted_rows import read_clean
+from evergreen.loop.features.feature_code import of_hash
+from evergreen.loop.intake.accepted_rows import read_known
 from evergreen.loop.intake.labels import holds
 from evergreen.loop.monitoring.drift import detect
 from evergreen.loop.monitoring.loss.realised import UNREADABLE
@@ -55,6 +56,8 @@ class Bias:
 class _Waiting:
     """A partition to test."""
 
+    definition: ModelDefinition
+    """As the code has it that built the features which were predicted"""
     coverage: LabelCoverage
     prediction: Prediction
     snapshot: Snapshot
@@ -75,12 +78,12 @@ def review_biases(definition: ModelDefinition, *, settings: Settings, up_to_key:
         waiting = _untested(session, definition, up_to_key)
         look = coverages.tested(session, name)
     for one in waiting:
-        frames = _read(definition, one, settings)
+        frames = _read(one, settings)
         if frames is None:
             continue
         look += 1
         alpha = definition.monitoring.share_alpha / (look * (look + 1))
-        found = compare(definition, *frames, alpha=alpha)
+        found = compare(one.definition, *frames, alpha=alpha)
         log.log(logging.WARNING if found.one_sided else logging.INFO, "%s: %s", one.coverage.key, found.sentence)
         with ledger.transaction() as session:
             row = _row(name, one, look, alpha, found)
@@ -130,13 +133,15 @@ def _untested(session: Session, definition: ModelDefinition, up_to_key: str) -> 
             continue
         if row.id not in biases or biases[row.id].prediction_id != prediction.id:
             snapshot = session.get_one(Snapshot, prediction.snapshot_id)
-            found.append(_Waiting(row, prediction, snapshot, pairs[key][1][1]))
+            fed = of_hash(session, definition, snapshot.code_hash).definition
+            found.append(_Waiting(fed, row, prediction, snapshot, pairs[key][1][1]))
     return found
 
 
-def _read(definition: ModelDefinition, one: _Waiting, settings: Settings) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+def _read(one: _Waiting, settings: Settings) -> tuple[pd.DataFrame, pd.DataFrame] | None:
     """Labelled rows and the others, of a sample of the partition; None if they cannot be read, or are too few."""
-    feed, path, most = definition.feed, one.snapshot.dvc_path, 2 * detect.MAX_ROWS
+    definition, path, most = one.definition, one.snapshot.dvc_path, 2 * detect.MAX_ROWS
+    feed = definition.feed
     try:
         with pull(settings, one.snapshot.git_commit, [path], expected={path: one.snapshot.dvc_hash}) as files:
             built = set(column_names(files[path]))
@@ -146,7 +151,7 @@ def _read(definition: ModelDefinition, one: _Waiting, settings: Settings) -> tup
         predictions = read_sample(
             io.BytesIO(read_bytes(one.prediction, settings)), [feed.entity, detect.PREDICTION], most
         )
-        truth = read_clean(one.labels, settings)[[feed.entity, definition.target]].dropna()
+        truth = read_known(one.labels, settings, definition, "labels")[[feed.entity, definition.target]].dropna()
     except UNREADABLE as error:
         if isinstance(error, UnavailableError):
             raise

@@ -15,7 +15,7 @@ from evergreen.core.ledger.tables import Snapshot
 from evergreen.core.store import Store, layout
 from evergreen.errors import BadInputError, UnavailableError
 from evergreen.loop.champion.reference_sample import COMPLETE
-from evergreen.loop.intake.accepted_rows import read_clean
+from evergreen.loop.intake.accepted_rows import read_known
 from evergreen.loop.monitoring.drift import detect
 from evergreen.loop.monitoring.evidence import Evidence
 from evergreen.loop.monitoring.loss.realised import labelled_rows
@@ -63,7 +63,7 @@ def read(definition: ModelDefinition, evidence: Evidence, settings: Settings) ->
     predictions = read_sample(data, [feed.entity, detect.PREDICTION], detect.MAX_ROWS)
     reference, rows = read_reference(definition, evidence.version, settings), None
     if labelled is not None:
-        truth = read_clean(evidence.labels[labelled.key][1], settings)
+        truth = read_known(evidence.labels[labelled.key][1], settings, definition, "labels")
         rows = labelled_rows(definition, read_predictions(labelled, settings), truth)
     compared = _read_compared(definition, evidence, names, settings) if evidence.compared_snapshots else None
     return Frames(

@@ -26,7 +26,7 @@ from evergreen.core.ledger.queries.partitions import Current
 from evergreen.core.ledger.tables import Prediction
 from evergreen.core.ledger.tables.online import OnlinePerformance
 from evergreen.errors import UnavailableError
-from evergreen.loop.intake.accepted_rows import read_clean
+from evergreen.loop.intake.accepted_rows import read_known
 from evergreen.loop.intake.labels.usable import usable_labels
 from evergreen.loop.monitoring.loss.realised import UNREADABLE
 from evergreen.loop.scoring.score import read_predictions
@@ -36,8 +36,9 @@ from evergreen.settings import Settings
 
 log = logging.getLogger("evergreen.monitoring")
 
-SAME = 1e-9
-"""Predictions that differ by no more are the same: where a row stands in a table can change a sum's last bits."""
+SAME = 1e-6
+"""Predictions that differ by no more are the same, as probabilities or in parts of what is usually predicted: a feed
+may land as float32 (24 bits, some 6e-8 of a number) what a client sends as a decimal."""
 
 
 def measure_online(definition: ModelDefinition, *, settings: Settings) -> int:
@@ -89,7 +90,7 @@ def _measured(
     asked = records.newest_by_entity(session, definition.name, key)
     try:
         predicted = read_predictions(batch, settings) if batch else None
-        landed = read_clean(truth[1], settings) if truth else None
+        landed = read_known(truth[1], settings, definition, "labels") if truth else None
         return compare(definition, asked, predicted, batch.version if batch else None, landed)
     except UNREADABLE as error:
         if isinstance(error, UnavailableError):
@@ -133,11 +134,18 @@ def compare(
         "versions": sorted({version for _, version in given.values()}),
         "rows": len(given),
         "compared": len(differences),
-        "differing": int((differences > SAME).sum()),
+        "differing": int((differences > _allowed(definition, batch)).sum()),
         "difference": float(differences.mean()) if len(differences) else None,
         "labelled": labelled,
         "loss": loss,
     }
+
+
+def _allowed(definition: ModelDefinition, batch: pd.DataFrame | None) -> float:
+    """By how much two predictions may differ that are the same."""
+    if batch is None or definition.task == "binary":
+        return SAME
+    return SAME * max(float(batch["prediction"].abs().mean()), float(batch["prediction"].std(ddof=0)))
 
 
 def _tell(definition: ModelDefinition, key: str, found: dict[str, Any]) -> None:

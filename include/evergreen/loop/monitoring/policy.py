@@ -4,7 +4,8 @@ Another version that is there already and is proven to lose less than the champi
 while the promotion is young, the newest challenger that was refused for want of proof and has been scored beside the
 champion since, or one that served earlier, when the world was as it is again. Proven harm asks for a new challenger
 at once. All else only chooses when to look whether a challenger would do better, which costs a training and nothing
-more: `refresh` partitions after the champion was made, a little sooner where its inputs have drifted for good. What
+more: as soon as the feature code has changed, `refresh` partitions after the champion was made, and a little sooner
+where its inputs have drifted for good. What
 comes of it says how soon to look again: a champion that was replaced was worth replacing, so its successor is looked
 at as soon; a challenger that was refused makes the wait longer. So a world that moves is followed, and one that
 stands still costs two trainings a year. Whatever asks waits for the cool-down and for new labelled rows, and one
@@ -22,11 +23,15 @@ from evergreen.core.text import listed
 from evergreen.loop.monitoring.drift.wording import MAJOR
 
 Kind = Literal["no_action", "alert", "retrain", "rollback", "promote"]
-Cause = Literal["drift", "harm", "age", "rollback", "promotion"]
+Cause = Literal["drift", "harm", "age", "code", "rollback", "promotion"]
 GROWN = 2.0
 """Times the effect reported last from which the same input is reported again"""
 PATIENCE: dict[Cause, int] = {"harm": 2, "drift": 2, "age": 3}
 """What each refused challenger multiplies the wait by: where something has moved, newer labels may tell more."""
+_CODE = (
+    "the feature code has changed since the champion was made, which goes on being fed by the code it was made from; a "
+    "challenger made from the new code takes over if it passes the gate"
+)
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,8 @@ class Signals:
     """A version that served earlier and is proven better on the newest partitions; the best where there are several"""
     approval: bool = False
     """Whether the definition leaves promotions to a person"""
+    new_code: str | None = None
+    """Hash of the feature code of today, if the champion was made from other code and none was asked for from this"""
 
 
 @dataclass(frozen=True)
@@ -114,7 +121,9 @@ def decide(signals: Signals, history: Sequence[PastCheck], policy: MonitoringSec
     for cause, why in wishes:
         hold = _hold(cause, signals, own, history, policy)
         if hold is None:
-            return PolicyDecision("retrain", cause, _cause_key(cause, signals, own), f"{why}: a challenger is trained")
+            also = "" if cause == "code" or signals.new_code is None else f"; {_CODE}"
+            said = f"{why}: a challenger is trained{also}"
+            return PolicyDecision("retrain", cause, _cause_key(cause, signals, own), said)
         held.append(f"{why}; {hold}")
     return _tell(signals, own, held[0] if held else _quiet(signals, policy), held=bool(held))
 
@@ -173,6 +182,8 @@ def _wishes(signals: Signals, own: Sequence[PastCheck], policy: MonitoringSectio
     if lasting:
         times = f" for {policy.persistence} checks in a row" if policy.persistence > 1 else ""
         wishes.append(("drift", f"{_have_drifted(lasting)}{times}{_besides(signals)}"))
+    if signals.new_code is not None:
+        wishes.append(("code", _CODE))
     due = min(policy.refresh, policy.max_age)
     if signals.age >= due:
         wishes.append(("age", f"the champion is {_partitions(signals.age)} old, a challenger is due after {due}"))
@@ -224,7 +235,9 @@ def _hold(
     history: Sequence[PastCheck],
     policy: MonitoringSection,
 ) -> str | None:
-    """Why a retrain must wait, or None."""
+    """Why a retrain must wait, or None. New code need not: it does not wait for new labels to learn from."""
+    if cause == "code":
+        return None
     if signals.age < policy.cool_down:
         return f"the champion is only {_partitions(signals.age)} old, a retrain waits until it is {policy.cool_down}"
     if signals.new_rows < policy.min_new_rows:
@@ -287,6 +300,13 @@ def _partitions(count: int) -> str:
 
 
 def _cause_key(cause: Cause, signals: Signals, own: Sequence[PastCheck]) -> str:
-    """'drift-v3-1': the cause, the champion, and how often it has been asked for."""
+    """'drift-v3-1': the cause, the champion, and how often it has been asked for; 'code-v3-1f0c...': for which code."""
+    if cause == "code":
+        return code_cause(signals.version, str(signals.new_code))
     times = sum(1 for check in own if check.kind == "retrain" and check.cause == cause)
     return f"{cause}-v{signals.version}-{times + 1}"
+
+
+def code_cause(version: int, code_hash: str) -> str:
+    """The cause key of a retrain because the feature code has changed since `version` was made."""
+    return f"code-v{version}-{code_hash[:12]}"

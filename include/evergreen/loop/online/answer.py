@@ -7,6 +7,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +19,12 @@ from evergreen.core.ledger.queries import online as records
 from evergreen.core.ledger.queries import versions
 from evergreen.core.ledger.tables.online import OnlineRequest
 from evergreen.core.store.objects import sha256
-from evergreen.errors import BadInputError, EvergreenError, NotReadyError, RefusedError
-from evergreen.loop.features.features_file import code_hash
+from evergreen.errors import BadInputError, DefinitionError, EvergreenError, NotReadyError, RefusedError
+from evergreen.loop.features.feature_code import FeatureCode, of_version, runnable, serving
+from evergreen.loop.features.features_file import load_build
 from evergreen.loop.intake import pseudonyms
 from evergreen.loop.online.context import Basis, Contexts, read_basis
-from evergreen.loop.online.predict import BrokenModelError, predict
+from evergreen.loop.online.predict import BrokenModelError, as_known, predict
 from evergreen.loop.online.request import Row, keys_of, read_rows, to_inputs
 from evergreen.settings import Settings
 
@@ -60,6 +62,15 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class _Serving:
+    """Who answers."""
+
+    version: int
+    code: FeatureCode
+    """That the version is fed by"""
+
+
+@dataclass(frozen=True)
 class _Asked:
     """A request that was read."""
 
@@ -80,12 +91,12 @@ class _Asked:
             for row, key, value in zip(self.rows, self.keys, values, strict=True)
         )
 
-    def record(self, name: str, version: int, bases: Sequence[Basis], code_version: str) -> dict[str, Any]:
+    def record(self, name: str, by: _Serving, bases: Sequence[Basis], code_version: str) -> dict[str, Any]:
         """The ledger's row of the request."""
         return {
-            "model": self.definition.name, "name": name, "body_hash": self.body_hash, "version": version,
+            "model": self.definition.name, "name": name, "body_hash": self.body_hash, "version": by.version,
             "rows": len(self.rows), "built_from": {basis.key: basis.to_json() for basis in bases},
-            "code_hash": code_hash(self.definition), "code_version": code_version,
+            "code_hash": by.code.hash, "code_version": code_version,
         }  # fmt: skip
 
     def records(self, values: Floats) -> list[dict[str, Any]]:
@@ -159,7 +170,8 @@ class Online:
         self._ledger = Ledger.kept_open(settings, CONNECTIONS)
         self._contexts = Contexts(settings)
         self._predictors = Predictors(settings)
-        self._builds: dict[str, tuple[str, Build]] = {}
+        self._builds: dict[tuple[str, str], Build] = {}
+        self._kept, self._copying = ExitStack(), threading.Lock()
         self._keys: dict[str, bytes] = {}
         self._said: dict[str, str] = {}
         self._reached = -READY_FOR
@@ -185,18 +197,19 @@ class Online:
         """
         begun = time.perf_counter()
         rows = read_rows(body)
-        frame = to_inputs(definition, rows, self._key(definition))
+        frame = to_inputs(definition, rows, self._key(definition), lambda: self._columns(definition))
         asked = _Asked(definition, rows, frame, keys_of(definition, frame), sha256(body))
         with self._ledger.transaction() as session:
             known = records.answered(session, definition.name, name) if name else None
             if known is not None:
                 return asked.again(session, known)
             champion = _champion(session, definition.name, asked.keys)
-            bases = [read_basis(session, definition, key) for key in dict.fromkeys(asked.keys)]
-        values = self._predict(asked, champion.version, bases)
+            by = _Serving(champion.version, of_version(session, definition, champion.version))
+            bases = [read_basis(session, by.code.definition, key) for key in dict.fromkeys(asked.keys)]
+        values = self._predict(asked, by, bases)
         name = name or str(uuid.uuid4())
         with self._ledger.transaction() as session:
-            row = asked.record(name, champion.version, bases, self._settings.code_version)
+            row = asked.record(name, by, bases, self._settings.code_version)
             if not records.record(session, row, asked.records(values)):
                 # Another server was faster: its answer is the one on record.
                 return asked.again(session, session.scalars(records.named(definition.name, name)).one())
@@ -241,24 +254,35 @@ class Online:
             self._keys[definition.name] = pseudonyms.key_of(self._settings, definition)
         return self._keys[definition.name]
 
-    def _predict(self, asked: _Asked, version: int, bases: list[Basis]) -> Floats:
-        definition = asked.definition
-        predictor, build = self._predictors.get(definition, version), self._build(definition)
-        at, values = np.asarray(asked.keys), np.empty(len(asked.frame), dtype=np.float64)
+    def _columns(self, definition: ModelDefinition) -> frozenset[str]:
+        """Columns of the inputs that the serving version's code knows."""
+        with self._ledger.transaction() as session:
+            return frozenset(serving(session, definition).definition.feed.tables["inputs"].columns)
+
+    def _predict(self, asked: _Asked, by: _Serving, bases: list[Basis]) -> Floats:
+        definition, code = asked.definition, by.code
+        predictor, build = self._predictors.get(definition, by.version), self._build(code)
+        table = as_known(asked.frame, definition, code)
+        at, values = np.asarray(asked.keys), np.empty(len(table), dtype=np.float64)
         for basis in bases:
             chosen = np.flatnonzero(at == basis.key)
-            rows = asked.frame.iloc[chosen].reset_index(drop=True)
-            values[chosen] = predict(definition, predictor, rows, self._contexts.get(definition, basis), build)
+            rows = table.iloc[chosen].reset_index(drop=True)
+            values[chosen] = predict(code.definition, predictor, rows, self._contexts.get(code, basis), build)
         return values
 
-    def _build(self, definition: ModelDefinition) -> Build:
-        from evergreen.loop.features.features_file import load_build
-
-        wanted = code_hash(definition)
-        known = self._builds.get(definition.name)
-        if known is None or known[0] != wanted:
-            known = self._builds[definition.name] = (wanted, load_build(definition))
-        return known[1]
+    def _build(self, code: FeatureCode) -> Build:
+        """The function of this code; a copy of it stays on disk as long as the server runs."""
+        name = (code.definition.name, code.hash)
+        if name not in self._builds:
+            try:
+                with self._copying:
+                    there = self._kept.enter_context(runnable(code, self._settings))
+                    self._builds[name] = load_build(there)
+            except DefinitionError:
+                raise
+            except BadInputError as error:
+                raise BrokenModelError(str(error)) from error
+        return self._builds[name]
 
 
 def _champion(session: Session, model: str, keys: Sequence[str]) -> Deployment:

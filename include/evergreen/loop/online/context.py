@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from evergreen.core.ledger.queries import labels as coverages
 from evergreen.core.ledger.queries import partitions
 from evergreen.loop.features.build_plan import Current, Past, look_back, wanted_keys
-from evergreen.loop.features.features_file import code_hash
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
     from evergreen.core.definition import ModelDefinition
     from evergreen.core.definition.model import TableName
+    from evergreen.loop.features.feature_code import FeatureCode
     from evergreen.settings import Settings
 
 KEPT_ROWS = 2_000_000
@@ -93,20 +93,20 @@ class Contexts:
         self._kept: OrderedDict[tuple[str, str, str], Context] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, definition: ModelDefinition, basis: Basis) -> Context:
-        """The rows that `basis` names; read from the store where they are not at hand.
+    def get(self, code: FeatureCode, basis: Basis) -> Context:
+        """The rows that `basis` names, as `code` knows them; read from the store where they are not at hand.
 
         Raises:
             CollectedError: retention has removed some of them.
             UnavailableError: the store does not answer.
         """
         # The code's hash covers the columns that are read: a definition may change under a running server.
-        name = (definition.name, code_hash(definition), basis.hash)
+        name = (code.definition.name, code.hash, basis.hash)
         with self._lock:
             found = self._kept.get(name)
         if found is None:
             # Not under the lock: who asks for another model does not wait for this one's store.
-            found = _read(definition, basis, self._settings)
+            found = _read(code.definition, basis, self._settings)
         with self._lock:
             self._kept[name] = found
             self._kept.move_to_end(name)
@@ -117,9 +117,11 @@ class Contexts:
 
 def _read(definition: ModelDefinition, basis: Basis, settings: Settings) -> Context:
     from evergreen.loop.features.look_back import read_history
-    from evergreen.loop.intake.accepted_rows import read_clean, read_clean_table
+    from evergreen.loop.intake.accepted_rows import read_clean_table, read_known
 
     history = read_history(
         definition, basis.history, lambda verdict, columns: read_clean_table(verdict, settings, columns)
     )
-    return Context(history, read_clean(basis.context[1], settings) if basis.context else None)
+    if basis.context is None:
+        return Context(history, None)
+    return Context(history, read_known(basis.context[1], settings, definition, "inputs"))

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from evergreen.core.frames import conform, to_frame, to_table
 from evergreen.errors import BadInputError, EvergreenError
 from evergreen.loop.features.compute import compute
 
 if TYPE_CHECKING:
     from evergreen.core.definition import ModelDefinition
+    from evergreen.loop.features.feature_code import FeatureCode
     from evergreen.loop.features.features_file import Build
     from evergreen.loop.online.context import Context
     from evergreen.loop.training.losses import Floats
@@ -52,6 +54,14 @@ def predict(
             f"{definition.name}.train for another model"
         )
     return values
+
+
+def as_known(asked: pd.DataFrame, definition: ModelDefinition, code: FeatureCode) -> pd.DataFrame:
+    """The rows of a request, which have the columns of `definition`, with those that `code` knows."""
+    if code.is_today:
+        return asked
+    now, known = (d.feed.tables["inputs"] for d in (definition, code.definition))
+    return to_frame(conform(to_table(asked, now.columns), known.columns, known.aliases))
 
 
 def beside(

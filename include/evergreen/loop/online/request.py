@@ -7,7 +7,7 @@ them; what a suite of Great Expectations would say of a whole partition is asked
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -77,19 +77,31 @@ def _no_number(name: str) -> float:
     raise ValueError(f"{name} is no JSON number; send null where a value is unknown")
 
 
-def to_inputs(definition: ModelDefinition, rows: Sequence[Row], key: bytes | None = None) -> pd.DataFrame:
+def to_inputs(
+    definition: ModelDefinition,
+    rows: Sequence[Row],
+    key: bytes | None = None,
+    known: Callable[[], Collection[str]] | None = None,
+) -> pd.DataFrame:
     """The rows as a table of inputs, in their order, with dtypes as those of an accepted partition.
 
     Args:
         definition: the model.
         rows: each with all columns of the inputs; others are not read.
         key: of the tokens that replace the values of personal columns; needed where there are some.
+        known: columns that the serving version's code knows, asked for only if rows lack some; a column that came to
+            the definition later may be left out until a version that knows it serves. All by default.
 
     Raises:
         UnfitFileError: with a failure for each column that does not fit.
     """
-    columns = definition.feed.tables["inputs"].columns
-    failures = [*_lacking(rows, columns), *_of_other_types(rows, columns), *_inexact(rows, columns)]
+    columns, aliases = definition.feed.tables["inputs"].columns, definition.feed.tables["inputs"].aliases
+    rows = [_renamed(row, aliases) for row in rows] if aliases else rows
+    lacking = _lacking(rows, columns)
+    if lacking and known is not None:
+        asked = set(known())
+        lacking = [failure for failure in lacking if failure.column in asked]
+    failures = [*lacking, *_of_other_types(rows, columns), *_inexact(rows, columns)]
     if failures:
         raise UnfitFileError(*failures)
     table = pa.table({name: _texts(name, rows, kind) for name, kind in columns.items()})
@@ -107,6 +119,16 @@ def to_inputs(definition: ModelDefinition, rows: Sequence[Row], key: bytes | Non
     if failures:
         raise UnfitFileError(*failures)
     return frame
+
+
+def _renamed(row: Row, aliases: Mapping[str, Sequence[str]]) -> Row:
+    """The row with its columns under the names that they have now."""
+    found = dict(row)
+    for name, earlier in aliases.items():
+        known = next((alias for alias in earlier if alias in row), None)
+        if name not in row and known is not None:
+            found[name] = row[known]
+    return found
 
 
 def _lacking(rows: Sequence[Row], columns: Mapping[str, ColumnType]) -> list[Failure]:
@@ -163,7 +185,8 @@ def _fits(value: Any, wanted: tuple[type, ...]) -> bool:
 def _texts(name: str, rows: Sequence[Row], kind: ColumnType) -> pa.Array:
     text = _AS_TEXT[kind]
     try:
-        return pa.array([None if row[name] is None else text(row[name]) for row in rows], pa.string())
+        values = (row.get(name) for row in rows)
+        return pa.array([None if value is None else text(value) for value in values], pa.string())
     except UnicodeEncodeError:
         sentence = f"{plain(name)}: holds half of a surrogate pair, which is no text"
         raise UnfitFileError(unfit("encoding", sentence, expected="Unicode text", column=name)) from None

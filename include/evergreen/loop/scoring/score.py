@@ -19,6 +19,8 @@ from evergreen.core.ledger.tables import Deployment, Prediction, Snapshot
 from evergreen.core.store import Store, layout
 from evergreen.core.store.objects import sha256
 from evergreen.errors import BadInputError, NotReadyError
+from evergreen.loop.features.build import build
+from evergreen.loop.features.feature_code import of_version
 from evergreen.settings import Settings
 
 if TYPE_CHECKING:
@@ -47,6 +49,8 @@ class Scored:
 def score(definition: ModelDefinition, key: str, *, settings: Settings, run_url: str | None = None) -> Scored:
     """Predict the current snapshot of `key` with the champion and record it: one set of predictions a snapshot.
 
+    The champion reads features of the code that it was made from: they are built now if only other code has built them.
+
     The Parquet file in the store has the columns entity, event_time (as the feed calls them) and prediction (float64).
 
     Raises:
@@ -57,12 +61,19 @@ def score(definition: ModelDefinition, key: str, *, settings: Settings, run_url:
     definition.partitions.parse(key)
     ledger = Ledger.from_settings(settings)
     with ledger.transaction() as session:
-        champion, snapshot = _needed(session, definition.name, key)
-        found = _written(session, snapshot.id)
+        champion = _champion(session, definition.name, key)
+        code = of_version(session, definition, champion.version)
+        snapshot, found = _known(session, definition.name, key, code.hash)
+    if found is None and snapshot is None:
+        built = build(definition, key, settings=settings, run_url=run_url, code=code).snapshot_row
+        with ledger.transaction() as session:
+            snapshot, found = session.get_one(Snapshot, built), _written(session, built)
     if found is not None:
         log.info("%s: version %s had predicted this snapshot already: %s", key, found.version, found.uri)
         return _scored(found, reused=True)
-    predictions = _predict(definition, champion.version, snapshot, settings)
+    if snapshot is None:
+        raise LookupError(f"{key} of {definition.name} has neither features nor predictions")
+    predictions = _predict(code.definition, champion.version, snapshot, settings)
     name = layout.prediction(definition.name, key, snapshot.id, champion.version)
     uri = Store.from_settings(settings).write(name, predictions.parquet)
     row = {
@@ -99,12 +110,11 @@ def read_bytes(prediction: Prediction, settings: Settings) -> bytes:
         return store.read(store.name(prediction.uri))
 
 
-def _needed(session: Session, model: str, key: str) -> tuple[Deployment, Snapshot]:
+def _champion(session: Session, model: str, key: str) -> Deployment:
     champion = versions.current_deployment(session, model)
     if champion is None:
         raise NotReadyError(f"{model} has no champion yet, so {key} cannot be scored; trigger the DAG {model}.train")
-    snapshot = snapshots.current(session, model, key)
-    if snapshot is None:
+    if snapshots.current(session, model, key) is None:
         raise NotReadyError(f"{model} has no features of {key} yet; the DAG {model}.features builds them")
     first = versions.first_deployment(session, model)
     if first is not None and first.from_key is not None and key < first.from_key:
@@ -112,7 +122,24 @@ def _needed(session: Session, model: str, key: str) -> tuple[Deployment, Snapsho
             f"{key} lies before {first.from_key}, the first partition the first champion was meant to serve: it was "
             "trained on it, so predictions would prove nothing"
         )
-    return champion, snapshot
+    return champion
+
+
+def _known(session: Session, model: str, key: str, code_hash: str) -> tuple[Snapshot | None, Prediction | None]:
+    """The current snapshot by this code, and the predictions that stand: of it, or of one by another code.
+
+    Without the snapshot, predictions of other code stand as they are: only a build tells whether rows have changed.
+    """
+    snapshot = snapshots.current(session, model, key, code_hash)
+    if snapshot is not None and (written := _written(session, snapshot.id)) is not None:
+        return snapshot, written
+    query = select(Prediction).where(Prediction.model == model, Prediction.key == key)
+    newest = session.scalar(query.order_by(Prediction.id.desc()).limit(1))
+    if newest is None:
+        return snapshot, None
+    of = session.get_one(Snapshot, newest.snapshot_id)
+    stands = of.code_hash != code_hash and (snapshot is None or not snapshots.outdated(of, snapshot))
+    return snapshot, newest if stands else None
 
 
 def _written(session: Session, snapshot_id: int) -> Prediction | None:

@@ -18,6 +18,8 @@ from evergreen.core.ledger.queries.partitions import Current
 from evergreen.core.ledger.tables import Snapshot, TrainingRun
 from evergreen.core.text import listed, said
 from evergreen.errors import NotReadyError, PartitionKeyError, UnavailableError
+from evergreen.loop.features.feature_code import serving, today
+from evergreen.loop.features.feed import feed
 from evergreen.loop.intake.labels import coverage
 from evergreen.loop.intake.labels.maturity import Maturity
 from evergreen.loop.intake.labels.usable import standings
@@ -78,7 +80,7 @@ def assemble(
 
     Args:
         definition: the model.
-        cause: first, drift, harm, age or operator.
+        cause: first, drift, harm, age, code or operator.
         cause_key: names the cause; one cause makes one training run.
         reason: why, in a sentence; kept in the ledger.
         as_of: newest partition whose labels may be used; the newest that has landed where None. The run keeps the
@@ -88,6 +90,7 @@ def assemble(
 
     Raises:
         NotReadyError: too few labelled partitions or rows.
+        QuarantinedError, BadInputError, DefinitionError: changed feature code fails on a partition of the dataset.
         PartitionKeyError: `as_of` is no partition of the model's calendar.
         UnavailableError: ledger or feature repository do not answer.
     """
@@ -98,7 +101,14 @@ def assemble(
             f"{calendar.end or 'no end'}); name the newest partition whose labels may be used, or none"
         )
     coverage.review(definition, settings=settings)
-    ledger = Ledger.from_settings(settings)
+    ledger, code = Ledger.from_settings(settings), today(definition)
+    with ledger.transaction() as session:
+        done = versions.run_of_cause(session, definition.name, cause_key) is not None
+        wanted = [] if done else _newest_labelled(session, definition, as_of)
+        outdated = code.hash != serving(session, definition).hash
+    if wanted:
+        # One code for all rows: what other code has fed so far is built by the code of today first.
+        feed(code, wanted, settings=settings, outdated=outdated, run_url=run_url)
     for _ in range(COMMIT_ATTEMPTS):
         with ledger.lock("assemble", definition.name) as session:
             run = versions.run_of_cause(session, definition.name, cause_key)
@@ -106,11 +116,11 @@ def assemble(
                 log.info("%s: %s is training run %d already (%s)", definition.name, cause_key, run.id, run.state)
                 return _describe(run)
             stands = standings(session, definition, as_of)
-            chosen, held = read_labelled(session, definition, as_of, stands)
+            chosen, held = read_labelled(session, definition, as_of, stands, code.hash)
             train, holdout = choose(definition, chosen, as_of, held)
             commit = _commit(settings, train + holdout)
             if commit is not None:
-                run = _row(definition, train, holdout, commit, stands)
+                run = _row(definition, train, holdout, commit, stands, code.hash)
                 run.cause, run.cause_key, run.reason, run.run_url = cause, cause_key, said(reason), run_url
                 run.code_version = settings.code_version
                 session.add(run)
@@ -124,19 +134,29 @@ def assemble(
     )
 
 
+def _newest_labelled(session: Session, definition: ModelDefinition, as_of: str | None) -> list[str]:
+    """Keys of the partitions that the dataset is made of once one code has built them all."""
+    found, _ = read_labelled(session, definition, as_of, standings(session, definition, as_of), None)
+    return [partition.key for partition in found[-(definition.gate.holdout + definition.training.window) :]]
+
+
 def read_labelled(
-    session: Session, definition: ModelDefinition, as_of: str | None, stands: Mapping[str, Maturity]
+    session: Session,
+    definition: ModelDefinition,
+    as_of: str | None,
+    stands: Mapping[str, Maturity],
+    code_hash: str | None,
 ) -> tuple[list[Labelled], list[str]]:
     """Partitions that have both a snapshot and labels, with rows, through `as_of`; oldest first.
 
-    Those that retention has removed are left out. Those whose labels are incomplete are named apart: by `stands`, how
-    each partition stands.
+    Snapshots by one code, or by any if `code_hash` is None. Those that retention has removed are left out. Those whose
+    labels are incomplete are named apart: by `stands`, how each partition stands.
     """
     keys = [
         key for key in partitions.accepted_keys(session, definition.name, "labels") if as_of is None or key <= as_of
     ]
     labels = partitions.current_map(session, definition.name, "labels", keys)
-    built = snapshots.current_map(session, definition.name, keys)
+    built = snapshots.current_map(session, definition.name, keys, code_hash)
     found = [Labelled(key, built[key], labels[key]) for key in sorted(keys) if key in built and key in labels]
     gone = collected.gone(session, definition.name)
     there = [partition for partition in found if partition.rows and not partition.names & gone]
@@ -184,6 +204,7 @@ def _row(
     holdout: list[Labelled],
     commit: str,
     stands: Mapping[str, Maturity],
+    features_hash: str,
 ) -> TrainingRun:
     chosen = train + holdout
     dataset: dict[str, Any] = {
@@ -203,7 +224,8 @@ def _row(
         dataset=dataset,
         dataset_hash=dataset_hash(train, holdout),
         git_commit=commit,
-        code_hash=code_hash(definition),
+        code_hash=code_hash(definition, features_hash),
+        features_hash=features_hash,
         lock_hash=lock_hash(),
         seed=definition.training.seed,
     )
@@ -229,10 +251,10 @@ def _report(
     log.info("%s: training run %d, because %s: %s", definition.name, run.id, run.cause, run.reason)
     log.info(
         "train on %d partitions, %s to %s (%s rows); hold out %s (%s rows); labels through %s; dataset %s at features "
-        "commit %s",
+        "commit %s, all built by feature code %s",
         len(train), train[0].key, train[-1].key, f"{sum(p.rows for p in train):,}",
         ", ".join(p.key for p in holdout), f"{sum(p.rows for p in holdout):,}",
-        run.as_of, run.dataset_hash[:12], run.git_commit[:12],
+        run.as_of, run.dataset_hash[:12], run.git_commit[:12], (run.features_hash or "")[:12],
     )  # fmt: skip
     if len(train) < definition.training.window:
         log.info("the window of %d partitions is not full yet", definition.training.window)

@@ -16,7 +16,7 @@ from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.queries import partitions
 from evergreen.core.ledger.tables import Snapshot, TrainingRun, Verdict
 from evergreen.errors import UnavailableError
-from evergreen.loop.intake.accepted_rows import read_clean
+from evergreen.loop.intake.accepted_rows import read_known
 from evergreen.loop.training.examples import Examples, Names, concatenate
 from evergreen.loop.training.model_matrix import model_frame, target_values, unknown_as_null
 from evergreen.settings import Settings
@@ -90,10 +90,12 @@ def _sources(definition: ModelDefinition, run: TrainingRun, keys: list[str], set
 
 def _examples(definition: ModelDefinition, sources: _Sources, features: pd.DataFrame, settings: Settings) -> Examples:
     entity, event_time = definition.feed.entity, definition.feed.event_time
-    truth = read_clean(sources.labels, settings)[[entity, definition.target]].dropna()
+    truth = read_known(sources.labels, settings, definition, "labels")[[entity, definition.target]].dropna()
     target = "__target__"  # no column of a feed may begin so: the labels' name can also be a feature's
     rows = features.merge(truth.rename(columns={definition.target: target}), on=entity, validate="one_to_one")
-    inputs = read_clean(sources.inputs, settings).set_index(entity).loc[rows[entity]].reset_index()
+    inputs = (
+        read_known(sources.inputs, settings, definition, "inputs").set_index(entity).loc[rows[entity]].reset_index()
+    )
     rows, lacking = unknown_as_null(rows, definition.features)
     strangers = [c for c in definition.gate.columns if c not in definition.features.columns]
     return Examples(

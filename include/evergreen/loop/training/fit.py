@@ -15,6 +15,7 @@ from evergreen.core.ledger.queries import versions
 from evergreen.core.ledger.tables import TrainingRun
 from evergreen.core.store.scratch import scratch_folder
 from evergreen.errors import UnavailableError
+from evergreen.loop.features.feature_code import of_hash
 from evergreen.loop.training import publish
 from evergreen.loop.training.dataset import read_examples
 from evergreen.loop.training.estimators.check import PROBE_ROWS, check_saved, freeze_or_refuse
@@ -63,6 +64,7 @@ def fit(definition: ModelDefinition, training_run_id: int, *, settings: Settings
         ledger.lock("fit", definition.name, str(training_run_id)) as session,
     ):
         run = versions.training_run(session, definition.name, training_run_id)
+        definition = of_hash(session, definition, run.features_hash).definition
         if run.version is not None:
             log.info("training run %d has made version %d already", run.id, run.version)
             if run.state == "failed":
@@ -88,12 +90,12 @@ def fit(definition: ModelDefinition, training_run_id: int, *, settings: Settings
 def _make(definition: ModelDefinition, run: TrainingRun, settings: Settings, run_url: str | None) -> None:
     started = time.monotonic()
     examples = read_examples(definition, run, list(run.dataset["train_keys"]), settings=settings)
-    code = code_hash(definition)
+    code = code_hash(definition, run.features_hash)
     learned = learn(definition, examples, journal_of(run, code, settings))
-    if code_hash(definition) != code:
+    if code_hash(definition, run.features_hash) != code:
         raise UnavailableError(
-            f"the code of {definition.name} changed while it was trained (candidates.py, features.py, or Evergreen "
-            "itself); nothing was registered, the next try begins with what is there now"
+            f"the code of {definition.name} changed while it was trained (candidates.py, or Evergreen itself); nothing "
+            "was registered, the next try begins with what is there now"
         )
     run.code_hash = code  # of what trained it, where the files were corrected after the dataset had been fixed
     _report(definition, learned, time.monotonic() - started)

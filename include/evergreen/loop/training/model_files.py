@@ -6,8 +6,9 @@ import hashlib
 import io
 import json
 import logging
+import re
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ log = logging.getLogger("evergreen.training")
 MODEL_FILE = "model.skops"
 CHUNK_ROWS = 200_000
 """Rows predicted at once: bounds the memory that one-hot columns take."""
+_FLOAT = re.compile(r"-?[0-9]+\.0")
 _SCHEMA = "schema.json"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _cache: dict[tuple[str, str, int, tuple[str, ...]], Predictor] = {}
@@ -49,6 +51,7 @@ class Predictor:
         columns = {name: tuple(names) for name, _, names in pipeline.named_steps["features"].transformers}
         self.numeric: tuple[str, ...] = columns.get("numeric", ()) + columns.get("empty", ())
         self.categorical: tuple[str, ...] = columns.get("categorical", ()) + columns.get("unheard", ())
+        self._earlier = _earlier_spellings(pipeline, columns.get("categorical", ()))
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -67,9 +70,30 @@ class Predictor:
             else self.pipeline.predict
         )
         starts = range(0, max(len(frame), 1), CHUNK_ROWS)
-        parts = (model_frame(frame.iloc[s : s + CHUNK_ROWS], self.numeric, self.categorical) for s in starts)
+        parts = (self._read(frame.iloc[s : s + CHUNK_ROWS]) for s in starts)
         found = [np.asarray(step(part), dtype=np.float64) for part in parts if len(part)]
         return np.concatenate(found) if found else np.empty(0, dtype=np.float64)
+
+    def _read(self, frame: pd.DataFrame) -> pd.DataFrame:
+        rows = model_frame(frame, self.numeric, self.categorical)
+        for name, known in self._earlier.items():
+            rows[name] = rows[name].replace(known)
+        return rows
+
+
+def _earlier_spellings(pipeline: Pipeline, columns: Sequence[str]) -> dict[str, dict[str, str]]:
+    """How a model knows whole-number categories that releases before 0.2 spelled as floats: {column: {"20": "20.0"}}.
+
+    Nothing of one that was trained since.
+    """
+    fitted = getattr(pipeline.named_steps["features"], "named_transformers_", {}).get("categorical")
+    found = {}
+    for name, known in zip(columns, getattr(fitted, "categories_", ()), strict=False):
+        texts = {value for value in known if isinstance(value, str)}
+        floats = {value.removesuffix(".0"): value for value in texts if _FLOAT.fullmatch(value)}
+        if earlier := {whole: value for whole, value in floats.items() if whole not in texts}:
+            found[name] = earlier
+    return found
 
 
 def load(definition: ModelDefinition, version: int, *, settings: Settings, anew: bool = False) -> Predictor:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from evergreen.core.spelling import spelled
 from evergreen.errors import BadInputError
 from evergreen.loop.training.losses import Floats
 
@@ -81,12 +82,6 @@ def _as_float(column: pd.Series) -> Floats:
 
 
 def _as_text(column: pd.Series) -> pd.Series:
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        names = _as_text(pd.Series(column.cat.categories)).to_numpy(dtype=object)
-        # the code of null is -1: the last
-        return pd.Series(np.append(names, np.nan)[column.cat.codes], index=column.index, name=column.name)
-    text = column.astype("object")
+    text = spelled(column)
     present = text.notna()
-    text = text.where(present, np.nan)
-    # what reading gives is text already: looking costs a fifth of converting
-    return text if pd.api.types.infer_dtype(text, skipna=True) == "string" else text.mask(present, text.astype(str))
+    return text if present.all() else text.where(present, np.nan)

@@ -22,18 +22,18 @@ def hash_json(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def code_hash(definition: ModelDefinition) -> str:
+def code_hash(definition: ModelDefinition, features: str | None = None) -> str:
     """SHA-256, hex, over what turns a dataset into a model.
 
-    That is the package's training code, the model's `features.py`, its `candidates.py` where one of its candidates is
-    trained, and the parts of the definition that training reads.
+    That is the package's training code, the feature code (whose hash is `features`; by default that of today), the
+    model's `candidates.py` if one of its candidates is trained, and the parts of the definition that training reads.
     """
     own = source_hash(definition)
     return hash_json(
         {
             "sources": training_sources(),
             **({"candidates": own} if own else {}),
-            "features": features_hash(definition),
+            "features": features or features_hash(definition),
             "training": definition.training.model_dump(mode="json"),
             "task": definition.task,
             "target": definition.target,

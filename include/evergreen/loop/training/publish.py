@@ -62,6 +62,7 @@ class Record:
             f"{TAG}dataset_hash": run.dataset_hash,
             f"{TAG}code_version": run.code_version,
             f"{TAG}code_hash": run.code_hash,
+            **({f"{TAG}features_hash": run.features_hash} if run.features_hash else {}),
             f"{TAG}lock_hash": run.lock_hash,
             f"{TAG}seed": str(run.seed),
             f"{TAG}machine": machine(),

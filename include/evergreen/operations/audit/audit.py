@@ -12,6 +12,7 @@ from typing import Any
 from evergreen.core.definition import ModelDefinition
 from evergreen.operations.audit import (
     champion,
+    codes,
     features,
     files,
     labels,
@@ -106,6 +107,7 @@ def _compare(
     yield from partitions.check(rows, files.landed(definition, settings.landing_url, now))
     yield from features.check(definition, rows, repository, settings.features_dvc_url)
     yield from predictions.check(definition, rows, store, settings.features_dvc_url)
+    yield from codes.check(rows)
     yield from labels.check(definition, rows)
     yield from _reports(rows)
     yield from champion.check(rows, registry)
@@ -137,6 +139,7 @@ def _compared(rows: Rows, model: str, arrived: Iterable[mails.Arrived] | None, a
         "checks": len(rows.drift_checks),
         "coverages of labels": len(rows.label_coverages),
         "training runs": len(rows.training_runs),
+        "feature codes": len({row["code_hash"] for row in rows.feature_codes}),
         "decisions": len(rows.decisions),
         "deployments": len(rows.deployments),
         "requests for predictions": int(rows.online_totals[0]["requests"]),

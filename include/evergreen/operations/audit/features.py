@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import yaml
@@ -62,14 +63,17 @@ def check(definition: ModelDefinition, rows: Rows, repository: Repository, dvc_u
     """Compare accepted inputs, snapshots, the repository's commits and the bytes in the DVC remote."""
     versions = {row["id"]: row for row in rows.partition_versions}
     current = {table: rows.current_partitions(table) for table in files.TABLES}
-    built, refused = rows.current_snapshots, _refused(rows)
+    built, refused, since = rows.current_snapshots, _refused(rows), _code_since(rows)
     for key, (version, verdict) in current["inputs"].items():
         if key not in built and key not in refused:
             what = f"inputs of version {version['version']} are accepted, and no features were built from them"
             yield Disagreement(AREA, key, what, BUILD, verdict["decided_at"])
     for key, snapshot in built.items():
         if key not in refused:
-            yield from _is_current(snapshot, versions, current, rows)
+            for found in _is_current(snapshot, versions, current, rows):
+                yield replace(found, since=max(filter(None, (found.since, since)), default=None))
+    newest = {(row["key"], row["dvc_path"]): row for row in rows.snapshots}
+    for snapshot in newest.values():
         if repository.pointers.get((repository.tip or "", snapshot["dvc_path"])) != snapshot["dvc_hash"]:
             what = f"the newest commit of the feature repository does not name its bytes, MD5 {snapshot['dvc_hash']}"
             yield Disagreement(AREA, _name(snapshot), what, HISTORY, snapshot["created_at"])
@@ -80,13 +84,25 @@ def check(definition: ModelDefinition, rows: Rows, repository: Repository, dvc_u
         yield from _published(snapshot, repository, dvc_url, rows.collected)
 
 
+def _code_since(rows: Rows) -> dt.datetime | None:
+    """When the code began to serve that does: what an earlier code built may have to be built again from then on."""
+    runs = {run["version"]: run.get("features_hash") for run in rows.training_runs}
+    since = None
+    for deployment in reversed(rows.deployments):
+        if runs.get(deployment["version"]) != rows.serving_code:
+            return since
+        since = deployment["served_from"]
+    return None
+
+
 def _name(snapshot: Row) -> str:
     return f"features of {snapshot['key']}, version {snapshot['version']}"
 
 
 def _refused(rows: Rows) -> set[str]:
     """Keys of which a build was refused by the features suite: a mail says so."""
-    return {row["key"] for row in rows.alerts if ":features:" in row["dedup_key"] and row["kind"] == "quarantine"}
+    told = [(row["dedup_key"], row) for row in rows.alerts] + [(met["name"], met) for met in rows.occurrences]
+    return {row["key"] for name, row in told if ":features:" in name and row["kind"] == "quarantine"}
 
 
 def _is_current(

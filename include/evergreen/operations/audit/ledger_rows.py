@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
@@ -12,12 +12,19 @@ from evergreen.errors import UnavailableError
 from evergreen.operations.audit.disagreement import Row, by
 
 _OF_MODEL = ("partition_version", "snapshot", "training_run", "comparison", "decision", "deployment", "prediction",
-             "drift_check", "collection", "label_coverage", "label_hold")  # fmt: skip
+             "drift_check", "collection", "label_coverage", "label_hold", "feature_code")  # fmt: skip
+_KEPT = "EXISTS (SELECT FROM feature_code c WHERE c.model = :model AND c.code_hash = t.features_hash AND c.kept_at <= "
+"""Whether there was a copy of a version's code by then: before that, features came from the code of the day"""
+_MADE = "JOIN training_run t ON t.model = :model AND t.version = made.version AND t.features_hash IS NOT NULL"
 _QUERIES = {name: f"SELECT * FROM {name} WHERE model = :model ORDER BY id" for name in _OF_MODEL} | {  # noqa: S608 - our own names
     "verdict": "SELECT v.* FROM verdict v JOIN partition_version p ON p.id = v.partition_version_id "
     "WHERE p.model = :model ORDER BY v.id",
     "performance": "SELECT id, key, labels_version_id, created_at FROM performance WHERE model = :model ORDER BY id",
     "alert": "SELECT * FROM alert WHERE model IN (:model, 'evergreen') ORDER BY created_at",
+    "occurrence": "SELECT o.*, i.kind FROM incident_occurrence o JOIN incident i ON i.id = o.incident_id "
+    "WHERE o.model = :model ORDER BY o.id",
+    "undelivered_message": "SELECT d.channel, d.attempts, d.last_error, a.subject, a.created_at FROM alert_delivery d "
+    "JOIN alert a ON a.id = d.alert_id WHERE a.model = :model AND d.sent_at IS NULL ORDER BY d.id",
     # There may be millions: counted where they are, and only what is odd about them comes here.
     "online_total": "SELECT count(*) AS requests FROM online_request WHERE model = :model",
     "odd_request": """
@@ -31,6 +38,23 @@ _QUERIES = {name: f"SELECT * FROM {name} WHERE model = :model ORDER BY id" for n
             FROM online_request r WHERE r.model = :model
         )
         SELECT * FROM judged WHERE predictions <> rows OR NOT by_champion ORDER BY id""",
+    "other_code": f"""
+        SELECT 'predictions of ' || made.key AS what, made.version, s.code_hash AS code, t.features_hash AS wanted,
+            made.created_at AS since
+        FROM prediction made JOIN snapshot s ON s.id = made.snapshot_id {_MADE}
+        WHERE made.model = :model AND s.code_hash <> t.features_hash AND {_KEPT} made.created_at)
+        UNION ALL SELECT 'shadow loss of ' || made.key, made.version, s.code_hash, t.features_hash, made.created_at
+        FROM shadow_loss made JOIN snapshot s ON s.id = made.snapshot_id {_MADE}
+        WHERE made.model = :model AND s.code_hash <> t.features_hash AND {_KEPT} made.created_at)
+        UNION ALL SELECT 'request ' || made.name, made.version, made.code_hash, t.features_hash, made.asked_at
+        FROM online_request made {_MADE}
+        WHERE made.model = :model AND made.code_hash <> t.features_hash AND {_KEPT} made.asked_at)
+        ORDER BY since, what""",  # noqa: S608 - our own names
+    "mixed_dataset": f"""
+        SELECT t.id, t.started_at, t.features_hash AS wanted, count(*) AS others
+        FROM training_run t, jsonb_each_text(t.dataset -> 'snapshots') d JOIN snapshot s ON s.id = d.value::bigint
+        WHERE t.model = :model AND s.code_hash <> t.features_hash AND {_KEPT} t.started_at)
+        GROUP BY t.id ORDER BY t.id""",  # noqa: S608 - our own names
 }
 """A request is answered by who served when it came; it is on record some moments later."""
 
@@ -55,15 +79,31 @@ class Rows:
     """What was measured when on which labels, without the losses"""
     alerts: list[Row]
     """Those of no model included"""
+    occurrences: list[Row]
+    """What belongs to an incident, with that one's kind"""
+    undelivered_messages: list[Row]
+    """What is owed to a channel beside mail, and was not given to it"""
     online_totals: list[Row]
     """One row: how many `requests` for predictions were answered"""
     odd_requests: list[Row]
     """Those that no champion answered (`by_champion`), or with another number of `predictions` than `rows`"""
+    feature_codes: list[Row] = field(default_factory=list)
+    other_codes: list[Row] = field(default_factory=list)
+    """What was predicted from features of other code than that of its version, though a copy of that was kept"""
+    mixed_datasets: list[Row] = field(default_factory=list)
+    """Training runs with snapshots of other code than they name"""
 
     @property
     def collected(self) -> frozenset[str]:
         """What retention has removed: URIs in the store, MD5s in the DVC remote, `<model> version 3`."""
         return frozenset(row["name"] for row in self.collections if row["done_at"] is not None)
+
+    @property
+    def told_together(self) -> frozenset[str]:
+        """Names of the occurrences of incidents that have a mail, which each bears the name of one of them."""
+        mails = {alert["dedup_key"] for alert in self.alerts}
+        told = {met["incident_id"] for met in self.occurrences if met["name"] in mails}
+        return frozenset(met["name"] for met in self.occurrences if met["incident_id"] in told)
 
     @property
     def latest_verdicts(self) -> dict[int, Row]:
@@ -80,6 +120,13 @@ class Rows:
         return found
 
     @property
+    def serving_code(self) -> str | None:
+        """Hash of the feature code that the champion was made from; None if it is not on record."""
+        champion = self.deployments[-1]["version"] if self.deployments else None
+        runs = [run for run in self.training_runs if champion is not None and run["version"] == champion]
+        return runs[0].get("features_hash") if runs else None
+
+    @property
     def incomplete_labels(self) -> frozenset[str]:
         """Keys of the partitions whose labels are held back now."""
         open_ = (row for row in self.label_holds if row["released_at"] is None)
@@ -87,8 +134,12 @@ class Rows:
 
     @property
     def current_snapshots(self) -> dict[str, Row]:
-        """The newest snapshot of each key."""
-        return {key: max(rows, key=lambda row: row["version"]) for key, rows in by(self.snapshots, "key").items()}
+        """Of each key the newest snapshot by the champion's code; the newest of all if that has built none."""
+        ours = self.serving_code
+        return {
+            key: max(rows, key=lambda row: (row["code_hash"] == ours, row["version"]))
+            for key, rows in by(self.snapshots, "key").items()
+        }
 
 
 def read(url: str, model: str) -> Rows:

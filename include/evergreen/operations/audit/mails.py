@@ -45,11 +45,16 @@ def check(rows: Rows, model: str, arrived: Iterable[Arrived] | None) -> Iterator
     """Compare what happened, the outbox and, where there is a mail catcher, what arrived."""
     own = [row for row in rows.alerts if row["model"] == model]
     for alert in own:
-        if alert["sent_at"] is None:
+        if alert["sent_at"] is None and alert["silence_id"] is None:
             tried = f", {alert['attempts']} tries so far: {alert['last_error']}" if alert["attempts"] else ""
             what = f"it is owed and was not sent{tried}"
             yield Disagreement(AREA, _name(alert), what, SEND, alert["created_at"])
-    yield from _owed(rows, {alert["dedup_key"].removeprefix(f"{model}:") for alert in own})
+    for message in rows.undelivered_messages:
+        tried = f", {message['attempts']} tries so far: {message['last_error']}" if message["attempts"] else ""
+        about = f"message to {message['channel']} ({message['subject']})"
+        yield Disagreement(AREA, about, f"it is owed and was not given{tried}", SEND, message["created_at"])
+    told = {alert["dedup_key"] for alert in own} | rows.told_together
+    yield from _owed(rows, {name.removeprefix(f"{model}:") for name in told})
     if arrived is not None:
         yield from _delivered(own, [mail for mail in arrived if mail.model == model])
 
@@ -65,7 +70,7 @@ def _name(alert: Row) -> str:
 
 
 def _owed(rows: Rows, owed: set[str]) -> Iterator[Disagreement]:
-    """Each thing that happened and has to be told has its mail."""
+    """Each thing that happened and has to be told has its mail, or is on record in an incident that has one."""
     versions = {row["id"]: row for row in rows.partition_versions}
     for verdict in rows.verdicts:
         if verdict["outcome"] == "quarantined" and f"quarantine:{verdict['id']}" not in owed:

@@ -45,7 +45,10 @@ def check_runs(
     """
     ended = {(run["dag_id"], run["dag_run_id"]): run for run in runs if run["state"] in ("success", "failed")}
     told = [row["dedup_key"] for row in rows.alerts if row["model"] == model]
-    quarantined = {row["key"] for row in rows.alerts if row["kind"] == "quarantine"}
+    names = rows.told_together
+    told += names
+    together = [met for met in rows.occurrences if met["name"] in names]
+    quarantined = {row["key"] for row in (*rows.alerts, *together) if row["kind"] == "quarantine"}
     for task in tasks:
         where = (task["dag_id"], task["dag_run_id"])
         if where not in ended or not task["dag_id"].startswith(f"{model}."):

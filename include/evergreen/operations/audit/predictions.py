@@ -67,7 +67,11 @@ def _name(prediction: Row) -> str:
 def _all_scored(rows: Rows, made: dict[int, list[Row]]) -> Iterator[Disagreement]:
     """Every current snapshot since the first champion has its predictions, and no snapshot has two."""
     first = rows.deployments[0] if rows.deployments else None
+    newest, snapshots = {row["key"]: row for row in rows.predictions}, {row["id"]: row for row in rows.snapshots}
     for key, snapshot in rows.current_snapshots.items():
+        predicted = snapshots.get(newest[key]["snapshot_id"]) if key in newest else None
+        if predicted is not None and predicted["code_hash"] != snapshot["code_hash"] and _covers(predicted, snapshot):
+            continue  # by a version of other code: that code changes is no reason to predict again
         if first is not None and key >= (first["from_key"] or "") and snapshot["id"] not in made:
             what = f"features of version {snapshot['version']} have no predictions"
             yield Disagreement(AREA, key, what, SCORE, max(snapshot["created_at"], first["served_from"]))
@@ -75,6 +79,19 @@ def _all_scored(rows: Rows, made: dict[int, list[Row]]) -> Iterator[Disagreement
         if len(found) > 1:
             what = f"snapshot {found[0]['snapshot_id']} was predicted {len(found)} times"
             yield Disagreement(AREA, found[0]["key"], what, "Report it: a snapshot is predicted once.")
+
+
+def _covers(predicted: Row, snapshot: Row) -> bool:
+    """Whether a snapshot by other code was built from the rows that this one was, or later."""
+    if predicted["id"] > snapshot["id"]:
+        return True
+    if (predicted["inputs_version_id"], predicted["rows"]) != (snapshot["inputs_version_id"], snapshot["rows"]):
+        return False
+    for column in ("labels_used", "inputs_looked_back"):
+        before, now = predicted[column], snapshot[column]
+        if any(key in now and now[key] != version for key, version in before.items()):
+            return False
+    return not set(predicted["labels_missing"]) & set(snapshot["labels_used"])
 
 
 def _whole(definition: ModelDefinition, prediction: Row, snapshot: Row | None, dvc_url: str) -> Iterator[Disagreement]:

@@ -11,18 +11,20 @@ import datetime as dt
 import hashlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Literal, get_args
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from evergreen.core.definition import ModelDefinition
-from evergreen.core.ledger import Ledger
+from evergreen.core.ledger import Ledger, incidents
 from evergreen.core.ledger.outbox import AlertBody, Table, owe
 from evergreen.core.ledger.queries import collected, partitions, sightings, snapshots, versions
 from evergreen.core.ledger.queries.partitions import Current
 from evergreen.core.ledger.tables import Deployment, DriftCheck, Prediction, Snapshot
+from evergreen.loop.features import feature_code
 from evergreen.loop.features.build_plan import BuildPlan, make_plan
 from evergreen.loop.intake.labels import coverage
 from evergreen.loop.intake.labels.usable import held_back
@@ -37,6 +39,7 @@ LIMIT = 500
 """Steps of one model that are started again, or reported, at one look; a later look finds the rest."""
 
 Step = Literal["features", "score", "monitor"]
+STEPS: tuple[Step, ...] = get_args(Step)
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ class State:
     inputs: Mapping[str, Current]
     labels: Mapping[str, Current]
     built: Mapping[str, Snapshot]
-    """The current snapshot of each"""
+    """The snapshot of each that has to follow what is accepted: the serving code's, else the newest"""
     predicted: Mapping[str, Prediction]
     """The newest predictions of each"""
     checked: frozenset[str]
@@ -82,6 +85,12 @@ class State:
     """The model's first champion"""
     gone: frozenset[str] = frozenset()
     """What retention has removed: nothing can be built from it, nor scored"""
+    scored: Mapping[str, Snapshot] = field(default_factory=dict)
+    """What the newest predictions of each were made from, if other code than that of `built` built it"""
+    by_code: Mapping[str, ModelDefinition] = field(default_factory=dict)
+    """The definition as other code than today's has it, by the code's hash"""
+    serving: ModelDefinition | None = None
+    """The definition as the code has it that feeds the champion; None: that of today"""
     held: frozenset[str] = frozenset()
     """Partitions whose labels are incomplete: no features look back on them"""
 
@@ -114,7 +123,8 @@ def mend(
             young = [stuck.name for stuck in found if stuck.name not in old]
             new = sightings.act_on(session, model, "stuck", young, again_after=AGAIN_AFTER, limit=limit)
             restart = [stuck for stuck in found if stuck.name in new]
-            _report(session, definition, [stuck for stuck in found if stuck.name in old])
+            _report(session, definition, [stuck for stuck in found if stuck.name in old], now)
+            _end(session, definition, found, now)
     for stuck in restart:
         log.warning("%s: %s; run %s of %s.%s does it", model, stuck.reason, stuck.run_id, model, stuck.step)
     return restart
@@ -122,17 +132,24 @@ def mend(
 
 def read_state(session: Session, definition: ModelDefinition) -> State:
     """What the ledger says of the model now."""
-    model = definition.name
+    model, code = definition.name, feature_code.serving(session, definition)
+    built = snapshots.live_map(session, model, code.hash)
     keys = {table: partitions.accepted_keys(session, model, table) for table in ("inputs", "labels")}
     predictions = session.scalars(select(Prediction).where(Prediction.model == model).order_by(Prediction.id))
+    predicted = {prediction.key: prediction for prediction in predictions}
+    others = [p.snapshot_id for key, p in predicted.items() if key in built and built[key].id != p.snapshot_id]
+    scored = session.scalars(select(Snapshot).where(Snapshot.id.in_(others)))
     return State(
         inputs=partitions.current_map(session, model, "inputs", keys["inputs"]),
         labels=partitions.current_map(session, model, "labels", keys["labels"]),
-        built=snapshots.current_map(session, model),
-        predicted={prediction.key: prediction for prediction in predictions},
+        built=built,
+        predicted=predicted,
         checked=frozenset(session.scalars(select(DriftCheck.key).where(DriftCheck.model == model).distinct())),
         first=versions.first_deployment(session, model),
         gone=collected.gone(session, model),
+        scored={snapshot.key: snapshot for snapshot in scored},
+        by_code=feature_code.definitions_of(session, definition, built.values()),
+        serving=code.definition,
         held=held_back(session, definition),
     )
 
@@ -147,10 +164,11 @@ def find(definition: ModelDefinition, state: State, *, now: dt.datetime) -> list
 
 def _features(definition: ModelDefinition, state: State) -> Iterator[Stuck]:
     for key, (version, verdict) in state.inputs.items():
-        plan = make_plan(definition, key, state.inputs, state.labels, state.held)
+        snapshot = state.built.get(key)
+        code = state.serving if snapshot is None else state.by_code.get(snapshot.code_hash)
+        plan = make_plan(code or definition, key, state.inputs, state.labels, state.held)
         if plan.names & state.gone:
             continue
-        snapshot = state.built.get(key)
         if snapshot is None:
             since = max(verdict.decided_at, definition.partitions.due(key))
             if plan.missing:  # they are waited for
@@ -176,6 +194,8 @@ def _predictions(state: State) -> Iterator[Stuck]:
     for key, snapshot in state.built.items():
         prediction = state.predicted.get(key)
         done = prediction is not None and prediction.snapshot_id == snapshot.id
+        if not done and prediction is not None and (old := state.scored.get(key)) is not None:
+            done = not snapshots.outdated(old, snapshot)
         if done or key < (state.first.from_key or "") or snapshot.dvc_hash in state.gone:
             continue
         what = f"features of {key}, version {snapshot.version}, have no predictions"
@@ -192,34 +212,48 @@ def _checks(definition: ModelDefinition, state: State) -> Iterator[Stuck]:
             yield Stuck("monitor", key, f"prediction {prediction.id}", since, what)
 
 
-def _report(session: Session, definition: ModelDefinition, unmended: Sequence[Stuck]) -> None:
-    """Owe one mail about what did not move after its restart and has not been reported."""
+def _report(session: Session, definition: ModelDefinition, unmended: Sequence[Stuck], now: dt.datetime) -> None:
+    """Record what did not move after its restart and has not been recorded: one incident for each step."""
+    names = sightings.act_on(session, definition.name, "unmended", [stuck.name for stuck in unmended], limit=LIMIT)
+    new = [stuck for stuck in unmended if stuck.name in names]
+    if new:
+        said = "; ".join(stuck.reason for stuck in new[:20])
+        log.error("%s: started again and still stuck: %s", definition.name, said)
+    for step in STEPS:
+        told = [stuck for stuck in new if stuck.step == step]
+        if told:
+            incidents.occur(
+                session, definition.name, incidents.Cause("stuck", step, (), f"partitions stuck before {step}"),
+                [incidents.Met(f"stuck:{one.name}", one.key, one.reason) for one in told],
+                subject=_subject(told), body=_body(definition, told), owe=partial(owe, session, definition), now=now,
+            )  # fmt: skip
+
+
+def _end(session: Session, definition: ModelDefinition, found: Sequence[Stuck], now: dt.datetime) -> None:
+    """Record which of what was reported has moved since."""
+    for step in STEPS:
+        incidents.resolve_others(
+            session, definition.name, "stuck", step, {one.key for one in found if one.step == step},
+            how="has moved on", owe=partial(owe, session, definition), now=now,
+        )  # fmt: skip
+
+
+def _subject(told: Sequence[Stuck]) -> str:
+    return "stuck, and a restart did not help" if len(told) == 1 else f"{len(told)} partitions are stuck"
+
+
+def _body(definition: ModelDefinition, told: Sequence[Stuck]) -> AlertBody:
     model = definition.name
-    names = sightings.act_on(session, model, "unmended", [stuck.name for stuck in unmended], limit=LIMIT)
-    told = [stuck for stuck in unmended if stuck.name in names]
-    if not told:
-        return
-    log.error("%s: started again and still stuck: %s", model, "; ".join(stuck.reason for stuck in told[:20]))
-    digest = hashlib.sha256("\n".join(stuck.name for stuck in told).encode()).hexdigest()
-    one = told[0].key if len(told) == 1 else None
-    owe(
-        session,
-        definition,
-        kind="stuck",
-        key=one,
-        dedup_key=f"stuck:{digest}",
-        subject="stuck, and a restart did not help" if one else f"{len(told)} partitions are stuck",
-        body=AlertBody(
-            headline=f"{len(told)} partition{'s' * (one is None)} of {model} did not go on after a restart",
-            summary=f"{told[0].reason[:1].upper()}{told[0].reason[1:]}. It was started again and has not moved for "
-            f"{STUCK_AFTER.total_seconds() / 3600:g} hours; it is not tried again by itself.",
-            table=Table(
-                columns=["DAG", "Partition", "Since (UTC)", "What is missing", "Run"],
-                rows=[[f"{model}.{s.step}", s.key, f"{s.since:%Y-%m-%d %H:%M}", s.what, s.run_id] for s in told],
-            ),
-            next_steps=[
-                "Open the run in Airflow: if it failed, its log says why; if it is queued, its DAG is paused or full.",
-                "Remove the cause and clear the run. It finds what is done already and goes on from there.",
-            ],
+    return AlertBody(
+        headline=f"{len(told)} partition{'s' * (len(told) > 1)} of {model} did not go on after a restart",
+        summary=f"{told[0].reason[:1].upper()}{told[0].reason[1:]}. It was started again and has not moved for "
+        f"{STUCK_AFTER.total_seconds() / 3600:g} hours; it is not tried again by itself.",
+        table=Table(
+            columns=["DAG", "Partition", "Since (UTC)", "What is missing", "Run"],
+            rows=[[f"{model}.{s.step}", s.key, f"{s.since:%Y-%m-%d %H:%M}", s.what, s.run_id] for s in told],
         ),
+        next_steps=[
+            "Open the run in Airflow: if it failed, its log says why; if it is queued, its DAG is paused or full.",
+            "Remove the cause and clear the run. It finds what is done already and goes on from there.",
+        ],
     )

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from evergreen.core.definition import ModelDefinition
-from evergreen.core.ledger.queries import collected
+from evergreen.core.ledger.queries import codes, collected
 from evergreen.core.ledger.queries.partitions import QUARANTINED
 from evergreen.core.ledger.tables import (
     Comparison,
@@ -125,6 +125,8 @@ class Facts:
     """Names of what is collected already"""
     foreign: frozenset[str] = frozenset()
     """DVC hashes that other models' snapshots name"""
+    look_backs: Mapping[int, int] = field(default_factory=dict)
+    """Partitions that the feature code of each version looks back on, by version, as far as it is kept"""
     held: frozenset[str] = frozenset()
     """Partitions whose labels are incomplete: a training passes them over, and reads older ones instead"""
 
@@ -153,6 +155,7 @@ def read(session: Session, definition: ModelDefinition, settings: Settings, list
         compared=frozenset(session.execute(compared).tuples()),
         gone=collected.gone(session, model) - beside,
         foreign=frozenset(session.scalars(foreign)),
+        look_backs=codes.look_backs(session, model),
         held=held_back(session, definition),
     )  # fmt: skip
 

@@ -87,7 +87,7 @@ def _limits(definition: ModelDefinition, policy: RetentionSection, facts: Facts)
     must = needed(definition, facts)
     features_from = min(must.first_key, _from({v.key for v in facts.landed if v.accepted}, policy.keep_partitions))
     # Features that are kept may have to be built again: what they look back on is kept with them.
-    back = definition.features.look_back + definition.feed.label_delay
+    back = must.look_back + definition.feed.label_delay
     rows_from = definition.partitions.shift(features_from, -back) if features_from else ""
     return _Limits(must, features_from, rows_from, policy)
 

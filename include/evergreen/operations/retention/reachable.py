@@ -23,6 +23,8 @@ class Needed:
     verdicts: frozenset[int]
     runs: frozenset[int]
     """Ids of the training runs whose models stay"""
+    look_back: int
+    """Partitions that features may look back on: by the code of today, or of a version that may serve"""
     profiles_from: str
     """Accepted rows of this partition and later ones keep their profiles: the next verdicts may compare with them"""
 
@@ -33,6 +35,7 @@ def needed(definition: ModelDefinition, facts: Facts) -> Needed:
     - Models: every version that has served (a person may go back to any of them), the newest one, challengers of the
       champion (they are scored in the shadow, and a person may promote them), and runs that have not come to an end.
     - Datasets: of the champion, of the version before it, of the newest one, of those challengers and those runs.
+    - Feature code, of any version: it is never collected.
     - Partitions: those after the newest labels that the champion, or the version before it, was judged on, which the
       monitor compares both on; the window and holdout of the next training; what the next features look back on, and
       what the next checks compare with.
@@ -46,12 +49,15 @@ def needed(definition: ModelDefinition, facts: Facts) -> Needed:
     models = {run.id for run in facts.trained if run.version in at_hand | set(facts.served)}
     datasets = [run for run in facts.trained if run.version in at_hand or run.id in open_runs]
     snapshots = frozenset().union(*(run.snapshots for run in datasets))
+    may_serve = {version for version in at_hand | set(facts.served) if version is not None}
+    look_back = max([definition.features.look_back, *(facts.look_backs.get(version, 0) for version in may_serve)])
     own = [run.as_of for run in facts.trained if run.version is not None and run.version in (champion, before)]
     return Needed(
-        first_key=min([*own, _next_training(definition, facts), _next_build(definition, facts)]),
+        first_key=min([*own, _next_training(definition, facts), _next_build(definition, facts, look_back)]),
         snapshots=snapshots,
         verdicts=frozenset().union(*(run.labels for run in datasets)) | _inputs_of(facts, snapshots),
         runs=frozenset(models | open_runs),
+        look_back=look_back,
         profiles_from=_next_verdict(definition, facts),
     )
 
@@ -70,10 +76,10 @@ def _next_training(definition: ModelDefinition, facts: Facts) -> str:
     return nth_newest(labelled, definition.training.window + definition.gate.holdout)
 
 
-def _next_build(definition: ModelDefinition, facts: Facts) -> str:
+def _next_build(definition: ModelDefinition, facts: Facts, look_back: int) -> str:
     """The oldest partition that features or check of the next one, and of the one that is landing, look back on."""
     landed = {version.key for version in facts.landed if version.accepted}
-    back = nth_newest(landed, definition.features.look_back + definition.feed.label_delay + 2)
+    back = nth_newest(landed, look_back + definition.feed.label_delay + 2)
     kind, window = definition.monitoring.reference, definition.monitoring.reference_window
     latest = nth_newest(landed, 2)  # a check may come a partition late
     compared = wanted_keys(kind, definition.partitions, latest, window=window) if latest else []

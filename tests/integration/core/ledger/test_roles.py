@@ -18,7 +18,17 @@ from evergreen.operations.retention.collect import collect
 
 pytestmark = pytest.mark.integration
 SCRIPT = Path(__file__).parents[4] / "deploy" / "ledger-roles.sql"
-CHANGING = {"partition_version", "training_run", "alert", "sighting", "collection", "label_hold"}
+CHANGING = {
+    "partition_version",
+    "training_run",
+    "alert",
+    "sighting",
+    "collection",
+    "incident",
+    "incident_occurrence",
+    "silence",
+    "label_hold",
+}
 
 
 def as_role(url, role):

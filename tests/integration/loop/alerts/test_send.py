@@ -14,11 +14,11 @@ import pytest
 from sqlalchemy import select, update
 
 from evergreen.core.ledger.outbox import owe
-from evergreen.core.ledger.tables import Alert
+from evergreen.core.ledger.tables import Alert, Occurrence
 from evergreen.errors import DefinitionError, QuarantinedError, UnavailableError
 from evergreen.loop.alerts.send import send_pending
 from evergreen.loop.alerts.smtp import SmtpSettings
-from evergreen.loop.alerts.task_failures import owe_task_failure
+from evergreen.loop.alerts.task_failures import end_task_failure, owe_task_failure
 from helpers.ledger_life import HOSTILE
 
 
@@ -49,6 +49,11 @@ class Keeper:
 def rows(ledger):
     with ledger.transaction() as session:
         return list(session.scalars(select(Alert).order_by(Alert.subject)))
+
+
+def occurrences(ledger):
+    with ledger.transaction() as session:
+        return list(session.scalars(select(Occurrence).order_by(Occurrence.id)))
 
 
 def test_what_is_owed_arrives_with_its_chart_and_links(settings, smtp, mail_catcher, ledger, definition):
@@ -252,10 +257,33 @@ def test_a_failed_task_is_reported_once_for_each_failure(settings, ledger):
     }
     first = owe_task_failure(**said, error=DefinitionError("model.yaml:3: wrong"))
     assert owe_task_failure(**said, error=DefinitionError("model.yaml:3: wrong")) == first
-    assert owe_task_failure(**said, error=DefinitionError("model.yaml:9: wrong")) != first
+    assert owe_task_failure(**said, error=DefinitionError("model.yaml:9: wrong")) is None, "it joins the incident"
+    assert owe_task_failure(**said, error=UnavailableError("down")) != first
     assert owe_task_failure(**said, error=QuarantinedError("bad")) is None
     (row, _) = rows(ledger)
     assert row.subject == "[evergreen] nyc_flights 2013-04-15: task fit of nyc_flights.train failed"
+    assert len(occurrences(ledger)) == 3
+
+
+def test_a_task_that_fails_in_twenty_runs_is_two_mails_and_an_all_clear(settings, ledger):
+    said = {"dag_id": "nyc_flights.score", "task_id": "score", "run_url": "http://a/l"}
+    for n in range(20):
+        key = f"2013-04-{n + 1:02}"
+        owe_task_failure(**said, run_id=f"r{n}", key=key, error=RuntimeError(f"row {n} of {key}"))
+    assert len(rows(ledger)) == 2
+    for n in range(20):
+        end_task_failure(dag_id="nyc_flights.score", task_id="score", run_id=f"again{n}", key=f"2013-04-{n + 1:02}")
+        assert len(rows(ledger)) == 2 + (n == 19)
+    assert {one.how for one in occurrences(ledger)} == {"succeeded"}
+    assert any("all clear: task score of nyc_flights.score fails (RuntimeError)" in row.subject for row in rows(ledger))
+
+
+def test_one_index_of_a_mapped_task_says_nothing_about_another(settings, ledger):
+    said = {"dag_id": "nyc_flights.replay_quarantine", "task_id": "validate", "run_id": "r1", "key": None}
+    owe_task_failure(**said, error=RuntimeError("no"), run_url=None, map_index=3)
+    for map_index, resolved in ((2, False), (3, True)):
+        end_task_failure(**said, map_index=map_index)
+        assert [one.resolved_at is not None for one in occurrences(ledger)] == [resolved]
 
 
 def test_a_task_of_no_model_is_reported_to_everybody(settings, ledger):
@@ -268,17 +296,20 @@ def test_a_task_of_no_model_is_reported_to_everybody(settings, ledger):
 def test_housekeeping_that_goes_on_failing_is_reported_once_a_day(settings, ledger, monkeypatch):
     """It runs every ten minutes, and everybody gets its mails."""
     said = {"dag_id": "evergreen.housekeeping", "task_id": "reconcile_aliases", "key": None, "run_url": None}
-    days = iter([21, 21, 21, 22])
+    day = [21]
 
     class Clock(dt.datetime):
         @classmethod
         def now(cls, tz=None):
-            return cls(2026, 11, next(days), tzinfo=tz)
+            return cls(2026, 11, *day, tzinfo=tz)
 
     monkeypatch.setattr("evergreen.loop.alerts.task_failures.dt.datetime", Clock)
     for run_id, address, model in (("r1", "0x7f01", "a"), ("r2", "0x7fa2", "a"), ("r3", "0x7f01", "b")):
         error = UnavailableError(f"not reconciled for {model}: <Connection object at {address}>")
         owe_task_failure(**said, run_id=run_id, error=error)
-    assert len(rows(ledger)) == 2, "one for each failure, whatever the run and wherever its objects lay"
+    assert len(occurrences(ledger)) == 2, "one for each failure, whatever the run and wherever its objects lay"
+    assert len(rows(ledger)) == 1, "both are one incident"
+    day[:] = [22]
     owe_task_failure(**said, run_id="r4", error=error)
-    assert len(rows(ledger)) == 3, "and the next day it is said again"
+    assert len(occurrences(ledger)) == 3
+    assert len(rows(ledger)) == 2, "and the next day it is said again"

@@ -14,10 +14,11 @@ from pydantic import SecretStr
 from evergreen.core.feature_repository import snapshots as repository
 from evergreen.core.feature_repository.snapshots import read_frame
 from evergreen.core.ledger.queries import snapshots
-from evergreen.core.ledger.tables import Alert, Snapshot
+from evergreen.core.ledger.tables import Alert, Incident, Snapshot
 from evergreen.errors import BadInputError, NotReadyError, QuarantinedError, UnavailableError
 from evergreen.loop.features import validate
 from evergreen.loop.features.build import build
+from evergreen.loop.features.feature_code import of_hash, today
 from evergreen.loop.features.readiness import readiness
 from evergreen.loop.features.stale import stale_keys, to_rebuild
 from evergreen.loop.intake.limits import LIMITS
@@ -156,7 +157,7 @@ def test_the_end_does_not_depend_on_the_order_of_arrival_nor_on_the_repository(f
     assert make(feed).dvc_hash == end.dvc_hash
 
 
-def test_feature_code_that_is_rolled_back_makes_a_new_version_with_the_old_bytes(ready):
+def test_feature_code_that_is_rolled_back_finds_what_it_has_built(ready):
     first = make(ready)
     code = ready.folder / "features.py"
     before = code.read_text()
@@ -165,8 +166,12 @@ def test_feature_code_that_is_rolled_back_makes_a_new_version_with_the_old_bytes
     second = make(ready)
     code.write_text(before)
     third = make(ready)
-    assert [second.version, third.version] == [2, 3]
+    assert [second.version, third.version, third.reused] == [2, 1, True]
     assert third.dvc_hash == first.dvc_hash != second.dvc_hash
+    # Each code has files of its own: one commit holds them all.
+    assert first.dvc_path == f"shop/{KEY}.parquet" != second.dvc_path
+    expected = {built.dvc_path: built.dvc_hash for built in (first, second)}
+    assert repository.commit_holding(ready.settings, expected) == second.git_commit
 
 
 def test_a_version_that_is_quarantined_afterwards_gives_way_to_the_one_before(ready):
@@ -198,6 +203,24 @@ def test_features_that_fail_their_suite_are_not_published_and_a_mail_is_owed(rea
     assert (alert.kind, alert.key) == ("quarantine", KEY)
     assert "price" in str(alert.body["table"]["rows"])
     assert alert.body["links"]["report"].startswith(ready.settings.store_url)
+
+
+def test_what_ails_the_features_of_other_code_is_not_over_when_the_champions_are_built(ready):
+    make(ready)
+    earlier = today(ready.definition)
+    code = ready.folder / "features.py"
+    code.write_text(
+        code.read_text().replace("    return ", "    inputs['price'] = inputs['price'].clip(upper=100)\n    return ")
+    )
+    with ready.ledger.transaction() as session:
+        earlier = of_hash(session, ready.definition, earlier.hash)
+    ready.accept(KEY, shift=5000)
+    with pytest.raises(QuarantinedError, match="price"):
+        build(ready.definition, KEY, settings=ready.settings, code=earlier)
+    assert not make(ready).reused
+    with ready.ledger.transaction() as session:
+        (incident,) = session.query(Incident).all()
+    assert (incident.scope, incident.closed_at) == ("features by code of an earlier version", None)
 
 
 def test_an_expectation_that_comes_to_no_end_fails_the_features(ready, monkeypatch):

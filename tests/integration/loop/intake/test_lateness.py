@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import select
 
-from evergreen.core.ledger.tables import Alert, LateFeed
+from evergreen.core.ledger.tables import Alert, Incident, LateFeed, Occurrence
 from evergreen.loop.intake.lateness import report_if_late, terms
 
 pytestmark = pytest.mark.integration
@@ -28,6 +28,11 @@ def report(shop, after, table="inputs", key=KEY):
 def mails(shop, kind="late_feed"):
     with shop.ledger.transaction() as session:
         return list(session.scalars(select(Alert).where(Alert.kind == kind).order_by(Alert.created_at)))
+
+
+def occurrences(shop):
+    with shop.ledger.transaction() as session:
+        return list(session.scalars(select(Occurrence).order_by(Occurrence.id)))
 
 
 def test_no_mail_is_owed_before_the_grace_period_has_ended(shop):
@@ -55,10 +60,39 @@ def test_at_the_same_moment_too(shop):
     assert len(mails(shop)) == 1
 
 
-def test_tables_and_partitions_are_late_each_for_itself(shop):
+def test_tables_are_told_each_for_itself_and_partitions_of_one_together(shop):
     for table, key in (("inputs", KEY), ("labels", KEY), ("inputs", "2024-01-02")):
         assert report(shop, dt.timedelta(days=9), table, key) == "reported"
-    assert len(mails(shop)) == 3
+    assert [mail.subject for mail in mails(shop)] == [
+        f"[evergreen] shop {KEY}: inputs are late", f"[evergreen] shop {KEY}: labels are late",
+    ]  # fmt: skip
+    assert {(one.part, one.resolved_at) for one in occurrences(shop)} == {(KEY, None), ("2024-01-02", None)}
+    assert len(occurrences(shop)) == 3
+
+
+def test_twenty_late_partitions_are_two_mails_and_one_when_all_have_come(shop):
+    keys = [f"2024-03-{day:02}" for day in range(1, 21)]
+    for key in keys:
+        report(shop, dt.timedelta(days=90), key=key)
+    for key in keys[::-1]:
+        assert len(mails(shop)) == 2
+        shop.land(key, shop.orders(key))
+        shop.ingest(key)
+    *_, over = mails(shop)
+    assert over.subject == "[evergreen] shop: all clear: late inputs"
+    assert [row[3] for row in over.body["table"]["rows"]] == ["arrived, accepted"] * 20
+
+
+def test_a_feed_that_was_told_before_there_were_incidents_has_its_second_mail(shop):
+    with shop.ledger.transaction() as session:
+        session.add(
+            LateFeed(model="shop", table="inputs", key=KEY, due_at=BEGAN, waiting_since=BEGAN, grace_until=BEGAN,
+                     missing="nothing", run_url=LOG)
+        )  # fmt: skip
+    shop.land(KEY, shop.orders(KEY))
+    shop.ingest(KEY)
+    (mail,) = mails(shop)
+    assert mail.subject == f"[evergreen] shop {KEY}: late inputs have arrived and are accepted"
 
 
 @pytest.mark.parametrize(("price", "outcome"), [(9.5, "accepted"), (999.0, "quarantined")])
@@ -92,14 +126,20 @@ def test_what_came_in_time_owes_nothing(shop):
     assert mails(shop) == []
 
 
-def test_a_drop_that_comes_while_it_is_reported_leaves_none_or_both(shop):
-    """Whichever takes the partition's lock first: a first mail without its second would keep somebody awake."""
+def test_a_drop_that_comes_while_it_is_reported_leaves_nothing_that_waits(shop):
+    """Whichever takes the partition's lock first: a late feed that is not resolved would keep somebody awake."""
+    told = 0
     for day in range(1, 7):
         key = f"2024-02-{day:02}"
         shop.land(key, shop.orders(key))
         with ThreadPoolExecutor(2) as pool:
-            told = pool.submit(report, shop, dt.timedelta(days=60), "inputs", key)
+            reported = pool.submit(report, shop, dt.timedelta(days=60), "inputs", key)
             pool.submit(shop.ingest, key).result()
-        assert len([m for m in mails(shop) if m.key == key]) == (2 if told.result() == "reported" else 0)
+        told += reported.result() == "reported"
+        assert all(one.how == "arrived, accepted" for one in occurrences(shop))
     with shop.ledger.transaction() as session:
-        assert len(mails(shop)) == 2 * len(session.scalars(select(LateFeed)).all())
+        assert len(occurrences(shop)) == len(session.scalars(select(LateFeed)).all()) == told
+        (incident, *more) = session.scalars(select(Incident).order_by(Incident.id)).all() or [None]
+    if incident is not None:
+        assert incident.closed_at is not None
+        assert len(mails(shop)) == 2 + len(more), "the second time, it has to be well for an hour before it is over"

@@ -5,9 +5,20 @@ import pytest
 from sqlalchemy import select
 
 from evergreen.core.ledger.queries import labels as coverages
-from evergreen.core.ledger.tables import Alert, Deployment, LabelBias, Performance, TrainingRun
+from evergreen.core.ledger.tables import (
+    Alert,
+    Deployment,
+    Incident,
+    LabelBias,
+    Occurrence,
+    Performance,
+    Prediction,
+    Snapshot,
+    TrainingRun,
+)
 from evergreen.core.ledger.views.labels import coverages as coverage_lines
 from evergreen.errors import NotReadyError
+from evergreen.loop.intake.labels.coverage import review
 from evergreen.loop.monitoring.check import run
 from evergreen.loop.scoring.score import read_predictions
 from evergreen.loop.training.assemble import assemble
@@ -92,7 +103,8 @@ def test_early_labels_judge_nobody_are_told_once_and_count_when_they_are_complet
     after = check(shop, 11)
     assert [p.key for p in all_of(shop, Performance)] == [shop.key(n) for n in range(6, 11)]
     assert (after.kind, after.cause) == ("retrain", "age"), "what was due meanwhile follows"
-    assert [m.subject for m in mails(shop)][1:] == ["[evergreen] orders: labels are complete again"]
+    assert [m.subject for m in mails(shop)][1:] == ["[evergreen] orders: all clear: labels are incomplete"]
+    assert {row[3] for row in mails(shop)[1].body["table"]["rows"]} == {"complete: they count"}
     assert check(shop, 11) == after
     assert len(mails(shop)) == 2
     assert disagreements(shop) == []
@@ -121,12 +133,65 @@ def test_a_first_training_uses_the_complete_partitions(young_shop):
     assert row.dataset["label_coverage"][young_shop.key(7)] == {"inputs": 700, "labelled": 700, "needed": 0.95}
     assert disagreements(young_shop) == []
     (mail,) = mails(young_shop)
-    assert [line[0] for line in mail.body["table"]["rows"]] == [young_shop.key(8), young_shop.key(9)]
+    assert [line[0] for line in mail.body["table"]["rows"]] == [young_shop.key(8)]
+    assert [met.key for met in all_of(young_shop, Occurrence)] == [young_shop.key(8), young_shop.key(9)]
 
     for number in range(8):
         young_shop.accept("labels", number, early(young_shop.week(number)[1], number))
     with pytest.raises(NotReadyError, match=r"The labels of 10 more \(2024-01-01 to 2024-03-04\) are incomplete"):
         begin(young_shop, "second")
+
+
+def test_the_first_whole_partition_after_them_ends_it_and_what_stays_held_back_is_named(young_shop):
+    for number in (8, 9):
+        young_shop.accept("labels", number, early(young_shop.week(number)[1], number))
+    young_shop.accept("labels", 9, young_shop.week(9)[1])
+    assert len(mails(young_shop)) == 1, "none after them has come, and one is left"
+    young_shop.accept("inputs", 10, young_shop.week(10)[0])
+    young_shop.accept("labels", 10, young_shop.week(10)[1])
+    clear = mails(young_shop)[1]
+    assert clear.subject == "[evergreen] orders: all clear: labels are incomplete"
+    assert f"{young_shop.key(10)} came through well after them" in clear.body["summary"]
+    assert {row[0]: row[3] for row in clear.body["table"]["rows"]} == {
+        young_shop.key(8): "not resolved",
+        young_shop.key(9): "complete: they count",
+    }
+    young_shop.accept("labels", 8, young_shop.week(8)[1])
+    assert all(met.resolved_at for met in all_of(young_shop, Occurrence))
+    assert len(mails(young_shop)) == 2
+
+    young_shop.accept("labels", 8, early(young_shop.week(8)[1], 8))
+    assert mails(young_shop)[2].subject.startswith(f"[evergreen] orders {young_shop.key(8)}: again: labels are")
+    assert [incident.closed_at is None for incident in all_of(young_shop, Incident)] == [False, True]
+
+
+def test_a_notice_about_one_sided_labels_is_no_incident_and_is_not_repeated_near_by(young_shop):
+    for number in (5, 7, 0):
+        called_one_sided(young_shop, number)
+    subjects = [mail.subject for mail in mails(young_shop)]
+    assert subjects == [f"[evergreen] orders {young_shop.key(n)}: labels are one-sided" for n in (5, 0)]
+    assert all_of(young_shop, Incident) == []
+
+
+def called_one_sided(shop, number):
+    """As if the monitor had tested a week."""
+    key = shop.key(number)
+    with shop.ledger.transaction() as session:
+        (snapshot,) = session.scalars(select(Snapshot).where(Snapshot.key == key))
+        prediction = Prediction(
+            model="orders", key=key, snapshot_id=snapshot.id, version=1, uri="file:///none", content_hash="", rows=700,
+            mean=0.3,
+        )  # fmt: skip
+        session.add(prediction)
+        session.flush()
+        coverage = coverages.current_coverages(session, "orders")[key]
+        session.add(
+            LabelBias(
+                model="orders", key=key, coverage_id=coverage.id, prediction_id=prediction.id, version=1, look=1,
+                alpha=0.01, one_sided=True, columns=[], sentence="the rows that have a label differ",
+            )
+        )  # fmt: skip
+    review(shop.definition, settings=shop.settings)
 
 
 def test_the_audit_finds_a_training_that_used_labels_which_were_held_back(young_shop):

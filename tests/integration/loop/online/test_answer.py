@@ -116,6 +116,7 @@ def test_rows_of_a_landed_partition_stand_among_their_own(shop):
         "    found['age'] = inputs.groupby('country')['age'].transform('count').astype(float)\n"
         "    return found\n"
     )
+    shop.train(as_of=5, cause="operator")  # a version goes on being fed by the code that it was made from
     inputs, _ = shop.week(6)
     scored = shop.live(6)
     with shop.ledger.transaction() as session:

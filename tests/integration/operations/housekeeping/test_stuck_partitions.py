@@ -104,3 +104,17 @@ def test_what_moved_is_not_reported(ledger, look):
         session.execute(update(Verdict).values(outcome="quarantined"))
     assert look() == []
     assert mails(ledger) == []
+
+
+def test_what_moved_after_it_was_reported_is_told_to_be_over(ledger, look):
+    look()
+    age(ledger, STUCK_AFTER)
+    look()
+    with ledger.transaction() as session:
+        session.execute(update(Verdict).values(outcome="quarantined"))
+    look()
+    look()
+    assert sorted(mail.subject for mail in mails(ledger)) == [
+        "[evergreen] nyc_flights: 2 partitions are stuck",
+        "[evergreen] nyc_flights: all clear: partitions stuck before features",
+    ]

@@ -96,7 +96,7 @@ def test_a_verdict_quotes_tokens_and_is_given_anew_when_a_column_becomes_persona
 
 
 def test_what_is_no_such_table_is_refused(private, orders):
-    for data in (b"", b"Ada,Lovelace", as_file(orders.drop(columns="price"), "csv")):
+    for data in (b"", b"Ada,Lovelace", as_file(orders.drop(columns="country"), "csv")):
         with pytest.raises(UnfitFileError):
             replace(data, "csv", private, "inputs", KEY)
     orders["order_id"] = 1.5
@@ -104,6 +104,16 @@ def test_what_is_no_such_table_is_refused(private, orders):
         UnfitFileError, match="holds double values; a personal column has to hold text or whole numbers"
     ):
         replace(as_file(orders, "parquet"), "parquet", private, "inputs", KEY)
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv"])
+def test_a_file_that_lacks_a_column_of_no_person_is_left_to_the_verdict(private, orders, suffix):
+    data = replace(as_file(orders.drop(columns="price"), suffix), suffix, private, "inputs", KEY)
+    kept = {name: kind for name, kind in private.feed.tables["inputs"].columns.items() if name != "price"}
+    tokens = READERS[suffix](data, kept, LIMITS).column("order_id").to_pylist()
+    assert tokens == [token(KEY, "orders", value) for value in orders["order_id"]]
+    verdict = judge(data, suffix, private, "inputs", "2024-01-01", [])
+    assert (verdict.accepted, verdict.reason) == (False, "column is missing: price")
 
 
 def test_a_check_offline_shows_no_personal_value(private, orders, tmp_path):

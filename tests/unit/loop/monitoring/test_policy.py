@@ -251,3 +251,14 @@ def test_a_champion_whose_challengers_are_all_refused_causes_few_retrains(drifts
         retrains += decision.kind == "retrain"
         history.append((week, decision.kind, decision.cause, now.drifted, harmed))
     assert retrains <= 12 + 60 // policy.max_age
+
+
+def test_new_feature_code_asks_for_a_retrain_at_once_and_after_harm_and_drift():
+    code = "0123456789abcdef"
+    decision = decide(seen(age=0, new_rows=0, new_code=code), [retrain(1)], POLICY)
+    assert (decision.kind, decision.cause, decision.cause_key) == ("retrain", "code", "code-v3-0123456789ab")
+    assert "the feature code has changed" in decision.reason
+    harmed = decide(seen(harmed=True, new_code=code), [], POLICY)
+    assert (harmed.kind, harmed.cause) == ("retrain", "harm")
+    assert "the feature code has changed" in harmed.reason, "its challenger is made from the new code as well"
+    assert "feature code" not in decide(seen(harmed=True), [], POLICY).reason

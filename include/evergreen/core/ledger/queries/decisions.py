@@ -68,6 +68,14 @@ def proves_harm(session: Session, model: str, version: int) -> bool:
     return session.scalar(select(found.exists())) is True
 
 
+def asked_for(session: Session, model: str, cause_key: str) -> bool:
+    """Whether the monitor has decided to retrain for this cause."""
+    found = select(Decision.id).where(
+        Decision.model == model, Decision.kind == "retrain", Decision.evidence["cause_key"].as_string() == cause_key
+    )
+    return session.scalar(select(found.exists())) is True
+
+
 def deployment_of(session: Session, model: str, version: int) -> Deployment | None:
     """The newest deployment of a version, or None where it never served."""
     query = select(Deployment).where(Deployment.model == model, Deployment.version == version)

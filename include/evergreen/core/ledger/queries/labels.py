@@ -56,9 +56,10 @@ def held_keys(session: Session, model: str, keys: Collection[str]) -> set[str]:
     return set(session.scalars(query)) if keys else set()
 
 
-def holds(session: Session, model: str) -> list[LabelHold]:
-    """Everything that was ever held back or found one-sided, in order."""
-    return list(session.scalars(select(LabelHold).where(LabelHold.model == model).order_by(LabelHold.id)))
+def holds(session: Session, model: str, cause: str) -> list[LabelHold]:
+    """Everything that was ever held back, or found one-sided, in order."""
+    query = select(LabelHold).where(LabelHold.model == model, LabelHold.cause == cause)
+    return list(session.scalars(query.order_by(LabelHold.id)))
 
 
 def biases(session: Session, model: str) -> dict[int, LabelBias]:

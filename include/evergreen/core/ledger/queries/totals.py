@@ -7,14 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, and_, func, or_, select
 from sqlalchemy.orm import Session
 
+from evergreen.core.ledger.outbox import UNSENT
 from evergreen.core.ledger.tables import (
     Alert,
     Decision,
+    Delivery,
     Deployment,
     DriftCheck,
+    Incident,
     LabelCoverage,
     LabelHold,
     OnlinePerformance,
@@ -73,11 +76,13 @@ class Totals:
     alerts: Counts
     """(model, kind) -> mails owed so far"""
     unsent: dict[str, tuple[int, dt.datetime]]
-    """model -> mails still owed, and since when the oldest is"""
+    """model -> messages still owed by mail or to a channel, and since when the oldest is"""
     coverage: dict[tuple[str, ...], float]
     """(model,) -> share of the inputs of the newest labelled partition that have a label"""
     labels_held: Counts
     """(model, cause) -> partitions whose labels are held back (incomplete), or are one-sided"""
+    incidents: Counts
+    """(model, kind) -> incidents that are open"""
     newest: dict[str, Newest]
 
 
@@ -110,6 +115,7 @@ def read(session: Session) -> Totals:
             if row.inputs
         },
         labels_held=_held(session),
+        incidents=_incidents(session),
         newest=_newest(session),
     )
 
@@ -187,8 +193,16 @@ def _counted(session: Session, query: Select[*tuple[Any, ...]]) -> Counts:
 
 
 def _unsent(session: Session) -> dict[str, tuple[int, dt.datetime]]:
-    query = select(Alert.model, func.count(), func.min(Alert.created_at)).where(Alert.sent_at.is_(None))
+    """Messages that are still to be sent by mail, or to a channel beside it, and since when."""
+    waits = select(Delivery.id).where(Delivery.alert_id == Alert.id, Delivery.sent_at.is_(None)).exists()
+    query = select(Alert.model, func.count(), func.min(Alert.created_at)).where(or_(and_(*UNSENT), waits))
     return {model: (count, since) for model, count, since in session.execute(query.group_by(Alert.model)).tuples()}
+
+
+def _incidents(session: Session) -> Counts:
+    """Open incidents, by model and kind."""
+    query = select(Incident.model, Incident.kind, func.count()).where(Incident.closed_at.is_(None))
+    return _counted(session, query.group_by(Incident.model, Incident.kind))
 
 
 def _newest(session: Session) -> dict[str, Newest]:

@@ -5,6 +5,7 @@ history (verdicts, decisions, deployments, ...) are inserted and never changed. 
 """
 
 from evergreen.core.ledger.tables.base import Base
+from evergreen.core.ledger.tables.code import FeatureCode
 from evergreen.core.ledger.tables.labels import LabelBias, LabelCoverage, LabelHold
 from evergreen.core.ledger.tables.loop import (
     Alert,
@@ -20,6 +21,7 @@ from evergreen.core.ledger.tables.loop import (
     TrainingRun,
     Verdict,
 )
+from evergreen.core.ledger.tables.messages import Delivery, Incident, Occurrence, Silence
 from evergreen.core.ledger.tables.online import OnlinePerformance, OnlinePrediction, OnlineRequest
 from evergreen.core.ledger.tables.upkeep import Collection, LateFeed, Sighting
 
@@ -29,12 +31,16 @@ __all__ = [
     "Collection",
     "Comparison",
     "Decision",
+    "Delivery",
     "Deployment",
     "DriftCheck",
+    "FeatureCode",
+    "Incident",
     "LabelBias",
     "LabelCoverage",
     "LabelHold",
     "LateFeed",
+    "Occurrence",
     "OnlinePerformance",
     "OnlinePrediction",
     "OnlineRequest",
@@ -43,6 +49,7 @@ __all__ = [
     "Prediction",
     "ShadowLoss",
     "Sighting",
+    "Silence",
     "Snapshot",
     "TrainingRun",
     "Verdict",

@@ -57,8 +57,6 @@ class LabelHold(Base):
     """What was found when it was held"""
     needed: Mapped[float]
     """Share of the inputs that had to have a label"""
-    episode: Mapped[str]
-    """Key of the first partition of the cause that this one belongs to: one cause is one mail"""
     held_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
     released_at: Mapped[dt.datetime | None]
 

@@ -84,9 +84,9 @@ class Verdict(Base):
 class Snapshot(Base):
     """One build of a feature partition, committed to the feature repository.
 
-    `build_hash` covers the inputs version, the partition versions looked back on and the feature code. The newest
-    snapshot of a key is its current one; a build with its hash is not made again. An older one's hash may return
-    (feature code is rolled back, a version's verdict changes): that is a new version with the old bytes.
+    `build_hash` covers the inputs version, the partition versions looked back on and the feature code. A partition has
+    one current snapshot of each code that feeds a version: the newest; a build with its hash is not made again. An
+    older one's hash may return (a version's verdict changes): that is a new version with the old bytes.
     """
 
     __tablename__ = "snapshot"
@@ -107,7 +107,7 @@ class Snapshot(Base):
     labels_missing: Mapped[list[Any]]
     """Keys that were looked for and had not landed when the grace period ended"""
     code_hash: Mapped[str]
-    """SHA-256 of features.py and of the definition's features section and feed columns"""
+    """SHA-256 of features.py, the files beside it, and of the definition's features section and feed columns"""
     git_commit: Mapped[str]
     dvc_path: Mapped[str]
     dvc_hash: Mapped[str]
@@ -135,7 +135,7 @@ class TrainingRun(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     model: Mapped[str]
     cause: Mapped[str]
-    """first | drift | harm | age | operator"""
+    """first | drift | harm | age | code | operator"""
     cause_key: Mapped[str]
     reason: Mapped[str]
     state: Mapped[str]
@@ -155,6 +155,8 @@ class TrainingRun(Base):
     """Version in the MLflow registry"""
     code_version: Mapped[str]
     code_hash: Mapped[str]
+    features_hash: Mapped[str | None]
+    """`code_hash` of its snapshots: the feature code that its version is fed by. None: made before this was recorded"""
     lock_hash: Mapped[str]
     seed: Mapped[int]
     search: Mapped[Json | None]
@@ -318,6 +320,7 @@ class Alert(Base):
     __table_args__ = (
         UniqueConstraint("dedup_key"),
         Index("ix_alert_unsent", "created_at", postgresql_where="sent_at IS NULL"),
+        Index("ix_alert_silence_id", "silence_id", postgresql_where="silence_id IS NOT NULL"),
     )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
@@ -335,3 +338,5 @@ class Alert(Base):
     attempts: Mapped[int] = mapped_column(default=0)
     last_error: Mapped[str | None]
     sent_at: Mapped[dt.datetime | None]
+    silence_id: Mapped[int | None] = mapped_column(ForeignKey("silence.id"))
+    """The silence that holds it back: it is never sent itself, the mail at the end of the silence lists it"""

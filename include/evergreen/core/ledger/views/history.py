@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import uuid
+from collections import defaultdict
+
 from sqlalchemy import Select, and_, func, or_, select
 from sqlalchemy.orm import Session
 
@@ -12,6 +15,7 @@ from evergreen.core.ledger.tables import (
     Alert,
     Comparison,
     Decision,
+    Delivery,
     Deployment,
     DriftCheck,
     PartitionVersion,
@@ -23,6 +27,7 @@ from evergreen.core.ledger.tables import (
 from evergreen.core.ledger.tables.upkeep import LateFeed
 from evergreen.core.ledger.views.lines import (
     AlertLine,
+    ChannelLine,
     CheckLine,
     ComparisonLine,
     DecisionLine,
@@ -168,10 +173,11 @@ def snapshots(session: Session, model: str) -> list[SnapshotLine]:
     rows = session.scalars(query.order_by(Snapshot.key, Snapshot.version.desc()))
     return [
         SnapshotLine(
-            row.key, row.version, row.snapshot_id, row.rows, tuple(row.labels_missing), row.created_at, row.run_url
+            row.key, row.version, row.snapshot_id, row.rows, tuple(row.labels_missing), row.created_at, row.run_url,
+            row.code_hash,
         )
         for row in rows
-    ]
+    ]  # fmt: skip
 
 
 def trainings(session: Session, model: str) -> list[TrainingLine]:
@@ -224,6 +230,7 @@ def _training_line(run: TrainingRun, comparison: ComparisonLine | None) -> Train
         version=run.version,
         code_version=run.code_version,
         code_hash=run.code_hash,
+        features_hash=run.features_hash,
         lock_hash=run.lock_hash,
         seed=run.seed,
         started_at=run.started_at,
@@ -261,8 +268,12 @@ def deployments(session: Session, model: str) -> list[DeploymentLine]:
     query = select(Deployment, Decision).join(Decision, Decision.id == Deployment.decision_id)
     rows = session.execute(query.where(Deployment.model == model).order_by(Deployment.id)).tuples().all()
     ends = [deployment.served_from for deployment, _ in rows[1:]]
+    made = select(TrainingRun.version, TrainingRun.features_hash).where(TrainingRun.model == model)
+    fed_by = dict(session.execute(made.where(TrainingRun.version.is_not(None))).tuples().all())
     return [
-        DeploymentLine(row.version, row.from_key, row.served_from, end, _decision_line(decision))
+        DeploymentLine(
+            row.version, row.from_key, row.served_from, end, _decision_line(decision), fed_by.get(row.version)
+        )
         for (row, decision), end in zip(rows, [*ends, None], strict=bool(rows))
     ]
 
@@ -332,10 +343,18 @@ def predictions(session: Session, model: str, key: str) -> list[PredictionLine]:
 
 def alerts(session: Session, model: str, *, limit: int = 50) -> list[AlertLine]:
     """The newest mails of the outbox, newest first."""
-    rows = session.scalars(select(Alert).where(Alert.model == model).order_by(Alert.created_at.desc()).limit(limit))
+    newest = select(Alert).where(Alert.model == model).order_by(Alert.created_at.desc()).limit(limit)
+    rows = session.scalars(newest).all()
+    channels: dict[uuid.UUID, list[ChannelLine]] = defaultdict(list)
+    for one in session.scalars(
+        select(Delivery).where(Delivery.alert_id.in_([row.id for row in rows])).order_by(Delivery.id)
+    ):
+        channels[one.alert_id].append(ChannelLine(one.channel, one.sent_at, one.attempts, one.last_error))
     return [
         AlertLine(
-            str(row.id), row.kind, row.key, row.subject, row.created_at, row.sent_at, row.attempts, row.last_error
+            *(str(row.id), row.kind, row.key, row.subject, row.created_at, row.sent_at, row.attempts, row.last_error),
+            row.silence_id,
+            tuple(channels[row.id]),
         )
         for row in rows
     ]

@@ -91,6 +91,8 @@ class SnapshotLine:
     labels_missing: tuple[str, ...]
     created_at: dt.datetime
     run_url: str | None
+    code_hash: str
+    """Feature code that built it"""
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,8 @@ class TrainingLine:
     version: int | None
     code_version: str
     code_hash: str
+    features_hash: str | None
+    """Feature code that its version is fed by"""
     lock_hash: str
     seed: int
     started_at: dt.datetime
@@ -162,6 +166,8 @@ class DeploymentLine:
     served_until: dt.datetime | None
     """None: it serves"""
     decision: DecisionLine
+    features_hash: str | None = None
+    """Feature code that it is fed by; None: not on record"""
 
 
 @dataclass(frozen=True)
@@ -228,6 +234,16 @@ class PredictionLine:
 
 
 @dataclass(frozen=True)
+class ChannelLine:
+    """A message that is owed to one channel beside mail."""
+
+    channel: str
+    sent_at: dt.datetime | None
+    attempts: int
+    last_error: str | None
+
+
+@dataclass(frozen=True)
 class AlertLine:
     """One mail of the outbox."""
 
@@ -239,3 +255,7 @@ class AlertLine:
     sent_at: dt.datetime | None
     attempts: int
     last_error: str | None
+    silence_id: int | None
+    """The silence that holds it back"""
+    channels: tuple[ChannelLine, ...]
+    """Channels beside mail that it is owed to"""

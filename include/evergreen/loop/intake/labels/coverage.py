@@ -19,7 +19,7 @@ from evergreen.core.ledger.queries.labels import Pair
 from evergreen.core.ledger.tables import LabelCoverage
 from evergreen.core.text import share
 from evergreen.errors import EvergreenError, UnavailableError
-from evergreen.loop.intake.accepted_rows import read_clean_table
+from evergreen.loop.intake.accepted_rows import read_columns
 from evergreen.loop.intake.comparisons.label_coverage import known_among
 from evergreen.loop.intake.labels import holds
 from evergreen.settings import Settings
@@ -41,7 +41,7 @@ def review(definition: ModelDefinition, *, settings: Settings) -> None:
         if rows:
             statement = insert(LabelCoverage).values(rows)
             session.execute(statement.on_conflict_do_nothing(constraint="uq_label_coverage_pair"))
-        holds.settle(session, definition)
+        holds.settle(session, definition, measured=[row["key"] for row in rows if row["labelled"] is not None])
 
 
 def _unmeasured(session: Session, model: str) -> dict[str, Pair]:
@@ -74,10 +74,10 @@ def _count(definition: ModelDefinition, key: str, pair: Pair, settings: Settings
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    entity, target = definition.feed.entity, definition.target
+    tables, entity, target = definition.feed.tables, definition.feed.entity, definition.target
     try:
-        inputs = read_clean_table(pair[0][1], settings, [entity]).column(entity)
-        landed = read_clean_table(pair[1][1], settings, [entity, target])
+        inputs = read_columns(pair[0][1], settings, tables["inputs"], [entity]).column(entity)
+        landed = read_columns(pair[1][1], settings, tables["labels"], [entity, target])
         known = landed.filter(pc.is_valid(landed.column(target))).column(entity)
     except UnavailableError:
         raise

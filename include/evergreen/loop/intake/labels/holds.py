@@ -1,8 +1,8 @@
-"""What is held back because its labels are incomplete, and what was found one-sided: on record, and told once a cause.
+"""What is held back because its labels are incomplete, and what was found one-sided: on record, and told.
 
-A cause is an episode: partitions near each other that are held for the same reason, as when a producer begins to land
-labels early. The first one begins it, later ones join it, and it has one mail. It ends with a second mail, where more
-than one partition was held at a time and none is any more.
+Labels that are incomplete are an incident: partitions join it, and it has an all-clear when they count. Labels that are
+one-sided hold nothing back, and may be so for as long as the model lives: a notice says so once, and no more while
+partitions near each other are.
 """
 
 from __future__ import annotations
@@ -10,25 +10,27 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, update
 from sqlalchemy.orm import Session
 
 from evergreen.core.definition import ModelDefinition
+from evergreen.core.ledger import incidents
 from evergreen.core.ledger.outbox import owe
 from evergreen.core.ledger.queries import labels, versions
 from evergreen.core.ledger.queries.labels import INCOMPLETE, ONE_SIDED
-from evergreen.core.ledger.tables import Alert, LabelBias, LabelCoverage, LabelHold
+from evergreen.core.ledger.tables import LabelBias, LabelCoverage, LabelHold
 from evergreen.loop.intake.labels import mail
 from evergreen.loop.intake.labels.maturity import Maturity
 from evergreen.loop.intake.labels.usable import standings
 
 LOCK = "labels"
 NEAR = 4
-"""Partitions within which one that is held belongs to the same cause as another"""
-
-Name = tuple[str, str]
-"""Key and cause"""
+"""Partitions within which one that is one-sided has the cause of another"""
+CAUSE = incidents.Cause("labels", INCOMPLETE, (), "labels are incomplete")
+Told = tuple[LabelHold, mail.Line]
+"""What is held, and what a mail says of it"""
 
 
 @dataclass(frozen=True)
@@ -41,39 +43,34 @@ class Problem:
     needed: float
 
     @property
-    def name(self) -> Name:
+    def name(self) -> tuple[str, str]:
         """Key and cause: it is held once at a time."""
         return self.key, self.cause
 
 
-@dataclass(frozen=True)
-class Held:
-    """A hold on record."""
+def settle(session: Session, definition: ModelDefinition, measured: Collection[str] = ()) -> None:
+    """Record what is held now and what no longer is, and owe what is to be told; the session holds the lock `LOCK`.
 
-    id: int
-    key: str
-    cause: str
-    episode: str
-    open: bool
-
-
-def settle(session: Session, definition: ModelDefinition) -> None:
-    """Record what is held now and what no longer is, and owe what is to be told; the session holds the lock `LOCK`."""
+    Args:
+        session: of the ledger.
+        definition: the model.
+        measured: keys whose coverage was counted just now.
+    """
     found, model = problems(session, definition), definition.name
-    past = [Held(h.id, h.key, h.cause, h.episode, h.released_at is None) for h in labels.holds(session, model)]
-    told = _told(session, model)
-    ended = {hold.episode for hold in past if _end_key(hold.episode) in told}
-    release = [hold.id for hold in past if hold.open and (hold.key, hold.cause) not in {p.name for p in found}]
+    held = {(hold.key, hold.cause): hold.id for hold in labels.open_holds(session, model)}
+    release = held.keys() - {problem.name for problem in found}
     if release:
-        session.execute(update(LabelHold).where(LabelHold.id.in_(release)).values(released_at=func.now()))
-    for problem, episode in assign(found, past, ended, near=_near(definition)):
-        session.add(
-            LabelHold(
-                model=model, key=problem.key, cause=problem.cause, coverage_id=problem.coverage_id,
-                needed=problem.needed, episode=episode,
-            )
-        )  # fmt: skip
+        ids = [held[name] for name in release]
+        session.execute(update(LabelHold).where(LabelHold.id.in_(ids)).values(released_at=func.now()))
+    session.add_all(
+        LabelHold(
+            model=model, key=problem.key, cause=problem.cause, coverage_id=problem.coverage_id, needed=problem.needed
+        )
+        for problem in found
+        if problem.name not in held
+    )
     session.flush()
+    _end(session, definition, set(measured) - {problem.key for problem in found})
     tell(session, definition, by_monitor=False)
 
 
@@ -95,90 +92,75 @@ def _problem(row: LabelCoverage, stands: Maturity, biases: Mapping[int, LabelBia
     return None
 
 
-def assign(
-    found: Sequence[Problem], past: Sequence[Held], ended: Collection[str], *, near: Callable[[str, str], bool]
-) -> list[tuple[Problem, str]]:
-    """The problems that are not on record as held, each with the episode that it belongs to. Pure.
-
-    Args:
-        found: by key.
-        past: all holds on record, open ones and others.
-        ended: episodes of which a mail has said that they are over: none joins them.
-        near: whether two keys are near enough to be of one cause.
-    """
-    held = {(hold.key, hold.cause) for hold in past if hold.open}
-    known = [(hold.key, hold.cause, hold.episode) for hold in past if hold.episode not in ended]
-    new = []
-    for problem in found:
-        if problem.name in held:
-            continue
-        joined = [e for key, cause, e in known if cause == problem.cause and near(key, problem.key)]
-        episode = joined[-1] if joined else f"{problem.cause}:{problem.key}:{len(past)}"
-        known.append((problem.key, problem.cause, episode))
-        new.append((problem, episode))
-    return new
-
-
-def _near(definition: ModelDefinition) -> Callable[[str, str], bool]:
-    def near(one: str, other: str) -> bool:
-        first, last = sorted((one, other))
-        return definition.partitions.shift(first, NEAR) >= last
-
-    return near
+def _end(session: Session, definition: ModelDefinition, whole: Collection[str]) -> None:
+    """End what is over: nothing is held any more, or one of `whole` has just come complete after all that was."""
+    told, now = partial(owe, session, definition), dt.datetime.now(dt.UTC)
+    open_ = labels.open_holds(session, definition.name)
+    incidents.resolve_others(
+        session, definition.name, CAUSE.kind, CAUSE.scope, {hold.key for hold in open_ if hold.cause == INCOMPLETE},
+        how="complete: they count", owe=told, now=now,
+    )  # fmt: skip
+    if whole:
+        newest = max(whole)
+        incidents.well(
+            session, definition.name, CAUSE.kind, CAUSE.scope,
+            part=newest, key=newest, how="complete: they count", owe=told, now=now,
+        )  # fmt: skip
 
 
 def tell(session: Session, definition: ModelDefinition, *, by_monitor: bool) -> None:
-    """Owe a mail for each cause that has begun, and for each that has ended; the session holds the lock `LOCK`.
+    """Owe what is to be told of what is held and due; the session holds the lock `LOCK`.
 
-    Once a champion serves, a cause is told by the monitor, which knows by then whether the labels are one-sided.
+    Once a champion serves, the monitor tells: it knows by then whether the labels are one-sided.
     """
     model, now = definition.name, dt.datetime.now(dt.UTC)
-    told = _told(session, model)
-    episodes: dict[str, list[LabelHold]] = {}
-    for hold in labels.holds(session, model):
-        episodes.setdefault(hold.episode, []).append(hold)
-    waits = not by_monitor and versions.current_deployment(session, model) is not None
-    for episode, rows in episodes.items():
-        open_ = [hold for hold in rows if hold.released_at is None]
-        due = any(definition.partitions.due(hold.key, definition.feed.label_delay) <= now for hold in open_)
-        if due and not waits and _begin_key(episode) not in told:
-            _owe_beginning(session, definition, episode, open_)
-        elif not open_ and _begin_key(episode) in told and _end_key(episode) not in told and _lasted(rows):
+    open_ = labels.open_holds(session, model)
+    due = [hold for hold in open_ if definition.partitions.due(hold.key, definition.feed.label_delay) <= now]
+    if not due or (not by_monitor and versions.current_deployment(session, model) is not None):
+        return
+    biases = labels.biases(session, model)
+    told = [
+        (hold, mail.Line.of(hold, session.get_one(LabelCoverage, hold.coverage_id), biases.get(hold.coverage_id)))
+        for hold in due
+    ]
+    _tell_incomplete(session, definition, [one for one in told if one[0].cause == INCOMPLETE], now)
+    _tell_one_sided(session, definition, [one for one in told if one[0].cause == ONE_SIDED])
+
+
+def _tell_incomplete(session: Session, definition: ModelDefinition, held: Sequence[Told], now: dt.datetime) -> None:
+    met = {_name(hold): incidents.Met(_name(hold), hold.key, line.sentence) for hold, line in held}
+    new = {one.name for one in incidents.not_on_record(session, definition.name, list(met.values()))}
+    lines = [line for hold, line in held if _name(hold) in new]
+    if lines:
+        incidents.occur(
+            session, definition.name, CAUSE, [met[name] for name in met if name in new],
+            subject=mail.subject(lines), body=mail.body(definition, lines), owe=partial(owe, session, definition),
+            now=now,
+        )  # fmt: skip
+
+
+def _tell_one_sided(session: Session, definition: ModelDefinition, held: Sequence[Told]) -> None:
+    past = labels.holds(session, definition.name, ONE_SIDED)
+    begun = {past[place].id for place in beginnings([hold.key for hold in past], partial(is_near, definition))}
+    for hold, _ in held:
+        if hold.id in begun:
+            lines = [line for other, line in held if is_near(definition, hold.key, other.key)]
             owe(
-                session, definition, kind="labels", key=None, dedup_key=_end_key(episode),
-                subject=mail.subject_of_end(rows), body=mail.end(definition, rows),
+                session, definition, kind="labels", key=hold.key if len(lines) == 1 else None, dedup_key=_name(hold),
+                subject=mail.subject(lines), body=mail.body(definition, lines),
             )  # fmt: skip
 
 
-def _owe_beginning(session: Session, definition: ModelDefinition, episode: str, open_: Sequence[LabelHold]) -> None:
-    biases = labels.biases(session, definition.name)
-    lines = [
-        mail.Line.of(hold, session.get_one(LabelCoverage, hold.coverage_id), biases.get(hold.coverage_id))
-        for hold in open_
-    ]
-    owe(
-        session, definition, kind="labels", key=lines[0].key if len(lines) == 1 else None,
-        dedup_key=_begin_key(episode), subject=mail.subject(lines), body=mail.beginning(definition, lines),
-    )  # fmt: skip
+def beginnings(keys: Sequence[str], near: Callable[[str, str], bool]) -> list[int]:
+    """Places of those of `keys`, in the order in which they were found, that none before them is near. Pure."""
+    return [place for place, key in enumerate(keys) if not any(near(key, before) for before in keys[:place])]
 
 
-def _lasted(rows: Sequence[LabelHold]) -> bool:
-    """Whether two partitions of an episode were held at a time."""
-    ends = [(hold.held_at, hold.released_at) for hold in rows]
-    return any(
-        a is not b and b[0] >= a[0] and a[1] is not None and b[0] < a[1] for a in ends for b in ends
-    )  # fmt: skip
+def is_near(definition: ModelDefinition, one: str, other: str) -> bool:
+    """Whether two partitions are so near each other that what is wrong with both has one cause. Pure."""
+    first, last = sorted((one, other))
+    return definition.partitions.shift(first, NEAR) >= last
 
 
-def _told(session: Session, model: str) -> Collection[str]:
-    """Dedup keys of the mails that were owed, without the model's name."""
-    query = select(Alert.dedup_key).where(Alert.model == model, Alert.kind == "labels")
-    return {key.removeprefix(f"{model}:") for key in session.scalars(query)}
-
-
-def _begin_key(episode: str) -> str:
-    return f"labels:{episode}"
-
-
-def _end_key(episode: str) -> str:
-    return f"labels:{episode}:ended"
+def _name(hold: LabelHold) -> str:
+    return f"labels:{hold.id}"

@@ -32,6 +32,11 @@ class Line:
         said = bias.sentence if bias is not None and bias.one_sided else None
         return cls(hold.key, hold.cause, coverage.inputs, coverage.labelled or 0, hold.needed, said)
 
+    @property
+    def sentence(self) -> str:
+        """What is wrong with an incomplete one."""
+        return f"{share(self.labelled, self.inputs)} have a label, {percent(self.needed)} are needed"
+
 
 def subject(lines: Sequence[Line]) -> str:
     """What happened, for the mail's subject line."""
@@ -41,14 +46,14 @@ def subject(lines: Sequence[Line]) -> str:
     return "labels are one-sided"
 
 
-def beginning(definition: ModelDefinition, lines: Sequence[Line]) -> AlertBody:
-    """The mail about a cause that has begun."""
+def body(definition: ModelDefinition, lines: Sequence[Line]) -> AlertBody:
+    """The mail about partitions of which labels are incomplete, or one-sided."""
     incomplete = lines[0].cause == INCOMPLETE
     said = _incomplete(lines) if incomplete else _one_sided(lines)
     biases = [f"{line.key}: {line.bias}." for line in lines if line.bias]
     return AlertBody(
         headline=f"{definition.title}: {subject(lines)}",
-        summary=" ".join([said, *biases[:MOST_ROWS], *(_HELD if incomplete else _USED), _ONCE]),
+        summary=" ".join([said, *biases[:MOST_ROWS], *(_HELD if incomplete else _USED)]),
         facts=[
             ("Feed", definition.feed.name),
             ("Partitions", listed([line.key for line in lines], 8)),
@@ -74,9 +79,12 @@ def beginning(definition: ModelDefinition, lines: Sequence[Line]) -> AlertBody:
 _HELD = (
     "Until they are complete they train no challenger, measure no loss, prove no harm, decide on no version, and no "
     "features look back on them; the champion goes on serving.",
+    "Further partitions join this incident without a mail of their own; an all-clear says that it is over.",
 )
-_USED = ("They are used all the same: whether a part of the rows never gets a label is for a person to know.",)
-_ONCE = "No further mail comes about partitions near these; the model's page lists them all."
+_USED = (
+    "They are used all the same: whether a part of the rows never gets a label is for a person to know.",
+    "No further mail comes about partitions near these; the model's page lists them all.",
+)
 
 
 def _incomplete(lines: Sequence[Line]) -> str:
@@ -114,20 +122,3 @@ def _next_steps(definition: ModelDefinition, lines: Sequence[Line], incomplete: 
         "If labels always need longer, raise feed.label_delay: then they are asked for when they are known.",
         f"If {percent(lowest)} is all that ever comes, set feed.labels.complete in model.yaml to a little less.",
     ]
-
-
-def subject_of_end(rows: Sequence[LabelHold]) -> str:
-    """The subject of the mail about a cause that has ended."""
-    return "labels are complete again" if rows[0].cause == INCOMPLETE else "labels are no longer one-sided"
-
-
-def end(definition: ModelDefinition, rows: Sequence[LabelHold]) -> AlertBody:
-    """The mail about a cause that has ended."""
-    keys = list(dict.fromkeys(hold.key for hold in rows))
-    return AlertBody(
-        headline=f"{definition.title}: {subject_of_end(rows)}",
-        summary=f"All labels of {listed(keys, 8)} count now. The next check measures the loss on them, and the next "
-        "training learns from them.",
-        facts=[("Feed", definition.feed.name), ("Partitions", listed(keys, 8))],
-        next_steps=["Nothing. What the loop decides on them is told as always."],
-    )

@@ -17,7 +17,7 @@ from evergreen.core.ledger.tables import PartitionVersion
 from evergreen.core.store import Store, layout
 from evergreen.errors import CollectedError
 from evergreen.loop.intake import pseudonyms
-from evergreen.loop.intake.accepted_rows import read_clean, read_clean_table
+from evergreen.loop.intake.accepted_rows import read_columns, read_known
 from evergreen.loop.intake.comparisons.past import Ids, Past, no_past
 from evergreen.loop.intake.comparisons.profile import VERSION, Profile, profile
 from evergreen.loop.intake.comparisons.rules import Comparison
@@ -82,7 +82,8 @@ def read_profile(definition: ModelDefinition, found: Current, settings: Settings
     try:
         return Profile.from_json(store.read(name))
     except FileNotFoundError:
-        made = profile_of(definition, cast("TableName", partition.table), read_clean(verdict, settings))
+        table = cast("TableName", partition.table)
+        made = profile_of(definition, table, read_known(verdict, settings, definition, table))
         store.write(name, made.to_json().encode())
         log.info("%s of %s had no profile yet: made from its accepted rows", partition.table, partition.key)
         return made
@@ -119,9 +120,9 @@ def rules_for(
 
 def _ids(definition: ModelDefinition, found: Current, settings: Settings) -> Ids | None:
     partition, verdict = found
-    entity = definition.feed.entity
+    entity, section = definition.feed.entity, definition.feed.tables[cast("TableName", partition.table)]
     try:
-        values = read_clean_table(verdict, settings, [entity]).column(entity)
+        values = read_columns(verdict, settings, section, [entity]).column(entity)
     except _GONE:
         log.warning("%s of %s: accepted rows no longer in the store, not compared", partition.table, partition.key)
         return None

@@ -28,8 +28,8 @@ from evergreen.loop.intake.failures import Failure, UnfitFileError, critical, re
 from evergreen.loop.intake.limits import LIMITS, Limits
 from evergreen.loop.intake.reading.convert import to_frame
 from evergreen.loop.intake.reading.file_types import is_text
-from evergreen.loop.intake.reading.isolated import read_table
 from evergreen.loop.intake.validation.bad_rows import Look, Positions, sift
+from evergreen.loop.intake.validation.earlier_columns import Newer, read_landed, since_said, with_all
 from evergreen.loop.intake.validation.isolated import judge_apart
 from evergreen.loop.intake.validation.judgement import Judgement
 from evergreen.loop.intake.validation.structure import (
@@ -54,17 +54,19 @@ def judge(
     expectations: Sequence[Any],
     limits: Limits = LIMITS,
     past: Past | None = None,
+    newer: Newer | None = None,
 ) -> Judgement:
     """Read the file `data` (`suffix` as of `file_types.suffix_of`) as `table` of the partition `key`, and judge it.
 
-    What `past` does not hold is not compared, and the reason says so.
+    What `past` does not hold is not compared, and the reason says so. `newer` says which columns came to the
+    definition after this partition; by default those that it says so of itself.
 
     Raises:
         DefinitionError: the expectations contradict the definition. Whatever is wrong with the file is in the result.
         UnavailableError: the process that reads the file was ended from outside.
     """
     try:
-        landed = _read(data, suffix, definition, table, limits)
+        landed = _read(data, suffix, definition, table, limits, newer or since_said(definition, table, key))
     except UnfitFileError as error:
         return Judgement(False, reason(error.failures), error.failures, None, None)
     known = replace(past or no_past(definition, table, key), rows=landed.num_rows)
@@ -117,10 +119,11 @@ def _decide(landed: pa.Table, question: _Question) -> Judgement:
 def _look(landed: pa.Table, question: _Question, name_rows: int) -> Look:
     """What is found in the rows `landed`, as if they were the file."""
     definition, table, asked = question.definition, question.table, question.asked
-    columns = definition.feed.tables[table].columns
+    columns = {n: kind for n, kind in definition.feed.tables[table].columns.items() if n in landed.column_names}
     try:
         form = definition.feed.csv
         frame = to_frame(landed, columns, question.limits, from_text=question.from_text, form=form)
+        frame = with_all(frame, definition, table)
     except UnfitFileError as error:
         return Look(error.failures)
     structural = check_structure(frame, definition, table, definition.partitions.period(question.key))
@@ -148,11 +151,13 @@ def _rejected(landed: pa.Table, reasons: dict[int, str]) -> pa.Table:
     return found.append_column(REASON, pa.array(list(reasons.values()), pa.string()))
 
 
-def _read(data: bytes, suffix: str, definition: ModelDefinition, table: TableName, limits: Limits) -> pa.Table:
+def _read(
+    data: bytes, suffix: str, definition: ModelDefinition, table: TableName, limits: Limits, newer: Newer
+) -> pa.Table:
     """The definition's columns as they landed; raises UnfitFileError where the file holds no such table."""
     if len(data) > limits.file_bytes:
         raise UnfitFileError(too_large(len(data), limits))
-    return read_table(data, suffix, definition.feed.tables[table].columns, limits, definition.feed.csv)
+    return read_landed(data, suffix, definition, table, limits, newer)
 
 
 def too_large(size: int, limits: Limits = LIMITS) -> Failure:
@@ -174,6 +179,10 @@ def verdict_hash(definition: ModelDefinition, table: TableName, expectations: Se
     # Said only where it is set, so that verdicts given without it stay what they are.
     if share_of_rows := feed.tables[table].max_bad_rows:
         parts.append(share_of_rows)
+    if aliases := feed.tables[table].aliases:
+        parts.append({"aliases": aliases})
+    if since := feed.tables[table].since:
+        parts.append({"since": {name: day.isoformat() for name, day in since.items()}})
     if feed.personal:
         parts.append({"personal": sorted(feed.personal)})
     if asks_for_classes(definition, table):

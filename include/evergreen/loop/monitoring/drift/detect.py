@@ -9,6 +9,7 @@ everything differs, and nobody should be woken by it. How the columns depend on 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -16,13 +17,15 @@ import numpy as np
 import pandas as pd
 
 from evergreen.core.definition import ModelDefinition
+from evergreen.core.spelling import spelled
 from evergreen.core.text import listed, p_value
 from evergreen.errors import BadInputError
-from evergreen.loop.monitoring.drift import dependence, two_sample, wording
+from evergreen.loop.monitoring.drift import dependence, rounding, two_sample, wording
 from evergreen.loop.monitoring.drift.dependence import JOINT, Found
 from evergreen.loop.monitoring.drift.rank_scores import Column
 from evergreen.loop.monitoring.drift.two_sample import Clusters, Outcome
 
+_WHOLE = re.compile(r"-?[0-9]+\.0")
 MAX_ROWS = 20_000
 """Rows of each sample that are looked at: more would only find smaller differences than anyone acts on."""
 PREDICTION = "prediction"
@@ -267,11 +270,16 @@ def _pairs(
     clusters, pairs = _clusters(reference, current, event_time), []
     for name, kind in columns:
         if kind == "numeric":
-            before, now = numbers(reference[name]), numbers(current[name])
+            before, now = _as_one(numbers(reference[name]), numbers(current[name]))
         else:
             before, now = _labels(reference[name], current[name])
         pairs.append(_Pair(name, kind, before, now, clusters))
     return pairs
+
+
+def _as_one(reference: pd.Series[float], current: pd.Series[float]) -> tuple[pd.Series[float], pd.Series[float]]:
+    before, now = rounding.as_one(reference.to_numpy(), current.to_numpy())
+    return pd.Series(before, index=reference.index), pd.Series(now, index=current.index)
 
 
 def _labels(reference: pd.Series[Any], current: pd.Series[Any]) -> tuple[pd.Series[Any], pd.Series[Any]]:
@@ -282,7 +290,10 @@ def _labels(reference: pd.Series[Any], current: pd.Series[Any]) -> tuple[pd.Seri
 
 
 def _as_text(column: pd.Series[Any]) -> pd.Series[Any]:
-    return column.astype(object).map(str, na_action="ignore")
+    """As `spelled`; a whole number that an earlier release has spelled as a float is that number."""
+    text = spelled(column)
+    floats = {name: name[:-2] for name in text.dropna().unique() if _WHOLE.fullmatch(name)}
+    return text.replace(floats) if floats else text
 
 
 def _clusters(reference: pd.DataFrame, current: pd.DataFrame, event_time: str) -> Clusters | None:

@@ -17,8 +17,9 @@ from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.queries import collected, decisions, partitions
 from evergreen.core.ledger.queries.partitions import Current
 from evergreen.core.ledger.tables import Performance, Prediction
+from evergreen.core.spelling import spelled
 from evergreen.errors import EvergreenError, UnavailableError
-from evergreen.loop.intake.accepted_rows import read_clean
+from evergreen.loop.intake.accepted_rows import read_known
 from evergreen.loop.intake.labels.usable import usable_labels
 from evergreen.loop.monitoring.loss.harm_test import Cluster, expected_loss
 from evergreen.loop.scoring.score import read_predictions
@@ -151,7 +152,9 @@ def _waiting(session: Session, definition: ModelDefinition, up_to_key: str) -> l
 def _measure(
     definition: ModelDefinition, prediction: Prediction, labels: Current, inputs: Current | None, settings: Settings
 ) -> dict[str, Any] | None:
-    rows = labelled_rows(definition, read_predictions(prediction, settings), read_clean(labels[1], settings))
+    rows = labelled_rows(
+        definition, read_predictions(prediction, settings), read_known(labels[1], settings, definition, "labels")
+    )
     if rows.empty:
         return None
     rows["cluster"] = cluster_names(definition, rows, inputs, settings)
@@ -187,8 +190,8 @@ def cluster_names(
     column, entity = definition.gate.cluster, definition.feed.entity
     if column is None or inputs is None:
         return pd.to_datetime(rows[definition.feed.event_time], utc=True).dt.strftime("%Y-%m-%d")
-    known = read_clean(inputs[1], settings)
-    return rows[entity].map(known.set_index(entity)[column]).astype(str)
+    known = read_known(inputs[1], settings, definition, "inputs").set_index(entity)[column]
+    return spelled(rows[entity].map(dict(spelled(known).items()))).fillna("(none)")
 
 
 def _metrics(definition: ModelDefinition, rows: pd.DataFrame, clusters: list[Cluster]) -> dict[str, float]:

@@ -20,6 +20,7 @@ SUBJECTS = {
     ("drift", "retrain"): "inputs have drifted, a challenger is trained",
     ("drift", "alert"): "inputs have drifted",
     ("age", "retrain"): "a challenger is due and is trained",
+    ("code", "retrain"): "the feature code has changed, a challenger is trained from it",
     ("promotion", "alert"): "a challenger that was refused is proven better",
     ("rollback", "alert"): "a version that served earlier is proven better",
 }
@@ -69,6 +70,8 @@ def facts(definition: ModelDefinition, found: Findings) -> list[tuple[str, str]]
         ("Reference", found.reference),
         ("Labels", f"landed through {found.labels_through}, {found.signals.new_rows:,} rows new to the champion"),
     ]
+    if found.signals.new_code is not None:
+        told.append(("Feature code", f"{found.signals.new_code[:12]} is new; the champion goes on with its own"))
     if found.loss is not None:
         told.append(
             (

@@ -55,7 +55,6 @@ def upgrade() -> None:
         sa.Column("cause", sa.Text(), nullable=False),
         sa.Column("coverage_id", sa.BigInteger(), nullable=False),
         sa.Column("needed", sa.Float(), nullable=False),
-        sa.Column("episode", sa.Text(), nullable=False),
         _now("held_at"),
         sa.Column("released_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_label_hold")),
