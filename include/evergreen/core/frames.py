@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from evergreen.core.definition.model import ColumnType
@@ -23,8 +24,8 @@ ARROW_TYPES: dict[ColumnType, pa.DataType] = {
 
 _WIDENED = {("int64", "double"), ("double", "int64"), ("bool", "int64"), ("int64", "string"), ("float", "double")} | {
     (small, "int64") for small in ("int8", "int16", "int32", "uint8", "uint16", "uint32")
-}
-"""Types that values are brought to if none is lost by it: whole numbers are, among floats; 1.5 is not."""
+} | {("int64", "bool"), ("double", "bool")}  # fmt: skip
+"""Types that values are brought to if none is lost by it: 2.0 is a whole number, 1.5 is not; 0 and 1 are booleans."""
 
 
 def to_parquet(frame: pd.DataFrame, columns: Mapping[str, ColumnType]) -> bytes:
@@ -80,6 +81,8 @@ def _cast(values: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
         alike = any(is_it(values.type) and is_it(field.type) for is_it in (_is_text, pa.types.is_timestamp))
         if not alike and (str(values.type), str(field.type)) not in _WIDENED and not pa.types.is_null(values.type):
             raise pa.ArrowInvalid(f"{values.type} is not made {field.type}")
+        if pa.types.is_boolean(field.type) and not pa.types.is_null(values.type):
+            _see_only_0_and_1(values)
         return values.cast(field.type)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise BadInputError(
@@ -87,6 +90,13 @@ def _cast(values: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
             f"{field.type}, which the definition says now ({str(error).splitlines()[0]}); give the new type another "
             "column, or have the older partitions landed again"
         ) from None
+
+
+def _see_only_0_and_1(values: pa.ChunkedArray) -> None:
+    """What the reading of a landed file takes for a boolean: Arrow's cast would take 2 for true, too."""
+    other = pc.unique(values.filter(pc.invert(pc.is_in(values, pa.array([0, 1, None], values.type)))))
+    if len(other):
+        raise pa.ArrowInvalid(f"{other[0]} is neither 0 nor 1")
 
 
 def to_frame(table: pa.Table) -> pd.DataFrame:

@@ -35,6 +35,9 @@ def test_a_renamed_column_is_found_under_its_earlier_names_in_order():
         (pa.array([20, None]), "string", ["20", None]),
         (pa.array(["a"], pa.large_string()), "string", ["a"]),
         (pa.nulls(2), "float", [None, None]),
+        (pa.array([0, 1, None]), "boolean", [False, True, None]),
+        (pa.array([0.0, 1.0]), "boolean", [False, True]),
+        (pa.nulls(2), "boolean", [None, None]),
     ],
 )
 def test_a_type_is_widened_if_nothing_is_lost(values, kind, read):
@@ -46,6 +49,7 @@ def test_a_type_is_widened_if_nothing_is_lost(values, kind, read):
     [
         (pa.array([1.5]), "integer"), (pa.array(["1"]), "integer"), (pa.array([1.5]), "string"),
         (pa.array(["true"]), "boolean"), (pa.array([1]), "timestamp"), (pa.array([2**53 + 1]), "float"),
+        (pa.array([0, 2]), "boolean"), (pa.array([0.5]), "boolean"),
     ],
 )  # fmt: skip
 def test_another_type_is_refused_in_a_sentence_that_names_the_column(values, kind):

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from evergreen.core.ledger.queries import versions
-from evergreen.core.ledger.tables import Alert, Decision, Deployment
+from evergreen.core.ledger.tables import Alert, Decision, Deployment, FeatureCode
 from evergreen.core.store import Store, layout
 from evergreen.errors import BadInputError, NotReadyError, RefusedError
 from evergreen.loop.champion import alias
@@ -48,13 +48,33 @@ def rows(shop, table):
         return list(session.scalars(select(table).order_by(table.created_at if table is Alert else table.id)))
 
 
-def test_a_champion_whose_features_are_gone_gives_way(shop):
-    """Nobody has to force what every later training would be stuck with."""
+def narrowed(shop):
+    """The team reads one column less from now on."""
     features = shop.definition.features.model_copy(update={"numeric": ("age",)})
     shop.definition = shop.definition.model_copy(update={"features": features})
+
+
+def test_a_champion_goes_on_reading_features_that_the_definition_no_longer_has(shop):
+    narrowed(shop)
     land(shop, 6)
-    with pytest.raises(BadInputError, match="price"):
-        score(shop.definition, shop.key(6), settings=shop.settings)
+    assert score(shop.definition, shop.key(6), settings=shop.settings).version == 1
+    run = challenger(shop, as_of=6)
+    evaluate(shop.definition, run, settings=shop.settings)
+    with shop.ledger.transaction() as session:
+        comparison = versions.comparison_of(session, run)
+    assert comparison.champion_version == 1
+    assert comparison.result["champion_broken"] is None
+
+
+def test_a_champion_whose_feature_code_is_lost_gives_way(shop):
+    """Nobody has to force what every later training would be stuck with."""
+    narrowed(shop)
+    store = Store.from_settings(shop.settings)
+    store.delete([store.name(code.uri) for code in rows(shop, FeatureCode)])
+    for table, frame in zip(("inputs", "labels"), shop.week(6), strict=True):
+        shop.accept(table, 6, frame)
+    with pytest.raises(BadInputError, match=r"feature code .* is gone"):
+        shop.build(6)
     run = challenger(shop, as_of=6)
     assert evaluate(shop.definition, run, settings=shop.settings).outcome == "promote"
     conclude(shop.definition, run, "promote", approval=None, settings=shop.settings)
@@ -62,7 +82,7 @@ def test_a_champion_whose_features_are_gone_gives_way(shop):
         comparison = versions.comparison_of(session, run)
     assert comparison.champion_version == 1
     assert comparison.result["reason"].startswith("champion 1 cannot serve (")
-    assert "price" in comparison.result["champion_broken"]
+    assert "is gone" in comparison.result["champion_broken"]
     assert score(shop.definition, shop.key(6), settings=shop.settings).version == 2
 
 
