@@ -20,7 +20,7 @@ LINTED := include dags plugins config tests bench deploy .ci
 unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONPATH
 
-help: ## Say what there is
+help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
 setup: $(STAMP) ## Create .venv and install exactly what requirements.lock lists
@@ -31,13 +31,13 @@ demo: setup ## Run the whole loop on a year of real flights (options in ARGS)
 up: setup ## Start the embedded stack
 	$(BIN)/evergreen up $(ARGS)
 
-down: ## End it
+down: ## Stop it
 	@if [ -x $(BIN)/evergreen ]; then $(BIN)/evergreen down $(ARGS); fi
 
 up-cluster: setup ## Start the services of docker-compose.yaml without Docker (needs redis-server)
 	$(BIN)/evergreen up --shape cluster $(ARGS)
 
-down-cluster: ## End them
+down-cluster: ## Stop them
 	@if [ -x $(BIN)/evergreen ]; then $(BIN)/evergreen down --shape cluster $(ARGS); fi
 
 status: setup ## Show what runs
@@ -46,7 +46,7 @@ status: setup ## Show what runs
 check: lint ## The fast tests: linters, unit tests, structure of the DAGs
 	$(BIN)/pytest -n $(JOBS) --dist loadgroup -m "not slow" tests/unit tests/dags $(ARGS)
 
-test: lint ## All tests: also those on real servers, on a live stack and in a browser
+test: lint ## All tests: also on real servers, on a live stack and in a browser
 	$(BIN)/pytest -n $(JOBS) --dist loadgroup tests/unit tests/dags $(ARGS)
 	$(BIN)/pytest -n $(JOBS) --dist loadfile tests/integration $(ARGS)
 	$(BIN)/pytest $(wildcard tests/e2e tests/browser) $(ARGS)
@@ -70,10 +70,10 @@ format: setup ## Format the code
 bench: setup ## Run the benchmarks (NAME=... for one), which write bench/results/*.json
 	$(BIN)/evergreen bench $(NAME) $(ARGS)
 
-chaos: setup ## Kill a stack's processes while weeks go by, then audit (ARGS="--seeds 1 --faults 60")
+chaos: setup ## Kill a stack's processes while weeks land, then audit (ARGS="--seeds 1 --faults 60")
 	$(BIN)/python -m bench.resilience.chaos $(ARGS)
 
-lock: setup ## Resolve requirements.lock anew, with hashes and without addresses
+lock: setup ## Resolve requirements.lock again, with hashes and without addresses
 	$(BIN)/uv pip compile pyproject.toml --extra dev --generate-hashes --python-version 3.11 --universal \
 		--no-emit-index-url --no-emit-find-links --no-annotate --upgrade -o requirements.lock
 
@@ -81,7 +81,7 @@ docs: setup ## Write the generated pages of docs/
 	$(BIN)/python -m evergreen.core.definition.document docs/model-definition.md
 	$(BIN)/python -m bench.lib.figures
 
-clean: down down-cluster ## End the stacks and remove what it and the tools made (not .venv)
+clean: down down-cluster ## Stop the stacks and remove what they and the tools made (not .venv)
 	rm -rf var build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find include dags plugins config tests -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -32,7 +32,7 @@ With the parameter `dry_run` the two say in their logs what they found, and noth
 
 @task(retries=0)
 def send_owed_mails() -> int:
-    """Owe what has become due by now, and send what the outbox still holds; the number of mails sent."""
+    """Write the mails that are due by now, and send what the outbox still holds; the number of mails sent."""
     from evergreen.operations.housekeeping.messages import settle_all
     from evergreen.settings import Settings
 
@@ -43,7 +43,7 @@ def send_owed_mails() -> int:
 
 @task
 def reconcile_aliases() -> list[str]:
-    """Set the registry's aliases to what the ledger says; the models where they differed."""
+    """Set the registry's aliases to what the ledger says; the models if they differed."""
     from evergreen.operations.housekeeping.all_models import reconcile_aliases
     from evergreen.settings import Settings
 
@@ -86,7 +86,7 @@ def _find_in_each(find: Callable[..., Iterable[dict[str, Any]]]) -> list[dict[st
     """What `find` gives for each model; empty in a dry run.
 
     Skipped if servers did not answer and there is nothing to start: the next look is in ten minutes, and a mail for
-    each would say no more than the ones that the outage causes elsewhere.
+    each would only repeat the mails that the outage causes elsewhere.
     """
     from evergreen.errors import UnavailableError
     from evergreen.operations.housekeeping.all_models import find_in_each

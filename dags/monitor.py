@@ -1,4 +1,4 @@
-"""DAG `<model>.monitor`: drift and realised loss of one partition, a decision, a mail, and a retrain where decided."""
+"""DAG `<model>.monitor`: drift and realised loss of one partition, a decision, a mail, and a retrain if decided."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def change_champion(model: str, checked: dict[str, Any]) -> str:
 
 
 class RetrainOperator(TriggerDagRunOperator):
-    """Trigger the train DAG as the check decided; skipped where the run exists."""
+    """Trigger the train DAG as the check decided; skipped if the run exists."""
 
     def execute(self, context: Context) -> None:
         """Read the decision, and trigger under a run id that its cause determines."""

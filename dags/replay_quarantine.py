@@ -38,7 +38,7 @@ def find(model: str) -> list[dict[str, str]]:
 @task(map_index_template="{{ task.op_kwargs['table'] }} {{ task.op_kwargs['key'] }}")
 @body
 def validate(model: str, table: TableName, key: str) -> None:
-    """Give one table of one partition its verdict again; fails where that is `quarantined`."""
+    """Give one table of one partition its verdict again; fails if that is `quarantined`."""
     from evergreen.errors import QuarantinedError
     from evergreen.loop.intake.revalidate import validate_again
 

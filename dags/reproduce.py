@@ -23,7 +23,7 @@ Triggered by a person, here or as `evergreen reproduce {name} VERSION`.
 @task(**HEAVY)
 @body
 def make_again(model: str) -> dict[str, Any]:
-    """Make the version of the form again; what was compared. Fails where something differs."""
+    """Make the version of the form again; what was compared. Fails if something differs."""
     from evergreen.errors import RefusedError
     from evergreen.operations.reproduce import reproduce
 

@@ -68,7 +68,7 @@ def assemble(model: str) -> int:
 @task(**HEAVY)
 @body
 def fit(model: str, training_run: int) -> int:
-    """Tune, fit, log and register; returns the version in the registry. Skipped where the rows cannot teach."""
+    """Tune, fit, log and register; returns the version in the registry. Skipped if the rows cannot teach."""
     from evergreen.errors import NotReadyError
     from evergreen.loop.training.fit import fit
 
@@ -141,7 +141,7 @@ def record_failure(model: str, context: Any) -> None:
 
 
 def _reason(context: Any) -> str:
-    """The reason of the form, with the name of the person who triggered the run, where one did."""
+    """The reason of the form, with the name of the person who triggered the run, if one did."""
     who = context["dag_run"].triggering_user_name
     return f"{context['params']['reason']} (asked for by {who})" if who else str(context["params"]["reason"])
 
@@ -153,7 +153,7 @@ def _cause_key(context: Any) -> str:
 
 
 def _approval(answer: Any) -> tuple[bool, str] | None:
-    """Whether a person said yes, and who; None where nobody was asked, or nobody answered in time."""
+    """Whether a person said yes, and who; None if nobody was asked, or nobody answered in time."""
     who = (answer or {}).get("responded_by_user")
     if not who:
         return None

@@ -200,7 +200,7 @@ def default_args(owner: str) -> dict[str, Any]:
 
 
 def report_failure(context: Any) -> None:
-    """Owe a mail for a task that failed for good, and try to send it; at the latest, housekeeping does."""
+    """Write a mail for a task that failed for good, and try to send it; at the latest, housekeeping sends it."""
     from evergreen.loop.alerts.task_failures import owe_task_failure
 
     ti = context["ti"]
@@ -217,7 +217,7 @@ def report_failure(context: Any) -> None:
 
 
 def report_success(context: Any) -> None:
-    """Record that a task that had failed is well again; one query if none had. Housekeeping sends what is owed."""
+    """Record that a task that had failed is well again; one query if none had. Housekeeping sends the mail."""
     from evergreen.errors import UnavailableError
     from evergreen.loop.alerts.task_failures import end_task_failure
 
@@ -239,7 +239,8 @@ def _map_index(ti: Any) -> int:
 
 
 def send_owed_mail(*, quietly: bool = False) -> int:
-    """Give channels what is owed, and send mails through the connection `smtp_default`; the number of mails sent.
+    """Give channels their unsent messages, and send mails through the connection `smtp_default`; the number of mails
+    sent.
 
     Args:
         quietly: log a mail server that does not answer instead of raising; the mails stay in the outbox.

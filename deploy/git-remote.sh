@@ -1,6 +1,6 @@
 #!/bin/sh
 # Serve the feature repository's bare remote at git://HOST/features.git; create it where there is none yet.
-# git:// knows no login: whoever reaches this port may write. docker-compose.yaml lets only our own containers reach it.
+# git:// has no login: anybody who reaches this port may write. docker-compose.yaml lets only our own containers reach it.
 set -eu
 
 root=${1:-/srv/git}

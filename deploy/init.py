@@ -22,7 +22,7 @@ log = logging.getLogger("evergreen.deploy")
 
 
 def create_buckets(urls: list[str]) -> None:
-    """Create the bucket of each `s3://` URL where it is missing, and try that it takes an object.
+    """Create the bucket of each `s3://` URL if it is missing, and try that it takes an object.
 
     Raises:
         UnavailableError: the server does not answer, or takes none: its disk may be full.

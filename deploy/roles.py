@@ -30,7 +30,7 @@ WORK: tuple[Permission, ...] = (
 )
 """Trigger, backfill, clear, mark and pause: nothing is deleted, and nobody's approval is given."""
 ANSWER: tuple[Permission, ...] = (("can_edit", "HITL Detail"), ("menu_access", "HITL Detail"))
-"""Answer what a run asks a person, where the DAG itself may be edited too"""
+"""Answer what a run asks a person, if the DAG itself may be edited too"""
 
 
 def roles(viewer: Iterable[Permission], models: Iterable[str]) -> dict[str, set[Permission]]:

@@ -1,17 +1,17 @@
-"""The sensor that waits for a partition, the operator that waits only where it must, and their trigger.
+"""The sensor that waits for a partition, the operator that waits only if it must, and their trigger.
 
-The sensor begins and ends in the triggerer: waiting takes no worker, not even for the first look, and a backfill over
-a year starts a worker process for the work only. A worker is asked where waiting went wrong: there the task fails as
-any other, with its message, its mail and its retries. The way through the triggerer takes some three seconds, though:
-where what is waited for is there nearly always, the operator looks first, works, and waits there only if it is not.
+The sensor begins and ends in the triggerer: waiting takes no worker, not even for the first look, and a backfill over a
+year starts a worker process only for the work. If waiting goes wrong, a worker is asked: there the task fails as any
+other, with its message, its mail and its retries. The way through the triggerer takes some three seconds. So if what is
+waited for is nearly always there, the operator looks first and works, and waits in the triggerer only if it is not.
 
 Airflow imports this file in every process (it is a plugin), so it imports nothing heavy; what answers the trigger's
-question is imported when it is asked. It asks in a thread of its own, so that a slow store or database holds up none of
-the triggerer's event loop.
+question is imported when it is asked. It asks in a thread of its own, so a slow store or database does not delay the
+triggerer's event loop.
 
-While it waits for a drop it also judges whether that is late, for nobody but the one who waits can tell; the mail is
-owed in the ledger and sent by `evergreen.housekeeping`. Since when it waits is the run's start, which Airflow keeps: a
-triggerer that is started anew goes on where the last one ended.
+While it waits for a drop, it also judges whether that is late, because only the one that waits can tell. The mail is
+written to the outbox and sent by `evergreen.housekeeping`. It waits since the run's start, which Airflow keeps: a
+restarted triggerer continues where the last one ended.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def look(subject: str, model: str, key: str, since: str = "") -> Wait:
 def report_if_late(
     subject: str, model: str, key: str, since: str, missing: str, run_url: str | None
 ) -> tuple[str, str]:
-    """Owe the mail about a drop that is late; where that stands, as the package has it, and the terms in words."""
+    """Write the mail about a late drop; its state, as the package names it, and the terms in words."""
     from evergreen.loop.intake.lateness import report_if_late, terms
 
     definition, now = load_definition(model), dt.datetime.now(dt.UTC)
@@ -143,7 +143,7 @@ class PartitionTrigger(BaseTrigger):
             await asyncio.sleep(self.poll_seconds)
 
     async def _watch(self, missing: str) -> bool:
-        """Report the drop where it is late; whether that is still to come."""
+        """Report the drop if it is late; whether that is still to come."""
         run_url = getattr(self.task_instance, "log_url", None)
         asked = (self.subject, self.model, self.key, self.since, missing, run_url)
         try:
@@ -205,17 +205,17 @@ class PartitionSensor(BaseSensorOperator):
         )
 
     def execute(self, context: Context) -> None:
-        """Wait in the triggerer; for whoever calls the operator without a scheduler."""
+        """Wait in the triggerer; for a call of the operator without a scheduler."""
         trigger = PartitionTrigger(self.subject, self.model, self.key, self.poll_seconds, since=self.since)
         self.defer(trigger=trigger, method_name="resume", timeout=longest_wait(self.subject, self.model))
 
     def resume(self, context: Context, event: str) -> None:
-        """Fail with what the trigger found wrong; where nothing is, no worker is asked."""
+        """Fail with what the trigger found wrong; if nothing is, no worker is asked."""
         raise BadInputError(event)
 
 
 class PartitionOperator(BaseOperator):
-    """Do the work of this run's partition, at once where its `subject` is there, else as soon as it is.
+    """Do the work of this run's partition, at once if its `subject` is there, else as soon as it is.
 
     Args:
         subject: as PartitionSensor has it.
@@ -244,10 +244,10 @@ class PartitionOperator(BaseOperator):
         self.poll_seconds = poll_seconds
 
     def execute(self, context: Context) -> Any:
-        """Look once, and work or wait; where looking fails for want of a server, the trigger looks again.
+        """Look once, and work or wait; if looking fails because a server does not answer, the trigger looks again.
 
         Raises:
-            BadInputError: waiting would be in vain, as the run has no partition or one that does not exist.
+            BadInputError: waiting would be useless, because the run has no partition or one that does not exist.
         """
         try:
             wait = look(self.subject, self.model, self.key)

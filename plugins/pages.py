@@ -47,7 +47,7 @@ def build() -> Any:
 
 
 def may_read(user: Any, model: str) -> bool:
-    """Whether `user` may read a model: whoever may read the DAG that monitors it."""
+    """Whether `user` may read a model: everybody may who may read the DAG that monitors it."""
     from airflow.api_fastapi.app import get_auth_manager
     from airflow.api_fastapi.auth.managers.models.resource_details import DagDetails
     from airflow.models.dag import DagModel

@@ -122,7 +122,7 @@ def landing_url(place):
 
 @pytest.fixture
 def settings(request, ledger_url, place, feature_remotes, monkeypatch):
-    """Settings over real servers, in the environment too. MLflow's is real where the test asks for `mlflow_uri`."""
+    """Settings over real servers, in the environment too. MLflow's is real if the test asks for `mlflow_uri`."""
     mlflow_url = request.getfixturevalue("mlflow_uri") if "mlflow_uri" in request.fixturenames else NOWHERE
     values = settings_values(ledger_url, place, mlflow_url)
     for name, value in values.items():

@@ -48,7 +48,7 @@ def main() -> None:
     for rows in SIZES:
         for kind, spread in SPREADS.items():
             dealt = deal(rows, spread, partitions)
-            # How many rows there are may be compared only where they are meant to be alike.
+            # How many rows there are may be compared only if they are meant to be alike.
             rules = [*COMPARED, RowCount()] if not spread else COMPARED
             for known in (True, False):
                 warned, columns = measure(dealt, rules, known=known)

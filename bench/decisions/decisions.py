@@ -50,7 +50,7 @@ def _gathered(bar: str, found: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def _reserve(part: dict[str, Any]) -> float:
-    """By how much the bar is held; negative where it is not."""
+    """By how much the bar is held; negative if it is not."""
     sign, limit = str(part["bar"]).split()[:2]
     return float(limit) - part["value"] if sign == "<=" else part["value"] - float(limit)
 

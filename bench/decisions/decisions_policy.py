@@ -213,7 +213,7 @@ WAYS: dict[str, Callable[[Floats, float, Rng], Floats]] = {
 
 
 def worsened(rows: Rows, way: str, factor: float = 1 + WORSE) -> Floats | None:
-    """Predictions that lose `factor` times as much over all rows; None where this way cannot."""
+    """Predictions that lose `factor` times as much over all rows; None if this way cannot."""
     goal, low, high = factor * _loss(rows).mean(), 0.0, 8.0
 
     def at(size: float) -> Floats:
@@ -291,7 +291,7 @@ def _look(pairs: list[tuple[Floats, Floats]], parts: list[NDArray[np.intp]], row
 
 
 def _comes_back(pairs: list[tuple[Floats, Floats]], parts: list[NDArray[np.intp]], rows: Rows, n: int) -> bool:
-    """Whether the version before, which is in the pool as well, comes back at the `n`-th look."""
+    """Whether the version before, which is in the pool as well, is restored at the `n`-th look."""
     settings, first = MODEL.monitoring, max(0, n - max(recurrence_test.WINDOWS))
     partitions = [
         _paired(new, before, rows.take(part))
@@ -335,7 +335,7 @@ def main() -> None:
     for setting, outcome in policies.items():
         usual = {name: row["excess"] for name, row in outcome.items() if name != "evergreen"}
         kind, mine = setting.split()[0], outcome["evergreen"]
-        # Where only the inputs move the concept stands still, but the stream does not: a new model pays there.
+        # If only the inputs move the concept stands still, but the stream does not: a new model pays there.
         if kind == "stationary":
             ratio = mine["mean_loss"] / outcome["never"]["mean_loss"]
             bars[f"D6 trainings, {setting}"] = _bar(mine["trainings"], "<= 2", {})

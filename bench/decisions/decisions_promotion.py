@@ -73,11 +73,11 @@ class Look:
     """What our loop sees of one challenger: the gate, then a look at each further week of labels."""
 
     gate: float
-    """Two-sided p value; 1 where the challenger is no better"""
+    """Two-sided p value; 1 if the challenger is no better"""
     shadow: tuple[float, ...]
-    """The same after each further week; 1 where the gain is below `rival_margin` too"""
+    """The same after each further week; 1 if the gain is below `rival_margin` too"""
     worse: float
-    """Two-sided p value at the gate of a challenger that loses more; 1 where it does not"""
+    """Two-sided p value at the gate of a challenger that loses more; 1 if it does not"""
 
 
 def look_at(pair: Pair, first: int) -> Look:

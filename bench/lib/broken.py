@@ -109,7 +109,7 @@ def join_lost(good: Good, dice: np.random.Generator) -> pd.DataFrame | None:
 
 
 def wrong_day(good: Good, dice: np.random.Generator) -> pd.DataFrame:
-    """The partition before once more."""
+    """The partition before, again."""
     return good.before
 
 

@@ -121,7 +121,7 @@ def train(definition: ModelDefinition, settings: Settings, cause: dict[str, str]
 
 
 def score_and_check(definition: ModelDefinition, key: str, settings: Settings) -> None:
-    """What the DAGs score and monitor call, and the DAG train where that asks for it."""
+    """What the DAGs score and monitor call, and the DAG train if that asks for it."""
     from evergreen.loop.monitoring.check import run
     from evergreen.loop.scoring.score import score
 

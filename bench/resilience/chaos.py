@@ -43,7 +43,7 @@ from evergreen.stack.config.home import Home
 from evergreen.stack.control import Stack
 
 DISK = "4g"
-"""Size of the file system that a run gets for itself, where this process may mount one"""
+"""Size of the file system that a run gets for itself, if this process may mount one"""
 KILLS = 50
 
 
@@ -144,7 +144,7 @@ def check(definition: ModelDefinition, stack: Stack) -> Audit:
 
 @contextmanager
 def folder(seed: int, keep: bool) -> Iterator[Path]:
-    """A folder for one run, on a file system of its own where this process may mount one."""
+    """A folder for one run, on a file system of its own if this process may mount one."""
     path = Path(tempfile.mkdtemp(prefix=f"evergreen-chaos-{seed}-"))
     path.chmod(0o755)
     mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK},mode=755", "tmpfs", str(path)]
@@ -165,7 +165,7 @@ def bars_of(topology: str, runs: list[dict[str, Any]]) -> dict[str, dict[str, An
     unit = f"disagreements after {kills} kills (of {KILLS})"
     bars = {f"R1, {topology}": {"value": wrong, "bar": 0, "unit": unit, "reached": not wrong and kills >= KILLS}}
     if any(one["at_once"] for one in runs):
-        # Where one version has served alone the rollback is refused: there is nothing to go back to.
+        # If one version has served alone the rollback is refused: there is nothing to go back to.
         back = sum(one["compared"]["deployments"] > 1 for one in runs if one["at_once"])
         unit = f"disagreements, {back} rollbacks carried out"
         bars[f"R3, {topology}"] = {"value": wrong, "bar": 0, "unit": unit, "reached": bool(back) and not wrong}
@@ -173,7 +173,7 @@ def bars_of(topology: str, runs: list[dict[str, Any]]) -> dict[str, dict[str, An
 
 
 def report(run: dict[str, Any], *, append: bool) -> None:
-    """Write the result, with `run` after those that it holds already where they are to be kept."""
+    """Write the result, with `run` after those that it holds already if they are to be kept."""
     path = RESULTS / "chaos.json"
     runs = list(json.loads(path.read_text())["runs"]) if append and path.exists() else []
     runs.append(run)

@@ -63,7 +63,7 @@ class Producer(threading.Thread):
         self._enough.set()
 
     def run(self) -> None:
-        """Land; a failure is kept for whoever joins."""
+        """Land; a failure is kept for the thread that joins."""
         try:
             while len(self.landed) < len(self.keys) and (len(self.landed) < self.least or not self._enough.is_set()):
                 self.story.wait(self._too_many, "predicting", timeout=900)

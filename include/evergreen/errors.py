@@ -1,7 +1,7 @@
 """The errors Evergreen raises on purpose. Each message says what was wrong, where, and what to do next.
 
 The DAGs map these classes to retries: `BadInputError` and its children fail at once (a second try reads the same
-bytes), `UnavailableError` is retried (the other side may come back).
+bytes), `UnavailableError` is retried (the other side may recover).
 """
 
 

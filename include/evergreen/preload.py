@@ -1,7 +1,7 @@
 """Import the heavy libraries once, in the process that task processes are forked from.
 
 A task is a fork of the scheduler (LocalExecutor) or of a Celery worker, so what its parent has imported costs it
-nothing; imported by each task anew, these libraries take longer than the work on a week of data. Imports only: a
+nothing. If each task imports these libraries again, this takes longer than the work on a week of data. Imports only: a
 thread, a pool or a connection would not survive the fork.
 """
 
@@ -60,7 +60,7 @@ MODULES: tuple[str, ...] = (
 )
 
 S3_MODULES: tuple[str, ...] = ("evergreen.core.store.s3", "aiobotocore.session")
-"""What tasks import on top where the store is on S3."""
+"""What tasks import on top if the store is on S3."""
 
 
 def preload(modules: Sequence[str] = MODULES) -> dict[str, float]:

@@ -38,11 +38,11 @@ class Settings(BaseModel):
     airflow_url: str
     """Base URL of Airflow's web server, for links in mails and reports."""
     airflow_internal_url: str | None = None
-    """Base URL at which commands call Airflow's API, where `airflow_url` is for people's browsers only."""
+    """Base URL at which commands call Airflow's API, if `airflow_url` is for people's browsers only."""
     mlflow_pages_url: str | None = None
-    """Base URL at which people open MLflow, for links in mails and reports; `mlflow_url` where it is not set."""
+    """Base URL at which people open MLflow, for links in mails and reports; `mlflow_url` if it is not set."""
     pseudonym_key: SecretStr | None = None
-    """Key of the tokens that stand for values of personal columns; needed where a feed has some."""
+    """Key of the tokens that stand for values of personal columns; needed if a feed has some."""
     code_version: str = "unknown"
     """Git commit or image tag of the deployed code, recorded with every training run."""
 

@@ -1,4 +1,4 @@
-"""The DAG bag, parsed as Airflow parses it: in a process of its own where the models differ."""
+"""The DAG bag, parsed as Airflow parses it: in a process of its own if the models differ."""
 
 import json
 import os

@@ -290,7 +290,7 @@ def test_a_second_model_is_a_second_folder_and_no_other_change(other_dags):
 
 
 def test_a_training_that_was_not_ready_concludes_nothing(dagbag):
-    """`assemble` skips where labels are too few, `approve` where nobody is asked: only then may it conclude."""
+    """`assemble` skips if labels are too few, `approve` if nobody is asked: only then may it conclude."""
     conclude = dagbag.dags["nyc_flights.train"].get_task("conclude")
     assert conclude.trigger_rule == "none_failed_min_one_success"
     assert set(conclude.upstream_task_ids) == {"assemble", "approve"}

@@ -1,4 +1,4 @@
-"""What waits for a drop judges whether it is late, and goes on waiting whatever comes of that."""
+"""What waits for a drop judges whether it is late, and still waits, late or not."""
 
 import asyncio
 import sys

@@ -1,4 +1,4 @@
-"""A bad champion serves on a live Airflow, labels land, and the monitor's own run takes it back.
+"""A bad champion serves on a live Airflow, labels land, and the monitor's own run rolls it back.
 
 Nothing about the change is done by the test: the gate of the live `train` promotes a challenger that learned four
 weeks in which the producer landed answers turned round, and when the answers are right again it is proven worse than

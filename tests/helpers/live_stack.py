@@ -120,7 +120,7 @@ def ask_online(stack, frame, model="nyc_flights", **headers):
 
 
 def remote_logs(env):
-    """The task logs where they do not lie in the stack's folder."""
+    """The task logs if they do not lie in the stack's folder."""
     from fsspec.core import url_to_fs
 
     folder = env.get("AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER")

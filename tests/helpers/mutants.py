@@ -2,7 +2,7 @@
 
     PYTHONPATH=tests/integration/intake nice python -m mutants 5000 [first seed]
 
-runs a campaign and says what became of each case; a case is made anew from its seed.
+runs a campaign and says what became of each case; a case is made again from its seed.
 """
 
 from __future__ import annotations
@@ -226,7 +226,7 @@ class Subject:
         self.expectations, self.frame = load_expectations(definition, table), rows(definition, table, KEY)
 
     def outcome(self, drop: Mutant) -> str:
-        """accepted | accepted in part | quarantined; raises AssertionError where a promise is broken."""
+        """accepted | accepted in part | quarantined; raises AssertionError if a promise is broken."""
         judged = judge(drop.data, drop.suffix, self.definition, self.table, KEY, self.expectations)
         words = [judged.reason, *(failure.sentence for failure in judged.failures)]
         assert all(word.isprintable() and "Traceback" not in word for word in words), words

@@ -52,7 +52,7 @@ def write_model(folder, definition=DEFINITION):
 
 
 def week(number, key):
-    """Inputs and labels of the week that begins on `key`: dear orders of young customers come back."""
+    """Inputs and labels of the week that begins on `key`: expensive orders of young customers are returned."""
     rng = np.random.default_rng(number)
     start = dt.datetime.fromisoformat(key).replace(tzinfo=dt.UTC)
     minutes = np.sort(rng.integers(0, 7 * 24 * 60, ROWS))
@@ -67,5 +67,5 @@ def week(number, key):
 
 
 def turn(inputs, labels):
-    """Another world: dear orders no longer come back, cheap ones do."""
+    """Another world: expensive orders are no longer returned, cheap ones are."""
     labels["returned"] = inputs["price"] < 20

@@ -32,7 +32,7 @@ def definition(task="binary", loss=None, **training):
 
 
 def examples(task="binary", weeks=4, rows=400, seed=0):
-    """Dear orders, and those of SE, have a high target; `age` means nothing and is often null."""
+    """Expensive orders, and those of SE, have a high target; `age` means nothing and is often null."""
     rng = np.random.default_rng(seed)
     size = weeks * rows
     price, country = rng.normal(20, 5, size), rng.choice(["SE", "FI", "NO"], size)

@@ -1,4 +1,4 @@
-"""Rules and dashboards speak of metrics and runbooks that exist; promtool and amtool try them where they are there."""
+"""Rules and dashboards speak of metrics and runbooks that exist; promtool and amtool try them if they are there."""
 
 import json
 import re

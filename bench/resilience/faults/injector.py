@@ -40,7 +40,7 @@ class Injector(threading.Thread):
         super().__init__(name="faults", daemon=True)
         self.done: Counter[str] = Counter()
         self.starts = 0
-        """How often the stack had to be started anew"""
+        """How often the stack had to be started again"""
         self._stack, self._faults, self._duplicate, self._most, self._say = stack, faults, duplicate, most, say
         self._clock = time_of_day
         self._over = threading.Event()
@@ -77,7 +77,7 @@ class Injector(threading.Thread):
         self._start()
 
     def _carry_out(self, fault: Fault) -> str | None:
-        """What was done, in words; None where nothing could be."""
+        """What was done, in words; None if nothing could be."""
         if fault.kind == "duplicate":
             threading.Thread(target=self._duplicate, args=(fault.draw,), daemon=True).start()
             return f"drawn {fault.draw:.3f}"
@@ -160,7 +160,7 @@ class Injector(threading.Thread):
         return f"process {process.pid}; the stack was up again after {time.monotonic() - begun:.0f} s"
 
     def _start(self) -> None:
-        """Start the stack where it does not run, as a service manager would."""
+        """Start the stack if it does not run, as a service manager would."""
         for attempt in range(5):
             try:
                 self.starts += self._stack.start(tied=True)

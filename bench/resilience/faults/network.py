@@ -1,6 +1,6 @@
 """A cable pulled: what goes to a port of this machine, or comes from it, vanishes without a word.
 
-Needs root and iptables. Connections that stand stay open and hear nothing, as they do where a network is cut; that is
+Needs root and iptables. Connections that stand stay open and hear nothing, as they do if a network is cut; that is
 harder to notice than a server that is down, which answers with a refusal.
 """
 

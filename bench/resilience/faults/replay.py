@@ -101,7 +101,7 @@ class Replay:
             return session.scalar(select(TrainingRun).where(*wanted, ended))
 
     def all_at_once(self) -> None:
-        """Two backfills over what has been, a retrain, a rollback, and each partition's run once more."""
+        """Two backfills over the past, a retrain, a rollback, and each partition's run again."""
         self.say("two backfills, a retrain and a rollback at once")
         delay, keys = self.definition.feed.label_delay, self.keys
         asks = [
@@ -142,7 +142,7 @@ class Replay:
         again(lambda: self.airflow.wait_until_idle([self.dag(s) for s in (*STAGES, "rollback")], timeout=1200, quiet=6))
 
     def _land_again(self, key: str) -> None:
-        """The same bytes once more, under a new time, with `_SUCCESS` behind them."""
+        """The same bytes again, under a new time, with `_SUCCESS` behind them."""
         import fsspec
 
         from evergreen.loop.intake.landing_zone import SUCCESS, folder_uri

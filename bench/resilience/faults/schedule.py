@@ -10,7 +10,7 @@ KINDS = {"kill": 64, "stop": 8, "slow": 7, "cut": 8, "duplicate": 9, "disk": 4, 
 """Weights. `stop` is SIGSTOP and, later, SIGCONT; `slow` is both, many times a second; `cut` is a network that loses
 every packet from and to a server; `disk` fills the disk of the stack's folder for a while; `clock` sets the time."""
 USUAL = frozenset(KINDS) - {"clock"}
-"""Kinds where none are named: a clock can be set only where every process was started for it"""
+"""Kinds if none are named: a clock can be set only if every process was started for it"""
 LASTS = {"stop": (10.0, 60.0), "slow": (20.0, 60.0), "cut": (10.0, 60.0), "disk": (5.0, 20.0), "clock": (10.0, 60.0)}
 """Seconds that a fault of a kind lasts, at least and at most"""
 PAUSE_SECONDS = (5.0, 25.0)
@@ -58,7 +58,7 @@ class Fault:
         pause: seconds to wait before it.
         kind: one of `KINDS`.
         target: the service or `task`; empty for kinds that have none.
-        at_root: whether the service's main process is meant; else one of its children, where it has any.
+        at_root: whether the service's main process is meant; else one of its children, if it has any.
         seconds: how long it lasts.
         draw: picks one of what is there at that moment, from [0, 1).
     """

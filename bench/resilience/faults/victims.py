@@ -18,7 +18,7 @@ RUN_TASKS = ("scheduler", "worker-default", "worker-training")
 
 
 def of(stack: Stack, fault: Fault, over: Callable[[], bool]) -> list[psutil.Process]:
-    """Those that the fault may choose from; none where its target does not run now."""
+    """Those that the fault may choose from; none if its target does not run now."""
     if fault.target == "task":
         return _tasks(stack, over)
     root = root_of(stack, fault.target)
@@ -30,7 +30,7 @@ def of(stack: Stack, fault: Fault, over: Callable[[], bool]) -> list[psutil.Proc
 
 
 def root_of(stack: Stack, service: str) -> psutil.Process | None:
-    """The main process of a service, where it runs."""
+    """The main process of a service, if it runs."""
     known = stack.status().services.get(service)
     return known.process.process() if known and known.process else None
 

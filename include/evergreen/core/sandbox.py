@@ -67,12 +67,12 @@ class Board:
         self._memory.write(data + b"\0")
 
     def read(self) -> str:
-        """What was written on it last; empty where nothing was."""
+        """What was written on it last; empty if nothing was."""
         return self._memory[:].partition(b"\0")[0].decode(errors="ignore")
 
 
 _board: Board | None = None
-"""Of this process, where it is a child that was given one"""
+"""Of this process, if it is a child that was given one"""
 
 
 def memory_file() -> Answer:
@@ -94,7 +94,7 @@ def run(work: Callable[[Answer], int], answer: Answer, bounds: Bounds, board: Bo
     What `work` notes is on `board` afterwards.
 
     Returns:
-        One of the codes above, or minus the number of the signal that ended it: SIGXCPU where its time was up.
+        One of the codes above, or minus the number of the signal that ended it: SIGXCPU if its time was up.
 
     Raises:
         UnavailableError: it was ended from outside, or waited and did not work: no fault of the work.
@@ -124,7 +124,7 @@ def fault(code: int, answer: Answer) -> str:
 
 def _fork(bounds: Bounds) -> int:
     with warnings.catch_warnings():
-        # Python warns of other threads' locks. The child takes none that it does not make itself; where one were held
+        # Python warns of other threads' locks. The child takes none that it does not make itself; if one were held
         # all the same it would wait, and `_wait` tells waiting from working.
         warnings.simplefilter("ignore", DeprecationWarning)
         try:

@@ -47,7 +47,7 @@ def quoted_name(text: str) -> str:
 
 
 def number(value: float) -> str:
-    """Four significant digits, without an exponent where there need be none."""
+    """Four significant digits, without an exponent if there need be none."""
     return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.3g}" if abs(value) < 1 else f"{value:.4g}"
 
 

@@ -58,10 +58,10 @@ class AirflowApi:
     def request(
         self, method: str, path: str, *, body: Mapping[str, Any] | None = None, query: Mapping[str, Any] | None = None
     ) -> Any:
-        """One request below `/api/v2`; logs in where needed, tries again while the server is away.
+        """One request below `/api/v2`; logs in if needed, tries again while the server is away.
 
         Returns:
-            The JSON answer, None where there is none.
+            The JSON answer, None if there is none.
 
         Raises:
             AirflowApiError: Airflow refused it.

@@ -65,7 +65,7 @@ class Stack:
             progress: called some times a second.
 
         Returns:
-            Whether it was started; False where it ran already.
+            Whether it was started; False if it ran already.
 
         Raises:
             UnavailableError: a service did not come up; the message quotes its log. Nothing is left running.
@@ -148,12 +148,12 @@ class Stack:
 
     @property
     def metrics_token(self) -> str | None:
-        """What a scraper of the metrics sends; None where this stack was last started before there were metrics."""
+        """What a scraper of the metrics sends; None if this stack was last started before there were metrics."""
         return credentials.load(self.home.secrets).get("METRICS_TOKEN")
 
     @property
     def online_token(self) -> str | None:
-        """What a client of the predictions on request sends; None where this stack was last started before them."""
+        """What a client of the predictions on request sends; None if this stack was last started before them."""
         return credentials.load(self.home.secrets).get("ONLINE_TOKEN")
 
     @property
@@ -178,7 +178,7 @@ class Stack:
 
     @property
     def urls(self) -> dict[str, str]:
-        """Addresses for people: `airflow`, `mlflow`; `online`, `prometheus` and `alertmanager` where they run."""
+        """Addresses for people: `airflow`, `mlflow`; `online`, `prometheus` and `alertmanager` if they run."""
         state = states.read(self.home.state)
         where_they_run = (name for name in ("online", "prometheus", "alertmanager") if name in state.services)
         shown = ("airflow", "mlflow", *where_they_run)

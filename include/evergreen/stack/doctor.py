@@ -28,7 +28,7 @@ DISK_NEEDED = 2 * _GIB
 MEMORY_NEEDED = 4 * _GIB
 
 Check = Callable[[], str]
-"""Says what it found; raises where something is wrong."""
+"""Says what it found; raises if something is wrong."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Finding:
 
     Attributes:
         found: in words.
-        fix: what to do, empty where nothing is wrong.
+        fix: what to do, empty if nothing is wrong.
     """
 
     name: str
@@ -51,11 +51,11 @@ class Finding:
 
 
 class Wrong(Exception):  # noqa: N818 -- reads as what it is where it is raised
-    """Something is wrong; holds what, and the fix where a better one is known than the check's own."""
+    """Something is wrong; holds what, and the fix if a better one is known than the check's own."""
 
 
 def examine(home: Home) -> list[Finding]:
-    """Run every check. Addresses come from the shell where it sets them (a deployment), else from the stack."""
+    """Run every check. Addresses come from the shell if it sets them (a deployment), else from the stack."""
     findings = [_run(name, check, fix) for name, check, fix in _machine(home)]
     stack = Stack(home)
     try:

@@ -20,7 +20,7 @@ class Shape:
 
     Attributes:
         name: as `--shape` takes it.
-        require: raises SettingsError where this machine lacks what it needs.
+        require: raises SettingsError if this machine lacks what it needs.
         ports: each service that listens, with the port to try first.
         folders: what has to be there before the first service starts.
         create_secrets: writes the passwords and keys of a new stack to a file.

@@ -32,7 +32,7 @@ from evergreen.stack.shapes import SHAPES, Shape
 log = logging.getLogger("evergreen.stack")
 
 BUSY = 75
-"""Exit code where another supervisor holds the lock."""
+"""Exit code if another supervisor holds the lock."""
 RELEASE = b"r"
 """What an owner writes to its pipe to let the stack outlive it."""
 _TICK = 0.2

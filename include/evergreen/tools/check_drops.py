@@ -32,7 +32,7 @@ class Check:
     accepted: bool
     reason: str
     rows: int | None
-    """Rows in the file; None where it could not be read"""
+    """Rows in the file; None if it could not be read"""
     rows_rejected: int
     """Rows of an accepted file that alone would go to quarantine"""
     failures: list[dict[str, Any]]

@@ -10,10 +10,10 @@ MARK = "|"
 
 
 def joined(frame: pd.DataFrame, parts: Sequence[str]) -> pd.Series:
-    """The texts of the columns `parts` of `frame`, joined by `MARK`; null where one of them is missing.
+    """The texts of the columns `parts` of `frame`, joined by `MARK`; null if one of them is missing.
 
     `frame` has the dtypes that intake gives. A value has the same text in every file: an instant is
-    `2013-01-07T06:00:00Z`, with six more digits where it has parts of a second; true is `true`. Different values never
+    `2013-01-07T06:00:00Z`, with six more digits if it has parts of a second; true is `true`. Different values never
     give the same id: a mark within a text has a backslash before it.
     """
     texts = [_texts(frame[name]).astype("string") for name in parts]
@@ -39,5 +39,5 @@ def _texts(values: pd.Series) -> pd.Series:
 
 
 def _plain(texts: pd.Series) -> pd.Series:
-    """Texts as intake has them: objects, None where one is missing."""
+    """Texts as intake has them: objects, None if one is missing."""
     return pd.Series([None if pd.isna(text) else str(text) for text in texts], index=texts.index, dtype=object)

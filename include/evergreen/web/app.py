@@ -21,7 +21,7 @@ from evergreen.web.render import page, root_of
 log = logging.getLogger("evergreen.pages")
 
 Identify = Callable[..., Any]
-"""A FastAPI dependency: the user who asks; raises HTTPException 401 where nobody is logged in."""
+"""A FastAPI dependency: the user who asks; raises HTTPException 401 if nobody is logged in."""
 MayRead = Callable[[Any, str], bool]
 """Whether a user may read a model."""
 

@@ -237,7 +237,7 @@ def next_late(definition: ModelDefinition, table: str, newest: str | None) -> da
     Args:
         definition: the model.
         table: of its feed; `labels` come `feed.label_delay` periods later.
-        newest: newest accepted partition of the table; None where there is none, so that its first one is waited for.
+        newest: newest accepted partition of the table; None if there is none, so that its first one is waited for.
     """
     calendar = definition.partitions
     key = calendar.shift(newest, 1) if newest else calendar.key_of(calendar.start)

@@ -44,7 +44,7 @@ class Life:
     quarantines: list[tuple[VerdictLine, str | None]]
     """With the address of each one's validation page"""
     late_feeds: list[tuple[LateLine, str | None]]
-    """With the time that each was waited for beyond when it was due, in words, where it has come"""
+    """With the time that each was waited for beyond when it was due, in words, if it has come"""
     coverages: list[CoverageLine]
     trainings: list[TrainingLine]
     decisions: list[DecisionLine]

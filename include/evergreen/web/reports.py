@@ -30,7 +30,7 @@ SANDBOX = (
 
 
 def response(store: Store, name: str, policy: str) -> Response | None:
-    """The object `name` for a browser, under the content security policy `policy`; None where it is not there.
+    """The object `name` for a browser, under the content security policy `policy`; None if it is not there.
 
     What is of no known type is a download.
     """

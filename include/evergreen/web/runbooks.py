@@ -29,7 +29,7 @@ def titles() -> dict[str, str]:
 
 
 def read(kind: str) -> Runbook | None:
-    """The runbook for alerts of `kind`; None where there is none of that name."""
+    """The runbook for alerts of `kind`; None if there is none of that name."""
     # Looked for among the files: a name from outside never becomes a path.
     path = next((path for path in FOLDER.glob("*.md") if path.stem == kind), None)
     if path is None:

@@ -21,7 +21,7 @@ class Verdicts:
 
     definition: ModelDefinition
     lines: list[tuple[VerdictLine, str | None]]
-    """With the address of each one's validation page; None where no expectation was tried"""
+    """With the address of each one's validation page; None if no expectation was tried"""
     newest: bool
     """Whether the page begins with the newest one"""
     before: int | None

@@ -297,7 +297,7 @@ def test_the_clusters_servers_keep_what_they_were_given(make_stack):
 
 
 def test_a_service_that_never_comes_up_ends_the_start(make_stack):
-    """It is started again and again, but its time does not begin anew."""
+    """It is started again and again, but its time does not begin again."""
     from evergreen.stack.process.service import Service, Unit
 
     stack = make_stack()

@@ -94,7 +94,7 @@ def served():
 
 
 def _pages(settings, token):
-    """As Airflow serves them, to whoever has the token."""
+    """As Airflow serves them, to anybody who has the token."""
     return create_app(
         settings=lambda: settings,
         identify=lambda: "ada",

@@ -1,4 +1,4 @@
-"""Metrics are for whoever knows the token, and for nobody else."""
+"""Metrics are only for those who know the token."""
 
 import datetime as dt
 

@@ -1,4 +1,4 @@
-"""The section `alerts` of `model.yaml`: who is told what, and by which way."""
+"""The section `alerts` of `model.yaml`: who is told what, and how."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class Period:
 class Calendar:
     """The sequence of a model's partitions.
 
-    Weeks begin on Monday, months on the first. `start` is the first partition's first day; `end`, where given, the
+    Weeks begin on Monday, months on the first. `start` is the first partition's first day; `end`, if given, the
     last partition's.
     """
 
@@ -76,7 +76,7 @@ class Calendar:
         return day
 
     def shift(self, key: str, periods: int) -> str:
-        """Key of the partition `periods` after `key` (before it, where negative)."""
+        """Key of the partition `periods` after `key` (before it, if negative)."""
         day = self.parse(key)
         if self.unit == "month":
             months = day.year * 12 + day.month - 1 + periods
@@ -102,7 +102,7 @@ class Calendar:
         return Period(key, _midnight(key), _midnight(following))
 
     def keys(self, first: str, last: str) -> list[str]:
-        """All keys from `first` through `last`, in order; empty where `last` is before `first`."""
+        """All keys from `first` through `last`, in order; empty if `last` is before `first`."""
         self.parse(last)
         found, key = [], first
         while key <= last:

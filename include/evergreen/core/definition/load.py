@@ -70,7 +70,7 @@ def read_definition(path: Path) -> ModelDefinition:
 
 
 def _check_candidates(path: Path, root: yaml.MappingNode, definition: ModelDefinition) -> None:
-    """Raise DefinitionError where there is no file that could define the own candidates. What is in it, `fit` sees."""
+    """Raise DefinitionError if there is no file that could define the own candidates. What is in it, `fit` sees."""
     own = definition.training.own_candidates
     if own and not (path.parent / CANDIDATES).is_file():
         raise DefinitionError(

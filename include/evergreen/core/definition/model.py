@@ -136,7 +136,7 @@ class FeedSection(Section):
     csv: CsvSection = CsvSection()
     """How text files are written."""
     source: Name | None = None
-    """Simulator that `evergreen feed land` takes real rows from; none where a producer lands the feed."""
+    """Simulator that `evergreen feed land` takes real rows from; none if a producer lands the feed."""
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -236,7 +236,7 @@ class GateSection(Section):
     alpha: float = Field(default=0.01, ge=1e-6, le=0.2)
     """Chance of promoting a champion's first challenger though it is no better; each later one gets half of it."""
     margin: float = Field(default=0.02, ge=0, le=0.1)
-    """Relative loss a challenger may be worse by where the champion is proven harmed (non-inferiority)."""
+    """Relative loss a challenger may be worse by if the champion is proven harmed (non-inferiority)."""
     slices: tuple[str, ...] = ()
     """Feature or inputs columns on whose values a challenger must not be much worse."""
     slice_margin: float = Field(default=0.05, ge=0, le=0.25)

@@ -146,8 +146,8 @@ class MonitoringSection(Section):
     rollback_within: int = Field(default=8, ge=0, le=53)
     """Labelled partitions a new champion has served within which it can be taken back; 0 never does."""
     pool: int = Field(default=3, ge=0, le=8)
-    """Versions that served earlier, the newest ones, that go on being scored beside the champion: one that is proven
-    better again, as when a season returns, comes back. 0 keeps none."""
+    """Newest versions that served earlier and are still scored beside the champion: one that is proven better again, as
+    when a season returns, is restored. 0 keeps none."""
 
 
 class OnlineSection(Section):

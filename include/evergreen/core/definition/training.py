@@ -27,7 +27,7 @@ class SearchSection(Section):
     """Minutes of trials for all candidates together, shared equally; each has one trial at least. How many trials
     were done is kept, so that `evergreen reproduce --tune` repeats them and not the clock."""
     pruning: bool = False
-    """A trial ends after its first fold where its loss is worse than the median of those before; it is not chosen."""
+    """A trial ends after its first fold if its loss is worse than the median of those before; it is not chosen."""
 
 
 class TrainingSection(Section):
@@ -54,7 +54,7 @@ class TrainingSection(Section):
         "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     )
     """Types beyond skops' own list, and those of the built-in candidates, that a saved model may hold; loading refuses
-    all others. What can run code when it is loaded stays refused though it be named here."""
+    all others. What can run code when it is loaded stays refused even if it is named here."""
 
     @property
     def own_candidates(self) -> tuple[str, ...]:

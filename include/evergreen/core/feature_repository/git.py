@@ -1,8 +1,8 @@
 """The feature repository's Git remote, through a scratch repository that holds no more than one commit's files.
 
-Commits are made with Git's plumbing: no work tree, no merge, no configuration of the user's. Whoever loses a race for
-the branch fetches its new tip and commits on top of that. Credentials in a URL reach Git through its environment, never
-a command line.
+Commits are made with Git's plumbing: no work tree, no merge, no configuration of the user's. A process that loses a
+race for the branch fetches its new tip and commits on top of that. Credentials in a URL reach Git through its
+environment, never a command line.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class GitRemote:
         return done.stdout
 
     def fetch_tip(self) -> str | None:
-        """Fetch the newest commit and return its hash; None where the repository is empty."""
+        """Fetch the newest commit and return its hash; None if the repository is empty."""
         try:
             self.run("fetch", "--quiet", "--no-tags", "--depth=1", "--", self.url, BRANCH)
         except GitFailedError as error:
@@ -127,7 +127,7 @@ class GitRemote:
                 ) from None
 
     def read(self, commit: str, paths: Collection[str]) -> dict[str, bytes | None]:
-        """The content of each of `paths` at a fetched `commit`; None where there is no such file."""
+        """The content of each of `paths` at a fetched `commit`; None if there is no such file."""
         asked = "".join(f"{commit}:{path}\n" for path in paths).encode()
         answer = self.run("cat-file", "--batch", stdin=asked)
         found: dict[str, bytes | None] = {}
@@ -153,7 +153,7 @@ class GitRemote:
         return made.decode().strip()
 
     def push(self, commit: str) -> bool:
-        """Make `commit` the newest one of the remote; False where somebody else was faster."""
+        """Make `commit` the newest one of the remote; False if somebody else was faster."""
         try:
             self.run("push", "--porcelain", "--", self.url, f"{commit}:{BRANCH}")
         except GitFailedError as error:

@@ -1,7 +1,7 @@
 """Publish files to the feature repository, and read them back by snapshot id: Git commit and DVC hash.
 
-Both directions need nothing but the two URLs of the settings. Data is pushed first and Git last, so a commit that can
-be read never names data that is not there.
+Both directions need only the two URLs of the settings. Data is pushed first and Git last, so a commit that can be read
+never names data that is not there.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Published:
     git_commit: str
     dvc_hash: str
     new: bool
-    """False where the repository's newest commit held the same bytes already"""
+    """False if the repository's newest commit held the same bytes already"""
 
 
 def dvc_path(model: str, key: str, folder: str = "") -> str:
@@ -71,7 +71,7 @@ def publish(settings: Settings, path: str, file: Path, message: str) -> Publishe
 
 
 def _commit(git: GitRemote, path: str, pointer: Pointer, message: str) -> Published | None:
-    """Commit the pointer on top of what is there; None where somebody else was faster."""
+    """Commit the pointer on top of what is there; None if somebody else was faster."""
     tip = git.fetch_tip()
     files = {name: text.encode() for name, text in SKELETON.items()}
     if tip:
@@ -119,7 +119,7 @@ def read_frames(
     *,
     expected: Mapping[str, str] | None = None,
 ) -> dict[str, pd.DataFrame]:
-    """Features by path, as `git_commit` holds them; `columns` are read, all where None. Takes and raises as `pull`.
+    """Features by path, as `git_commit` holds them; `columns` are read, all if None. Takes and raises as `pull`.
 
     Numeric features are float64, categorical ones and text str or None, event times datetime64[us, UTC].
     """

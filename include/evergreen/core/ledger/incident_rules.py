@@ -61,7 +61,7 @@ def next_step(told: int) -> int:
 
 
 def returns(before: int, closed_at: dt.datetime, now: dt.datetime) -> int:
-    """How often a cause has come back, if it was closed at `closed_at` after `before` returns and is met `now`."""
+    """How often a cause has returned, if it was closed at `closed_at` after `before` returns and is met `now`."""
     return before + 1 if now - closed_at < LONGEST_SILENCE else 0
 
 

@@ -76,7 +76,8 @@ def occur(
     owe: Owe,
     now: dt.datetime | None = None,
 ) -> Alert | None:
-    """Record that `cause` was met, and owe a mail if it is due; that mail, or None if the occurrences join in silence.
+    """Record that `cause` was met, and write a mail if it is due; that mail, or None if the occurrences join in
+    silence.
 
     Args:
         session: of the transaction that records what happened.

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("evergreen.ledger")
 
 LOCK_TIMEOUT = "500ms"
-"""How long a migration waits for a table; whoever comes after it waits as long. Less than PostgreSQL takes to look for
-a deadlock, which might end the task's transaction in place of ours."""
+"""How long a migration waits for a table; sessions that come after it wait as long. Less than PostgreSQL takes to look
+for a deadlock, which might end the task's transaction in place of ours."""
 PATIENCE = 600.0
 """Seconds for which it is tried again."""
 _PAUSE = 1.0
@@ -82,7 +82,7 @@ def at_head(url: str) -> bool:
 
 
 def known(revision: str) -> bool:
-    """Whether this code has the migration `revision`; not so where newer code wrote it."""
+    """Whether this code has the migration `revision`; not so if newer code wrote it."""
     from alembic.script import ScriptDirectory
     from alembic.util import CommandError
 

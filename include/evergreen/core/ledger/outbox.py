@@ -1,4 +1,4 @@
-"""The outbox: mails that are owed, written in the transaction of what they report and sent afterwards.
+"""The outbox: unsent mails, written in the transaction of what they report and sent afterwards.
 
 A stage calls `owe` with the facts; the alerts stage renders and sends them. What a body holds may come from a hostile
 file (a column's name, a sample value), so text is made fit for JSON and cut to size here; escaping is the template's.
@@ -94,7 +94,7 @@ class Table(_Part):
 
 
 class Links(_Part):
-    """Where to look next. What is left out is not shown, save `runbook` and `page`, which the sender can fill in.
+    """Where to look next. What is left out is not shown, except `runbook` and `page`, which the sender can fill in.
 
     `report` may be an object's URI in the store: the mail then links to the page that serves it.
     """
@@ -139,9 +139,9 @@ def owe(
     cause: str | None = None,
     over: bool = False,
 ) -> Alert:
-    """Owe a mail about `definition` to whom its `alerts` name, in the session's transaction; the mail's row.
+    """Write a mail about `definition` to those whom its `alerts` name, in the session's transaction; the mail's row.
 
-    With it the message is owed to each channel that a route names for its kind.
+    With it, the message is also written for each channel that a route names for its kind.
 
     `subject` says what happened in a few words ("input drift, retrain started"): the mail's subject line puts
     "[evergreen] <model> <key>:" before it. `dedup_key` is unique within the model: owing the same mail again
@@ -181,7 +181,7 @@ def owe_to(
     over: bool = False,
     channels: Mapping[str, ChannelSection] | None = None,
 ) -> Alert:
-    """Owe a mail as `owe` does, where there is no definition to take name and recipients from."""
+    """Write a mail as `owe` does, if there is no definition to take name and recipients from."""
     name = f"{model}:{dedup_key}"
     silence = silences.covering(session, model, kind, cause, dt.datetime.now(dt.UTC))
     statement = insert(Alert).values(
@@ -210,12 +210,12 @@ def owe_to(
 
 
 def find(session: Session, model: str, dedup_key: str) -> Alert | None:
-    """The mail that was owed as `dedup_key`, or None."""
+    """The mail that was written as `dedup_key`, or None."""
     return session.scalars(select(Alert).where(Alert.dedup_key == f"{model}:{dedup_key}")).one_or_none()
 
 
 def _with_runbook(body: AlertBody, definition: ModelDefinition, kind: Kind) -> AlertBody:
-    """`body`, pointing to the team's own runbooks where the definition names them."""
+    """`body`, pointing to the team's own runbooks if the definition names them."""
     base = definition.alerts.runbooks
     if base is None or body.links.runbook is not None:
         return body
@@ -231,7 +231,7 @@ def subject_line(model: str, key: str | None, what: str) -> str:
 
 
 def claim(session: Session, *, passing_over: Collection[uuid.UUID] = ()) -> Alert | None:
-    """The next unsent mail, locked until the session's transaction ends; None where there is none.
+    """The next unsent mail, locked until the session's transaction ends; None if there is none.
 
     Mails that another sender holds and those in `passing_over` are left out. Those with the fewest attempts come
     first, so that one which can never be sent holds up no other.
@@ -249,12 +249,12 @@ def mark_sent(alert: Alert, now: dt.datetime, note: str | None = None) -> None:
 
 
 def mark_failed(alert: Alert, error: str) -> None:
-    """Record that `alert` could not be sent, and why; it stays owed."""
+    """Record that `alert` could not be sent, and why; it stays unsent."""
     alert.attempts += 1
     alert.last_error = _text(error)
 
 
 def count_pending(session: Session, model: str | None = None) -> int:
-    """How many mails are owed and not sent, of one model or of all."""
+    """How many mails are due and unsent, of one model or of all."""
     query = select(func.count()).select_from(Alert).where(*UNSENT)
     return session.scalar(query if model is None else query.where(Alert.model == model)) or 0

@@ -60,7 +60,7 @@ class Ledger:
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
-        """A session that commits at the end of the block, or rolls back where it raises. Rows stay readable after.
+        """A session that commits at the end of the block, or rolls back if it raises. Rows stay readable after.
 
         Raises:
             UnavailableError: the database does not answer.
@@ -89,7 +89,7 @@ def hold(session: Session, *name: str) -> None:
 
 
 def share(session: Session, *name: str) -> None:
-    """Keep whoever takes the lock `name` waiting until the session's transaction ends, but none that shares it too."""
+    """Make sessions that `hold` the lock `name` wait until the transaction ends; those that share it do not wait."""
     session.execute(text("SELECT pg_advisory_xact_lock_shared(:id)"), {"id": lock_id(*name)})
 
 

@@ -88,7 +88,7 @@ def end(session: Session, model: str, silence_id: int, *, ended_by: str, now: dt
 
 
 def covering(session: Session, model: str, kind: str, cause: str | None, now: dt.datetime) -> Silence | None:
-    """The silence that holds back a mail owed `now`, or None. It cannot end before the transaction does."""
+    """The silence that holds back a mail that is due `now`, or None. It cannot end before the transaction does."""
     if kind in NEVER or session.scalar(_not_summed(model).limit(1)) is None:
         return None
     share(session, "silences", model)

@@ -29,7 +29,7 @@ def url_to_fs(url: str) -> tuple[AbstractFileSystem, str]:
 
 
 def no_answer(url: str) -> tuple[type[Exception], ...]:
-    """What others' code (DVC) raises where the server of `url` does not answer; ours raises UnavailableError."""
+    """What others' code (DVC) raises if the server of `url` does not answer; ours raises UnavailableError."""
     if not url.startswith("s3://"):
         return (OSError,)
     from botocore.exceptions import BotoCoreError

@@ -68,7 +68,7 @@ def validation_of(data_docs_name: str) -> str:
 
 
 def named_with(name: str) -> str:
-    """The object by which rows of the ledger name `name`: itself, but for what is written beside another object.
+    """The object by which rows of the ledger name `name`: itself, unless it is written beside another object.
 
     A profile goes with the accepted rows it is of, the sample of a quarantined partition with its validation result.
     Also from URI to URI.

@@ -98,7 +98,7 @@ class Store:
         return {str(path)[len(self._root) + 1 :]: int(about["size"]) for path, about in found.items()}
 
     def unfinished(self, folder: str) -> list[Unfinished]:
-        """What is being written below `folder`, or never was to its end; nothing where objects appear whole (S3)."""
+        """What is being written below `folder`, or never was to its end; nothing if objects appear whole (S3)."""
         if not _is_local(self.fs):
             return []
         found = []

@@ -33,5 +33,5 @@ def version_page(settings: Settings, model: str, version: int) -> str:
 
 
 def openable(url: str | None) -> str | None:
-    """`url` where it is one that a browser opens over the web, else None."""
+    """`url` if it is one that a browser opens over the web, else None."""
     return url if url and urlsplit(url).scheme in ("http", "https") else None

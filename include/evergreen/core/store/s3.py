@@ -1,4 +1,4 @@
-"""S3 through s3fs, where a server that is away is one error of ours whatever was asked of it.
+"""S3 through s3fs. If its server does not answer, every call raises the same error of ours.
 
 botocore's errors about a connection are no OSErrors, and what a server says of its own trouble (500, 503) is one
 without a file: neither would tell a task, or a person at a terminal, which server it is about and what to do.
@@ -20,7 +20,7 @@ _TROUBLE = {errno.EIO, EREMOTEIO, errno.EBUSY}
 
 
 class S3(S3FileSystem):  # type: ignore[misc]  # s3fs has no types
-    """s3fs. Raises UnavailableError where the server does not answer, or not as it should."""
+    """s3fs. Raises UnavailableError if the server does not answer, or not as it should."""
 
     async def _call_s3(self, method: str, *given: Any, **more: Any) -> Any:
         try:

@@ -19,7 +19,7 @@ YOUNG_SECONDS = 600.0
 
 @contextmanager
 def scratch_folder(purpose: str) -> Iterator[Path]:
-    """An empty folder that ends with the block; `purpose` is in its name, for whoever looks at a full disk."""
+    """An empty folder that ends with the block; `purpose` is in its name, for people who look at a full disk."""
     _remove_abandoned(Path(tempfile.gettempdir()))
     with tempfile.TemporaryDirectory(prefix=f"{PREFIX}{purpose}-") as name, (Path(name) / LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -1,1 +1,1 @@
-"""The last stage: the mails that other stages owe are rendered and sent."""
+"""The last stage: the mails that other stages wrote are rendered and sent."""

@@ -1,4 +1,4 @@
-"""Give what is owed to channels beside mail: each message once to each channel, none lost.
+"""Give channels beside mail their messages: each message once to each channel, none lost.
 
 A channel that does not answer keeps no other from its messages. Its own wait for the next try.
 """
@@ -29,13 +29,13 @@ class Delivered:
 
     delivered: int
     failed: int
-    """Tries that failed; what was tried stays owed"""
+    """Tries that failed; what was tried stays unsent"""
     pending: int
-    """Messages owed to channels in all afterwards"""
+    """Messages still unsent to channels in all afterwards"""
 
 
 def deliver_pending(*, settings: Settings, secret_of: SecretOf, limit: int = 100) -> Delivered:
-    """Give channels at most `limit` of the messages that are owed to them; several callers at once share the work.
+    """Give channels at most `limit` of their unsent messages; several callers at once share the work.
 
     Each message has a transaction of its own, which holds its row's lock while the channel takes it. A process that
     dies between makes the next caller give it again: a webhook recognises it by its `id`.
@@ -66,7 +66,7 @@ def deliver_pending(*, settings: Settings, secret_of: SecretOf, limit: int = 100
 
 
 def count_pending(session: Session) -> int:
-    """How many messages are owed to channels beside mail."""
+    """How many messages to channels beside mail are unsent."""
     return session.scalar(select(func.count()).select_from(Delivery).where(Delivery.sent_at.is_(None))) or 0
 
 

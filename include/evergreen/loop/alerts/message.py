@@ -14,7 +14,7 @@ from evergreen.core.ledger.tables import Alert
 from evergreen.loop.alerts.render import CHART_CID, Rendered
 
 MESSAGE_ID = "<{alert_id}@alerts.evergreen>"
-"""Depends on nothing but the ledger's row: a mail delivered twice has one id, and mail programs show it once."""
+"""Depends only on the ledger's row: a mail delivered twice has one id, and mail programs show it once."""
 
 
 def compose(mail: Rendered, alert: Alert, *, sender: str, now: dt.datetime) -> EmailMessage:
@@ -52,7 +52,7 @@ def address_to(message: EmailMessage, recipients: Sequence[str]) -> None:
 
 
 def address(written: str) -> Address:
-    """The e-mail address in `written`, with its name where it has one.
+    """The e-mail address in `written`, with its name if it has one.
 
     Raises:
         ValueError: it is none.

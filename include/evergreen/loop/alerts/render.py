@@ -82,7 +82,7 @@ def render(*, kind: str, model: str, key: str | None, subject: str, body: AlertB
 
 
 def _picture(chart: Chart) -> bytes | None:
-    """The chart's image; None where it cannot be drawn: a mail without its picture is better than none."""
+    """The chart's image; None if it cannot be drawn: a mail without its picture is better than none."""
     try:
         return draw(chart)
     except Exception:

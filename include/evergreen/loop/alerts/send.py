@@ -1,4 +1,4 @@
-"""Send the mails that are owed: each once, none lost."""
+"""Send the unsent mails: each once, none lost."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ class Sent:
     sent: int
     """Mails that the server took"""
     refused: int
-    """Mails that the server will not take as they are (an address it does not know); they stay owed"""
+    """Mails that the server will not take as they are (an address it does not know); they stay unsent"""
     pending: int
-    """Mails owed in all afterwards, those that other senders hold included"""
+    """Mails still unsent in all afterwards, those that other senders hold included"""
 
 
 def send_pending(*, settings: Settings, smtp: SmtpSettings, limit: int = 100) -> Sent:
-    """Send at most `limit` of the mails that are owed, oldest first; several callers at once share the work.
+    """Send at most `limit` of the unsent mails, oldest first; several callers at once share the work.
 
     Each mail has a transaction of its own, which holds its row's lock while the server takes it. A process that dies
     after the server took a mail and before the ledger knows makes the next caller send it again, under the same
     Message-ID.
 
     Raises:
-        UnavailableError: the server does not take mails now. What it took is recorded, the rest stays owed.
+        UnavailableError: the server does not take mails now. What it took is recorded, the rest stays unsent.
     """
     ledger = Ledger.from_settings(settings)
     sent = 0
@@ -73,7 +73,7 @@ def send_pending(*, settings: Settings, smtp: SmtpSettings, limit: int = 100) ->
 def _send_next(
     ledger: Ledger, mailbox: Mailbox, settings: Settings, passing_over: Collection[uuid.UUID]
 ) -> tuple[Alert | None, MailNotTakenError | None]:
-    """Send the next mail that is owed: its row (None: no more) and what kept it from being sent (None: nothing)."""
+    """Send the next unsent mail: its row (None: no more) and what kept it from being sent (None: nothing)."""
     with ledger.transaction() as session:
         alert = claim(session, passing_over=passing_over)
         if alert is None:
@@ -90,7 +90,7 @@ def _send_next(
 
 
 def _send(alert: Alert, mailbox: Mailbox, settings: Settings) -> str | None:
-    """Hand `alert` to the server; a note where some of the recipients were refused."""
+    """Hand `alert` to the server; a note if some of the recipients were refused."""
     mailbox.open()
     try:
         message = _written(alert, mailbox.sender, settings)
@@ -107,8 +107,8 @@ def _send(alert: Alert, mailbox: Mailbox, settings: Settings) -> str | None:
 def _send_to_others(alert: Alert, message: EmailMessage, mailbox: Mailbox, refused: RecipientsRefusedError) -> str:
     """Hand in what nobody could be given to those whom the definition names now; a note on it.
 
-    A mail keeps the recipients that it was owed to. Where these are gone for good, somebody corrects the definition,
-    and without this the mail would stay owed for ever.
+    A mail keeps the recipients that it was written for. If these are gone for good, somebody corrects the definition,
+    and without this the mail would stay unsent for ever.
     """
     others = recipients_now(alert.model)
     if set(others) <= set(alert.recipients):

@@ -90,7 +90,7 @@ class Mailbox:
                 raise MailNotTakenError(f"the mail server could not be reached: {error}") from error
 
     def hand_in(self, message: EmailMessage) -> str | None:
-        """Hand in `message` over the open connection; a note where the server refused some of its recipients.
+        """Hand in `message` over the open connection; a note if the server refused some of its recipients.
 
         Raises:
             RecipientsRefusedError: the server will take it for none of the recipients, whenever it is asked.

@@ -36,12 +36,12 @@ def owe_task_failure(
     run_url: str | None,
     map_index: int = -1,
 ) -> str | None:
-    """Record that a task will not be tried again; the id of the mail that is owed, or None where none is.
+    """Record that a task will not be tried again; the id of the mail to send, or None if there is none.
 
-    One task that fails again and again with errors of one class is one incident (`core.ledger.incidents`). A
-    quarantine owes its own mail, so its task's failure owes none. A task of no model (`evergreen.housekeeping`), or of
-    one whose definition is broken, is reported to everybody whom some model reports to. The same failure of the same
-    task is recorded once a run; once a day (UTC) where the DAG is of no model, as such DAGs run every few minutes.
+    One task that fails again and again with errors of one class is one incident (`core.ledger.incidents`). A quarantine
+    writes its own mail, so its task's failure writes none. A task of no model (`evergreen.housekeeping`), or of one
+    whose definition is broken, is reported to everybody whom some model reports to. The same failure of the same task
+    is recorded once a run; once a day (UTC) if the DAG is of no model, as such DAGs run every few minutes.
     """
     if isinstance(error, QuarantinedError):
         log.info("%s failed because its partition was quarantined, which has a mail of its own", task_id)
@@ -137,7 +137,7 @@ def everybody() -> Sequence[str]:
 
 
 def recipients_now(model: str) -> Sequence[str]:
-    """Whom the definition of `model` names now; where there is none that can be read, everybody."""
+    """Whom the definition of `model` names now; if there is none that can be read, everybody."""
     definition = _definition(model)
     return definition.alerts.to if definition else everybody()
 

@@ -1,4 +1,4 @@
-"""Carry out what the monitor decided about who serves: the version before comes back, or a challenger takes over."""
+"""Carry out what the monitor decided about who serves: the version before is restored, or a challenger takes over."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ log = logging.getLogger("evergreen.champion")
 def follow(definition: ModelDefinition, decision_id: int, *, settings: Settings, run_url: str | None = None) -> Decided:
     """Have the version serve that the monitor's decision names; once, however often it is asked.
 
-    Where the champion has been replaced meanwhile, the decision stays as it was made, and a decision `no_action` after
+    If the champion has been replaced meanwhile, the decision stays as it was made, and a decision `no_action` after
     it says that it was not carried out, and why.
 
     Args:
@@ -73,7 +73,7 @@ def _deployed(session: Session, decision: Decision) -> bool:
 
 
 def _void(session: Session, decision: Decision, run_url: str | None) -> str | None:
-    """Why the decision cannot be carried out any more, recorded under its own; None where it can."""
+    """Why the decision cannot be carried out any more, recorded under its own; None if it can."""
     try:
         serving_instead(session, decision.model, int(decision.evidence["version"]))
     except NotReadyError as changed:

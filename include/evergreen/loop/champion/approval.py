@@ -63,7 +63,7 @@ def owe_mail(
     form_url: str | None,
     run_url: str | None,
 ) -> None:
-    """Owe the mail that asks for the answer, in the transaction that records the gate's question."""
+    """Write the mail that asks for the answer, in the transaction that records the gate's question."""
     version = comparison.challenger_version
     owe(
         session,

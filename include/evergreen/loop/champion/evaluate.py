@@ -82,8 +82,8 @@ def evaluate(
 ) -> Evaluated:
     """Compare the challenger of a training run with the champion: now, or as an earlier attempt found.
 
-    Without a champion that can serve, the base rate of the challenger's training labels stands in for it. Where a
-    person has to decide, the mail that asks them is owed in the same transaction.
+    Without a champion that can serve, the base rate of the challenger's training labels stands in for it. If a person
+    has to decide, the mail that asks them is written in the same transaction.
 
     Args:
         definition: the model.
@@ -127,7 +127,7 @@ def evaluate(
 
 
 def _champion_run(session: Session, definition: ModelDefinition, run: TrainingRun) -> TrainingRun | None:
-    """The training run that made the champion; None where there is no champion."""
+    """The training run that made the champion; None if there is no champion."""
     deployment = versions.current_deployment(session, definition.name)
     if deployment is None:
         return None
@@ -154,7 +154,7 @@ class _Rule:
 
 
 def _mode(session: Session, run: TrainingRun, champion: TrainingRun | None) -> Mode:
-    """Non-inferiority where the run was asked for because of harm that the ledger knows of."""
+    """Non-inferiority if the run was asked for because of harm that the ledger knows of."""
     proven = champion is not None and decisions.proves_harm(session, run.model, int(champion.version or 0))
     if run.cause == "harm" and not proven:
         log.warning(

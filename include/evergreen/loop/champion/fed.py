@@ -30,7 +30,7 @@ class Fed:
     run: TrainingRun
     """Made the challenger"""
     champion: FeatureCode | None
-    """Feeds the champion; None where there is none"""
+    """Feeds the champion; None if there is none"""
     settings: Settings
 
     def champion_features(

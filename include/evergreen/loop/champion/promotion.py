@@ -50,13 +50,13 @@ def conclude(
     settings: Settings,
     run_url: str | None = None,
 ) -> Decided:
-    """Record what the gate said or, where it asked, what the person answered.
+    """Record what the gate said or, if it asked, what the person answered.
 
     Args:
         definition: the model.
         training_run_id: whose challenger it is about.
         outcome: promote, refuse or ask, as `evaluate` returned it.
-        approval: whether the person said yes, and their name; None where nobody was asked or answered: no.
+        approval: whether the person said yes, and their name; None if nobody was asked or answered: no.
         settings: where ledger and registry are.
         run_url: address of the task's log.
 
@@ -83,7 +83,7 @@ def promote(
 ) -> Decided:
     """Make the run's challenger the champion because `decided_by`, a person, says so.
 
-    What the gate said stands in the decision's reason, and `why` where the person says it. A challenger that was
+    What the gate said stands in the decision's reason, and `why` if the person says it. A challenger that was
     refused before can be promoted so.
 
     Raises:
@@ -125,7 +125,7 @@ class _Wish:
     kind: Kind
     decided_by: str
     outcome: str | None
-    """What the caller was told the gate said; None where a person decides against or without it"""
+    """What the caller was told the gate said; None if a person decides against or without it"""
     why: str = ""
 
 
@@ -190,7 +190,7 @@ def _record(
     run_url: str | None,
     settings: Settings,
 ) -> Decision:
-    """Decision, deployment, the run's state and the mail that is owed: all or nothing."""
+    """Decision, deployment, the run's state and the unsent mail: all or nothing."""
     kind, reason = _settle(session, definition, comparison, wish)
     decision = Decision(
         model=definition.name,
@@ -223,7 +223,7 @@ def _record(
 
 
 def _settle(session: Session, definition: ModelDefinition, comparison: Comparison, wish: _Wish) -> tuple[Kind, str]:
-    """Kind and reason, once more under the lock: a champion that changed meanwhile makes the comparison void."""
+    """Kind and reason, again under the lock: a champion that changed meanwhile makes the comparison void."""
     deployment = versions.current_deployment(session, definition.name)
     serving = deployment.version if deployment else None
     said = str(comparison.result["reason"])
@@ -250,7 +250,7 @@ def _settle(session: Session, definition: ModelDefinition, comparison: Compariso
 
 
 def first_served(definition: ModelDefinition, as_of: str) -> str:
-    """The first partition that a champion decided on labels through `as_of` can serve, where none did before. Pure.
+    """The first partition that a champion decided on labels through `as_of` can serve, if none did before. Pure.
 
     Labels of `as_of` land with the inputs of the partition `label_delay` later, which waits for its predictions.
     """

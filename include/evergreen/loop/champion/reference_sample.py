@@ -22,7 +22,7 @@ log = logging.getLogger("evergreen.champion")
 REFERENCE_ROWS = 20_000
 """At most, of each part."""
 COMPLETE = "__complete__"
-"""Column that says which rows' partitions were built with every feature; written where some were not. No feed's column
+"""Column that says which rows' partitions were built with every feature; written if some were not. No feed's column
 may be called so."""
 
 
@@ -52,7 +52,7 @@ def write_reference(
 
 
 def _known(definition: ModelDefinition, frame: pd.DataFrame, train: Examples, held_out: Examples) -> pd.DataFrame:
-    """The frame without features that no partition has, and without `COMPLETE` where it says nothing."""
+    """The frame without features that no partition has, and without `COMPLETE` if it says nothing."""
     lacking = {**train.lacking, **held_out.lacking}
     keys = {*train.key.tolist(), *held_out.key.tolist()}
     never = [name for name in definition.features.columns if all(name in lacking.get(key, ()) for key in keys)]

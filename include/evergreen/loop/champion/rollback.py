@@ -36,7 +36,7 @@ def roll_back(
 
     Args:
         definition: the model.
-        to: the version; the one that served before the champion where None.
+        to: the version; the one that served before the champion if None.
         why: a sentence, kept in the ledger.
         decided_by: a person's name.
         cause_key: names the cause; one cause rolls back once, however often it is asked.
@@ -108,7 +108,7 @@ def _record(
     run_url: str | None,
     settings: Settings,
 ) -> Decision:
-    """Decision, deployment and the mail that is owed: all or nothing. The target is chosen anew, under the lock."""
+    """Decision, deployment and the unsent mail: all or nothing. The target is chosen again, under the lock."""
     name = definition.name
     history, serving = served(session, name), serving_instead(session, name, None)
     version, champion = target(history, to, name), history[-1]

@@ -16,7 +16,7 @@ from evergreen.settings import Settings
 
 
 def serving_instead(session: Session, model: str, champion: int | None) -> Deployment:
-    """The deployment in force, which must be of `champion` where that is given.
+    """The deployment in force, which must be of `champion` if that is given.
 
     Raises:
         NotReadyError: nothing serves, or another version does.
@@ -32,7 +32,7 @@ def serving_instead(session: Session, model: str, champion: int | None) -> Deplo
 
 
 def next_key(session: Session, definition: ModelDefinition, first: str) -> str:
-    """The partition after the newest one with predictions, which a new champion will serve; `first` where none has."""
+    """The partition after the newest one with predictions, which a new champion will serve; `first` if none has."""
     newest = session.scalar(select(func.max(Prediction.key)).where(Prediction.model == definition.name))
     return definition.partitions.shift(newest, 1) if newest is not None else first
 
@@ -47,7 +47,7 @@ def succeed(
     run_url: str | None,
     report: str | None = None,
 ) -> None:
-    """Deploy `decision.version` in place of `serving`, and owe the mail: in the session's transaction.
+    """Deploy `decision.version` in place of `serving`, and write the mail: in the session's transaction.
 
     Args:
         session: holds the lock `champion`.

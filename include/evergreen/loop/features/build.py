@@ -69,14 +69,14 @@ def build(
 
     It is made by `code`: by the one that feeds the champion if None, whatever stands in `features.py` today.
 
-    Whoever else builds the same key waits for its turn and then finds this one. A run killed between publishing and
-    recording leaves a commit without a ledger row; the next run makes the same bytes, finds them and records them.
-    Labels that are accepted while it builds are built in as well: whoever accepted them found no snapshot yet to call
-    stale.
+    Another process that builds the same key waits for its turn and then finds this one. A run killed between publishing
+    and recording leaves a commit without a ledger row; the next run makes the same bytes, finds them and records them.
+    Labels that are accepted while it builds are built in as well: the task that accepted them found no snapshot yet to
+    call stale.
 
     Raises:
         NotReadyError: the inputs of `key` have no accepted version.
-        QuarantinedError: the features suite refused what was built; a mail is owed, nothing is published.
+        QuarantinedError: the features suite refused what was built; a mail is written, nothing is published.
         BadInputError, DefinitionError: `features.py` is at fault.
         UnavailableError: ledger, store, Git or DVC remote do not answer.
     """
@@ -223,7 +223,7 @@ def _sources(plan: BuildPlan) -> dict[str, object]:
 def _publish(
     definition: ModelDefinition, path: str, frame: pd.DataFrame, message: str, *, settings: Settings
 ) -> tuple[Published, str]:
-    """Publish the features; where they can be read, and the SHA-256 of their file."""
+    """Publish the features; return where they can be read, and the SHA-256 of their file."""
     from evergreen.loop.features.compute import write_parquet
 
     with scratch_folder("features") as folder:

@@ -32,7 +32,7 @@ def compute(
 ) -> pd.DataFrame:
     """The features of `inputs`: entity, event time, numeric features (float64) and categorical ones (str, or null).
 
-    One row an input row, in the same order, with a fresh index. `build` is the function of `features.py` where it has
+    One row an input row, in the same order, with a fresh index. `build` is the function of `features.py` if it has
     been loaded before.
 
     Raises:

@@ -1,8 +1,8 @@
 """The code that a version is fed by: the one that it was made from, kept in the store for as long as the model lives.
 
-Whoever changes `features.py` changes what the next version learns from, and nothing that serves: champion, challenger
-and versions that served earlier go on being fed by theirs. The code of today stands in the model's folder; another one
-is read from the store.
+A change of `features.py` changes what the next version learns from, and nothing that serves: champion, challenger and
+versions that served earlier are still fed by their own. The code of today is in the model's folder; another one is read
+from the store.
 """
 
 from __future__ import annotations

@@ -81,7 +81,7 @@ def _with_helpers(build: Build, folder: Path, helpers: frozenset[str]) -> Build:
 
 
 def where(error: BaseException, definition: ModelDefinition) -> str:
-    """`path:line` of the deepest frame of `error` that lies in the model's `features.py`; the path where none does."""
+    """`path:line` of the deepest frame of `error` that lies in the model's `features.py`; the path if none does."""
     path = str(definition.folder / FILE)
     if isinstance(error, SyntaxError) and error.filename == path:
         return f"{path}:{error.lineno}"

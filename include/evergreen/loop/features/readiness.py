@@ -16,7 +16,7 @@ from evergreen.settings import Settings
 
 @dataclass(frozen=True)
 class Readiness:
-    """`ready` where nothing is missing or the grace period has ended; `reason` says which, in words."""
+    """`ready` if nothing is missing or the grace period has ended; `reason` says which, in words."""
 
     ready: bool
     missing: list[str]
@@ -42,7 +42,7 @@ def readiness(definition: ModelDefinition, key: str, *, settings: Settings, now:
 def judge(definition: ModelDefinition, plan: BuildPlan, now: dt.datetime) -> Readiness:
     """Whether `plan` is complete, or has been waited for long enough. Pure.
 
-    The grace period runs from the instant at which the inputs were due, or were received where that was later: in a
+    The grace period runs from the instant at which the inputs were due, or were received if that was later: in a
     backfill the labels of long ago land in the same hour as the inputs.
     """
     begin = max(plan.inputs[0].received_at, definition.partitions.due(plan.key))

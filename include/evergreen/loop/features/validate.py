@@ -1,4 +1,4 @@
-"""Great Expectations on built features: what fails is not published, and a mail is owed."""
+"""Great Expectations on built features: what fails is not published, and a mail is written."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def owe_alert(
     report: str | None,
     run_url: str | None,
 ) -> str:
-    """Record why the features of `key` were not published, and owe the mail if one is due; the reason in a sentence."""
+    """Record why the features of `key` were not published; write the mail if one is due. The reason in a sentence."""
     rows = [[f.column, f.sentence, f.expected] for f in failures]
     body = {
         "headline": f"The features of {key} failed validation and were not published.",

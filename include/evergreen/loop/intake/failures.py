@@ -33,15 +33,15 @@ class Failure:
     expected: str
     sentence: str
     count: int | None = None
-    """Rows that break the rule, where it is about rows"""
+    """Rows that break the rule, if it is about rows"""
     sample: tuple[str, ...] = ()
     """Some of the values that break it"""
     rows: tuple[int, ...] = ()
     """Positions (from 0) of some of the rows that break it"""
     rule: str = ""
-    """What is wrong with a row that breaks it, where it is about rows"""
+    """What is wrong with a row that breaks it, if it is about rows"""
     bad: np.ndarray[tuple[int], np.dtype[np.intp]] | None = field(default=None, compare=False, repr=False)
-    """Positions of all rows that break a rule which every row has to keep; None where it is about the table"""
+    """Positions of all rows that break a rule which every row has to keep; None if it is about the table"""
 
     def to_json(self) -> dict[str, Any]:
         """Plain types only, as the ledger keeps it; without `rule` and `bad`, which stand by the rows themselves."""
@@ -50,7 +50,7 @@ class Failure:
 
     @classmethod
     def from_json(cls, parts: Mapping[str, Any]) -> Failure:
-        """The failure that `to_json` gave, `rule` too where it stands beside the rest."""
+        """The failure that `to_json` gave, `rule` too if it stands beside the rest."""
         return cls(**{**parts, "sample": tuple(parts["sample"]), "rows": tuple(parts["rows"])})
 
 
@@ -81,7 +81,7 @@ def breach(
 ) -> Failure:
     """A critical failure of some rows of one column; `sentence` continues after "column: 3 of 100 rows (3 %) ".
 
-    `rows` are the positions of all of them; `bad` of those that cannot be accepted, where these are others. `hint` says
+    `rows` are the positions of all of them; `bad` of those that cannot be accepted, if these are others. `hint` says
     what to do, after the samples.
     """
     shown = tuple(dict.fromkeys(map(quoted, sample)))[:SAMPLE]

@@ -104,7 +104,7 @@ def _walk(root: str) -> Iterator[tuple[list[str], dict[str, Any]]]:
         # An object store lists all levels at once; a file system's deeper folders are nobody's partitions.
         flat = not _is_local(fs)
         if not flat:
-            fs.ls(path, detail=False)  # raises where it may not be read, which `find` would pass over
+            fs.ls(path, detail=False)  # raises if it may not be read, which `find` would pass over
         files = fs.find(path, detail=True, maxdepth=None if flat else 2)
     except FileNotFoundError:
         return
@@ -125,12 +125,12 @@ def _folder(uri: str, entries: dict[str, _Entry], tables: Collection[str]) -> Fo
 
 
 def folder_uri(landing_url: str, feed: str, key: str) -> str:
-    """URI of a partition's folder; raises BadInputError where a name would leave the landing zone."""
+    """URI of a partition's folder; raises BadInputError if a name would leave the landing zone."""
     return f"{landing_url.rstrip('/')}/{join(feed, key)}"
 
 
 def _list(folder: str) -> dict[str, _Entry] | None:
-    """The folder's entries by name, read anew each time; None where there is no such folder, or a link."""
+    """The folder's entries by name, read again each time; None if there is no such folder, or a link."""
     if _is_link(folder):
         return None
     try:
@@ -173,7 +173,7 @@ def _newest(folder: str, entries: dict[str, _Entry], table: str) -> Drop | None:
 
 
 def _obstacle(folder: str, entries: dict[str, _Entry], table: str) -> str | None:
-    """Why `table` does not count as landed, in words, or None where it does."""
+    """Why `table` does not count as landed, in words, or None if it does."""
     drop = _newest(folder, entries, table)
     if drop is None:
         odd = files_of(table, entries)

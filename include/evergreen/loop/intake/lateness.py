@@ -39,7 +39,7 @@ class Terms:
 
     @property
     def late_from(self) -> dt.datetime:
-        """The grace period counts from the due time, or from when the run began to wait where that was later.
+        """The grace period counts from the due time, or from when the run began to wait if that was later.
 
         A backfill asks for partitions that were due long ago: they are not late the moment it begins.
         """
@@ -69,7 +69,7 @@ def report_if_late(
     settings: Settings,
     run_url: str | None = None,
 ) -> Stands:
-    """Owe the mail about a table that is late, once, however often it is asked.
+    """Write the mail about a table that is late, once, for any number of calls.
 
     Args:
         definition: the model.
@@ -80,8 +80,8 @@ def report_if_late(
         run_url: address of the log of the task that waits.
 
     Returns:
-        `in_time` while the grace period lasts; `reported` where this call owed the mail; `known` where an earlier one
-        did, and where the table has been received before: then the feed was in time, and it is the run that is late.
+        `in_time` while the grace period lasts; `reported` if this call wrote the mail; `known` if an earlier one
+        did, and if the table has been received before: then the feed was in time, and it is the run that is late.
 
     Raises:
         UnavailableError: the ledger does not answer.
@@ -119,7 +119,7 @@ def resolve(
     """Record that `partition` has come: what was late is resolved by it, and `verdict` says what became of it.
 
     Called in the transaction that gives the verdict, under the partition's lock. Of a feed that was late with this
-    partition alone, the mail is owed at the first verdict; of several, when the last has come, or one in time.
+    partition alone, the mail is written at the first verdict; of several, when the last has come, or one in time.
     """
     late = _told(session, partition.model, partition.table, partition.key)
     if late is None and partition.version > 1:

@@ -67,7 +67,7 @@ def alert_body(
         partition: what landed.
         judgement: why it is quarantined.
         sample_uri: where some of its bad rows are kept.
-        results_uri: where Great Expectations' full result is kept; None where the file never came to it.
+        results_uri: where Great Expectations' full result is kept; None if the file never came to it.
         airflow_url: address of Airflow, whose form takes partitions out of quarantine.
         run_url: address of the task's log.
     """

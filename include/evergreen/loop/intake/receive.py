@@ -36,7 +36,7 @@ class Received:
     content_hash: str
     bytes: int
     rows: int | None
-    """None until it was validated, and where it cannot be read"""
+    """None until it was validated, and if it cannot be read"""
     raw_uri: str
     new: bool
     """False: the same bytes had been received before"""

@@ -57,7 +57,7 @@ class Outcome:
 def find(
     definition: ModelDefinition, tables: Tables = "both", keys: Collection[str] = (), *, settings: Settings
 ) -> list[dict[str, str]]:
-    """What is in quarantine, oldest first, as the fields of `Held`; of the partitions `keys`, or of all where empty.
+    """What is in quarantine, oldest first, as the fields of `Held`; of the partitions `keys`, or of all if empty.
 
     A partition is in quarantine while its newest version is. Inputs that an earlier replay accepted count too until
     features are built from them: that run may have ended before anybody was told.

@@ -70,7 +70,7 @@ def validate(
 ) -> Validated:
     """Validate a received partition version against the definition and the model's expectations.
 
-    Whatever is wrong with the data ends as a verdict, with its mail owed in the same transaction; it is for the caller
+    Anything wrong with the data ends as a verdict, with its mail written in the same transaction; it is for the caller
     to stop on `outcome`. Asked again with the same rules and expectations, the first verdict is returned. Then it is
     measured how many of what is accepted has a label.
 
@@ -79,7 +79,7 @@ def validate(
         partition_version_id: as `receive` returned it.
         settings: where ledger and store are.
         run_url: address of the task's log.
-        asked_by: who had it taken out of quarantine; None where it is judged as it came.
+        asked_by: who had it taken out of quarantine; None if it is judged as it came.
         why: the reason that person gave.
 
     Raises:
@@ -254,7 +254,7 @@ def _record(
     mail: AlertBody | None,
     settings: Settings,
 ) -> Verdict:
-    """Insert the verdict and owe its mail, unless another process has just given the same verdict."""
+    """Insert the verdict and write its mail, unless another process has just given the same verdict."""
     lock = ("partition", partition.model, partition.table, partition.key)
     with Ledger.from_settings(settings).lock(*lock) as session:
         latest = latest_verdict(session, partition.id)

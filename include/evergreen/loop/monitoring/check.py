@@ -1,4 +1,4 @@
-"""Check one partition in production: drift, realised loss, a decision, a report, and the mail that is owed."""
+"""Check one partition in production: drift, realised loss, a decision, a report, and the mail to send."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def _record(
     settings: Settings,
     run_url: str | None,
 ) -> Checked:
-    """Check, decision and owed mail, in the session's transaction."""
+    """Check, decision and unsent mail, in the session's transaction."""
     check = DriftCheck(
         model=definition.name,
         key=found.key,

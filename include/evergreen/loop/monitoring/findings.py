@@ -31,7 +31,7 @@ class Findings:
     """What was compared against, in words"""
     drift: DriftResult
     label: ColumnDrift | None
-    """The target's drift; None where no labels of this champion's predictions have landed"""
+    """The target's drift; None if no labels of this champion's predictions have landed"""
     label_key: str | None
     harm: HarmResult
     estimate: Estimate | None

@@ -1,7 +1,7 @@
 """Are the rows that have a label a fair sample of their partition? Tested, put on record, and told.
 
 Labelled and unlabelled rows of one partition are compared as a batch is with its reference (`drift.detect`): what the
-champion predicts for them and each input, rows of one day together, all columns at one level (Holm). Where the labels
+champion predicts for them and each input, rows of one day together, all columns at one level (Holm). If the labels
 that land first are drawn at random the two do not differ. A test that is made again each week would still cry wolf in
 the end, so the levels of all of a model's tests add up to `monitoring.share_alpha`: the n-th gets 1 / (n (n + 1)) of it
 (an alpha-spending sequence, Foster and Stine 2008). That the target itself decides who is labelled cannot be tested on
@@ -67,8 +67,8 @@ class _Waiting:
 def review_biases(definition: ModelDefinition, *, settings: Settings, up_to_key: str) -> dict[str, str]:
     """Test the predicted partitions through `up_to_key` that are labelled in part and were not tested yet.
 
-    Then bring on record what is one-sided, and owe the mails about labels. Returns what is said of each partition whose
-    labels, as they are accepted now, are one-sided, by key.
+    Then bring on record what is one-sided, and write the mails about labels. Returns what is said of each partition
+    whose labels, as they are accepted now, are one-sided, by key.
 
     Raises:
         UnavailableError: the ledger, the store or the feature remotes do not answer.

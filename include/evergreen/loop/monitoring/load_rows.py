@@ -99,7 +99,7 @@ def comparable(definition: ModelDefinition, rows: Frames) -> ModelDefinition:
 
 
 def _complete(reference: pd.DataFrame) -> pd.DataFrame:
-    """Its rows of partitions that were built with every feature, where it says which those are and there are some."""
+    """Its rows of partitions that were built with every feature, if it says which those are and there are some."""
     if COMPLETE not in reference or not reference[COMPLETE].any():
         return reference
     return reference[reference[COMPLETE]]
@@ -110,7 +110,7 @@ def _read_compared(
 ) -> pd.DataFrame | None:
     """An equal sample of each partition of the reference, as the champion of the check predicts it.
 
-    Partitions built without a feature of `names` or of the champion's are left out; None where none is left.
+    Partitions built without a feature of `names` or of the champion's are left out; None if none is left.
     """
     model = load(definition, evidence.version, settings=settings)
     columns = list(dict.fromkeys((definition.feed.event_time, *names, *model.columns)))
@@ -128,7 +128,7 @@ def _read_compared(
 
 
 def _by_commit(built: Sequence[Snapshot], settings: Settings) -> dict[str, list[Snapshot]]:
-    """The snapshots by the commit to read them from: the newest, where it still holds all of them."""
+    """The snapshots by the commit to read them from: the newest, if it still holds all of them."""
     newest = commit_holding(settings, {snapshot.dvc_path: snapshot.dvc_hash for snapshot in built})
     by_commit: dict[str, list[Snapshot]] = {}
     for snapshot in built:

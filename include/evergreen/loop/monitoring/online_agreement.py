@@ -1,7 +1,7 @@
 """What predictions on request came to: the same as the batch's, and how far from the labels.
 
 A row that is asked for online and comes again in its partition has to get the same prediction from the same version;
-where it does not, the caller sends other values than the feed lands, or `features.py` reads what stands beside a row
+if it does not, the caller sends other values than the feed lands, or `features.py` reads what stands beside a row
 (training-serving skew: D. Sculley et al., 2015, "Hidden Technical Debt in Machine Learning Systems").
 """
 

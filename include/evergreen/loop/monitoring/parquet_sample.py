@@ -106,7 +106,7 @@ def _decoded(column: Any) -> Any:
 
 
 def _plain(kind: Any) -> Any:
-    """The type of the values, where they are held as a dictionary."""
+    """The type of the values, if they are held as a dictionary."""
     return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 

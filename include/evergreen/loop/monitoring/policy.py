@@ -1,15 +1,14 @@
 """What to do about what a check saw. Pure: the same call serves the monitor, the replay of policies and the tests.
 
-Another version that is there already and is proven to lose less than the champion takes its place: the one before,
-while the promotion is young, the newest challenger that was refused for want of proof and has been scored beside the
-champion since, or one that served earlier, when the world was as it is again. Proven harm asks for a new challenger
-at once. All else only chooses when to look whether a challenger would do better, which costs a training and nothing
-more: as soon as the feature code has changed, `refresh` partitions after the champion was made, and a little sooner
-where its inputs have drifted for good. What
-comes of it says how soon to look again: a champion that was replaced was worth replacing, so its successor is looked
-at as soon; a challenger that was refused makes the wait longer. So a world that moves is followed, and one that
-stands still costs two trainings a year. Whatever asks waits for the cool-down and for new labelled rows, and one
-cause makes one retrain.
+Another existing version replaces the champion if it is proven to lose less. This can be the one before, while the
+promotion is young; the newest challenger that was refused because of insufficient evidence and has been scored beside
+the champion since; or one that served earlier, if the world is again as it was. Proven harm asks for a new challenger
+at once. All other causes only choose when to look whether a challenger would do better, which costs a training and
+nothing more: as soon as the feature code has changed, `refresh` partitions after the champion was made, and a little
+sooner if its inputs have drifted for good. The result says how soon to look again: a champion that was replaced was
+worth replacing, so its successor is looked at as soon; a challenger that was refused makes the wait longer. So a world
+that changes is followed, and one that does not costs two trainings a year. Each cause waits for the cool-down and for
+new labelled rows, and one cause makes one retrain.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ Cause = Literal["drift", "harm", "age", "code", "rollback", "promotion"]
 GROWN = 2.0
 """Times the effect reported last from which the same input is reported again"""
 PATIENCE: dict[Cause, int] = {"harm": 2, "drift": 2, "age": 3}
-"""What each refused challenger multiplies the wait by: where something has moved, newer labels may tell more."""
+"""What each refused challenger multiplies the wait by: if something has moved, newer labels may tell more."""
 _CODE = (
     "the feature code has changed since the champion was made, which goes on being fed by the code it was made from; a "
     "challenger made from the new code takes over if it passes the gate"
@@ -56,17 +55,18 @@ class Signals:
     """Whether labels of this champion's predictions have landed"""
     harmed: bool = False
     before: int | None = None
-    """Version that served before, where it can come back"""
+    """Version that served before, if it can be restored"""
     served: int = 0
     """Labelled partitions the champion has served"""
     regretted: bool = False
     """Whether the version before is proven better on them"""
     challenger: int | None = None
-    """The newest challenger that was refused for want of proof, and is scored beside the champion since"""
+    """The newest challenger that was refused because of insufficient evidence, and is scored beside the champion
+    since"""
     surpassed: bool = False
     """Whether it is proven better by now"""
     comeback: int | None = None
-    """A version that served earlier and is proven better on the newest partitions; the best where there are several"""
+    """A version that served earlier and is proven better on the newest partitions; the best if there are several"""
     approval: bool = False
     """Whether the definition leaves promotions to a person"""
     new_code: str | None = None
@@ -89,7 +89,7 @@ class PastCheck:
 
 @dataclass(frozen=True)
 class PolicyDecision:
-    """What is done, and why; `cause` and `cause_key` where it is a retrain or an alert."""
+    """What is done, and why; `cause` and `cause_key` if it is a retrain or an alert."""
 
     kind: Kind
     cause: Cause | None
@@ -97,7 +97,7 @@ class PolicyDecision:
     """Names the cause: a second retrain with it is not made"""
     reason: str
     version: int | None = None
-    """Version that serves from now on, where it is a rollback or a promotion"""
+    """Version that serves from now on, if it is a rollback or a promotion"""
 
 
 def decide(signals: Signals, history: Sequence[PastCheck], policy: MonitoringSection) -> PolicyDecision:
@@ -145,7 +145,7 @@ def _comeback(signals: Signals, own: Sequence[PastCheck]) -> PolicyDecision | No
     """The earlier version serves again, or a person is told, once, that it should.
 
     Unlike a promotion that proves a mistake, nothing is wrong with what was approved: who serves is a person's choice
-    wherever the definition says so.
+    if the definition says so.
     """
     key = f"comeback-v{signals.version}"
     why = (
@@ -191,7 +191,7 @@ def _wishes(signals: Signals, own: Sequence[PastCheck], policy: MonitoringSectio
 
 
 def _quiet(signals: Signals, policy: MonitoringSection) -> str:
-    """What was seen where it asks for no retrain."""
+    """What was seen if it asks for no retrain."""
     if not signals.drifted:
         return "the inputs are as they were" + _besides(signals)
     return (
@@ -253,7 +253,7 @@ def _wait(cause: Cause, own: Sequence[PastCheck], policy: MonitoringSection) -> 
     """Why a champion whose challengers were refused is left alone for now, or None.
 
     Harm counts the refusals of challengers that harm asked for; drift and age count all: that another model is no
-    better has been seen, whoever asked.
+    better has been seen, whatever the cause.
     """
     asked = [check.ago for check in own if check.kind == "retrain" and (cause != "harm" or check.cause == "harm")]
     if not asked:
@@ -266,7 +266,7 @@ def _wait(cause: Cause, own: Sequence[PastCheck], policy: MonitoringSection) -> 
 
 
 def _tell(signals: Signals, own: Sequence[PastCheck], why: str, *, held: bool) -> PolicyDecision:
-    """An alert where there is something new to tell about this champion, else nothing."""
+    """An alert if there is something new to tell about this champion, else nothing."""
     known = {column for check in own if check.kind in ("alert", "retrain") for column in check.drifted}
     if signals.harmed and not any(check.harmed for check in own if check.kind in ("alert", "retrain")):
         return PolicyDecision("alert", "harm", _cause_key("harm", signals, own), why)

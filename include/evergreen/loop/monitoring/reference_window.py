@@ -24,7 +24,7 @@ class Reference:
     keys: tuple[str, ...]
     """Partitions whose features to read, oldest first; none for `training`, which the champion's reference holds"""
     sentence: str
-    """In words; for `training`, why it is that where another was asked for"""
+    """In words; for `training`, why it is that if another was asked for"""
 
 
 def wanted_keys(kind: ReferenceKind, calendar: Calendar, key: str, *, window: int = 8, gap: int = 0) -> list[str]:
@@ -41,7 +41,7 @@ def choose_reference(
 ) -> Reference:
     """Choose the partitions that `key` is compared with.
 
-    Where fewer than half of the wanted ones have landed (a model in its first year), it is `training`.
+    If fewer than half of the wanted ones have landed (a model in its first year), it is `training`.
 
     Args:
         kind: the question.

@@ -40,7 +40,7 @@ class Basis:
     history: tuple[Past, ...]
     missing: Mapping[str, tuple[TableName, ...]]
     context: Current | None
-    """Inputs that stand beside the rows asked for; None where none do, or none are accepted yet"""
+    """Inputs that stand beside the rows asked for; None if none do, or none are accepted yet"""
 
     @cached_property
     def hash(self) -> str:
@@ -94,7 +94,7 @@ class Contexts:
         self._lock = threading.Lock()
 
     def get(self, code: FeatureCode, basis: Basis) -> Context:
-        """The rows that `basis` names, as `code` knows them; read from the store where they are not at hand.
+        """The rows that `basis` names, as `code` knows them; read from the store if they are not at hand.
 
         Raises:
             CollectedError: retention has removed some of them.

@@ -88,7 +88,7 @@ def to_inputs(
     Args:
         definition: the model.
         rows: each with all columns of the inputs; others are not read.
-        key: of the tokens that replace the values of personal columns; needed where there are some.
+        key: of the tokens that replace the values of personal columns; needed if there are some.
         known: columns that the serving version's code knows, asked for only if rows lack some; a column that came to
             the definition later may be left out until a version that knows it serves. All by default.
 

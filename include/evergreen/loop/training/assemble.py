@@ -83,7 +83,7 @@ def assemble(
         cause: first, drift, harm, age, code or operator.
         cause_key: names the cause; one cause makes one training run.
         reason: why, in a sentence; kept in the ledger.
-        as_of: newest partition whose labels may be used; the newest that has landed where None. The run keeps the
+        as_of: newest partition whose labels may be used; the newest that has landed if None. The run keeps the
             newest that it does use.
         settings: where ledger and feature repository are.
         run_url: address of the task's log.

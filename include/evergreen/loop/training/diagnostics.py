@@ -58,7 +58,7 @@ def calibration_error(target: Floats, prediction: Floats) -> float:
 
 
 def discrimination(target: Floats, prediction: Floats) -> dict[str, list[float]]:
-    """ROC and precision-recall curves at `CURVE_POINTS` even steps of their x axes; empty where a class is missing."""
+    """ROC and precision-recall curves at `CURVE_POINTS` even steps of their x axes; empty if a class is missing."""
     if np.unique(target).size < 2:
         return {}
     grid = np.linspace(0.0, 1.0, CURVE_POINTS)

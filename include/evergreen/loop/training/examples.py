@@ -58,7 +58,7 @@ class Examples:
         )
 
     def of_keys(self, keys: list[str]) -> Examples:
-        """The rows of these partitions. Where they stand together, as they do in time order, they are no copy."""
+        """The rows of these partitions. If they stand together, as they do in time order, they are no copy."""
         rows = np.flatnonzero(np.isin(self.key, keys))
         if len(rows) and rows[-1] - rows[0] + 1 == len(rows):
             return self._between(int(rows[0]), int(rows[-1]) + 1)

@@ -49,7 +49,7 @@ class Fitted:
 
 
 def fit(definition: ModelDefinition, training_run_id: int, *, settings: Settings, run_url: str | None = None) -> Fitted:
-    """The challenger of this training run: made now, or found where an earlier attempt made it.
+    """The challenger of this training run: made now, or found if an earlier attempt made it.
 
     Raises:
         DefinitionError: the team's `candidates.py` is missing, cannot be imported or does not define a candidate.
@@ -97,7 +97,7 @@ def _make(definition: ModelDefinition, run: TrainingRun, settings: Settings, run
             f"the code of {definition.name} changed while it was trained (candidates.py, or Evergreen itself); nothing "
             "was registered, the next try begins with what is there now"
         )
-    run.code_hash = code  # of what trained it, where the files were corrected after the dataset had been fixed
+    run.code_hash = code  # of what trained it, if the files were corrected after the dataset had been fixed
     _report(definition, learned, time.monotonic() - started)
     data = _frozen(definition, learned)
     picture = describe(definition, learned)
@@ -134,7 +134,7 @@ def _adopt(definition: ModelDefinition, run: TrainingRun, version: ModelVersion,
 
 
 def _keep_first(run: TrainingRun, registry: Registry) -> None:
-    """One training run is one version, also where MLflow registered it twice: the first, as a later attempt finds."""
+    """One training run is one version, also if MLflow registered it twice: the first, as a later attempt finds."""
     first, twins = registry.version_of_run(run), registry.drop_twins(run)
     if first is not None and twins:
         log.warning("MLflow had registered version %s again as %s; deleted", first.version, ", ".join(map(str, twins)))

@@ -69,7 +69,7 @@ def learn(definition: ModelDefinition, examples: Examples, journal: Journal | No
 
 
 def refit(definition: ModelDefinition, candidate: str, params: Params, examples: Examples) -> Pipeline:
-    """The model that `learn` makes of `examples` where tuning has chosen `candidate` and `params`."""
+    """The model that `learn` makes of `examples` if tuning has chosen `candidate` and `params`."""
     with _one_thread():
         return fit_pipeline(definition, Trial(candidate, 0, params, 0.0, []), examples)
 

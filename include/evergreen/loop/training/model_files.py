@@ -46,7 +46,7 @@ class Predictor:
     def __init__(self, pipeline: Pipeline, version: int, file_bytes: int | None = None) -> None:
         self.version = version
         self.file_bytes = file_bytes
-        """Size of the registered file; None where the model did not come from one"""
+        """Size of the registered file; None if the model did not come from one"""
         self.pipeline = pipeline
         columns = {name: tuple(names) for name, _, names in pipeline.named_steps["features"].transformers}
         self.numeric: tuple[str, ...] = columns.get("numeric", ()) + columns.get("empty", ())
@@ -99,7 +99,7 @@ def _earlier_spellings(pipeline: Pipeline, columns: Sequence[str]) -> dict[str, 
 def load(definition: ModelDefinition, version: int, *, settings: Settings, anew: bool = False) -> Predictor:
     """The model's version `version` from the registry; kept in this process for the next call.
 
-    With `anew` the registry is asked even where this process has loaded the version before.
+    With `anew` the registry is asked even if this process has loaded the version before.
 
     Raises:
         BadInputError: the registry has no such version, or its file is gone or no skops file.

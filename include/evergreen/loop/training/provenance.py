@@ -65,7 +65,7 @@ def machine() -> str:
 
 @cache
 def lock_hash() -> str:
-    """SHA-256, hex, of the deployment's `requirements.lock`; where there is none, of the installed versions."""
+    """SHA-256, hex, of the deployment's `requirements.lock`; if there is none, of the installed versions."""
     for folder in Path(__file__).resolve().parents:
         lock = folder / LOCK
         if lock.is_file():

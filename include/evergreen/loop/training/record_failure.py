@@ -18,7 +18,7 @@ DECIDED = ("promoted", "refused")
 def record_failure(model: str, cause_key: str, *, settings: Settings) -> bool:
     """Set the state of the training run of this cause to `failed`; whether there was one without a decision.
 
-    Clearing the failed task carries the run on: its next step sets the state anew.
+    Clearing the failed task carries the run on: its next step sets the state again.
 
     Raises:
         UnavailableError: the ledger does not answer.

@@ -1,4 +1,4 @@
-"""A candidate that was refused: the ledger says which and why, and the champion goes on serving."""
+"""A candidate that was refused: the ledger says which and why, and the champion still serves."""
 
 from __future__ import annotations
 

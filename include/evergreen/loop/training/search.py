@@ -1,4 +1,4 @@
-"""Search a candidate's settings: which are tried, in which order, and when it is enough. Pure but for the clock.
+"""Search a candidate's settings: which are tried, in which order, and when it is enough. Pure except for the clock.
 
 Every proposal follows from the seed, the number of the trial and the losses before it. What a killed attempt had done
 is therefore handed in again and not fitted again, and the search goes on as if nothing had happened.
@@ -45,7 +45,7 @@ class Journal:
     known: Mapping[tuple[str, int], Trial] = field(default_factory=dict)
     """Trials of an attempt that was killed, by candidate and number"""
     done: Mapping[str, int] | None = None
-    """How many trials each candidate had, where they are to be repeated; None where the budget decides"""
+    """How many trials each candidate had, if they are to be repeated; None if the budget decides"""
     write: Callable[[Trial], None] = lambda trial: None
 
 

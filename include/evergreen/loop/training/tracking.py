@@ -29,7 +29,7 @@ log = logging.getLogger("evergreen.training")
 TAG = "evergreen."
 RUN_ID_TAG = f"{TAG}training_run_id"
 RUN_TAG = f"{TAG}training_run"
-"""Names a training run across ledgers: a ledger that starts anew uses its ids a second time."""
+"""Names a training run across ledgers: a new ledger uses its ids a second time."""
 CHAMPION, CHALLENGER = "champion", "challenger"
 _MISSING = {"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "INVALID_PARAMETER_VALUE"}
 _EXISTS = {"RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS"}
@@ -58,7 +58,7 @@ def client(settings: Settings) -> MlflowClient:
 
 
 def experiment_id(settings: Settings, model: str) -> str:
-    """Id of the model's experiment `evergreen/<model>`, made where it is missing."""
+    """Id of the model's experiment `evergreen/<model>`, made if it is missing."""
     name, mlflow_client = f"evergreen/{model}", client(settings)
     found = mlflow_client.get_experiment_by_name(name)
     if found is not None:

@@ -2,7 +2,7 @@
 
 Splits go by time, as the model will be used: each fold fits on the older partitions and judges on the next newer ones
 (Tashman 2000, rolling-origin evaluation). One pair of weeks is too noisy to choose by, so there are several folds
-where the window is long enough. Preprocessing is fitted once a fold and shared by the trials of a candidate; a trial
+if the window is long enough. Preprocessing is fitted once a fold and shared by the trials of a candidate; a trial
 reads at most `TRIAL_ROWS` rows to fit and as many to judge.
 """
 
@@ -92,7 +92,7 @@ def tune(
 
 
 def _to_fit(definition: ModelDefinition, older: Examples) -> Examples:
-    """At most `TRIAL_ROWS` rows, with both classes where `older` has both: rare positives may all be left out."""
+    """At most `TRIAL_ROWS` rows, with both classes if `older` has both: rare positives may all be left out."""
     seed = definition.training.seed
     drawn = older.sample(TRIAL_ROWS, seed)
     if definition.task != "binary" or np.unique(drawn.target).size == np.unique(older.target).size:
@@ -101,7 +101,7 @@ def _to_fit(definition: ModelDefinition, older: Examples) -> Examples:
 
 
 def best_trial(trials: list[Trial]) -> Trial:
-    """The whole trial of least loss; the earlier one where two are equal."""
+    """The whole trial of least loss; the earlier one if two are equal."""
     return min((trial for trial in trials if not trial.pruned), key=lambda trial: trial.loss)
 
 

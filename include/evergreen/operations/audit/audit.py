@@ -73,8 +73,8 @@ def audit(
         settings: where everything is.
         now: aware.
         settled: what is younger is taken for work in progress.
-        mail_folder: where a mail catcher keeps what arrived; None where mails go to real mailboxes.
-        airflow: its runs; None where nobody could ask it.
+        mail_folder: where a mail catcher keeps what arrived; None if mails go to real mailboxes.
+        airflow: its runs; None if nobody could ask it.
 
     Raises:
         UnavailableError: ledger, store, feature remotes or MLflow do not answer.

@@ -30,7 +30,7 @@ class Registry:
     tags: Mapping[int, Mapping[str, str]]
     """Tags by version"""
     model_hashes: Mapping[int, str | None]
-    """SHA-256 of the model's file, of the versions that were asked for; None where it is not there"""
+    """SHA-256 of the model's file, of the versions that were asked for; None if it is not there"""
 
 
 def read_registry(url: str, model: str, served: set[int]) -> Registry:

@@ -19,7 +19,7 @@ class Disagreement:
         about: what it is about, such as `inputs of 2013-02-04, version 2`.
         what: what disagrees with what.
         fix: what to do about it.
-        since: when the newer of the two came to be (UTC); None where nobody knows. What is younger than a few minutes
+        since: when the newer of the two came to be (UTC); None if nobody knows. What is younger than a few minutes
             may still be worked on.
     """
 

@@ -28,7 +28,7 @@ class Repository:
     commits: frozenset[str]
     tip: str | None
     pointers: dict[tuple[str, str], str]
-    """MD5 by (commit, path of the data file), where the commit holds it"""
+    """MD5 by (commit, path of the data file), if the commit holds it"""
 
 
 def read_repository(url: str, snapshots: list[Row]) -> Repository:
@@ -111,7 +111,7 @@ def _is_current(
     current: dict[str, dict[str, tuple[Row, Row]]],
     rows: Rows,
 ) -> Iterator[Disagreement]:
-    """The snapshot was built from what is accepted today; where that was collected, it cannot be built anew."""
+    """The snapshot was built from what is accepted today; if that was collected, it cannot be built again."""
     inputs = {snapshot["key"]: snapshot["inputs_version_id"], **snapshot["inputs_looked_back"]}
     read = [("inputs", inputs), ("labels", snapshot["labels_used"])]
     wanted = [*inputs, *snapshot["labels_used"], *snapshot["labels_missing"]]

@@ -1,4 +1,4 @@
-"""Files by their bytes and folders by their listings, wherever fsspec reaches."""
+"""Files by their bytes and folders by their listings, in every place that fsspec reaches."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Landed:
 
 
 def read(uri: str) -> bytes | None:
-    """The bytes of a file; None where there is none.
+    """The bytes of a file; None if there is none.
 
     Raises:
         UnavailableError: the store does not answer.
@@ -65,7 +65,7 @@ def md5(data: bytes) -> str:
 
 
 def table(data: bytes) -> pa.Table | None:
-    """The Parquet file's table; None where these bytes are none."""
+    """The Parquet file's table; None if these bytes are none."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -76,7 +76,7 @@ def table(data: bytes) -> pa.Table | None:
 
 
 def listing(url: str) -> list[Entry]:
-    """Every file below a folder, hidden ones included; none where there is no such folder.
+    """Every file below a folder, hidden ones included; none if there is no such folder.
 
     Raises:
         UnavailableError: the folder cannot be listed.

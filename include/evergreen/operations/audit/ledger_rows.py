@@ -82,7 +82,7 @@ class Rows:
     occurrences: list[Row]
     """What belongs to an incident, with that one's kind"""
     undelivered_messages: list[Row]
-    """What is owed to a channel beside mail, and was not given to it"""
+    """Messages for a channel beside mail that it did not get"""
     online_totals: list[Row]
     """One row: how many `requests` for predictions were answered"""
     odd_requests: list[Row]

@@ -1,4 +1,4 @@
-"""Ledger, outbox and mailbox: what has to be told is owed, what is owed was sent, and what was sent arrived."""
+"""Ledger, outbox and mailbox: each message that is due is in the outbox, was sent, and arrived."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def read_folder(folder: Path) -> list[Arrived]:
 
 
 def check(rows: Rows, model: str, arrived: Iterable[Arrived] | None) -> Iterator[Disagreement]:
-    """Compare what happened, the outbox and, where there is a mail catcher, what arrived."""
+    """Compare what happened, the outbox and, if there is a mail catcher, what arrived."""
     own = [row for row in rows.alerts if row["model"] == model]
     for alert in own:
         if alert["sent_at"] is None and alert["silence_id"] is None:

@@ -25,7 +25,7 @@ class Archive:
     """The backups below one URL.
 
     Raises:
-        BadInputError: it holds something else (only where `writing`).
+        BadInputError: it holds something else (only if `writing`).
     """
 
     def __init__(self, url: str, *, writing: bool = False) -> None:
@@ -44,7 +44,7 @@ class Archive:
         return self.sizes.get(sha256) == size
 
     def add(self, fetched: Fetched) -> bool:
-        """Keep a file under its hash; False where it is here already, or another thread is bringing it."""
+        """Keep a file under its hash; False if it is here already, or another thread is bringing it."""
         with self._lock:
             if self.holds(fetched.sha256, fetched.size) or fetched.sha256 in self._coming:
                 return False

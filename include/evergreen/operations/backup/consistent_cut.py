@@ -39,7 +39,7 @@ class Cut:
 
     Attributes:
         store: the store's objects: all that the ledger names, and what was written ahead of its row.
-        git_commit: newest commit of the feature repository; None where it has none.
+        git_commit: newest commit of the feature repository; None if it has none.
         held_seconds: how long writers to the ledger waited.
     """
 

@@ -37,7 +37,7 @@ BRING = {
     "MLFLOW_CRYPTO_KEK_PASSPHRASE": "only where MLflow's AI gateway keeps keys, which are in its database encrypted",
     "AIRFLOW__CORE__FERNET_KEY": "only where Airflow's own database is restored too, from its own dump",
 }
-"""Generated anew where they are absent: passwords of the databases, of MLflow, of Airflow's pages and of the mails."""
+"""Generated again if they are absent: passwords of the databases, of MLflow, of Airflow's pages and of the mails."""
 
 
 @dataclass(frozen=True)

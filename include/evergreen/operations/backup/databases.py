@@ -17,7 +17,7 @@ from evergreen.core.ledger.session import engine as engine_of
 from evergreen.errors import UnavailableError
 
 PROGRAMS = "EVERGREEN_POSTGRES_PROGRAMS"
-"""Folder of pg_dump and pg_restore, where the server is newer than the ones of the wheel."""
+"""Folder of pg_dump and pg_restore, if the server is newer than the ones of the wheel."""
 MLFLOW_LOGINS = ("users", "roles", "role_permissions", "user_role_assignments", "alembic_version_auth", "*_permissions")
 """MLflow's basic-auth keeps its logins in the same database. They are secrets; the place restored into has its own."""
 LOCK_SECONDS = 30
@@ -56,7 +56,7 @@ class Database:
             return set(inspect(connection).get_table_names())
 
     def revision(self) -> str | None:
-        """Alembic's revision of the schema; None where there is none."""
+        """Alembic's revision of the schema; None if there is none."""
         if "alembic_version" not in self.tables():
             return None
         with self.connect() as connection:
@@ -93,7 +93,7 @@ class Database:
         Until `settled` is called, `restoring` says that this is not finished.
 
         Raises:
-            UnavailableError: it failed. What was there is there still, but for `replacing`; run it again.
+            UnavailableError: it failed. What was there is still there, except `replacing`; run it again.
         """
         with self.connect() as connection:
             connection.execute(text(f"CREATE TABLE IF NOT EXISTS {_MARK} ()"))

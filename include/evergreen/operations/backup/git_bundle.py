@@ -10,7 +10,7 @@ from evergreen.settings import Settings
 
 
 def tip(settings: Settings) -> str | None:
-    """The newest commit; None where the repository is empty."""
+    """The newest commit; None if the repository is empty."""
     with open_remote(settings.features_git_url.get_secret_value()) as git:
         said = git.run("ls-remote", "--", git.url, BRANCH).split()
     return said[0].decode() if said else None

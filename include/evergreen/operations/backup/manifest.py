@@ -44,7 +44,7 @@ class Manifest(BaseModel):
     """The ledger's URIs begin with it; a restore into another store replaces it"""
     landing_url: str
     git_commit: str | None
-    """Newest commit of the feature repository; None where it has none"""
+    """Newest commit of the feature repository; None if it has none"""
     bring: dict[str, str]
     """Name of each secret that is not in here, and what it is needed for"""
     entries: tuple[Entry, ...]

@@ -81,7 +81,7 @@ class Folder:
 
     @contextmanager
     def fetch(self, name: str, beside: Folder | None = None) -> Iterator[Fetched]:
-        """A copy on this disk within the block: below `beside` where that is local, so that it can be renamed there.
+        """A copy on this disk within the block: below `beside` if that is local, so that it can be renamed there.
 
         Raises:
             FileNotFoundError: there is no such object.

@@ -19,7 +19,7 @@ Found = TypeVar("Found")
 
 
 def reconcile_aliases(models: Iterable[ModelDefinition], *, settings: Settings) -> list[str]:
-    """Set the registry's aliases to what the ledger says; the names of the models where they differed.
+    """Set the registry's aliases to what the ledger says; the names of the models if they differed.
 
     Raises:
         EvergreenError: it failed for the models that are named, after all others have had their turn.

@@ -75,10 +75,10 @@ def due_week(now: dt.datetime) -> dt.date:
 
 
 def owe_digest(session: Session, definition: ModelDefinition, *, owe_mail: incidents.Owe, now: dt.datetime) -> bool:
-    """Owe the digest that is due `now`, once; whether this call did.
+    """Write the digest that is due `now`, once; whether this call did.
 
-    None is owed if the definition wants none, or about a week in which nothing happened and after which nothing needs
-    a person. What begins after the digest was due is for the next one: a quiet week stays quiet.
+    None is written if the definition wants none, or about a week in which nothing happened and after which nothing
+    needs a person. What begins after the digest was due is for the next one: a quiet week stays quiet.
     """
     begin = due_week(now)
     name = f"digest:{begin}"

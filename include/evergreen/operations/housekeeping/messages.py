@@ -21,7 +21,7 @@ log = logging.getLogger("evergreen.alerts")
 
 
 def settle(session: Session, model: str, *, owe_mail: incidents.Owe, now: dt.datetime) -> int:
-    """Owe what has become due of the mails of `model` by `now` (aware), each once; how many."""
+    """Write the mails of `model` that are due by `now` (aware), each once; how many."""
     due = len(incidents.settle(session, model, owe=owe_mail, now=now))
     for silence, held in silences.over(session, model, now):
         if held:

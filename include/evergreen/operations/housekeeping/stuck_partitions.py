@@ -98,7 +98,7 @@ class State:
 def mend(
     definition: ModelDefinition, *, settings: Settings, now: dt.datetime, dry_run: bool = False, limit: int = LIMIT
 ) -> list[Stuck]:
-    """The steps to start again, oldest first, each named once; owes a mail about those that did not move after that.
+    """The steps to start again, oldest first, each named once; writes a mail about those that did not go on after that.
 
     Args:
         definition: the model.

@@ -135,7 +135,7 @@ def _why_stray(definition: ModelDefinition, name: str) -> str | None:
 
 
 def _why_unknown(table: TableName, key: str, drop: Drop, newest: Newest | None, now: dt.datetime) -> str | None:
-    """Why the drop has to be brought in, or None where the ledger has it."""
+    """Why the drop has to be brought in, or None if the ledger has it."""
     what = f"{table} of {key} landed at {drop.modified:%Y-%m-%d %H:%M:%S} UTC"
     if newest is None:
         return f"{what}, and no run has brought them in"
@@ -154,7 +154,7 @@ def _run_id(table: TableName, key: str, drop: Drop) -> str:
 
 
 def _report(session: Session, definition: ModelDefinition, strangers: Mapping[str, str], landing_url: str) -> None:
-    """Owe one mail about the names that have not been reported yet."""
+    """Write one mail about the names that have not been reported yet."""
     digests = {_digest(name): name for name in strangers}
     told = sightings.act_on(session, definition.name, "stray", digests, limit=LIMIT)
     new = sorted(digests[digest] for digest in told)

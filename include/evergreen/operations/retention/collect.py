@@ -52,7 +52,7 @@ class Collected:
     model: str
     dry_run: bool
     policy: dict[str, int | None] | None
-    """None where model.yaml has no section `retention`: everything is kept"""
+    """None if model.yaml has no section `retention`: everything is kept"""
     groups: list[Group]
     objects: int
     bytes: int
@@ -76,7 +76,7 @@ def collect(
         definition: the model.
         settings: where ledger, store, feature remotes and MLflow are.
         now: aware; what was recorded in the week before stays.
-        dry_run: change nothing. Where the definition lets nothing go, the policy alone changes nothing either: what an
+        dry_run: change nothing. If the definition lets nothing go, the policy alone changes nothing either: what an
             interrupted call left is then for a person to finish.
         by: who asked.
         run_url: address of the task's log.

@@ -61,7 +61,7 @@ class Landed:
     born: dt.datetime
     """When something was last recorded about it"""
     samples: tuple[str, ...] = ()
-    """What is kept of its bad rows where it was quarantined"""
+    """What is kept of its bad rows if it was quarantined"""
     profiles: tuple[str, ...] = ()
     """What its accepted rows held, in numbers"""
 

@@ -33,7 +33,7 @@ class Remains:
 
 
 def find(settings: Settings, run: TrainingRun) -> list[Remains]:
-    """What there is of all attempts at `run`, the interrupted ones too; nothing where it was removed already.
+    """What there is of all attempts at `run`, the interrupted ones too; nothing if it was removed already.
 
     Raises:
         UnavailableError: MLflow does not answer.

@@ -1,6 +1,6 @@
 """Which objects go, and by which rule. Pure: the same facts, policy and instant give the same plan.
 
-An object goes where every row that names it lets it go: files are named by their content, so rows can share one.
+An object goes if every row that names it lets it go: files are named by their content, so rows can share one.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Use:
-    """One row's say about one object that it names; `rule` is what lets it go, None where it stays."""
+    """One row's say about one object that it names; `rule` is what lets it go, None if it stays."""
 
     kind: Kind
     name: str
@@ -49,7 +49,7 @@ class Use:
 
 @dataclass(frozen=True)
 class _Limits:
-    """Partitions from which on things stay, and the rules that say so; None where all stay."""
+    """Partitions from which on things stay, and the rules that say so; None if all stay."""
 
     needed: Needed
     features_from: str

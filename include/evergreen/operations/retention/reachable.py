@@ -18,7 +18,7 @@ class Needed:
     """What may not be collected."""
 
     first_key: str
-    """All of this partition and later ones stays; "" where everything does"""
+    """All of this partition and later ones stays; "" if everything does"""
     snapshots: frozenset[int]
     verdicts: frozenset[int]
     runs: frozenset[int]
@@ -101,6 +101,6 @@ def _inputs_of(facts: Facts, snapshots: Collection[int]) -> frozenset[int]:
 
 
 def nth_newest(keys: Collection[str], count: int) -> str:
-    """The `count`-th newest key; "", which lies before all, where there are not so many."""
+    """The `count`-th newest key; "", which lies before all, if there are not so many."""
     ordered = sorted(set(keys), reverse=True)
     return ordered[count - 1] if len(ordered) >= count else ""

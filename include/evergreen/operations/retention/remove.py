@@ -1,7 +1,7 @@
 """Remove collected objects from where they are, under the locks of those who write them.
 
-A collection is in the ledger before anything is removed. Whoever dies in between leaves it open, and the next call
-finishes it: to remove what is not there is no error.
+A collection is in the ledger before anything is removed. A process that dies in between leaves it open, and the next
+call finishes it: to remove what is not there is no error.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def _lock(mark: Collection, store: Store) -> Lock:
 
 
 def _remove(session: Session, model: str, ids: Sequence[int], settings: Settings) -> int:
-    """Remove the objects of one batch and say so, in one transaction; those that are named anew stay."""
+    """Remove the objects of one batch and say so, in one transaction; those that are named again stay."""
     marks = session.scalars(open_collections(model).where(Collection.id.in_(ids))).all()
     rows = count_rows(session, [mark.name for mark in marks])
     going = []

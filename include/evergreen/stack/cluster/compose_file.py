@@ -19,8 +19,8 @@ class ComposeService:
 
     Attributes:
         ours: whether it runs our image.
-        entrypoint: None where the image's own is kept.
-        check: the command of its health check; empty where it has none.
+        entrypoint: None if the image's own is kept.
+        check: the command of its health check; empty if it has none.
         needs: services that must be healthy (or done) first, without those that may be missing and are.
         ends: whether it runs once.
         files: files of the checkout that it sees: path in the container, and path from the checkout.

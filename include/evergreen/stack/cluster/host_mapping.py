@@ -53,7 +53,7 @@ class Place:
 
     Attributes:
         ports: by our names for them, see `PORTS`.
-        shell: the environment of whoever starts the stack; only its search path is handed on.
+        shell: the environment of the process that starts the stack; only its search path is handed on.
     """
 
     home: Home

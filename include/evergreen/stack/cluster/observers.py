@@ -1,6 +1,6 @@
 """What watches the cluster shape: Airflow's StatsD, Prometheus and Alertmanager, as docker-compose.yaml has them.
 
-Prometheus and Alertmanager come from the machine; where it lacks one, that one is left out and all else runs. Grafana
+Prometheus and Alertmanager come from the machine; if it lacks one, that one is left out and all else runs. Grafana
 is always left out: it comes as an image only.
 """
 

@@ -1,4 +1,4 @@
-"""The cluster shape: the services of docker-compose.yaml as processes of one machine, which share nothing but URLs.
+"""The cluster shape: the services of docker-compose.yaml as processes of one machine, which share only URLs.
 
 Environment, commands, health checks and order are read from that file. Replaced are only names of hosts, ports and
 folders, and the two images that no wheel holds: PostgreSQL's (its programs come from one) and Mailpit (our mail catcher

@@ -41,7 +41,7 @@ class Sample:
     Attributes:
         name: as Prometheus writes it.
         kind: counter, gauge or histogram.
-        value: a counter's increment, a gauge's value, a histogram's observation (seconds where it was a timer).
+        value: a counter's increment, a gauge's value, a histogram's observation (seconds if it was a timer).
         relative: whether a gauge moves by the value.
     """
 
@@ -59,7 +59,7 @@ def escape(name: str) -> str:
 
 
 def parse(line: str) -> Sample:
-    """The sample of a StatsD line with InfluxDB's tags: `name,tag=value:1|c`, with `|@0.1` where one in ten is sent.
+    """The sample of a StatsD line with InfluxDB's tags: `name,tag=value:1|c`, with `|@0.1` if one in ten is sent.
 
     Raises:
         ValueError: it is no such line.

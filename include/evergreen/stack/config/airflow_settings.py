@@ -1,4 +1,4 @@
-"""Connections, pools and variables from `airflow_settings.yaml`, the Astro CLI's file, where there is no Astro CLI."""
+"""Connections, pools and variables from `airflow_settings.yaml`, the Astro CLI's file, if there is no Astro CLI."""
 
 from __future__ import annotations
 

@@ -178,7 +178,7 @@ def _flatten(sections: Mapping[str, Mapping[str, object]]) -> dict[str, str]:
 
 
 def code_version() -> str:
-    """Commit of the checkout, with `-dirty` where files differ from it; `unknown` outside a repository."""
+    """Commit of the checkout, with `-dirty` if files differ from it; `unknown` outside a repository."""
     try:
         found = subprocess.run(
             ["git", "-C", str(PROJECT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],

@@ -29,7 +29,7 @@ class Ports:
         """Choose a port for each service.
 
         Args:
-            remembered: ports of the last start; taken again where free.
+            remembered: ports of the last start; taken again if free.
             environ: where `EVERGREEN_PORT_<SERVICE>` demands one.
             preferred: the services, each with the port to try first.
 

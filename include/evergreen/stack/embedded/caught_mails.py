@@ -39,7 +39,7 @@ class Mail:
 
 
 def read_all(folder: Path) -> list[Mail]:
-    """All mails, oldest first; none where nothing has been caught yet."""
+    """All mails, oldest first; none if nothing has been caught yet."""
     return [_read(number, path) for number, path in enumerate(sorted(folder.glob("*.eml")), start=1)]
 
 

@@ -31,7 +31,7 @@ class Account:
     Attributes:
         prefix: what stands before the command.
         popen: arguments of `subprocess.Popen`.
-        uid: owner of the data directory, None for whoever we are.
+        uid: owner of the data directory, None for the user that we are.
     """
 
     prefix: tuple[str, ...]
@@ -50,7 +50,7 @@ def programs() -> Path:
 def account(data: Path) -> Account:
     """Decide as whom PostgreSQL runs.
 
-    Where root keeps the checkout in a folder that only root may enter (/root, say), the unprivileged account gets the
+    If root keeps the checkout in a folder that only root may enter (/root, say), the unprivileged account gets the
     one capability that lets it pass, rather than having the permissions of the folders above changed.
 
     Raises:
@@ -127,7 +127,7 @@ def initialise(data: Path, password: str) -> None:
 def clear_stale(data: Path) -> None:
     """Make way for a start after a crash: stop a server that still runs here, remove a pid file that means nobody.
 
-    PostgreSQL itself refuses to start where the pid in its file is taken, be it by an unrelated process.
+    PostgreSQL itself refuses to start if the pid in its file is taken, even by an unrelated process.
     """
     pid_file = data / "postmaster.pid"
     try:

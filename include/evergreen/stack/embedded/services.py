@@ -173,7 +173,7 @@ def _write_mlflow_login(path: Path, ports: Mapping[str, int]) -> None:
         f"database_uri = {database_url('mlflow', ports)}",
         "authorization_function = mlflow.server.auth:authenticate_request_basic_auth",
         "grant_default_workspace_access = false",
-        # Hashing the password anew costs each request some 50 ms; the one user there is does not change.
+        # Hashing the password again costs each request some 50 ms; the one user there is does not change.
         "auth_cache_ttl_seconds = 300",
     ]
     write_private(path, "\n".join(lines) + "\n")

@@ -46,7 +46,7 @@ def databases_by_script() -> None:
 
 
 def airflow_migrate() -> None:
-    """Bring Airflow's database to the installed version. Skipped where that was seen done: it costs many seconds."""
+    """Bring Airflow's database to the installed version. Skipped if that was seen done: it costs many seconds."""
     mark = Home.find().airflow / f".migrated-{version('apache-airflow-core')}"
     if mark.exists() and mark.read_text() == _airflow_revision():
         log.info("Airflow's database is current")

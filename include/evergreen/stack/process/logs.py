@@ -1,4 +1,4 @@
-"""Log files of the services: bounded, and quoted where a service fails."""
+"""Log files of the services: bounded, and quoted if a service fails."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ KEPT = 3
 
 
 def rotate(log: Path) -> None:
-    """Move a log aside (.1 is the newest) and empty it in place: whoever writes to it goes on."""
+    """Move a log aside (.1 is the newest) and empty it in place: processes that write to it continue."""
     if not log.exists() or log.stat().st_size == 0:
         return
     for number in range(KEPT - 1, 0, -1):

@@ -57,7 +57,7 @@ def tree(process: psutil.Process) -> list[psutil.Process]:
 
 
 def marked(stack_id: str, service: str | None = None) -> list[psutil.Process]:
-    """Living processes that inherited a stack's marker (and a service's), whoever their parent is now."""
+    """Living processes that inherited a stack's marker (and a service's), whatever their parent is now."""
     found = []
     for process in psutil.process_iter():
         try:

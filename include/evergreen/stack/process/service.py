@@ -115,7 +115,7 @@ class Unit:
         return f"{self._log_file} ends with:\n{logs.tail(self._log_file)}"
 
     def _watch(self) -> None:
-        """End it where it has done nothing for `HUNG_AFTER`, so that it is started again.
+        """End it if it has done nothing for `HUNG_AFTER`, so that it is started again.
 
         A scheduler whose disk was full, for one, ends its loop and then waits for ever for a worker that has died.
         """
@@ -185,7 +185,7 @@ class Unit:
         lived = time.time() - self._started_at
         self._failures = 1 if lived > _SETTLED else self._failures + 1
         delay = _BACKOFF[min(self._failures, len(_BACKOFF)) - 1]
-        if self.state.condition == "healthy":  # it has earned its time to come up once more
+        if self.state.condition == "healthy":  # it gets the full time to start again
             self._first_start = time.time()
         self._retry_at = time.time() + delay
         log.warning("%s ended by itself (exit code %d) after %.0f s; restart in %.1f s", name, code, lived, delay)

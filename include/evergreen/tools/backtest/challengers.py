@@ -207,7 +207,7 @@ def _each(history: History, keys: Sequence[str], cache: Path | None, workers: in
 
 
 def _try(history: History, key: str, cache: Path | None) -> Fit | None:
-    """The challenger, or None where its rows cannot teach anything (one class only)."""
+    """The challenger, or None if its rows cannot teach anything (one class only)."""
     try:
         return fit(history, key, cache=cache)
     except NotReadyError as reason:

@@ -46,7 +46,7 @@ class Partition:
     Attributes:
         key: its key.
         features: all rows: the feed's entity and event_time, and the features (numeric float64, categorical str).
-        examples: the rows that have a label, in the same order; without rows where no labels have landed.
+        examples: the rows that have a label, in the same order; without rows if no labels have landed.
     """
 
     key: str
@@ -214,7 +214,7 @@ def build_history(definition: ModelDefinition, tables: Tables, keys: list[str]) 
 def label(
     definition: ModelDefinition, key: str, features: pd.DataFrame, inputs: pd.DataFrame, labels: pd.DataFrame | None
 ) -> Examples:
-    """The rows of `features` that have a label, as training reads them; none where `labels` is None."""
+    """The rows of `features` that have a label, as training reads them; none if `labels` is None."""
     entity, target = definition.feed.entity, "__target__"  # a name that no column of a feed may have
     truth = labels[[entity, definition.target]].dropna() if labels is not None else inputs[[entity]].iloc[:0]
     truth = truth.rename(columns={definition.target: target})

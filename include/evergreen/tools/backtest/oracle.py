@@ -1,6 +1,6 @@
 """The best that could have been done, had all losses been known: what policies are measured against.
 
-It trains when that pays and never goes back to a model that it has replaced. Where a world returns, a policy that does
+It trains when that pays and never goes back to a model that it has replaced. If a world returns, a policy that does
 go back could cost less.
 """
 
@@ -25,7 +25,7 @@ class Losses:
     Attributes:
         first: the first champion's `as_of`.
         keys: partitions served, oldest first.
-        newest: for each of them, the newest challenger that can serve it; the first champion where there is none.
+        newest: for each of them, the newest challenger that can serve it; the first champion if there is none.
         table: mean loss by (as_of, key).
     """
 

@@ -51,7 +51,7 @@ class Every:
 
 @dataclass
 class Evidently:
-    """A new model where Evidently's default preset calls dataset drift (half of the columns), promoted as it is."""
+    """A new model if Evidently's default preset calls dataset drift (half of the columns), promoted as it is."""
 
     name: str = "evidently"
     gated: bool = False

@@ -28,7 +28,7 @@ class Row:
     rollbacks: int
     false_alarms: int
     excess: float | None
-    """Mean cost over the oracle's (see `oracle.excess`); None where the unit is 0"""
+    """Mean cost over the oracle's (see `oracle.excess`); None if the unit is 0"""
 
 
 @dataclass(frozen=True)

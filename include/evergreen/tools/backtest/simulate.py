@@ -42,7 +42,7 @@ class Wish:
     effects: Mapping[str, float] = field(default_factory=dict)
     """By how much each has drifted, in standard deviations"""
     version: int | None = None
-    """Who serves from now on, where it is a rollback or a promotion"""
+    """Who serves from now on, if it is a rollback or a promotion"""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Champion:
     Attributes:
         as_of: newest partition whose labels it was made of; names the challenger it was.
         from_key: first partition it served.
-        version: counts trainings, as the registry does; a version that comes back keeps its number.
+        version: counts trainings, as the registry does; a version that is restored keeps its number.
     """
 
     as_of: str
@@ -70,11 +70,11 @@ class Step:
     """Mean loss of the champion on it"""
     wish: Wish
     ending: Ending | None = None
-    """What became of the challenger, where one was trained"""
+    """What became of the challenger, if one was trained"""
     why: str = ""
     """What the gate said of it"""
     useless: bool = False
-    """Whether its challenger would have lost no less over the next partitions: known only afterwards"""
+    """Whether its challenger would have lost as much or more over the next partitions: known only afterwards"""
 
 
 @dataclass(frozen=True)
@@ -87,9 +87,10 @@ class Now:
     """Newest partition whose labels have landed"""
     champion: Champion
     before: Champion | None
-    """Who served before, for as long as it can come back"""
+    """Version that served before, for as long as it can be restored"""
     shadow: Champion | None
-    """The newest challenger that was refused for want of proof; it goes on being scored beside the champion"""
+    """The newest challenger that was refused because of insufficient evidence; it is still scored beside the
+    champion"""
     steps: tuple[Step, ...]
     """What has been, oldest first"""
     met: int = 0
@@ -151,12 +152,12 @@ class Replay:
 
     @property
     def rollbacks(self) -> int:
-        """Times an earlier version came back."""
+        """Times an earlier version was restored."""
         return sum(step.wish.kind == "rollback" for step in self.steps)
 
     @property
     def false_alarms(self) -> int:
-        """Trainings whose challenger would have lost no less over the partitions that followed."""
+        """Trainings whose challenger would have lost as much or more over the partitions that followed."""
         return sum(step.useless for step in self.steps)
 
     def cost(self, price: float) -> float:
@@ -248,7 +249,7 @@ def judge(
 ) -> tuple[GateVerdict, Comparison]:
     """What the gate says of the challenger of `as_of`, on held-out partitions the champion was not trained on either.
 
-    Latency, size and signature cannot be replayed and are taken as passed. Where the gate would ask a person, a replay
+    Latency, size and signature cannot be replayed and are taken as passed. If the gate would ask a person, a replay
     refuses.
     """
     definition = fits.history.definition
@@ -277,7 +278,7 @@ def _guards(fits: Fits, champion: str, challenger: str, keys: list[str], losses:
 
 
 def _useless(fits: Fits, champion: str, challenger: str, key: str) -> bool:
-    """Whether the challenger loses no less than the champion over the `HINDSIGHT` partitions after `key`."""
+    """Whether the challenger loses as much as the champion, or more, over the `HINDSIGHT` partitions after `key`."""
     after = [p.key for p in fits.history if p.key > key and len(p.examples)][:HINDSIGHT]
     if not after:
         return False

@@ -34,7 +34,7 @@ class Moment:
 
     Attributes:
         slopes: log odds for each unit of x and z.
-        level: log odds where both are 0.
+        level: log odds if both are 0.
         centre: mean of x and of z.
     """
 

@@ -22,7 +22,7 @@ _WANDER = 3.0
 _SKEWED = 10.0
 """The same for columns whose largest values lie far outside of the rest: the next one may lie farther still"""
 _TREND = 8.0
-"""Ranges more for a column whose ends go one way all the time: what has grown for half a history goes on growing"""
+"""Ranges more for a column whose ends go one way all the time: what has grown for half a history will grow further"""
 _AT_ZERO = 0.01
 """Share of the range seen within which it must begin for 0 to be its bound: a mild winter's 1.5 degrees are no bound"""
 _MONOTONE = 0.9

@@ -22,13 +22,13 @@ class ColumnFacts:
 
     kind: ColumnType
     personal: bool = False
-    """Nothing but the number of missing values may be written down"""
+    """Only the number of missing values may be written down"""
     profiles: list[ColumnProfile] = field(default_factory=list)
     """In order of the partitions"""
     distinct: list[int] = field(default_factory=list)
     """Different values of each partition; of text and of numbers"""
     values: Counter[str] | None = field(default_factory=Counter)
-    """In how many partitions each value occurs; None where there are more than `MOST_VALUES`"""
+    """In how many partitions each value occurs; None if there are more than `MOST_VALUES`"""
     shapes: list[Shape | None] = field(default_factory=list)
     """What all values through each partition have in common"""
 

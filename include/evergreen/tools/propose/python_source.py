@@ -40,7 +40,7 @@ def call(name: str, args: Mapping[str, Any], *, positional: int = 0, comment: st
     inner = pad + "    "
     lines.append(f"{pad}{name}(")
     if len(f"{inner}{', '.join(key + text for key, text, _ in parts)}") <= WIDTH:
-        # The formatter keeps arguments on a line of their own where they fit there together.
+        # The formatter keeps arguments on a line of their own if they fit there together.
         return [*lines, f"{inner}{', '.join(key + text for key, text, _ in parts)}", f"{pad}),"]
     for key, text, value in parts:
         if len(f"{inner}{key}{text},") <= WIDTH or not isinstance(value, list | tuple):

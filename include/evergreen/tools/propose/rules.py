@@ -25,7 +25,7 @@ _FEW = 20
 _EACH = 50
 """Rows for each value of a closed set"""
 _COMMON = 0.05
-"""Share from which on a value is missed where it is missing"""
+"""Share from which on a value is missed if it is missing"""
 _MANY = 50
 """Different numbers in every partition from which on a few of them are a fault: they differ from row to row"""
 _SURE_ROWS, _SURE_PARTITIONS = 1000, 4
@@ -106,7 +106,7 @@ def id_lines(name: str, column: ColumnFacts, facts: Facts) -> list[str]:
 
 
 def column_lines(name: str, column: ColumnFacts, facts: Facts, *, given: bool) -> list[str]:
-    """The rules on one column; that it has values is not asked where that is `given`."""
+    """The rules on one column; that it has values is not asked if that is `given`."""
     lines, nulls = _column_lines(name, column, facts), _null_lines(name, column, _is_sure(facts))
     return lines[len(nulls) :] if given and lines[: len(nulls)] == nulls else lines
 
@@ -159,7 +159,7 @@ def _distinct_lines(name: str, column: ColumnFacts) -> list[str]:
 
 
 def _mean_lines(name: str, column: ColumnFacts, least: float, most: float) -> list[str]:
-    """Bounds on the mean, where they say more than those on the values: a unit that changed moves all of them."""
+    """Bounds on the mean, if they say more than those on the values: a unit that changed moves all of them."""
     means = [c.mean for c in column.profiles if c.mean is not None]
     if len(means) < _SURE_PARTITIONS or _was_empty(column):
         return []
@@ -213,7 +213,7 @@ def _settled(column: ColumnFacts) -> bool:
 
 
 def _closed_set(column: ColumnFacts, facts: Facts) -> list[str] | None:
-    """The values of a column where each occurs in each partition and often; most frequent first."""
+    """The values of a column if each occurs in each partition and often; most frequent first."""
     if not column.values or not 1 < len(column.values) <= min(_FEW, min(facts.rows) // _EACH):
         return None
     if min(column.values.values()) < len(facts.keys) or any(c.shares is None for c in column.profiles):
@@ -247,7 +247,7 @@ def _null_lines(name: str, column: ColumnFacts, sure: bool) -> list[str]:
 
 
 def _known(column: ColumnFacts, sure: bool) -> dict[str, float]:
-    """Share of values that must be there; none where all must."""
+    """Share of values that must be there; none if all must."""
     worst = max(column.nulls, default=0.0)
     if not worst:
         return {} if sure else {"known": 0.95}

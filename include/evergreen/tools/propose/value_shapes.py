@@ -65,7 +65,7 @@ def _times(part: Part) -> str:
 
 
 def shape_of(values: Iterable[str]) -> Shape | None:
-    """The shape that all of `values` have; None where they have none in common, or there are no values."""
+    """The shape that all of `values` have; None if they have none in common, or there are no values."""
     found: Shape | None = None
     for value in values:
         own = _shape(value)

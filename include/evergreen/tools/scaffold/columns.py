@@ -214,7 +214,7 @@ def _numbers(texts: pd.Series, enough: float) -> str | None:
 
 
 def nearly_numbers(types: Mapping[str, ColumnType], frame: pd.DataFrame) -> dict[str, str]:
-    """What is no number in the columns of text that hold hardly anything else, as `nil` where a value is missing."""
+    """What is no number in the columns of text that hold hardly anything else, as `nil` if a value is missing."""
     found = {}
     for name in (name for name, kind in types.items() if kind == "string"):
         known = frame[name].dropna().astype(str)

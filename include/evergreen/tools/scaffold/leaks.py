@@ -42,7 +42,7 @@ Numbers = NDArray[np.float64]
 class _Column:
     name: str
     values: Numbers
-    """NaN where it is missing"""
+    """NaN if it is missing"""
     strength: float
 
 

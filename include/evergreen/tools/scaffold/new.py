@@ -1,4 +1,4 @@
-"""Write a new model's folder, whole or not at all, and only where it works on the file it was made from."""
+"""Write a new model's folder, whole or not at all, and only if it works on the file it was made from."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def _asked_columns(asked: Asked) -> list[tuple[str, str]]:
 
 
 def _try(definition: ModelDefinition, file: DataFile) -> None:
-    """Raise where the new files do not work on the beginning of `file`."""
+    """Raise if the new files do not work on the beginning of `file`."""
     for suite in ("inputs", "labels", "features"):
         load_expectations(definition, suite)
     inputs, labels = (file.rows_of(definition, table) for table in ("inputs", "labels"))

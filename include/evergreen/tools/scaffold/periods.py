@@ -63,7 +63,7 @@ def first_days(times: pd.Series, unit: Unit) -> pd.Series:
 
 
 def are_covered(times: pd.Series, partitions: pd.Series, unit: Unit) -> bool:
-    """Whether events reach within a tenth of a partition's ends, but for a tenth of the partitions."""
+    """Whether events reach within a tenth of a partition's ends, in all but a tenth of the partitions."""
     if times.dt.hour.nunique() < 2:
         return False
     days = {"day": 1, "week": 7, "month": 30}[unit]

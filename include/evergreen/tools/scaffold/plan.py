@@ -57,12 +57,12 @@ class Plan:
         end: first day of the last one, if an end was asked for.
         last: first day of the file's last whole period.
         rows: median rows of a partition that has any.
-        window: `training.window`, where the default holds too few rows; else None.
-        min_new_rows: `monitoring.min_new_rows`, where the default is long in landing; else None.
+        window: `training.window`, if the default holds too few rows; else None.
+        min_new_rows: `monitoring.min_new_rows`, if the default is long in landing; else None.
         covered: share of rows that have a target.
         hours: events come at all times of a period, so that its ends can be asked for; else dates or office hours.
         unread: column of the file that cannot be used -> why; it is in no table.
-        csv: `feed.csv`, where text files are written otherwise than by default.
+        csv: `feed.csv`, if text files are written otherwise than by default.
         nearly: column of text -> the few values that keep it from being one of numbers.
         max_bad_rows: share of a partition's rows that may be copies of others; 0 if the file has none.
         why: `row` and `calendar` -> the reason for that choice.

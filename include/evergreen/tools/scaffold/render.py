@@ -103,7 +103,7 @@ def _listed(name: str, columns: list[str]) -> list[str]:
 
 
 def scalar(text: str) -> str:
-    """`text` as YAML: bare where that reads back as the same text."""
+    """`text` as YAML: bare if that reads back as the same text."""
     bare = _PLAIN.fullmatch(text) and not text.endswith(" ") and yaml.safe_load(text) == text
     return text if bare else json.dumps(text, ensure_ascii=False)
 

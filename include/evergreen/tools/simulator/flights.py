@@ -5,7 +5,7 @@ lack, so its CSV files are read from its folder.
 
 What the rows mean:
 - `scheduled_departure`, the event time, is the planned local departure (America/New_York) as a UTC instant.
-- Weather is that of the flight's origin and UTC hour; it is missing where the station did not report.
+- Weather is that of the flight's origin and UTC hour; it is missing if the station did not report.
 - `late` is what a passenger would call late: cancelled, or arrived more than 15 minutes after plan, or diverted. A
   diverted flight has no arrival delay: it left and did not arrive where and when it was planned to.
 - `cancelled`: it never departed.
@@ -44,7 +44,7 @@ _PLAN = {"flight": "flight_number", "tailnum": "tail_number", "dest": "destinati
 def rows(table: str, start: pd.Timestamp, end: pd.Timestamp) -> pd.DataFrame:
     """All columns of `table` (inputs or labels) for flights planned to depart in [start, end), in order of departure.
 
-    Empty where the year 2013 holds none.
+    Empty if the year 2013 holds none.
     """
     year = inputs() if table == "inputs" else labels()
     first, last = year["scheduled_departure"].searchsorted(pd.DatetimeIndex([start, end]))

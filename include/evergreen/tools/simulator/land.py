@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Rows = Callable[[ModelDefinition, TableName, str], "pd.DataFrame"]
-"""The rows of a table that belong to a partition; none where it has none."""
+"""The rows of a table that belong to a partition; none if it has none."""
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ class PastRows:
         return rows if table in self.tables else rows.head(0)
 
     def last_tick(self) -> str:
-        """The tick that brings the last labels of the file, but for rows that lie years away from all others."""
+        """The tick that brings the last labels of the file, without rows that lie years away from all others."""
         calendar, times = self.definition.partitions, self._times()
         newest = calendar.key_of(times[~strays(times)].iloc[-1].to_pydatetime())
         last = min(newest, str(calendar.end)) if calendar.end else newest

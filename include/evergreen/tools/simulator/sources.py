@@ -53,7 +53,7 @@ def last_key(definition: ModelDefinition) -> str:
     from evergreen.tools.simulator import flights
 
     newest = flights.inputs()["scheduled_departure"].iloc[-1]
-    # The last event is in no whole period, but for one that happens to end with it.
+    # The last event is in no whole period, except one that happens to end with it.
     return calendar.shift(calendar.key_of(newest.to_pydatetime()), -1)
 
 

@@ -1,4 +1,4 @@
-"""Owing a mail: once for one cause, and only where what it reports is committed."""
+"""Writing a mail to the outbox: once for one cause, and only if what it reports is committed."""
 
 import threading
 

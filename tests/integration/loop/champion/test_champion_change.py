@@ -189,7 +189,7 @@ def test_a_new_champion_serves_from_the_first_partition_without_predictions_on(s
 
 def test_a_better_challenger_is_promoted_with_its_reason(shop):
     def turned(inputs, labels):
-        labels["returned"] = inputs["price"] < 20  # the world has changed: dear orders no longer come back
+        labels["returned"] = inputs["price"] < 20  # the world has changed: expensive orders are no longer returned
 
     for number in range(6, 12):
         land(shop, number, turned)

@@ -268,7 +268,7 @@ def test_a_run_killed_between_publishing_and_recording_heals(ready, reported, mo
 
     with monkeypatch.context() as patched:
         patched.setattr("evergreen.loop.features.build.publish", publish_and_die)
-        patched.setattr("tempfile.tempdir", str(tmp_path))  # whoever is killed leaves its scratch folder behind
+        patched.setattr("tempfile.tempdir", str(tmp_path))  # a killed process leaves its scratch folder behind
         process = in_process(make, ready)
         process.join(60)
     assert process.exitcode == -signal.SIGKILL

@@ -1,4 +1,4 @@
-"""`features.py` changes while a version serves: each version goes on being fed by the code that it was made from."""
+"""`features.py` changes while a version serves: each version is still fed by the code that it was made from."""
 
 import json
 

@@ -31,7 +31,7 @@ def current(shop):
 
 @pytest.fixture
 def sifted(shop):
-    """A partition of 50 rows, two of which are bad, where as many may be."""
+    """A partition of 50 rows, two of which are bad, if as many may be."""
     shop.allow_bad_rows(0.04)
     shop.land(KEY, shop.orders(KEY, price=[5000.0, *[9.5] * 48, -1.0]))
     return shop.ingest(KEY)

@@ -1,4 +1,4 @@
-"""How long a check waits for predictions, and that it is made where they come after that."""
+"""How long a check waits for predictions, and that it is made if they come after that."""
 
 import datetime as dt
 

@@ -1,4 +1,4 @@
-"""Another version proves better on real servers: the one before comes back, a refused challenger takes over."""
+"""Another version proves better on real servers: the one before is restored, a refused challenger takes over."""
 
 import pytest
 from sqlalchemy import select
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.integration
 
 
 def turned(inputs, labels):
-    """Dear orders no longer come back, cheap ones do."""
+    """Expensive orders are no longer returned, cheap ones are."""
     labels["returned"] = inputs["price"] < 20
 
 
@@ -140,7 +140,7 @@ def test_a_challenger_refused_for_want_of_proof_takes_over_once_it_has_proven_it
         promote(shop.definition, rows(shop, TrainingRun)[-1].id, settings=shop.settings, decided_by="Ada")
     assert [d.version for d in rows(shop, Deployment)] == [1, 2]
 
-    # What is wrong with it need not show in the loss: it does not come back by the proof it had.
+    # What is wrong with it need not show in the loss: it is not restored by the proof it had.
     roll_back(shop.definition, to=1, why="it is slow", decided_by="Ada", cause_key="slow", settings=shop.settings)
     shop.live(number + 1, turned)
     assert look(shop, number + 1).kind not in ("promote", "rollback")
@@ -189,7 +189,7 @@ def test_what_was_scored_in_the_shadow_is_kept_and_scored_anew_for_other_labels(
 
 @pytest.fixture
 def returned(shop):
-    """Version 2 learned the turned world and has served it for weeks; then the world of version 1 comes back."""
+    """Version 2 learned the turned world and has served it for weeks; then the world of version 1 returns."""
     for number in range(6, 12):
         shop.live(number, turned)
     assert challenge(shop, shop.definition, 11).kind == "promote"

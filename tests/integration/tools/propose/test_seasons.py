@@ -1,4 +1,4 @@
-"""Where a feed has landed for more than a year, a proposal compares what has seasons with last year's."""
+"""If a feed has landed for more than a year, a proposal compares what has seasons with last year's."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def definition(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def landing(definition, tmp_path_factory):
-    """Sixty-three weeks: what is sold in a season is five times as dear as in the one after it, every year."""
+    """Sixty-three weeks: what is sold in a season is five times as expensive as in the one after it, every year."""
     folder = tmp_path_factory.mktemp("landing")
     keys = definition.partitions.keys("2024-01-01", "2025-03-10")
 

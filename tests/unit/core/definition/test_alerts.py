@@ -1,4 +1,4 @@
-"""Who is told what, and by which way."""
+"""Who is told what, and how."""
 
 import pytest
 from pydantic import ValidationError

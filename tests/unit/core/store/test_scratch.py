@@ -1,4 +1,4 @@
-"""Scratch folders: gone with their block, and with the next one where their process was killed."""
+"""Scratch folders: gone with their block, and with the next one if their process was killed."""
 
 import os
 import subprocess

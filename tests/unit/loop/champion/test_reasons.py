@@ -1,4 +1,4 @@
-"""A person's decision needs a reason, whoever passes it on."""
+"""A person's decision needs a reason, whichever code passes it on."""
 
 import pytest
 

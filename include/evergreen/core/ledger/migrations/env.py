@@ -8,7 +8,7 @@ from evergreen.core.ledger.session import engine
 from evergreen.core.ledger.tables import Base
 
 with engine(context.config.attributes["url"]).connect() as connection:
-    # A change waits for the tasks that use its table, and whoever comes after waits behind it: not for long.
+    # A change waits for the tasks that use its table, and those that come after wait behind it: not for long.
     connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
     connection.commit()
     context.configure(

@@ -93,10 +93,10 @@ def sentence(found: Collection) -> str:
 
 @contextmanager
 def explained(settings: Settings, what: str, names: Many[str]) -> Iterator[None]:
-    """Say of what is missed within the block that it has been collected, where that is so.
+    """Say of what is missed within the block that it has been collected, if that is so.
 
     Args:
-        settings: where the ledger is; it is asked only where something is missed.
+        settings: where the ledger is; it is asked only if something is missed.
         what: for the message, such as 'the report of 2013-03-18'.
         names: as the ledger's rows name it.
 
@@ -116,7 +116,7 @@ def explained(settings: Settings, what: str, names: Many[str]) -> Iterator[None]
 
 
 def look_up(settings: Settings, names: Many[str]) -> Collection | None:
-    """The last collection of one of `names`; None where there is none, or the ledger does not answer."""
+    """The last collection of one of `names`; None if there is none, or the ledger does not answer."""
     try:
         with Ledger.from_settings(settings).transaction() as session:
             return newest(session, names)

@@ -20,7 +20,7 @@ FOLLOW = "follow:"
 
 
 def record(session: Session, **row: Any) -> Decision:
-    """Insert a decision and return it; where its (model, dedup_key) exists, return that one, unchanged."""
+    """Insert a decision and return it; if its (model, dedup_key) exists, return that one, unchanged."""
     session.execute(insert(Decision).values(row).on_conflict_do_nothing(index_elements=["model", "dedup_key"]))
     found = find(session, row["model"], row["dedup_key"])
     if found is None:
@@ -77,7 +77,7 @@ def asked_for(session: Session, model: str, cause_key: str) -> bool:
 
 
 def deployment_of(session: Session, model: str, version: int) -> Deployment | None:
-    """The newest deployment of a version, or None where it never served."""
+    """The newest deployment of a version, or None if it never served."""
     query = select(Deployment).where(Deployment.model == model, Deployment.version == version)
     return session.scalar(query.order_by(Deployment.id.desc()).limit(1))
 
@@ -100,7 +100,7 @@ def current_predictions(session: Session, model: str, up_to_key: str | None = No
 def measured(session: Session, model: str, up_to_key: str | None = None) -> dict[str, Performance]:
     """The measurement that counts of each partition, by key and in its order.
 
-    It is the newest one on the labels that are current, and on those of their rows that are; where these have not been
+    It is the newest one on the labels that are current, and on those of their rows that are; if these have not been
     measured, the newest on any.
     """
     query = select(Performance).where(Performance.model == model)

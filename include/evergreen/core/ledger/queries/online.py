@@ -29,7 +29,7 @@ def predictions_of(session: Session, request: OnlineRequest) -> list[OnlinePredi
 
 
 def record(session: Session, request: dict[str, Any], rows: Sequence[dict[str, Any]]) -> bool:
-    """Write a request and its predictions; False where one of the same name stands there, and nothing is written."""
+    """Write a request and its predictions; False if one of the same name stands there, and nothing is written."""
     made = insert(OnlineRequest).values(request).on_conflict_do_nothing(index_elements=["model", "name"])
     number = session.scalar(made.returning(OnlineRequest.id))
     if number is None:

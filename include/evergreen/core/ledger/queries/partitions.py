@@ -16,7 +16,7 @@ Current = tuple[PartitionVersion, Verdict]
 
 
 def rows_hash(found: Current) -> str:
-    """Names the accepted rows: the SHA-256 of the landed bytes, and the suite too where it kept some of them out."""
+    """Names the accepted rows: the SHA-256 of the landed bytes, and the suite too if it kept some of them out."""
     partition, verdict = found
     return f"{partition.content_hash}:{kept(verdict)}" if kept(verdict) else partition.content_hash
 

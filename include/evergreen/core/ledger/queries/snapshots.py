@@ -11,7 +11,7 @@ from evergreen.core.ledger.tables import Snapshot
 
 
 def current(session: Session, model: str, key: str, code_hash: str | None = None) -> Snapshot | None:
-    """The newest snapshot of one feature partition, by any code where `code_hash` is None; None if it was not built."""
+    """The newest snapshot of one feature partition, by any code if `code_hash` is None; None if it was not built."""
     query = _of(model, code_hash).where(Snapshot.key == key)
     return session.scalar(query.order_by(Snapshot.version.desc()).limit(1))
 

@@ -34,7 +34,7 @@ Counts = dict[tuple[str, ...], int]
 
 @dataclass(frozen=True)
 class Newest:
-    """What is known of one model now; None where nothing is."""
+    """What is known of one model now; None if nothing is."""
 
     champion: Deployment | None = None
     as_of: str | None = None
@@ -74,9 +74,9 @@ class Totals:
     trainings: Counts
     """(model, cause, state) -> training runs"""
     alerts: Counts
-    """(model, kind) -> mails owed so far"""
+    """(model, kind) -> mails written so far"""
     unsent: dict[str, tuple[int, dt.datetime]]
-    """model -> messages still owed by mail or to a channel, and since when the oldest is"""
+    """model -> messages still unsent by mail or to a channel, and since when the oldest is"""
     coverage: dict[tuple[str, ...], float]
     """(model,) -> share of the inputs of the newest labelled partition that have a label"""
     labels_held: Counts
@@ -154,7 +154,7 @@ def _unscored(session: Session) -> Counts:
 
 
 def _held(session: Session) -> Counts:
-    """Zero where nothing is held, of each model whose coverage is known."""
+    """Zero if nothing is held, of each model whose coverage is known."""
     models = session.scalars(select(LabelCoverage.model).distinct())
     none = {(model, cause): 0 for model in models for cause in ("incomplete", "one_sided")}
     open_ = select(LabelHold.model, LabelHold.cause, func.count()).where(LabelHold.released_at.is_(None))

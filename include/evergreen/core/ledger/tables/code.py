@@ -1,4 +1,4 @@
-"""Table of the feature code that is kept, so that each version goes on being fed by the code it was made from."""
+"""Table of the feature code that is kept, so that each version is always fed by the code that it was made from."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class LabelCoverage(Base):
     inputs: Mapped[int]
     """Accepted inputs"""
     labelled: Mapped[int | None]
-    """Those of them that have a label that is not null; None where their rows can no longer be read"""
+    """Those of them that have a label that is not null; None if their rows can no longer be read"""
     created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
 
 

@@ -36,10 +36,10 @@ class PartitionVersion(Base):
     """The immutable copy in the store"""
     bytes: Mapped[int]
     rows: Mapped[int | None]
-    """None where the file could not be read"""
+    """None if the file could not be read"""
     landed_at: Mapped[dt.datetime]
     landed_again_at: Mapped[dt.datetime | None]
-    """When the same bytes were last written to the landing zone again; None where they were not"""
+    """When the same bytes were last written to the landing zone again; None if they were not"""
     received_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
     run_url: Mapped[str | None]
     verdicts: Mapped[list[Verdict]] = relationship(back_populates="partition", order_by="Verdict.id")
@@ -67,13 +67,13 @@ class Verdict(Base):
     results_uri: Mapped[str | None]
     """Full Great Expectations result in the store"""
     clean_uri: Mapped[str | None]
-    """The accepted rows with the definition's columns and dtypes, as Parquet; None where quarantined"""
+    """The accepted rows with the definition's columns and dtypes, as Parquet; None if quarantined"""
     rejected_uri: Mapped[str | None]
-    """The rows that were kept out of an accepted partition, each with its reason, as Parquet; None where all or none"""
+    """The rows that were kept out of an accepted partition, each with its reason, as Parquet; None if all or none"""
     rows_accepted: Mapped[int]
     rows_rejected: Mapped[int]
     asked_by: Mapped[str | None]
-    """Who had the partition taken out of quarantine and validated again; None where it was judged as it came"""
+    """Who had the partition taken out of quarantine and validated again; None if it was judged as it came"""
     why: Mapped[str | None]
     """The reason that person gave"""
     decided_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
@@ -99,7 +99,7 @@ class Snapshot(Base):
     build_hash: Mapped[str]
     inputs_version_id: Mapped[int] = mapped_column(ForeignKey("partition_version.id"))
     inputs_verdict_id: Mapped[int | None] = mapped_column(ForeignKey("verdict.id"))
-    """The verdict whose accepted rows it was built from; None where it was built before this was recorded"""
+    """The verdict whose accepted rows it was built from; None if it was built before this was recorded"""
     labels_used: Mapped[Json]
     """{label partition key: partition_version id}"""
     inputs_looked_back: Mapped[Json]
@@ -255,7 +255,7 @@ class Performance(Base):
     prediction_id: Mapped[int] = mapped_column(ForeignKey("prediction.id"))
     labels_version_id: Mapped[int] = mapped_column(ForeignKey("partition_version.id"))
     labels_rows: Mapped[str] = mapped_column(server_default="")
-    """Which of these labels counted: the hash of the suite that kept some of them out, empty where all did"""
+    """Which of these labels counted: the hash of the suite that kept some of them out, empty if all did"""
     version: Mapped[int]
     rows: Mapped[int]
     loss: Mapped[float]
@@ -314,7 +314,7 @@ class DriftCheck(Base):
 
 
 class Alert(Base):
-    """The outbox: a mail that is owed. Written with the decision it reports, in one transaction; sent afterwards."""
+    """The outbox: a mail to send. Written with the decision it reports, in one transaction; sent afterwards."""
 
     __tablename__ = "alert"
     __table_args__ = (

@@ -36,7 +36,7 @@ class Incident(Base):
     after_id: Mapped[int | None] = mapped_column(ForeignKey("incident.id"))
     """The incident of the same cause that was closed before this one was opened"""
     reopened: Mapped[int] = mapped_column(default=0)
-    """How often it has come back without a week of calm between"""
+    """How often it has returned without a week of calm between"""
     opened_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
     last_at: Mapped[dt.datetime]
     """When it occurred last"""
@@ -99,9 +99,10 @@ class Silence(Base):
 
 
 class Delivery(Base):
-    """A message that is owed to a channel beside mail: one row for each, so that none waits for another.
+    """A message for a channel beside mail: one row for each, so that none waits for another.
 
-    It names the channel's secret as the definition did when it was owed; the address itself is nowhere in the ledger.
+    It names the channel's secret as the definition did when it was written; the address itself is nowhere in the
+    ledger.
     """
 
     __tablename__ = "alert_delivery"

@@ -77,9 +77,9 @@ class OnlinePerformance(Base):
     differing: Mapped[int]
     """Of these, rows whose two predictions are not the same"""
     difference: Mapped[float | None]
-    """Mean absolute difference between the two; None where nothing was compared"""
+    """Mean absolute difference between the two; None if nothing was compared"""
     labelled: Mapped[int]
     """Entities with a prediction and a label"""
     loss: Mapped[float | None]
-    """Their mean loss; None where there are none"""
+    """Their mean loss; None if there are none"""
     created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())

@@ -33,7 +33,7 @@ class LateFeed(Base):
 
 
 class Sighting(Base):
-    """Something that housekeeping came upon and acted on: its memory, so that it acts once."""
+    """Something that housekeeping found and acted on: its memory, so that it acts once."""
 
     __tablename__ = "sighting"
     __table_args__ = (UniqueConstraint("model", "kind", "name"),)
@@ -49,7 +49,7 @@ class Sighting(Base):
 
 
 class Collection(Base):
-    """An object that retention removes: written before it is removed, so that whoever misses it knows why."""
+    """An object that retention removes: written before it is removed, to tell anybody who misses it why."""
 
     __tablename__ = "collection"
     __table_args__ = (
@@ -70,9 +70,9 @@ class Collection(Base):
     rule: Mapped[str]
     """The setting that let it go, such as `keep_reports: 52`"""
     rows: Mapped[int]
-    """Rows of the ledger that named it then: where there are more, it has been written again since"""
+    """Rows of the ledger that named it then: if there are more, it has been written again since"""
     bytes: Mapped[int | None]
-    """None where its size was not known"""
+    """None if its size was not known"""
     asked_by: Mapped[str]
     """policy, or a person's name"""
     planned_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())

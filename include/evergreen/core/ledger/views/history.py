@@ -186,7 +186,7 @@ def trainings(session: Session, model: str) -> list[TrainingLine]:
 
 
 def training_of(session: Session, model: str, version: int) -> TrainingLine | None:
-    """The training run that made a version; None where the ledger has none."""
+    """The training run that made a version; None if the ledger has none."""
     query = select(TrainingRun).where(TrainingRun.model == model, TrainingRun.version == version)
     return next(iter(_training_lines(session, query)), None)
 

@@ -41,7 +41,7 @@ class LateLine:
     """What was missing then, in words"""
     told_at: dt.datetime
     landed_at: dt.datetime | None
-    """When it came; None where it has not yet"""
+    """When it came; None if it has not yet"""
     outcome: str | None
     """The first verdict on what came"""
     run_url: str | None
@@ -49,7 +49,7 @@ class LateLine:
 
     @property
     def waited(self) -> dt.timedelta | None:
-        """From when it was due, or waited for where that was later, until it came."""
+        """From when it was due, or waited for if that was later, until it came."""
         return None if self.landed_at is None else self.landed_at - max(self.due_at, self.waiting_since)
 
 
@@ -76,7 +76,7 @@ class VerdictLine:
 
     @property
     def docs_uri(self) -> str | None:
-        """The page of the Great Expectations result; None where no expectation was tried."""
+        """The page of the Great Expectations result; None if no expectation was tried."""
         return layout.data_docs(self.results_uri) if self.results_uri else None
 
 
@@ -235,7 +235,7 @@ class PredictionLine:
 
 @dataclass(frozen=True)
 class ChannelLine:
-    """A message that is owed to one channel beside mail."""
+    """A message for one channel beside mail."""
 
     channel: str
     sent_at: dt.datetime | None
@@ -258,4 +258,4 @@ class AlertLine:
     silence_id: int | None
     """The silence that holds it back"""
     channels: tuple[ChannelLine, ...]
-    """Channels beside mail that it is owed to"""
+    """Channels beside mail that get it"""

@@ -16,7 +16,7 @@ from evergreen.core.ledger.views.lines import DeploymentLine, PredictionLine, Tr
 class Served:
     """Who served a day's partition, and how it came to serve.
 
-    The predictions that were made for the partition say it beyond doubt. Where there are none, the deployment says it
+    The predictions that were made for the partition say it beyond doubt. If there are none, the deployment says it
     that was meant to serve the partition.
     """
 
@@ -32,11 +32,11 @@ class Served:
     """By which the version served then; its decision holds reason and evidence"""
     training: TrainingLine | None
     champion_at_day: DeploymentLine | None
-    """Who was champion by the clock when the day ended: another where the partition was scored later"""
+    """Who was champion by the clock when the day ended: another if the partition was scored later"""
 
 
 def served_on(session: Session, definition: ModelDefinition, day: dt.date) -> Served | None:
-    """Who served `day` (UTC); None where nobody did."""
+    """Who served `day` (UTC); None if nobody did."""
     key = definition.partitions.key_of(day)
     deployed = history.deployments(session, definition.name)
     made = history.predictions(session, definition.name, key)
@@ -58,7 +58,7 @@ def served_on(session: Session, definition: ModelDefinition, day: dt.date) -> Se
 
 
 def _by_clock(deployed: list[DeploymentLine], moment: dt.datetime, version: int | None = None) -> DeploymentLine | None:
-    """The last deployment (of `version`, where given) that had begun before `moment`."""
+    """The last deployment (of `version`, if given) that had begun before `moment`."""
     begun = [d for d in deployed if d.served_from < moment and version in (None, d.version)]
     return begun[-1] if begun else None
 

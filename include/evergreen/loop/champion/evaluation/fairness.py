@@ -8,8 +8,8 @@ Srebro 2016), or the mean absolute error. Fairlearn's MetricFrame takes the rate
 therefore written as a mean over rows (the linear terms of a difference of two means) and gets the gate's own interval,
 clustered by day. All pairs of groups, rates and columns share one level (Bonferroni).
 
-**Allowed** is `max_difference`. A pair of groups between which the champion differs no less is no reason to refuse
-either: the champion would go on serving.
+**Allowed** is `max_difference`. If the champion differs as much between two groups, this is no reason to refuse either:
+the champion would still serve.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ TOLD, KEPT = 3, 20
 
 
 PairState = Literal["within", "no_worse", "within_chance", "close", "failed"]
-"""Allowed; no more than the champion's; perhaps chance; hardly chance; surely too much."""
+"""Allowed; at most the champion's; perhaps chance; hardly chance; certainly too much."""
 
 
 class _Rate(NamedTuple):
@@ -81,7 +81,7 @@ def fairness(
     """Between no two groups with enough rows may a rate differ by more than is allowed, beyond chance.
 
     Args:
-        section: the definition's `gate.fairness`; None where it names no groups.
+        section: the definition's `gate.fairness`; None if it names no groups.
         metric: what must not differ.
         columns: the columns named by `section.by`, each as long as the target.
         target: true values; 0 or 1 for a binary task.

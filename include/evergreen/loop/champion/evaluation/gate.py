@@ -58,7 +58,7 @@ def decide(
 ) -> GateVerdict:
     """Judge a challenger.
 
-    It is promoted where its comparison shows what its mode asks for and no guard fails; a person is asked before where
+    It is promoted if its comparison shows what its mode asks for and no guard fails; a person is asked before if
     the definition says so. A guard that did not answer is an error and never a pass.
 
     Args:
@@ -67,8 +67,8 @@ def decide(
         gate: the definition's gate.
         loss: what the comparison is of.
         challenger: its version.
-        champion: its version; None where there is none, and the base rate stood in.
-        broken: why the champion can no longer predict, so that the base rate stood in for it; None where it can.
+        champion: its version; None if there is none, and the base rate stood in.
+        broken: why the champion can no longer predict, so that the base rate stood in for it; None if it can.
 
     Raises:
         ValueError: a required guard is missing or there twice, or challenger and champion are one version.
@@ -105,7 +105,7 @@ def decide(
 def _story(
     comparison: Comparison, loss: Loss, challenger: int, champion: int | None, broken: str | None, *, shown: bool
 ) -> str:
-    """What was found, and why it is enough where it is no proof."""
+    """What was found, and why it is enough if it is no proof."""
     if broken is None and champion is not None:
         return describe(comparison, loss, challenger=challenger, champion=champion)
     story = describe(comparison, loss, challenger=challenger, champion=None)
@@ -118,9 +118,9 @@ def _story(
 
 
 def borderline(comparison: Comparison, guards: Sequence[Guard], *, shown: bool) -> str | None:
-    """Why the result is a close call, or None where it is not: what other days might have turned. Pure.
+    """Why the result is a close call, or None if it is not: what other days might have turned. Pure.
 
-    Close is a proof that would fail at a tenth of its alpha, or the want of one that there would be at ten times it,
+    Close is a proof that would fail at a tenth of its alpha, a missing proof that would hold at ten times its alpha,
     and a guard that passed narrowly. A failed guard is no close call (docs/decisions/011).
 
     Args:
@@ -145,7 +145,7 @@ def borderline(comparison: Comparison, guards: Sequence[Guard], *, shown: bool) 
 def _shown(comparison: Comparison, *, alone: bool) -> bool:
     """Whether the comparison shows what is asked for.
 
-    Where no other model can serve, no one is worse off than with the base rate while this one does, so it has to have
+    If no other model can serve, no one is worse off than with the base rate while this one does, so it has to have
     the lower loss, and the proof is asked of those that come after it (docs/decisions/006).
     """
     if alone:

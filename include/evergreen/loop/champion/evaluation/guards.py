@@ -1,4 +1,4 @@
-"""What a challenger must not break, however good its loss. Pure; every guard says what it saw, also where it passes."""
+"""What a challenger must not break, however good its loss. Pure; every guard says what it saw, also if it passes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MISSING = "(missing)"
 NEAR = 3
 """A guard that would fail at this many times its level has passed closely."""
 NEARLY = 0.9
-"""So has one that uses up this part of what is allowed, where chance has no part in it."""
+"""So has one that uses up this part of what is allowed, if chance has no part in it."""
 LARGEST = 1e150
 """Beyond it the square of a prediction is no number any more."""
 
@@ -59,7 +59,7 @@ def slices(
 ) -> Guard:
     """No slice with enough rows may lose more than `slice_margin` of the champion's loss there, beyond chance.
 
-    A slice fails where its loss rises by more than the margin and the rise is certain at a level that allows for the
+    A slice fails if its loss rises by more than the margin and the rise is certain at a level that allows for the
     number of slices looked at (Bonferroni): with twenty slices of a few hundred rows, some rise by chance always.
 
     Args:
@@ -172,11 +172,11 @@ def signature(
         task: the definition's.
         expected: feature columns of the definition.
         reads: feature columns of the model.
-        predict: predicts `rows` rows; asked only where the columns are right. What it raises is the model's fault.
+        predict: predicts `rows` rows; asked only if the columns are right. What it raises is the model's fault.
         rows: how many predictions there must be.
 
     Returns:
-        The guard's answer and, where it passes, the predictions.
+        The guard's answer and, if it passes, the predictions.
     """
     faults = []
     strange, missing = set(reads) - set(expected), set(expected) - set(reads)
@@ -204,7 +204,7 @@ def unable(error: Exception) -> str:
 
 
 def unfit(task: Task, prediction: NDArray[Any], rows: int) -> list[str]:
-    """What is wrong with the predictions of `rows` rows, one clause a fault; nothing where a model can serve."""
+    """What is wrong with the predictions of `rows` rows, one clause a fault; nothing if a model can serve."""
     if prediction.dtype.kind not in "fiub":
         return [f"its predictions are of type {prediction.dtype}, not numbers"]
     if prediction.ndim != 1:

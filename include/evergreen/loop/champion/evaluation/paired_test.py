@@ -1,24 +1,23 @@
 """Is the challenger's loss lower than the champion's? Paired by row, with errors clustered by day. Pure.
 
-**Sign**: `delta` is the champion's mean loss minus the challenger's. It is positive where the challenger is better.
+**Sign**: `delta` is the champion's mean loss minus the challenger's. It is positive if the challenger is better.
 
 **Error**: rows of one day fail together, so days are what is counted. The mean difference of the losses gets the
 cluster jackknife standard error (CR3), which stays honest with the dozen or so days a holdout has and with days of
 unequal size (MacKinnon, Nielsen and Webb 2023, "Cluster-robust inference: a guide"). What a model gets wrong today it
-tends to get wrong tomorrow, so the covariance of neighbouring days is added where it is positive (after Newey and
+tends to get wrong tomorrow, so the covariance of neighbouring days is added if it is positive (after Newey and
 West 1987, lag 1). Student's t has as many degrees of freedom as days of equal size would hold the same information,
 less one (Carter, Schnepel and Steigerwald 2017).
 
-**Skewness**: a challenger that wins a little on most days and loses much on a few looks better in a short holdout
-than it is, because the bad days may not have come. The t statistic is corrected for the skewness of the days (Hall
-1992, "On the removal of skewness by transformation") wherever that lowers the evidence, never where it would raise
-it.
+**Skewness**: a challenger that wins a little on most days and loses much on a few looks better in a short holdout than
+it is, because the bad days may not have come. The t statistic is corrected for the skewness of the days (Hall 1992, "On
+the removal of skewness by transformation") if that lowers the evidence, never if it would raise it.
 
-**Level**: one that is no better is taken for superior in at most alpha / 2 of the looks where days are independent and
+**Level**: one that is no better is taken for superior in at most alpha / 2 of the looks if days are independent and
 no more skewed one way than the other. With 5 to 28 days it is about alpha at alpha 0.05, and up to 1.5 alpha at alpha
-0.02, where neighbouring days correlate by 0.4 or the days have exponential tails on the bad side.
+0.02, if neighbouring days correlate by 0.4 or the days have exponential tails on the bad side.
 
-**Looks**: alpha holds for one look at data chosen beforehand. Where a champion meets several challengers, or a
+**Looks**: alpha holds for one look at data chosen beforehand. If a champion meets several challengers, or a
 challenger is judged again as labels land, each look gets an equal share (`looks`): by Bonferroni's inequality the
 chance over all of them together is then at most `looks` times that of one, however the looks depend on each other.
 """
@@ -50,7 +49,7 @@ ROUNDING = 1e-13
 class Estimate:
     """A mean over rows with its cluster-robust two-sided interval at level 1 - alpha.
 
-    `low` and `high` are None where there are fewer than two clusters: nothing can be said then.
+    `low` and `high` are None if there are fewer than two clusters: nothing can be said then.
     """
 
     mean: float
@@ -62,7 +61,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Challenger against champion. Differences are champion minus challenger: positive where the challenger is better.
+    """Challenger against champion. Differences are champion minus challenger: positive if the challenger is better.
 
     `delta`, `low` and `high` are in units of the loss; the `relative_` ones in parts of the champion's loss. The
     interval has the level 1 - alpha, where `alpha` is what this look got: the caller's, divided by its `looks`.
@@ -76,7 +75,7 @@ class Comparison:
     relative_low: float | None
     relative_high: float | None
     p_value: float
-    """Two-sided, against no difference; below `alpha` where the interval leaves 0 out"""
+    """Two-sided, against no difference; below `alpha` if the interval leaves 0 out"""
     champion_loss: float
     challenger_loss: float
     clusters: int
@@ -99,10 +98,9 @@ def compare(
 ) -> Comparison:
     """Compare two models by their losses on the same rows.
 
-    The challenger is `superior` where the whole interval of level 1 - alpha lies above 0, and `worse` where it lies
-    below. In mode `non_inferiority`, one that is neither counts as `non_inferior` where its loss is certain (same
-    level) to be at most 1 + margin times the champion's. All else is `inconclusive`: so are equal losses, and a single
-    cluster.
+    The challenger is `superior` if the whole interval of level 1 - alpha lies above 0, and `worse` if it lies below. In
+    mode `non_inferiority`, one that is neither counts as `non_inferior` if its loss is certain (same level) to be at
+    most 1 + margin times the champion's. All else is `inconclusive`: so are equal losses, and a single cluster.
 
     Args:
         champion_losses: float64, one a row; smaller is better.
@@ -218,7 +216,7 @@ def estimate(values: Floats, codes: NDArray[np.integer[Any]], *, alpha: float) -
 
 
 def estimate_by_cluster(means: Floats, rows: Floats, *, alpha: float) -> Estimate:
-    """The same where only the mean of each cluster and its number of rows are known, in the order of time."""
+    """The same if only the mean of each cluster and its number of rows are known, in the order of time."""
     shares = rows / rows.sum() if rows.size else rows
     mean = float((means * shares).sum())
     if means.size < FEWEST_CLUSTERS:
@@ -243,7 +241,7 @@ def _interval(mean: float, residuals: Floats, shares: Floats, alpha: float) -> E
 
 
 def _standard_error(residuals: Floats, shares: Floats) -> float:
-    """Of the mean: cluster jackknife, with the covariance of neighbours where it is positive."""
+    """Of the mean: cluster jackknife, with the covariance of neighbours if it is positive."""
     jackknife = float(((residuals / (1 - shares)) ** 2).sum())
     neighbours = 2 * float((residuals[1:] * residuals[:-1]).sum())
     return math.sqrt(jackknife + max(0.0, neighbours))

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 UNSEEN = 0.005
-"""Share that values never seen before are given where shares are compared: one of them is no infinite change."""
+"""Share that values never seen before are given if shares are compared: one of them is no infinite change."""
 
 
 def interval(values: Sequence[float], alpha: float, room: float) -> tuple[float, float]:
@@ -25,7 +25,7 @@ def interval(values: Sequence[float], alpha: float, room: float) -> tuple[float,
 
 
 def share_error(shares: Sequence[float], rows: float) -> float:
-    """Standard deviation of a share of `rows` rows drawn at random where it is the mean of `shares` (binomial)."""
+    """Standard deviation of a share of `rows` rows drawn at random if it is the mean of `shares` (binomial)."""
     p = sum(shares) / len(shares)
     return math.sqrt(p * (1 - p) / max(rows, 1.0))
 

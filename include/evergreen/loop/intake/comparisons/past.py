@@ -100,7 +100,7 @@ def earliest_compared(calendar: Calendar, key: str) -> str:
 
 
 def no_past(definition: ModelDefinition, table: TableName, key: str) -> Past:
-    """What is known where neither earlier partitions nor the other table are at hand."""
+    """What is known if neither earlier partitions nor the other table are at hand."""
     feed = definition.feed
     columns = tuple(feed.tables[table].columns)
     return Past(table, definition.partitions.period(key), feed.entity, feed.event_time, columns)

@@ -25,13 +25,13 @@ class ColumnProfile:
     nulls: float
     """Share of rows without a value"""
     low: float | None = None
-    """Smallest number; None where the column has no numbers"""
+    """Smallest number; None if the column has no numbers"""
     high: float | None = None
     mean: float | None = None
     quantiles: tuple[float, ...] | None = None
     """At `QUANTILES`, each a value that occurs"""
     shares: Mapping[str, float] | None = None
-    """Text and booleans ("True", "False"): value -> share of the rows that have one, most frequent first. None where
+    """Text and booleans ("True", "False"): value -> share of the rows that have one, most frequent first. None if
     there are no values, more than 200 different ones, or one longer than 100 characters"""
 
     @property

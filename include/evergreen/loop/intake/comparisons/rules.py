@@ -8,7 +8,7 @@ A partition of few rows differs from those before by chance alone: no standard d
 that of as many rows drawn at random.
 
 Numbers come from a prediction interval for one more value after n like it (Student's t; Hahn and Meeker, Statistical
-Intervals, 1991, chapter 4): `alpha` is the chance that one figure of a partition lies outside where partitions are
+Intervals, 1991, chapter 4): `alpha` is the chance that one figure of a partition lies outside if partitions are
 alike and independent. Seasons are neither, which is why a comparison warns unless it is told otherwise.
 """
 
@@ -72,7 +72,7 @@ class Comparison(ABC):
     about_other_table: ClassVar[bool] = False
     """Whether it needs the ids of the partition's other table"""
     fits: ClassVar[tuple[ColumnType, ...]] = ()
-    """Types of column it can be asked of; any where empty"""
+    """Types of column it can be asked of; any if empty"""
 
     @property
     def identity(self) -> str:
@@ -97,12 +97,12 @@ class _WithHistory(Comparison):
     """A comparison with the accepted ones of the `last` partitions before; not made with fewer than `least`."""
 
     severity: Severity = "warning"
-    """`critical` quarantines, but only where all of the `last` partitions have a verdict: what lands before its past
-    is accepted with a warning, so think twice about it where backfills run out of order"""
+    """`critical` quarantines, but only if all of the `last` partitions have a verdict: what lands before its past
+    is accepted with a warning, so think twice about it if backfills run out of order"""
     last: int = 8
     least: int = 4
     reference: Reference = "before"
-    """`season`: the same weeks (days, months) of last year, `last` of them, as many before as after; where fewer than
+    """`season`: the same weeks (days, months) of last year, `last` of them, as many before as after; if fewer than
     `least` of these are accepted, the partitions before it, and the reason says so"""
     alpha: float = 0.001
     """Chance that a figure lies outside though nothing has changed"""
@@ -210,7 +210,7 @@ class Numbers(_WithHistory):
     columns: Sequence[str]
     room: float = 0.02
     """Smallest standard deviation of a quantile that is reckoned with, as a share of the distance from the 5 % to the
-    95 % quantile (of the whole range where these are equal)"""
+    95 % quantile (of the whole range if these are equal)"""
 
     def _figures(self, past: Past, profiles: Sequence[Profile], common: dict[str, Any], notes: list[str]) -> list[Any]:
         import great_expectations.expectations as gxe
@@ -289,7 +289,7 @@ class Categories(_WithHistory):
 class PeriodCovered(Comparison):
     """Events reach from the beginning to the end of the period: neither the first day is missing nor the last.
 
-    It looks at nothing but the partition and its calendar, so it may well be critical.
+    It looks only at the partition and its calendar, so it may be critical.
     """
 
     within: dt.timedelta | None = None
@@ -319,7 +319,7 @@ class PeriodCovered(Comparison):
 class MatchesInputs(Comparison):
     """Labels are those of the partition's accepted inputs. For `labels()`.
 
-    Where inputs are accepted after the labels of their partition, it is asked then, and only warns: labels that came
+    If inputs are accepted after the labels of their partition, it is asked then, and only warns: labels that came
     first stay accepted (decision 021).
     """
 

@@ -1,7 +1,7 @@
 """Measure how many of the accepted inputs have a label: once for each pair of what is accepted of both tables.
 
-It is derived from what the ledger says is accepted, never carried along: whoever needs it calls `review` first, so a
-process that dies between a verdict and its coverage leaves nothing behind that the next call does not find.
+It is derived from what the ledger says is accepted and never passed on. Code that needs it calls `review` first. So if
+a process dies between a verdict and its coverage, the next call finds what is missing.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ log = logging.getLogger("evergreen.intake")
 
 
 def review(definition: ModelDefinition, *, settings: Settings) -> None:
-    """Bring coverage and what is held back up to date with what is accepted; owe the mails that follow.
+    """Bring coverage and what is held back up to date with what is accepted; write the mails that follow.
 
     Raises:
         UnavailableError: the ledger or the store do not answer.
@@ -69,7 +69,7 @@ def _measure(definition: ModelDefinition, key: str, pair: Pair, settings: Settin
 
 
 def _count(definition: ModelDefinition, key: str, pair: Pair, settings: Settings) -> tuple[int, int] | None:
-    """Accepted inputs, and those that have a label which is not null; None where the rows can no longer be read."""
+    """Accepted inputs, and those that have a label which is not null; None if the rows can no longer be read."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc

@@ -49,7 +49,7 @@ class Problem:
 
 
 def settle(session: Session, definition: ModelDefinition, measured: Collection[str] = ()) -> None:
-    """Record what is held now and what no longer is, and owe what is to be told; the session holds the lock `LOCK`.
+    """Record what is held now and what no longer is, and write the mails about it; the session holds the lock `LOCK`.
 
     Args:
         session: of the ledger.
@@ -109,7 +109,7 @@ def _end(session: Session, definition: ModelDefinition, whole: Collection[str]) 
 
 
 def tell(session: Session, definition: ModelDefinition, *, by_monitor: bool) -> None:
-    """Owe what is to be told of what is held and due; the session holds the lock `LOCK`.
+    """Write the mails that are due about what is held; the session holds the lock `LOCK`.
 
     Once a champion serves, the monitor tells: it knows by then whether the labels are one-sided.
     """

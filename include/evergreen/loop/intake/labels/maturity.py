@@ -1,12 +1,12 @@
 """Are the labels of a partition complete enough to learn from and to judge by? Pure.
 
-Labels that land before all are known are seldom a fair sample: an order that came back is known at once, one that was
-kept is known when its time has run out. What they say of the model is then wrong, and no test on the rows that are
-there can tell. So a partition counts when the share of its inputs that have a label is what it usually comes to.
+Labels that land before all are known are seldom a fair sample: a returned order is known at once, one that was kept is
+known when its time has run out. What they say of the model is then wrong, and no test on the rows that are there can
+tell. So a partition counts when the share of its inputs with a label is as large as usual.
 
 What is usual is learned from the partitions before, oldest first: the median of the newest `WINDOW` that were
 complete, less an allowance for chance. It never follows a fall by itself: a partition that is held back teaches
-nothing. Before any was complete `START` is asked for; where the first partitions agree with each other on a lower share
+nothing. Before any was complete `START` is asked for; if the first partitions agree with each other on a lower share
 of at least `FLOOR` (a feed that labels a part of its rows and never the rest), that is what is usual. All of it is a
 function of the shares alone, whatever the order in which they became known.
 """
@@ -84,7 +84,7 @@ def judge(coverages: Sequence[Coverage], complete: float | None) -> dict[str, Ma
 
 
 def usual(history: Sequence[Coverage], rows: int) -> float:
-    """Least share that a partition of `rows` inputs must reach where those of `history` were complete."""
+    """Least share that a partition of `rows` inputs must reach if those of `history` were complete."""
     shares = [c.share for c in history[-WINDOW:] if c.share is not None]
     middle = statistics.median(shares)
     chance = min(max(middle, 0.03), 0.97)

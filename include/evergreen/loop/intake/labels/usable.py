@@ -22,7 +22,7 @@ def standings(session: Session, definition: ModelDefinition, through: str | None
     Args:
         session: of the ledger.
         definition: the model.
-        through: newest partition to learn from, so that a backfill judges as it would have then; all where None.
+        through: newest partition to learn from, so that a backfill judges as it would have then; all if None.
     """
     pairs = {
         key: pair

@@ -1,4 +1,4 @@
-"""The Arrow schema that a writer put into a Parquet file, where Arrow itself refuses to read it.
+"""The Arrow schema that a writer put into a Parquet file, if Arrow itself refuses to read it.
 
 One column of a type that Arrow does not have yet (the 128-bit integers of polars) makes it refuse the whole schema. The
 file is then read without it, by Parquet's own types, in which a length of time is an integer. So the few bytes that say

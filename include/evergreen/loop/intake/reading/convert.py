@@ -166,7 +166,7 @@ def _timestamp(name: str, values: pa.Array, limits: Limits) -> pd.Series:
     if pa.types.is_date(values.type):
         values = values.cast(pa.timestamp("ms"))
     _check_years(name, values)
-    # Finer units than microseconds are cut off; coarser ones raise where microseconds cannot hold them.
+    # Finer units than microseconds are cut off; coarser ones raise if microseconds cannot hold them.
     micros = values.cast(pa.timestamp("us", values.type.tz), safe=values.type.unit != "ns").cast(_INSTANT)
     return pd.Series(micros.to_pandas())
 

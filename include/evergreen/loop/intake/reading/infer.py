@@ -61,7 +61,7 @@ def _fitting(field: pa.Field, values: pa.Array, kind: ColumnType, limits: Limits
 
 
 def type_of_text(name: str, values: pa.Array, form: CsvSection = texts.DEFAULT) -> ColumnType:
-    """The narrowest type that all of `values`, text, parse as; `string` where nothing else fits, or nothing is there.
+    """The narrowest type that all of `values`, text, parse as; `string` if nothing else fits, or nothing is there.
 
     Numbers that begin with a zero are codes: as numbers they would lose it. So are whole numbers of more than 64 bits.
     """

@@ -1,7 +1,8 @@
 """Read a Parquet file that nobody vouches for.
 
-Checks go from cheap to dear: magic bytes, the footer's own numbers, the schema, then the columns that the definition
-names, batch by batch with a running count of what they take in memory. Other columns are not read, whatever they hold.
+Checks go from cheap to expensive: magic bytes, the footer's own numbers, the schema, then the columns that the
+definition names, batch by batch with a running count of what they take in memory. Other columns are not read, whatever
+they hold.
 """
 
 from __future__ import annotations
@@ -148,7 +149,7 @@ def _check_schema_size(data: bytes, limits: Limits) -> None:
 
 
 def _schema_elements(head: bytes) -> int | None:
-    """Length of the schema list, or None where the footer does not begin as it must."""
+    """Length of the schema list, or None if the footer does not begin as it must."""
     try:
         if head[0] != 0x15:  # field 1, i32
             return None
@@ -199,7 +200,7 @@ def _check_size(metadata: pq.FileMetaData, limits: Limits) -> None:
         raise UnfitFileError(
             unfit("size", f"the file has {metadata.num_rows:,} rows; a partition may have {limits.rows:,}")
         )
-    # Of all columns, for those of one column pyarrow ends the process where a damaged footer contradicts itself.
+    # Of all columns, for those of one column pyarrow ends the process if a damaged footer contradicts itself.
     size = sum(metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups))
     if size > limits.read_bytes:
         raise _too_large(size, limits)

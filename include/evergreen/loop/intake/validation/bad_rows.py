@@ -26,9 +26,9 @@ class Look:
     failures: tuple[Failure, ...]
     """Positions in them count from the first of these rows"""
     frame: pd.DataFrame | None = None
-    """The rows with the definition's columns and dtypes; None where they do not fit them"""
+    """The rows with the definition's columns and dtypes; None if they do not fit them"""
     suite: SuiteResult | None = None
-    """None where the expectations could not be asked"""
+    """None if the expectations could not be asked"""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Sifted:
     blamed: tuple[Failure, ...]
     """The failures that named these rows; positions in them count from the file's first row"""
     obstacle: str
-    """Why the rest cannot be accepted without them; empty where it can"""
+    """Why the rest cannot be accepted without them; empty if it can"""
 
 
 def sift(first: Look, look: Callable[[Positions], Look], *, rows: int, allowed: int) -> Sifted:

@@ -38,7 +38,7 @@ class Heading:
 def keep(store: Store, results_name: str, results: str, heading: Heading) -> str | None:
     """Write the page of the result `results` (JSON text) beside it, and return its URI.
 
-    A verdict does not hang on its page: where Great Expectations cannot draw a result, the log says so, the result is
+    A verdict does not hang on its page: if Great Expectations cannot draw a result, the log says so, the result is
     kept all the same, and None is returned.
     """
     try:

@@ -71,7 +71,7 @@ def _profiles(definition: ModelDefinition, accepted: Mapping[str, Current], sett
 
 
 def read_profile(definition: ModelDefinition, found: Current, settings: Settings) -> Profile:
-    """The profile of accepted rows; made and kept now where they were accepted before profiles were.
+    """The profile of accepted rows; made and kept now if they were accepted before profiles were.
 
     Raises:
         CollectedError: there is no profile, and retention has removed the rows.

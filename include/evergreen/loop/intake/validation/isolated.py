@@ -1,6 +1,6 @@
 """Judge a table in a child process: what its values do to a conversion or to an expectation ends there.
 
-A team's regular expression can take for ever on one long value (`(a+)+$`), a rule can ask for a table of all pairs. The
+A team's regular expression may never end on one long value (`(a+)+$`), a rule can ask for a table of all pairs. The
 child has a limit on processor time, which grows with the rows, and on memory. Unlike the one that reads, it may open
 files: Great Expectations, and whatever a team's rules use, import parts of themselves when they are first needed.
 """
@@ -26,7 +26,7 @@ Work = Callable[[bool], Judgement]
 def judge_apart(
     work: Work, columns: Mapping[str, ColumnType], rows: int, limits: Limits, of: str = "of this drop"
 ) -> Judgement:
-    """What `work` says of a table of `rows` rows; where it comes to no end, a judgement that quarantines and says why.
+    """What `work` says of a table of `rows` rows; if it comes to no end, a judgement that quarantines and says why.
 
     Args:
         work: judges; with True it evaluates one expectation after the other, which takes longer, and notes which.

@@ -154,7 +154,7 @@ def _rejected(landed: pa.Table, reasons: dict[int, str]) -> pa.Table:
 def _read(
     data: bytes, suffix: str, definition: ModelDefinition, table: TableName, limits: Limits, newer: Newer
 ) -> pa.Table:
-    """The definition's columns as they landed; raises UnfitFileError where the file holds no such table."""
+    """The definition's columns as they landed; raises UnfitFileError if the file holds no such table."""
     if len(data) > limits.file_bytes:
         raise UnfitFileError(too_large(len(data), limits))
     return read_landed(data, suffix, definition, table, limits, newer)
@@ -176,7 +176,7 @@ def verdict_hash(definition: ModelDefinition, table: TableName, expectations: Se
         definition.target if table == "labels" else None,
         suite_hash(expectations),
     ]
-    # Said only where it is set, so that verdicts given without it stay what they are.
+    # Said only if it is set, so that verdicts given without it stay what they are.
     if share_of_rows := feed.tables[table].max_bad_rows:
         parts.append(share_of_rows)
     if aliases := feed.tables[table].aliases:

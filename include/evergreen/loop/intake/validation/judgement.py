@@ -27,15 +27,15 @@ class Judgement:
     failures: tuple[Failure, ...]
     """Critical ones first; those of an accepted file are warnings, or are about its rejected rows"""
     frame: pd.DataFrame | None
-    """The rows with the definition's columns and dtypes, rejected ones left out; None where it does not fit them"""
+    """The rows with the definition's columns and dtypes, rejected ones left out; None if it does not fit them"""
     suite: SuiteResult | None
-    """None where the expectations could not be asked"""
+    """None if the expectations could not be asked"""
     rejected: pa.Table | None = None
-    """Rows that are kept out of an accepted file: as they landed, with `ROW` and `REASON`; None where there are none"""
+    """Rows that are kept out of an accepted file: as they landed, with `ROW` and `REASON`; None if there are none"""
 
     @property
     def rows(self) -> int | None:
-        """Rows in the file; None where it could not be read."""
+        """Rows in the file; None if it could not be read."""
         return None if self.frame is None else len(self.frame) + self.rows_rejected
 
     @property

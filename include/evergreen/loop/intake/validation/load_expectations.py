@@ -48,7 +48,7 @@ def load_expectations(definition: ModelDefinition, suite: SuiteName) -> list[Any
 
 
 def _check(rule: Comparison, definition: ModelDefinition, suite: SuiteName, path: Path) -> None:
-    """Raise DefinitionError where a comparison cannot be asked of this table."""
+    """Raise DefinitionError if a comparison cannot be asked of this table."""
     what = f"{path}: {suite}(): {type(rule).__name__}"
     if suite == "features":
         raise DefinitionError(f"{what} compares with accepted partitions; write it in inputs() or labels()")

@@ -44,7 +44,7 @@ def named(configuration: Any) -> tuple[str, str | None]:
 
 
 def subject(kwargs: Kwargs) -> str | None:
-    """The column, or columns, that an expectation is about; None where it is about the table."""
+    """The column, or columns, that an expectation is about; None if it is about the table."""
     if "column" in kwargs:
         return str(kwargs["column"])
     pair = [str(kwargs[name]) for name in ("column_A", "column_B") if name in kwargs]
@@ -77,7 +77,7 @@ def _of_rows(kind: str, kwargs: Kwargs, severity: Severity, result: Mapping[str,
 
 
 def _bad_rows(result: Mapping[str, Any], count: int) -> np.ndarray[tuple[int], np.dtype[np.intp]] | None:
-    """Positions of all rows that break the rule; None where they were not asked for (a result in COMPLETE format)."""
+    """Positions of all rows that break the rule; None if they were not asked for (a result in COMPLETE format)."""
     found = [i for i in result.get("unexpected_index_list") or () if isinstance(i, int)]
     return np.asarray(found, dtype=np.intp) if len(found) == count else None
 

@@ -11,7 +11,7 @@ from evergreen.core.text import plain
 from evergreen.loop.intake.failures import Failure, breach, unfit
 
 RULES_VERSION = 1
-"""Part of every suite's hash. Raise it with any change to what intake accepts, so that verdicts are given anew.
+"""Part of every suite's hash. Raise it with any change to what intake accepts, so that verdicts are given again.
 
 A rule for some tables only is better named in `judge.verdict_hash` for these: raising it gives all tables new verdicts.
 """
@@ -23,10 +23,10 @@ they can be validated again, while verdicts that accepted stay (`judge.recorded_
 def check_structure(
     frame: pd.DataFrame, definition: ModelDefinition, table: TableName, period: Period
 ) -> list[Failure]:
-    """What is structurally wrong with `frame`, a table with the definition's columns and dtypes; empty where nothing.
+    """What is structurally wrong with `frame`, a table with the definition's columns and dtypes; empty if nothing.
 
     Rows there are; the entity is there and unique; the event time is there and within [period.start, period.end); a
-    label has its target, which is 0 or 1 where the task is binary.
+    label has its target, which is 0 or 1 if the task is binary.
     """
     if frame.empty:
         return [

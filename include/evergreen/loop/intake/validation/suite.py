@@ -64,9 +64,9 @@ def run_suite(
 ) -> SuiteResult:
     """Evaluate `expectations` on `frame`; `name` (such as "nyc_flights.inputs") appears in results and errors.
 
-    Failures name all rows that break them (`Failure.bad`) where these are no more than `name_rows`.
+    Failures name all rows that break them (`Failure.bad`) if these are no more than `name_rows`.
 
-    With `one_by_one` each is evaluated by itself first, and noted: for who wants to know which does not come to an end.
+    With `one_by_one` each is evaluated by itself first, and noted: to find out which one does not end.
 
     Raises:
         DefinitionError: an expectation names a column that the frame does not have.

@@ -12,7 +12,7 @@ from evergreen.loop.monitoring.drift.rank_scores import Column, Part
 from evergreen.loop.monitoring.drift.two_sample import Clusters, Outcome
 
 JOINT = "joint dependence"
-"""Stands for how the columns depend on each other wherever a drifted column is named."""
+"""Stands for how the columns depend on each other in lists of drifted columns."""
 MOST_PAIRS = 3
 """Pairs of columns that a sentence names."""
 
@@ -26,7 +26,7 @@ class Found:
 
 
 def tests(columns: Sequence[Column], clusters: Clusters | None, alpha: float, min_effect: float) -> list[Found]:
-    """Both tests of dependence, not yet adjusted for the others of the check; none where there is nothing to compare.
+    """Both tests of dependence, not yet adjusted for the others of the check; none if there is nothing to compare.
 
     Args:
         columns: of both samples.

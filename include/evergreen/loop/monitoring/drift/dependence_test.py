@@ -129,11 +129,11 @@ class _Moments:
 
 
 def compare(columns: Sequence[Column], clusters: Clusters | None) -> Dependence | None:
-    """Test whether the columns depend on each other as they did; None where no pair can be compared.
+    """Test whether the columns depend on each other as they did; None if no pair can be compared.
 
     Args:
         columns: all of the same rows: n of the reference, m current.
-        clusters: of the rows, or None where each stands for itself.
+        clusters: of the rows, or None if each stands for itself.
     """
     if not columns or min(len(columns[0].reference), len(columns[0].current)) < FEWEST_ROWS:
         return None
@@ -163,7 +163,7 @@ def _bounded(columns: Sequence[Column], clusters: Clusters | None) -> tuple[Sequ
 
 
 def _half(rows: int, clusters: Clusters | None) -> NDArray[np.bool_]:
-    """Half of the reference: every other cluster, or rows at random where most current rows' clusters are in it too.
+    """Half of the reference: every other cluster, or rows at random if most current rows' clusters are in it too.
 
     Halves by cluster would then be nearer to the current rows than to each other; by row, they would be nearer to each
     other than to current rows of other days.
@@ -231,7 +231,7 @@ def _design(
     """Design effect of each pair, and the degrees of freedom that it is known with, both k x k.
 
     The larger one of single clusters and of blocks of them: dependences change from week to week more than from day to
-    day, and where the current rows are one week, it is weighed against how much the reference's own weeks differ. Few
+    day, and if the current rows are one week, it is weighed against how much the reference's own weeks differ. Few
     blocks tell little about one pair, so none is taken to be steadier than the median pair. Freedom is Satterthwaite's
     (1946), of a variance of which the part between clusters is known with their number less one for each sample.
     """
@@ -250,7 +250,7 @@ def _design(
 
 
 def _blocks(clusters: Clusters) -> Clusters | None:
-    """The reference in runs of as many clusters as the current rows have; None where there are not enough of them."""
+    """The reference in runs of as many clusters as the current rows have; None if there are not enough of them."""
     before, now = np.unique(clusters[0], return_inverse=True), np.unique(clusters[1])
     if len(now) < 2 or np.isin(now, before[0]).any() or len(before[0]) < FEWEST_BLOCKS * len(now):
         return None
@@ -282,7 +282,7 @@ def _design_of(samples: tuple[Scores, Scores], moments: tuple[_Moments, _Moments
 
 
 def _groups(code: NDArray[np.int64]) -> list[NDArray[np.intp]]:
-    """Rows of each cluster; of `MOST_CLUSTERS` of them, evenly picked, where there are more."""
+    """Rows of each cluster; of `MOST_CLUSTERS` of them, evenly picked, if there are more."""
     order = np.argsort(code, kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(code[order])) + 1)
     return groups[:: -(-len(groups) // MOST_CLUSTERS)]
@@ -323,7 +323,7 @@ def _pattern(
     z = abs(change) / np.sqrt(max(variance, 1e-300))
     free = [len(np.unique(c[0])) - 1 for c in grouped if two_sample.spread(c) > 1]
     p = float(2 * student.sf(z, max(min([n / 2 / design - 1, m / design - 1, *free]), 1.0)))
-    # where the halves disagree there is no pattern that could hold
+    # if the halves disagree there is no pattern that could hold
     return (
         Pattern(1 + change / size, change / total, min(p, 1.0), design) if size > 0 else Pattern(1.0, 0.0, 1.0, design)
     )

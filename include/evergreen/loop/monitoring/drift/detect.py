@@ -2,7 +2,7 @@
 
 A column is tested twice: its values, and where they are missing (a null is a signal, not a gap). All tests of a check,
 the prediction's among them, share `monitoring.share_alpha` (Holm), whatever the sizes of the two samples. A column is
-reported as drifted where its test holds *and* the difference is at least `monitoring.min_effect`: with enough rows
+reported as drifted if its test holds *and* the difference is at least `monitoring.min_effect`: with enough rows
 everything differs, and nobody should be woken by it. How the columns depend on each other is tested twice as well
 (`joint`) and reported like one more column, `JOINT`.
 """
@@ -57,7 +57,7 @@ class ColumnDrift:
 
     @property
     def severity(self) -> Severity:
-        """By the size of the effect, not by its certainty: none where it has not drifted, major from `MAJOR` on."""
+        """By the size of the effect, not by its certainty: none if it has not drifted, major from `MAJOR` on."""
         return "none" if not self.drifted else "major" if self.effect >= wording.MAJOR else "minor"
 
 
@@ -74,7 +74,7 @@ class DriftResult:
     current_rows: int
     sentence: str
     joint: ColumnDrift | None = None
-    """How the columns depend on each other; None where that cannot be compared"""
+    """How the columns depend on each other; None if that cannot be compared"""
 
     @property
     def inputs(self) -> tuple[ColumnDrift, ...]:
@@ -121,10 +121,10 @@ def check(
     """Compare `current` with `reference`, column by column.
 
     Both frames hold the definition's feature columns; a column `prediction` in both is compared as well (with the
-    reference's holdout part, where it says which part a row is of: predictions of rows a model was trained on are not
+    reference's holdout part, if it says which part a row is of: predictions of rows a model was trained on are not
     its usual ones). Rows are taken to resemble each other within a UTC day of the event time, or within a column
-    `cluster`, where both frames have it. At most `MAX_ROWS` rows of each are looked at, chosen by a fixed seed;
-    `current_rows` says how many there were where `current` is a sample already.
+    `cluster`, if both frames have it. At most `MAX_ROWS` rows of each are looked at, chosen by a fixed seed;
+    `current_rows` says how many there were if `current` is a sample already.
 
     Raises:
         BadInputError: a frame is empty or lacks a feature column.
@@ -186,7 +186,7 @@ def numbers(column: pd.Series[Any]) -> pd.Series[float]:
 
 
 def _joint(pairs: list[_Pair], alpha: float, min_effect: float) -> list[tuple[_Pair, list[Found]]]:
-    """The tests of dependence, under a pair that has no values of its own; nothing where they cannot be made."""
+    """The tests of dependence, under a pair that has no values of its own; nothing if they cannot be made."""
     columns = [Column(p.name, p.kind == "categorical", p.reference, p.current) for p in pairs]
     tests = dependence.tests(columns, pairs[0].clusters, alpha, min_effect)
     nothing: pd.Series[Any] = pd.Series([0.0])
@@ -230,7 +230,7 @@ def _holds(adjusted: float, test: Found, alpha: float, min_effect: float) -> boo
 
 
 def _run(pair: _Pair) -> list[Found]:
-    """The tests of one column: of its values where both samples have some, of the nulls where there are any."""
+    """The tests of one column: of its values if both samples have some, of the nulls if there are any."""
     gone_before, gone_now = pair.reference.isna().to_numpy(), pair.current.isna().to_numpy()
     tests = []
     if not gone_before.all() and not gone_now.all():
@@ -283,7 +283,7 @@ def _as_one(reference: pd.Series[float], current: pd.Series[float]) -> tuple[pd.
 
 
 def _labels(reference: pd.Series[Any], current: pd.Series[Any]) -> tuple[pd.Series[Any], pd.Series[Any]]:
-    """Categories as text, nulls kept. Where both are numbers, 1, 1.0 and True are one category."""
+    """Categories as text, nulls kept. If both are numbers, 1, 1.0 and True are one category."""
     if pd.api.types.is_numeric_dtype(reference) and pd.api.types.is_numeric_dtype(current):
         reference, current = numbers(reference), numbers(current)
     return _as_text(reference), _as_text(current)
@@ -305,7 +305,7 @@ def _clusters(reference: pd.DataFrame, current: pd.DataFrame, event_time: str) -
         labels = np.concatenate([t.dt.floor("D").to_numpy() for t in times])
     else:
         return None
-    codes = pd.factorize(labels, sort=True)[0]  # in order of time, where they are days
+    codes = pd.factorize(labels, sort=True)[0]  # in order of time, if they are days
     return codes[: len(reference)], codes[len(reference) :]
 
 

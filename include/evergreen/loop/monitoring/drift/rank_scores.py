@@ -25,7 +25,7 @@ FEWEST_DISTINCT = 0.05
 
 @dataclass(frozen=True)
 class Column:
-    """One column of both samples: float64, or text where it is categorical; nulls kept."""
+    """One column of both samples: float64, or text if it is categorical; nulls kept."""
 
     name: str
     categorical: bool
@@ -109,7 +109,7 @@ def _of_categories(column: Column, known: tuple[Bools, Bools]) -> list[_Score]:
 
 
 def _indicator(part: Part, yes: tuple[Bools, Bools], known: tuple[Bools, Bools]) -> list[_Score]:
-    """One score, or none where it is too seldom (or nearly always) true."""
+    """One score, or none if it is too seldom (or nearly always) true."""
     if any(min(int(y.sum()), int((k & ~y).sum())) < SMALLEST_COUNT for y, k in zip(yes, known, strict=True)):
         return []
     values = []

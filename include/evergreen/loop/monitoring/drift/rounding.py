@@ -19,7 +19,7 @@ ABOUT_ZERO = 1e-15
 
 
 def as_one(reference: NDArray[np.floating[Any]], current: NDArray[np.floating[Any]]) -> tuple[Floats, Floats]:
-    """Both samples (float64, NaN where missing), with one value for those that differ by rounding.
+    """Both samples (float64, NaN if missing), with one value for those that differ by rounding.
 
     If both hold whole numbers only, nothing is changed. Otherwise values that are some ulps apart become the smallest
     of them; and a value whose float32 stands in the samples becomes that, so that a feed that changes between single
@@ -39,7 +39,7 @@ def as_one(reference: NDArray[np.floating[Any]], current: NDArray[np.floating[An
 def _groups(distinct: Floats) -> Floats:
     """For each of the sorted values, the smallest of those that are within rounding of each other.
 
-    No group is wider than the rounding: a row of values, each near its neighbour, does not become one. Where there is a
+    No group is wider than the rounding: a row of values, each near its neighbour, does not become one. If there is a
     zero, what a difference leaves of numbers about one is zero too.
     """
     usual = float(np.median(np.abs(distinct)))

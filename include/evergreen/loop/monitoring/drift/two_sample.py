@@ -1,12 +1,12 @@
 """Two-sample tests whose false-alarm rate holds at any pair of sample sizes, for rows that fail together.
 
-Evidently's own test is used where it is right: `ks` for numbers counts both samples. Its `chisquare` takes the
+Evidently's own test is used if it is right: `ks` for numbers counts both samples. Its `chisquare` takes the
 reference for the truth and a new category for p = 0, its `fisher_exact` refuses samples of unequal size, and nulls are
 dropped before any test: categories and missing values get tests of their own.
 
 Rows of one day share their weather, so a week is worth fewer rows than it has. Each test is therefore made on the rows
 and its log p-value divided by the design effect (Rao and Scott 1981 do so for chi-square; the others follow, since
-their exponents grow with the sample size in the same way). Where rows do not depend on their cluster it is 1.
+their exponents grow with the sample size in the same way). If rows do not depend on their cluster it is 1.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from scipy.stats import chi2_contingency, hypergeom, norm, rankdata
 SMALLEST_EXPECTED = 5.0
 """Expected count below which a category is pooled with the other rare ones before chi-square (Cochran 1954)."""
 LARGEST_EFFECT = 5.0
-"""Effect reported where two samples do not overlap at all, in standard deviations."""
+"""Effect reported if two samples do not overlap at all, in standard deviations."""
 Counts = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Clusters = tuple[NDArray[np.int64], NDArray[np.int64]]
@@ -133,7 +133,7 @@ def design_effect(values: Floats, clusters: Clusters, *, categorical: bool) -> f
     parts (rows of the same days dealt at random) cancel out.
 
     Args:
-        values: of the reference's rows, then of the current ones: float64, or category codes where `categorical`.
+        values: of the reference's rows, then of the current ones: float64, or category codes if `categorical`.
         clusters: of the reference's rows and of the current ones.
         categorical: take `values` as codes; else their ranks are what is compared, as Kolmogorov-Smirnov does.
     """

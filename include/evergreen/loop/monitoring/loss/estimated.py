@@ -6,7 +6,7 @@ the champion's holdout (Platt 1999). For values it is direct loss estimation (DL
 learns on the holdout how large the loss of a row with such features and such a prediction is.
 
 Both carry over what the holdout showed to rows that look different. They see a harder mix of rows. They cannot see a
-changed concept: where the target no longer follows from the features as it did, the estimate stays calm and is wrong.
+changed concept: if the target no longer follows from the features as it did, the estimate stays calm and is wrong.
 Only labels tell that, and `harm` waits for them.
 """
 
@@ -63,7 +63,7 @@ class _Expected:
 
 
 def estimate_loss(definition: ModelDefinition, holdout: pd.DataFrame, current: pd.DataFrame) -> Estimate | None:
-    """Estimate the mean loss of `current`; None where the holdout is too small to say.
+    """Estimate the mean loss of `current`; None if the holdout is too small to say.
 
     Args:
         definition: names the task, the loss, the features and the event time.

@@ -4,7 +4,7 @@ Which loss? The late rate of flights swings between 10 and 50 % a week, and with
 perfect one included: p (1 - p) is larger where p is nearer to one half. What tells a worse model from a harder week is
 the *excess*: realised loss minus the loss the model itself expects of its predictions (p (1 - p) for Brier, the entropy
 for log loss). It is zero on average for as long as the probabilities are right, whatever the mix of easy and hard rows,
-and grows where they no longer are: a changed concept, a base rate the features do not explain, labels gone bad. A
+and grows if they no longer are: a changed concept, a base rate the features do not explain, labels gone bad. A
 model that only gives values expects no loss; there the excess is the loss itself.
 
 Rows of one day fail together, so the unit is the cluster's mean excess. It is compared with the excess on the
@@ -67,7 +67,7 @@ class HarmResult:
 
     proven: bool
     since: str | None
-    """Partition from which on the evidence is strongest; None where nothing has been measured"""
+    """Partition from which on the evidence is strongest; None if nothing has been measured"""
     e_value: float
     """Evidence against "as good as at promotion"; proven at 1 / alpha"""
     needed: float
@@ -127,7 +127,7 @@ def log_e_value(before: Floats, since: Floats) -> float:
     """Log of the Bayes factor for "the mean has risen" against "it has not": normal clusters of one variance.
 
     It is the mean over `PRIOR_VARIANCES` of half-normal priors: the two-sided factor, times twice the posterior chance
-    that the difference is positive. Where the variances differ, the larger standard error counts, which can only lower
+    that the difference is positive. If the variances differ, the larger standard error counts, which can only lower
     the evidence.
     """
     n, m = len(before), len(since)
@@ -165,7 +165,7 @@ def _excess(clusters: Sequence[Cluster], enough: float) -> Floats:
 
 
 def join_small(means: Sequence[tuple[int, float]], enough: float) -> tuple[Floats, Floats]:
-    """Means and rows of clusters: of neighbours together where one alone has fewer rows than `enough`.
+    """Means and rows of clusters: of neighbours together if one alone has fewer rows than `enough`.
 
     Clusters of a like size have a like variance, which the t statistic takes for granted.
 

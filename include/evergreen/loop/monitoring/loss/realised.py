@@ -65,10 +65,9 @@ def measure(
 ) -> tuple[list[Measured], list[Unmeasured]]:
     """Measure every predicted partition through `up_to_key` whose labels have landed and that is not measured yet.
 
-    Measured are the newest predictions of a partition against the current version of its labels, once these are
-    complete; restated labels, the
-    same ones after a verdict that accepts other rows, and predictions of a rebuilt snapshot are measured anew. Rows
-    without a label (or with a null one) are left out.
+    The newest predictions of a partition are measured against the current version of its labels, once these are
+    complete. Restated labels, the same ones after a verdict that accepts other rows, and predictions of a rebuilt
+    snapshot are measured again. Rows without a label (or with a null one) are left out.
     A partition that cannot be measured is passed over and tried again by the next call: the newer ones do not wait.
 
     Raises:

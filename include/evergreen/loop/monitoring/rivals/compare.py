@@ -1,8 +1,8 @@
 """Is another version that is there already better than the champion? On the very rows, once their labels have landed.
 
 Three kinds can be: the version that served before, while the promotion that replaced it is young; the newest challenger
-that the gate refused for want of proof; and versions that served earlier, whose world may have returned. All go on
-being scored in the shadow; `regret_test` and, for the last, `recurrence_test` say what that has proven.
+that the gate refused because of insufficient evidence; and versions that served earlier, whose world may have returned.
+All are still scored in the shadow; `regret_test` and, for the last, `recurrence_test` say what that has proven.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Rival:
 
 @dataclass(frozen=True)
 class Rivals:
-    """What they have proven; None where there is no such version, or nothing to judge it by."""
+    """What they have proven; None if there is no such version, or nothing to judge it by."""
 
     before: Rival | None = None
     challenger: Rival | None = None
@@ -116,7 +116,7 @@ def compare_with_rivals(
 
 
 def _scored(definition: ModelDefinition, champion: int, rival: Candidate, settings: Settings) -> Shadow:
-    """Losses of both; none where the rival cannot be scored."""
+    """Losses of both; none if the rival cannot be scored."""
     try:
         return score_in_shadow(definition, [champion, rival.version], rival.keys, settings=settings)
     except (BadInputError, RefusedError, ImportError, *CANNOT_PREDICT) as error:
@@ -169,7 +169,7 @@ def paired(champion: Sequence[Cluster], rival: Iterable[Cluster]) -> list[Paired
 
 
 def _before(session: Session, definition: ModelDefinition, known: Evidence) -> Candidate | None:
-    """The version that the champion replaced; none where a person put the champion there against the gate."""
+    """The version that the champion replaced; none if a person put the champion there against the gate."""
     served = tuple(p.key for p in known.own_losses)
     if not served or len(served) > definition.monitoring.rollback_within:
         return None
@@ -186,7 +186,7 @@ def _before(session: Session, definition: ModelDefinition, known: Evidence) -> C
 def _earlier(
     session: Session, definition: ModelDefinition, known: Evidence, besides: Candidate | None
 ) -> tuple[Candidate, ...]:
-    """The newest versions that served before the champion and may come back.
+    """The newest versions that served before the champion and may be restored.
 
     Not the one before, while its own test may take the promotion back: two tests would err twice as often.
     """
@@ -236,9 +236,9 @@ def may_come_back(placed: Sequence[Placed]) -> list[int]:
 
 
 def _challenger(session: Session, definition: ModelDefinition, known: Evidence) -> Candidate | None:
-    """The newest challenger of this champion, where the gate refused it for nothing but a lack of proof.
+    """The newest challenger of this champion, if the gate refused it only because of insufficient evidence.
 
-    One that has served since was taken away again, and comes back only as an earlier version does (`may_come_back`).
+    One that has served since was replaced again, and is restored only as an earlier version is (`may_come_back`).
     """
     query = (
         select(TrainingRun, Comparison)

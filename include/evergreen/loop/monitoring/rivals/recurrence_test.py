@@ -1,4 +1,4 @@
-"""Is a version that served before better than the champion again? A world that comes back needs no new training.
+"""Is a version that served before better than the champion again? A world that returns needs no new training.
 
 Seasons return, promotions end, and a line that was broken is mended. The version that fits the world as it was is
 still there (a repository of past concepts: FLORA3, Widmer and Kubat 1996; RCD, Gonçalves and De Barros 2013; Gama and
@@ -34,7 +34,7 @@ def level(alpha: float, look: int, versions: int) -> float:
 def judge(
     partitions: Sequence[Sequence[PairedCluster]], *, alpha: float, margin: float, look: int, versions: int
 ) -> RegretResult | None:
-    """Test an earlier version on the newest partitions; None where the champion has served too few of them.
+    """Test an earlier version on the newest partitions; None if the champion has served too few of them.
 
     Args:
         partitions: the clusters of each of the newest partitions under both versions, oldest first.

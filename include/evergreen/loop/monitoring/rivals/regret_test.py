@@ -1,9 +1,9 @@
 """Would another version lose less than the champion? Both losses of the same rows, looked at again as labels land.
 
-The version that served before can still predict, and so can a challenger that was refused for want of proof: once
-labels land, both losses of each row are known, and what makes a week hard for one model makes it hard for the other.
-The paired difference takes all of that out, so a bad promotion is seen in days where the course of the loss alone
-would need weeks.
+The version that served before can still predict, and so can a challenger that was refused because of insufficient
+evidence: once labels land, both losses of each row are known, and what makes a week hard for one model makes it hard
+for the other. The paired difference takes all of that out, so a bad promotion is seen in days, while the course of the
+loss alone would need weeks.
 
 **One look** is the gate's comparison (`champion.comparison`) of everything since the comparison began: rows of one day
 fail together, so days are what is counted, neighbouring days that move together count for less, and a few bad days
@@ -82,7 +82,7 @@ def judge(clusters: Sequence[PairedCluster], *, alpha: float, margin: float, loo
 
 
 def judge_at(clusters: Sequence[PairedCluster], *, needed: float, margin: float) -> RegretResult:
-    """The same where this look may spend `needed` of alpha."""
+    """The same if this look may spend `needed` of alpha."""
     values, rows = _means(clusters)
     days = len(values)
     if days < FEWEST_DAYS:

@@ -107,7 +107,7 @@ def not_installed(error: ImportError) -> str:
 def make(kind: str, definition: ModelDefinition, params: Params) -> BaseEstimator:
     """The last step of a built-in kind, not fitted yet, with `params` as its space gives them.
 
-    The absolute error is fitted as such where the library can, every other loss by the likelihood it belongs to.
+    The absolute error is fitted as such if the library can, every other loss by the likelihood it belongs to.
 
     Raises:
         RefusedError: the kind is an extra that is not installed.

@@ -1,6 +1,6 @@
 """What an estimator must not do: each fault is found by name on a few rows, before anything is tuned.
 
-`fit` asks for it before it tunes and once more of the model that it made.
+`fit` asks for it before it tunes, and again for the model that it made.
 """
 
 from __future__ import annotations
@@ -77,10 +77,10 @@ def check_candidate(definition: ModelDefinition, kind: str, older: Examples, new
 def check_saved(definition: ModelDefinition, kind: str, pipeline: Pipeline, data: bytes, probe: pd.DataFrame) -> None:
     """Load a frozen model with the types it may hold, and compare what both predict of `probe`, columns reversed.
 
-    A team's model must also give numbers where all is null or new, and the same for a row alone as in its batch.
+    A team's model must also give numbers if all is null or new, and the same for a row alone as in its batch.
 
     Raises:
-        RefusedError: it cannot be loaded so, predicts otherwise, or gives no number where a value is new.
+        RefusedError: it cannot be loaded so, predicts otherwise, or gives no number if a value is new.
     """
     trusted = trusted_types(definition)
     _check_types(kind, data, trusted)
@@ -111,7 +111,7 @@ def freeze_or_refuse(kind: str, pipeline: Pipeline) -> bytes:
 
 
 def sound(kind: str, task: Task, predicted: Floats, rows: int) -> Floats:
-    """`predicted`, where it has a finite number for each row, and for a binary task a probability.
+    """`predicted`, if it has a finite number for each row, and for a binary task a probability.
 
     Raises:
         RefusedError: it has not.

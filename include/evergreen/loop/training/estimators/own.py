@@ -101,7 +101,7 @@ def candidate(
 
     Args:
         name: lower case letters, digits and underscores; none of the built-in kinds.
-        space: the hyperparameters, each an `Integer`, a `Float` or a `Choice`; none where it has none.
+        space: the hyperparameters, each an `Integer`, a `Float` or a `Choice`; none if it has none.
         start: the first trial: a known good value for each of them; by default the middle of each range.
         weights: gets the `Rows` to fit on and returns a weight for each, not below 0; without it all count alike.
 
@@ -137,7 +137,7 @@ def candidate(
 def codes(given: Given) -> ColumnTransformer:
     """A first step for trees: numbers as they are, categories as codes, as the built-in kinds read them.
 
-    It gives a float64 array whose columns are `given.columns` where none is empty throughout. Nulls, rare categories
+    It gives a float64 array whose columns are `given.columns` if none is empty throughout. Nulls, rare categories
     (beyond the 200 most frequent) and categories that training has not seen are NaN or share a code.
     """
     return as_codes(given.numeric, given.categorical, given.rows)
@@ -149,7 +149,7 @@ def ranks(given: Given) -> ColumnTransformer:
 
 
 def source_hash(definition: ModelDefinition) -> str | None:
-    """SHA-256, hex, of the model's `candidates.py`; None where the definition names none of its candidates.
+    """SHA-256, hex, of the model's `candidates.py`; None if the definition names none of its candidates.
 
     Raises:
         DefinitionError: the file is missing.
@@ -182,7 +182,7 @@ def load_own(definition: ModelDefinition, name: str) -> Own:
 
 
 def where(error: BaseException, definition: ModelDefinition) -> str:
-    """`path:line` of the deepest frame of `error` in the model's `candidates.py`; the path where there is none."""
+    """`path:line` of the deepest frame of `error` in the model's `candidates.py`; the path if there is none."""
     path = str(definition.folder / CANDIDATES)
     if isinstance(error, SyntaxError) and error.filename == path:
         return f"{path}:{error.lineno}"

@@ -124,7 +124,7 @@ def suggest(space: Space, trial: optuna.Trial) -> Params:
 
 
 def middle(space: Space) -> Params:
-    """Hyperparameters to begin with where none are given."""
+    """Hyperparameters to begin with if none are given."""
     return {name: part.middle() for name, part in space.items()}
 
 

@@ -15,7 +15,7 @@ SEXES = FairnessSection(by=("sex",))
 
 
 def people(seed=0, share=0.5):
-    """Sex of each row, and whether it is true: half of them, whoever they are."""
+    """Sex of each row, and whether it is true: half of the rows, of each sex alike."""
     rng = np.random.default_rng(seed)
     sex = np.where(rng.random(len(CLUSTER)) < share, "F", "M")
     return pd.Series(sex), (rng.random(len(CLUSTER)) < 0.5).astype(float)

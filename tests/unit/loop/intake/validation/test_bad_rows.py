@@ -20,7 +20,7 @@ COUNTRIES = gxe.ExpectColumnValuesToBeInSet(column="country", value_set=["SE", "
 
 
 def allowing(shop, share):
-    """The model `shop` where this share of the inputs may be bad."""
+    """The model `shop` if this share of the inputs may be bad."""
     raw = shop.model_dump()
     raw["feed"]["tables"]["inputs"]["max_bad_rows"] = share
     return ModelDefinition.model_validate(raw)

@@ -1,4 +1,4 @@
-"""The estimate is right where only the mix of rows changes, and wrong, as it says, where the concept does."""
+"""The estimate is right if only the mix of rows changes, and wrong, as it says, if the concept does."""
 
 import numpy as np
 import pandas as pd

@@ -23,7 +23,7 @@ def weeks(rng, gains, *, spread=0.01):
 
 
 def first_proven(partitions, versions=3):
-    """The look at which the version comes back, or None."""
+    """The look at which the version is restored, or None."""
     for look in range(1, len(partitions) + 1):
         newest = partitions[max(0, look - max(WINDOWS)) : look]
         found = judge(newest, alpha=ALPHA, margin=MARGIN, look=look, versions=versions)

@@ -1,4 +1,4 @@
-"""A team's candidates.py: what it can say, and what it is told where it says something else."""
+"""A team's candidates.py: what it can say, and what it is told if it says something else."""
 
 import numpy as np
 import pytest
