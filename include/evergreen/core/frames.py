@@ -69,6 +69,13 @@ def conform(
     return pa.Table.from_arrays(found, schema=schema)
 
 
+def renamed(frame: pd.DataFrame, columns: Sequence[str], aliases: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """`frame` with each of `columns` that it lacks taken from the first of its `aliases` that is there."""
+    lacking = [name for name in columns if name not in frame]
+    known = {next((a for a in aliases.get(name, ()) if a in frame), name): name for name in lacking}
+    return frame.rename(columns=known) if known else frame
+
+
 def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 

@@ -24,7 +24,7 @@ from evergreen.loop.champion.evaluation.guards import Guard
 from evergreen.loop.champion.evaluation.paired_test import Comparison, Mode, compare, nothing
 from evergreen.loop.champion.fed import Fed
 from evergreen.loop.champion.reference_sample import write_reference
-from evergreen.loop.features.feature_code import of_hash, of_version
+from evergreen.loop.features.feature_code import of_hash, of_version, with_gate_columns
 from evergreen.loop.training.dataset import read_examples
 from evergreen.loop.training.diagnostics import metrics
 from evergreen.loop.training.examples import Examples
@@ -111,7 +111,7 @@ def evaluate(
             decided = decisions.of_gate(session, name, run.id) is not None
             return replace(_describe(definition, run, found, reused=True), decided=decided)
         champion = _champion_run(session, definition, run)
-        definition = of_hash(session, definition, run.features_hash).definition
+        definition = with_gate_columns(of_hash(session, definition, run.features_hash).definition, definition)
         theirs = of_version(session, definition, champion.version) if champion and champion.version else None
         looks = versions.looks_at(session, name, champion.version) if champion else 0
         rule = _Rule(level(definition.gate.alpha, looks), _mode(session, run, champion))

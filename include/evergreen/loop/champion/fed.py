@@ -55,7 +55,7 @@ class Fed:
             self.champion.short, str(self.run.features_hash)[:12],
         )  # fmt: skip
         feed(self.champion, keys, settings=self.settings)
-        entity = definition.feed.entity
+        entity = self.champion.definition.feed.entity
         found = {key: self._frame(self.champion, key) for key in keys}
         frames = [frame.assign(__key__=key) for key, frame in found.items() if frame is not None]
         if not frames:

@@ -18,9 +18,10 @@ from evergreen.core.ledger.session import share
 from evergreen.core.ledger.tables import Snapshot
 from evergreen.core.store import Store
 from evergreen.core.store.scratch import scratch_folder
-from evergreen.errors import QuarantinedError
+from evergreen.errors import QuarantinedError, UnavailableError
 from evergreen.loop.features.build_plan import BuildPlan, read_plan
 from evergreen.loop.features.feature_code import FeatureCode, keep, runnable, serving_code
+from evergreen.loop.features.features_file import code_hash
 from evergreen.loop.intake.labels import coverage
 from evergreen.settings import Settings
 
@@ -172,6 +173,7 @@ def _make(
     definition, build_hash = code.definition, plan.build_hash(code.definition.name, code.hash)
     with runnable(code, settings) as there:
         frame = _compute(there, plan, settings)
+        _see_unchanged(code)
         failures, results_uri = check(there, plan.key, frame, build_hash, store=Store.from_settings(settings))
     if failures:
         told = owe_alert(
@@ -188,6 +190,14 @@ def _make(
         dvc_hash=published.dvc_hash, git_commit=published.git_commit, **_sources(plan),
     )  # fmt: skip
     return _record(session, code, snapshot)
+
+
+def _see_unchanged(code: FeatureCode) -> None:
+    """What a deployment puts into the model's folder while rows are built may have built some of them."""
+    if code.is_today and code_hash(code.definition) != code.hash:
+        raise UnavailableError(
+            f"the feature code of {code.definition.name} was changed while it ran; nothing was published. Try again"
+        )
 
 
 def _record(session: Session, code: FeatureCode, snapshot: Snapshot) -> Snapshot:

@@ -125,12 +125,34 @@ def _as_then(definition: ModelDefinition, row: tables.FeatureCode) -> ModelDefin
         name: _renamed(TableSection.model_validate(table), now[name]) for name, table in then["feed"]["tables"].items()
     }
     known = {"entity": then["feed"]["entity"], "event_time": then["feed"]["event_time"], "tables": tables_then}
+    names = (definition.target, *now["labels"].aliases.get(definition.target, ()))
     return definition.model_copy(
         update={
             "features": FeaturesSection.model_validate(then["features"]),
+            "target": next((n for n in names if n in tables_then["labels"].columns), definition.target),
             "feed": definition.feed.model_copy(update=known),
         }
     )
+
+
+def with_gate_columns(then: ModelDefinition, now: ModelDefinition) -> ModelDefinition:
+    """`then`, with the columns of the inputs by which the gate of `now` groups rows and which came later.
+
+    It reads rows for a comparison. It builds none: the code of its day does not know these columns.
+    """
+    known, today = then.feed.tables["inputs"], now.feed.tables["inputs"]
+    asked = dict.fromkeys((*now.gate.columns, now.gate.cluster))
+    later = [name for name in asked if name is not None and name in today.columns and name not in known.columns]
+    if not later:
+        return then
+    inputs = known.model_copy(
+        update={
+            "columns": {**known.columns, **{name: today.columns[name] for name in later}},
+            "aliases": {**known.aliases, **{name: today.aliases[name] for name in later if name in today.aliases}},
+        }
+    )
+    feed = then.feed.model_copy(update={"tables": {**then.feed.tables, "inputs": inputs}})
+    return then.model_copy(update={"feed": feed})
 
 
 def _renamed(then: TableSection, now: TableSection) -> TableSection:

@@ -79,14 +79,14 @@ def run(definition: ModelDefinition, key: str, *, settings: Settings, run_url: s
             return _found(session, done, known)
         started = time.monotonic()
         # What the champion reads is what is compared, whatever today's code makes of the rows.
-        definition = of_version(session, definition, known.version).definition
-        rows = load_rows.read(definition, known, settings)
+        fed = of_version(session, definition, known.version).definition
+        rows = load_rows.read(fed, known, settings)
         rivals = compare_with_rivals(session, definition, known, settings=settings)
-        found = examine(load_rows.comparable(definition, rows), known, rows, rivals, left)
+        found = examine(load_rows.comparable(fed, rows), known, rows, rivals, left)
         newest = tuple(said for k, said in biases.items() if k > known.as_of)[-1:]  # each was said when it was new
         found = replace(found, held=known.held, one_sided=newest)
-        uri = _write_report(definition, found, rows, known, settings)
-        checked = _record(session, definition, known, found, uri, settings, run_url)
+        uri = _write_report(fed, found, rows, known, settings)
+        checked = _record(session, fed, known, found, uri, settings, run_url)
     _tell(found, uri, time.monotonic() - started)
     return checked
 

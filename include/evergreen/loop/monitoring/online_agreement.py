@@ -19,6 +19,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from evergreen.core.definition import ModelDefinition
+from evergreen.core.frames import renamed
 from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.queries import decisions, partitions
 from evergreen.core.ledger.queries import online as records
@@ -119,6 +120,7 @@ def compare(
     entity, target = definition.feed.entity, definition.target
     differences = np.empty(0)
     if batch is not None:
+        batch = renamed(batch, (entity,), definition.feed.tables["inputs"].aliases)
         pairs = zip(batch[entity].astype(str), batch["prediction"], strict=True)
         both = [(given[name][0], other) for name, other in pairs if name in given and given[name][1] == batch_version]
         differences = np.array([abs(online - other) for online, other in both])

@@ -170,7 +170,7 @@ class Online:
         self._ledger = Ledger.kept_open(settings, CONNECTIONS)
         self._contexts = Contexts(settings)
         self._predictors = Predictors(settings)
-        self._builds: dict[tuple[str, str], Build] = {}
+        self._builds: dict[tuple[str, str, bool], Build] = {}
         self._kept, self._copying = ExitStack(), threading.Lock()
         self._keys: dict[str, bytes] = {}
         self._said: dict[str, str] = {}
@@ -272,7 +272,8 @@ class Online:
 
     def _build(self, code: FeatureCode) -> Build:
         """The function of this code; a copy of it stays on disk as long as the server runs."""
-        name = (code.definition.name, code.hash)
+        # What is loaded from the model's folder may read files there when it runs: once they change, the copy runs.
+        name = (code.definition.name, code.hash, code.is_today)
         if name not in self._builds:
             try:
                 with self._copying:

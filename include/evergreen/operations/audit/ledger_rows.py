@@ -121,10 +121,11 @@ class Rows:
 
     @property
     def serving_code(self) -> str | None:
-        """Hash of the feature code that the champion was made from; None if it is not on record."""
+        """Hash of the code that feeds the champion: the one it was made from; None if no copy of that is kept."""
         champion = self.deployments[-1]["version"] if self.deployments else None
         runs = [run for run in self.training_runs if champion is not None and run["version"] == champion]
-        return runs[0].get("features_hash") if runs else None
+        wanted = runs[0].get("features_hash") if runs else None
+        return wanted if any(row["code_hash"] == wanted for row in self.feature_codes) else None
 
     @property
     def incomplete_labels(self) -> frozenset[str]:

@@ -115,7 +115,7 @@ def _whole(definition: ModelDefinition, prediction: Row, snapshot: Row | None, d
         yield Disagreement(AREA, about, what, "Report it: each row is predicted once.", since)
         return
     features = files.table(files.read(stored_at(dvc_url, snapshot["dvc_hash"])) or b"")
-    entity = definition.feed.entity
+    entity = found.column_names[0]  # as the feed called it when it was predicted
     if features is not None and found[entity].to_pylist() != features[entity].to_pylist():
         what = f"its column {entity} is not that of the features"
         yield Disagreement(AREA, about, what, "Report it: each row is predicted once.", since)

@@ -33,8 +33,7 @@ def variants(inputs: pd.DataFrame, columns: dict[str, str]) -> Iterator[tuple[st
 
 def _values(column: pd.Series, type_: str) -> Iterator[tuple[str, pd.Series]]:
     index = column.index
-    if type_ != "boolean":
-        yield "missing in every row", _missing(column)
+    yield "missing in every row", _missing(column)
     if type_ in ("integer", "float"):
         for words, number in (("very large", BIG), ("very small (negative)", -BIG), ("0", 0)):
             yield words, pd.Series(number, index=index).astype(column.dtype)
@@ -46,7 +45,9 @@ def _values(column: pd.Series, type_: str) -> Iterator[tuple[str, pd.Series]]:
 
 
 def _missing(column: pd.Series) -> pd.Series:
-    """As many rows without a value, in the column's dtype if that holds gaps, else as float64."""
+    """As many rows without a value, in the column's dtype if that holds gaps, else as float64, or nullable boolean."""
+    if column.dtype == bool:
+        return pd.Series(pd.NA, index=column.index, dtype="boolean")
     whole = isinstance(column.dtype, np.dtype) and np.issubdtype(column.dtype, np.integer)
     found = pd.Series([None] * len(column), index=column.index, dtype=object)
     return found.astype("float64") if whole else found.astype(column.dtype)

@@ -10,9 +10,18 @@ from sqlalchemy import select
 from evergreen.core.definition.load import read_definition
 from evergreen.core.feature_repository.snapshots import read_frame
 from evergreen.core.ledger.queries import snapshots
-from evergreen.core.ledger.tables import Alert, Comparison, Decision, FeatureCode, Prediction, Snapshot, TrainingRun
+from evergreen.core.ledger.tables import (
+    Alert,
+    Comparison,
+    Decision,
+    FeatureCode,
+    Performance,
+    Prediction,
+    Snapshot,
+    TrainingRun,
+)
 from evergreen.core.store import Store
-from evergreen.errors import BadInputError
+from evergreen.errors import BadInputError, UnavailableError
 from evergreen.loop.features.feature_code import of_version, serving_code, today
 from evergreen.loop.features.stale import stale_keys
 from evergreen.loop.intake.labels import coverage
@@ -29,6 +38,14 @@ from unit import CENTS
 
 def build(inputs, history):
     return inputs.drop(columns="day").assign(price=inputs["price"] * CENTS)
+"""
+RATE = """
+from pathlib import Path
+
+
+def build(inputs, history):
+    rate = float((Path(__file__).parent / "rate.txt").read_text())
+    return inputs.drop(columns="day").assign(price=inputs["price"] * rate)
 """
 
 
@@ -66,11 +83,11 @@ def disagreements(shop):
     return [(one.area, one.about, one.what) for one in found.disagreements if one.area in ("feature code", "features")]
 
 
-def ask(shop, number, count=3):
+def ask(shop, number, count=3, server=None):
     from evergreen.loop.online.answer import Online
 
     asked = json.loads(shop.week(number)[0].head(count).to_json(orient="records", date_format="iso"))
-    answer = Online(shop.settings).answer(shop.definition, json.dumps({"rows": asked}).encode())
+    answer = (server or Online(shop.settings)).answer(shop.definition, json.dumps({"rows": asked}).encode())
     return answer.version, [row["prediction"] for row in answer.predictions]
 
 
@@ -208,6 +225,87 @@ def test_new_code_that_fails_leaves_the_champion_in_peace(shop):
     with pytest.raises(BadInputError, match="not yet"):
         shop.train(as_of=6, cause="code")
     assert shop.live(7).version == shop.version
+
+
+def test_a_running_server_reads_the_old_codes_files_after_they_have_changed(shop):
+    from evergreen.loop.online.answer import Online
+
+    rate = shop.definition.folder / "rate.txt"
+    rate.write_text("2")
+    change(shop, RATE)
+    shop.live(6)
+    shop.train(as_of=6, cause="code")
+    server = Online(shop.settings)
+    before = ask(shop, 7, server=server)
+    rate.write_text("200")
+    change(shop, RATE)
+    assert ask(shop, 7, server=server) == before
+    shop.live(7)
+    assert before[1] == pytest.approx(predictions_of(shop, 7)[1][:3], abs=1e-12)
+
+
+def test_code_that_changes_while_it_runs_publishes_nothing(shop, monkeypatch):
+    from evergreen.loop.features import build
+
+    compute = build._compute
+
+    def overtaken(*args):
+        frame = compute(*args)
+        change(shop)
+        return frame
+
+    monkeypatch.setattr(build, "_compute", overtaken)
+    shop.accept("inputs", 6, shop.week(6)[0])
+    with pytest.raises(UnavailableError, match="changed while it ran; nothing was published"):
+        shop.build(6)
+    assert features_of(shop, 6) == {}
+
+
+NAMES = {"order_id": "order_no", "ordered_at": "placed_at", "returned": "sent_back"}
+
+
+def test_entity_event_time_and_target_may_get_other_names(shop):
+    for week in (6, 7):
+        shop.live(week)
+    path = shop.definition.folder / "model.yaml"
+    text = path.read_text()
+    for old, new in NAMES.items():
+        for kind in ("string", "timestamp", "boolean"):
+            text = text.replace(f"{old}: {kind}", f"{new}: {{type: {kind}, aliases: [{old}]}}")
+        text = text.replace(f": {old}\n", f": {new}\n")
+    path.write_text(text)
+    shop.definition = read_definition(path)
+    feed = shop.definition.feed
+    assert (feed.entity, feed.event_time, shop.definition.target) == tuple(NAMES.values())
+
+    def renamed(*tables):
+        for table in tables:
+            table.rename(columns=NAMES, inplace=True)
+
+    shop.live(8, renamed)
+    assert check(shop, 8).kind == "retrain"  # the code has changed with the columns
+    second = shop.train(as_of=8, cause="code")
+    assert shop.live(9, renamed).version == second
+    assert {p.key for p in rows(shop, select(Performance))} >= {shop.key(6), shop.key(7)}
+    check(shop, 9)
+    assert shop.key(8) in {p.key for p in rows(shop, select(Performance))}
+    found = audit(shop.definition, settings=shop.settings, now=pd.Timestamp.now("UTC").to_pydatetime())
+    waiting = ("were never checked", "was not sent")  # two weeks were left out, and nobody sends mail here
+    left = [one for one in found.disagreements if not one.what.endswith(waiting) and one.area != "champion"]
+    assert left == []
+
+
+def test_rivals_are_judged_by_a_cluster_that_came_after_the_champion(shop):
+    shop.live(6)
+    path = shop.definition.folder / "model.yaml"
+    text = path.read_text().replace("age: float}}", "age: float, channel: string}}")
+    path.write_text(text.replace("gate: {cluster: day}", "gate: {cluster: channel}"))
+    shop.definition = read_definition(path)
+    shop.live(7, lambda inputs, labels: inputs.insert(6, "channel", "web"))
+    shadow = score_in_shadow(shop.definition, [shop.version], [shop.key(6), shop.key(7)], settings=shop.settings)
+    assert {key: [c.name for c in clusters] for (_, key), clusters in shadow.items()} == {
+        shop.key(6): ["(none)"], shop.key(7): ["web"],
+    }  # fmt: skip
 
 
 def test_a_kept_copy_that_is_gone_is_said(shop):

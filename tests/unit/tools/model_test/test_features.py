@@ -127,3 +127,13 @@ def test_gaps_in_truth_stay_gaps():
     assert earlier.tolist() == [True, True, False]
     assert changed["gift"].tolist() == [True, pd.NA, True]
     assert changed["n"].iloc[2] == -4.0
+
+
+def test_truth_may_be_missing_in_every_row():
+    from evergreen.tools.model_test.perturb import variants
+
+    rows = pd.DataFrame({"gift": [True, False], "paid": pd.array([True, None], dtype="boolean")})
+    found = {(name, words): frame for name, words, frame in variants(rows, {"gift": "boolean", "paid": "boolean"})}
+    for name in ("gift", "paid"):
+        assert found[name, "missing in every row"][name].dtype == "boolean"
+        assert found[name, "missing in every row"][name].isna().all()

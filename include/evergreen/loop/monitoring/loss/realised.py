@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from evergreen.core.definition import ModelDefinition
+from evergreen.core.frames import renamed
 from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.queries import collected, decisions, partitions
 from evergreen.core.ledger.queries.partitions import Current
@@ -177,6 +178,9 @@ def labelled_rows(definition: ModelDefinition, predictions: pd.DataFrame, labels
     """Predictions that have a label: the feed's entity and event_time, prediction and target (both float64)."""
     entity, target = definition.feed.entity, definition.target
     truth = labels[[entity, target]].dropna()
+    # Predictions and features have the names of their day.
+    inputs = definition.feed.tables["inputs"]
+    predictions = renamed(predictions, (entity, definition.feed.event_time), inputs.aliases)
     rows = predictions.merge(truth, on=entity, how="inner", validate="one_to_one")
     values = target_values(definition, rows[target])
     return rows.drop(columns=target).assign(target=values)
