@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from sqlalchemy import Select, func, or_, select
@@ -18,6 +18,9 @@ from evergreen.core.ledger import incident_mails, incident_rules
 from evergreen.core.ledger.outbox import AlertBody, Kind
 from evergreen.core.ledger.session import hold
 from evergreen.core.ledger.tables import Alert, Incident, Occurrence
+
+_TIMES = "~"
+"""Stands between the name of an occurrence that is met again after it was over, and how often it has been met"""
 
 
 class Owe(Protocol):
@@ -82,7 +85,8 @@ def occur(
         session: of the transaction that records what happened.
         model: its name.
         cause: what is wrong.
-        met: one or more occurrences; those that are on record are left out.
+        met: one or more occurrences. Those that are on record are left out, unless they have been resolved since, or
+            told to be over: what is met after that is another occurrence, which nobody has been told.
         subject: of the mail about the first occurrence, as for `outbox.owe`.
         body: that mail's.
         owe: owes a mail in this transaction.
@@ -90,20 +94,11 @@ def occur(
     """
     now = now or dt.datetime.now(dt.UTC)
     hold(session, "incidents", model)
-    new = not_on_record(session, model, met)
+    new = _new(session, model, met)
     if not new:
         return None
     incident = _open_incident(session, model, cause) or _opened(session, model, cause, now)
-    session.add_all(
-        Occurrence(
-            incident_id=incident.id, model=model, name=f"{model}:{one.name}", part=one.resolvable, key=one.key,
-            said=one.said, run_url=one.run_url, at=now,
-        )
-        for one in new
-    )  # fmt: skip
-    session.flush()
-    incident.last_at, incident.well_at, incident.well = now, None, None
-    incident.partitions = _count(session, incident)
+    _join(session, incident, new, now)
     alert = _told_again(session, incident, new, subject, body, owe, now)
     session.flush()
     return alert
@@ -111,14 +106,13 @@ def occur(
 
 def is_on_record(session: Session, model: str, name: str) -> bool:
     """Whether the occurrence `name` of `model` has been recorded."""
-    return session.scalar(select(Occurrence.id).where(Occurrence.name == f"{model}:{name}")) is not None
+    return bool(on_record(session, model, [name]))
 
 
-def not_on_record(session: Session, model: str, met: Sequence[Met]) -> list[Met]:
-    """Those of `met` that have not been recorded yet."""
-    names = {f"{model}:{one.name}": one for one in met}
-    known = set(session.scalars(select(Occurrence.name).where(Occurrence.name.in_(list(names)))))
-    return [one for name, one in names.items() if name not in known]
+def on_record(session: Session, model: str, names: Collection[str]) -> set[str]:
+    """Those of `names` under which an occurrence of `model` has been recorded, whatever became of it."""
+    query = select(Occurrence.name).where(Occurrence.name.in_([f"{model}:{name}" for name in names]))
+    return {name.removeprefix(f"{model}:") for name in session.scalars(query)}
 
 
 def find_open(session: Session, model: str, kind: Kind, scope: str) -> bool:
@@ -212,6 +206,40 @@ def occurrences(session: Session, incident: Incident) -> list[Occurrence]:
     """All of an incident's, oldest partition first."""
     query = select(Occurrence).where(Occurrence.incident_id == incident.id)
     return list(session.scalars(query.order_by(Occurrence.key.nulls_last(), Occurrence.id)))
+
+
+def _new(session: Session, model: str, met: Sequence[Met]) -> list[Met]:
+    """Those of `met` that have not been recorded, or were over when they were met again; these under a name anew."""
+    names = {one.name: one for one in met}
+    known = on_record(session, model, names)
+    found = (_again(session, model, one) if name in known else one for name, one in names.items())
+    return [one for one in found if one is not None]
+
+
+def _again(session: Session, model: str, one: Met) -> Met | None:
+    """`one`, which is on record, as another occurrence; None if the newest of its name is not over."""
+    name = f"{model}:{one.name}"
+    times = or_(Occurrence.name == name, Occurrence.name.startswith(f"{name}{_TIMES}", autoescape=True))
+    query = select(Occurrence, Incident.closed_at).join(Incident, Incident.id == Occurrence.incident_id)
+    rows = session.execute(query.where(Occurrence.model == model, times).order_by(Occurrence.id)).all()
+    newest, closed_at = rows[-1]
+    if newest.resolved_at is None and closed_at is None:
+        return None
+    return replace(one, name=f"{one.name}{_TIMES}{len(rows) + 1}", part=one.resolvable)
+
+
+def _join(session: Session, incident: Incident, new: Sequence[Met], now: dt.datetime) -> None:
+    """Record `new` as occurrences of `incident`, which is not well then."""
+    session.add_all(
+        Occurrence(
+            incident_id=incident.id, model=incident.model, name=f"{incident.model}:{one.name}", part=one.resolvable,
+            key=one.key, said=one.said, run_url=one.run_url, at=now,
+        )
+        for one in new
+    )  # fmt: skip
+    session.flush()
+    incident.last_at, incident.well_at, incident.well = now, None, None
+    incident.partitions = _count(session, incident)
 
 
 def _open_incident(session: Session, model: str, cause: Cause) -> Incident | None:
