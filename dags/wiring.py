@@ -196,6 +196,7 @@ def default_args(owner: str) -> dict[str, Any]:
         "execution_timeout": dt.timedelta(hours=2),
         "on_failure_callback": report_failure,
         "on_success_callback": report_success,
+        "on_skipped_callback": report_skipped,
     }
 
 
@@ -218,6 +219,15 @@ def report_failure(context: Any) -> None:
 
 def report_success(context: Any) -> None:
     """Record that a task that had failed is well again; one query if none had. Housekeeping sends what is owed."""
+    _report_end(context, skipped=False)
+
+
+def report_skipped(context: Any) -> None:
+    """Record that a task that had failed has nothing to do any more: Airflow calls no other callback of it then."""
+    _report_end(context, skipped=True)
+
+
+def _report_end(context: Any, *, skipped: bool) -> None:
     from evergreen.errors import UnavailableError
     from evergreen.loop.alerts.task_failures import end_task_failure
 
@@ -229,9 +239,21 @@ def report_success(context: Any) -> None:
             run_id=ti.run_id,
             key=_partition_key(context),
             map_index=_map_index(ti),
+            skipped=skipped,
+            waited_for=_waited_for(context["task"]),
         )
     except UnavailableError as error:
         log.warning("%s; an incident of this task stays open until it succeeds again", error)
+
+
+def _waited_for(task: Any) -> list[str]:
+    """The sensors before `task` that end in the triggerer, where Airflow calls no callback for a success.
+
+    That this task runs says that they came through, unless its rule lets it run without them.
+    """
+    if task.trigger_rule != "all_success":
+        return []
+    return sorted(before.task_id for before in task.upstream_list if getattr(before, "start_from_trigger", False))
 
 
 def _map_index(ti: Any) -> int:

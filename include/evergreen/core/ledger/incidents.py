@@ -68,6 +68,19 @@ class Met:
         return self.part or self.key or self.name
 
 
+@dataclass(frozen=True)
+class _Through:
+    """Something came through well, which may show that what failed before has ended."""
+
+    key: str | None
+    quiet: dt.timedelta
+
+    def ends(self, incident: Incident, met: Sequence[Occurrence], now: dt.datetime) -> bool:
+        """Whether it comes after all of `met`, and none of it is recent."""
+        later = incident_rules.is_later(self.key, [one.key for one in met])
+        return later and now - incident.last_at >= self.quiet
+
+
 def occur(
     session: Session,
     model: str,
@@ -121,20 +134,10 @@ def find_open(session: Session, model: str, kind: Kind, scope: str) -> bool:
 
 
 def well(
-    session: Session,
-    model: str,
-    kind: Kind,
-    scope: str,
-    *,
-    part: str,
-    key: str | None,
-    how: str,
-    owe: Owe,
-    except_for: Cause | None = None,
-    came_through: bool = True,
-    single: tuple[str, AlertBody] | None = None,
-    now: dt.datetime | None = None,
-) -> list[Alert]:
+    session: Session, model: str, kind: Kind, scope: str, *, part: str, key: str | None, how: str, owe: Owe,
+    except_for: Cause | None = None, came_through: bool = True, quiet: dt.timedelta = dt.timedelta(0),
+    single: tuple[str, AlertBody] | None = None, now: dt.datetime | None = None,
+) -> list[Alert]:  # fmt: skip
     """Record that `part` of `scope` is well; incidents that are over by that are closed, with an all-clear.
 
     Args:
@@ -148,6 +151,7 @@ def well(
         owe: owes a mail in this transaction.
         except_for: a cause that it still suffers from: other causes of the same scope are resolved by it.
         came_through: whether it came through well, which shows that what failed before it has ended.
+        quiet: an incident that was met more recently than this is not ended by what came through.
         single: subject and body of the all-clear of an incident of this one partition.
         now: aware; default: the clock.
     """
@@ -156,11 +160,12 @@ def well(
     now = now or dt.datetime.now(dt.UTC)
     hold(session, "incidents", model)
     spared = except_for.fingerprint if except_for else None
+    through = _Through(key, quiet) if came_through else None
     alerts = []
     for incident in _fresh(session, _unfinished(model, kind, scope)):
         if incident.cause != spared:
             _resolve(session, incident, [part], how, now)
-            alerts += _ended(session, incident, key if came_through else None, came_through, owe, now, single)
+            alerts += _ended(session, incident, through, owe, now, single)
     session.flush()
     return alerts
 
@@ -184,7 +189,7 @@ def resolve_others(
     for incident in _fresh(session, _unfinished(model, kind, scope)):
         gone = [one.part for one in occurrences(session, incident) if one.part not in still]
         _resolve(session, incident, gone, how, now)
-        alerts += _ended(session, incident, None, False, owe, now, None)
+        alerts += _ended(session, incident, None, owe, now, None)
     session.flush()
     return alerts
 
@@ -320,8 +325,7 @@ def _resolve(session: Session, incident: Incident, parts: Collection[str], how: 
 def _ended(
     session: Session,
     incident: Incident,
-    key: str | None,
-    came_through: bool,
+    through: _Through | None,
     owe: Owe,
     now: dt.datetime,
     single: tuple[str, AlertBody] | None,
@@ -333,8 +337,8 @@ def _ended(
     if incident.well_at is None:
         if all(one.resolved_at is not None for one in met):
             incident.well_at, incident.well = now, "all of it is resolved"
-        elif came_through and incident_rules.is_later(key, [one.key for one in met]):
-            incident.well_at, incident.well = now, f"{key or 'a later run'} came through well after them"
+        elif through is not None and through.ends(incident, met, now):
+            incident.well_at, incident.well = now, f"{through.key or 'a later run'} came through well after them"
     return _closed(session, incident, owe, now, single)
 
 
