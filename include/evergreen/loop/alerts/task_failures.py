@@ -96,8 +96,8 @@ def owe_task_failure(
         alert = incidents.occur(
             session, model, _cause(task, error),
             [incidents.Met(name, key, said, part=task.part(of_no_model), run_url=run_url)],
-            subject=f"task {task_id} of {dag_id} failed", body=failure_body(dag_id, task_id, run_id, key, error, run_url),
-            owe=owe_mail, now=now,
+            subject=f"task {task_id} of {dag_id} failed",
+            body=failure_body(dag_id, task_id, run_id, key, error, run_url), owe=owe_mail, now=now,
         )  # fmt: skip
         told = alert or outbox.find(session, model, name)
     return str(told.id) if told is not None else None

@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evergreen.core.ledger.incident_rules import (
-    calm, fingerprint, general, general_name, is_later, is_told, next_step, returns,
+    calm,
+    fingerprint,
+    general,
+    general_name,
+    is_later,
+    is_told,
+    next_step,
+    returns,
 )  # fmt: skip
 
 NOW = dt.datetime(2026, 11, 30, tzinfo=dt.UTC)
