@@ -193,9 +193,9 @@ def owe_to(
     statement = statement.on_conflict_do_nothing(index_elements=["dedup_key"])
     new = session.scalar(statement.returning(Alert.id))
     if new is not None:
-        ways = {} if silence is not None else {name: (way.type, way.secret) for name, way in (channels or {}).items()}
-        if over and cause is not None:
-            ways = _told_before(session, model, cause) | ways
+        ways = _told_before(session, model, cause) if over and cause is not None else {}
+        if silence is None:
+            ways |= {name: (way.type, way.secret) for name, way in (channels or {}).items()}
         for channel, (way, secret) in ways.items():
             session.add(
                 Delivery(alert_id=new, channel=channel, type=way, secret=secret, cause=cause, over=over, attempts=0)

@@ -37,8 +37,10 @@ def follow_definitions(*, settings: Settings) -> int:
     with Ledger.from_settings(settings).transaction() as session:
         query = select(Alert.model, Delivery.channel, Delivery.type, Delivery.secret).distinct()
         owed = session.execute(query.join(Alert, Alert.id == Delivery.alert_id).where(*UNDELIVERED)).tuples().all()
-        return sum(_follow(session, model, channel, ChannelSection(type=way, secret=secret))  # type: ignore[arg-type]
-                   for model, channel, way, secret in owed)  # fmt: skip
+        return sum(
+            _follow(session, model, channel, ChannelSection.model_validate({"type": way, "secret": secret}))
+            for model, channel, way, secret in owed
+        )
 
 
 def _follow(session: Session, model: str, channel: str, known: ChannelSection) -> int:
