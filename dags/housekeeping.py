@@ -17,7 +17,8 @@ See to what must not be forgotten, for all models.
 
 - **send_owed_mails** sends the mails that are still owed: the mail server was down, a process died before it could
   send, or nobody was there to send (a late feed is found by a trigger, which sends none). Before that it owes the
-  all-clear of incidents that have been well for long enough, what a silence held back, and on Mondays the digest.
+  all-clear of incidents that have been well for long enough, what a silence held back, and on Mondays the digest. What
+  is owed to a channel whose secret has another name now goes by that; to one that is gone, it is given up.
 - **reconcile_aliases** sets the registry's aliases to what the ledger says.
 - **find_drops** compares the landing zone with the ledger: partitions landed again, history, what no run has brought
   in; **bring_in** starts their ingest runs (`arrived__...`). A drop younger than ten minutes is left to the run that
@@ -32,13 +33,19 @@ With the parameter `dry_run` the two say in their logs what they found, and noth
 
 @task(retries=0)
 def send_owed_mails() -> int:
-    """Write the mails that are due by now, and send what the outbox still holds; the number of mails sent."""
+    """Owe what has become due by now, and send what the outbox still holds; the number of mails sent."""
+    from evergreen.loop.alerts.channels_now import follow_definitions
     from evergreen.operations.housekeeping.messages import settle_all
     from evergreen.settings import Settings
 
-    if not get_current_context()["params"]["dry_run"]:
-        settle_all(definitions(), settings=Settings.from_env(), now=dt.datetime.now(dt.UTC))
-    return send_owed_mail()
+    settings = Settings.from_env()
+    try:
+        if not get_current_context()["params"]["dry_run"]:
+            follow_definitions(settings=settings)
+            settle_all(definitions(), settings=settings, now=dt.datetime.now(dt.UTC))
+    finally:  # what is owed already is sent, whatever went wrong with a model
+        sent = send_owed_mail()
+    return sent
 
 
 @task

@@ -196,6 +196,7 @@ def default_args(owner: str) -> dict[str, Any]:
         "execution_timeout": dt.timedelta(hours=2),
         "on_failure_callback": report_failure,
         "on_success_callback": report_success,
+        "on_skipped_callback": report_skipped,
     }
 
 
@@ -217,7 +218,16 @@ def report_failure(context: Any) -> None:
 
 
 def report_success(context: Any) -> None:
-    """Record that a task that had failed is well again; one query if none had. Housekeeping sends the mail."""
+    """Record that a task that had failed is well again; one query if none had. Housekeeping sends what is owed."""
+    _report_end(context, skipped=False)
+
+
+def report_skipped(context: Any) -> None:
+    """Record that a task that had failed has nothing to do any more: Airflow calls no other callback of it then."""
+    _report_end(context, skipped=True)
+
+
+def _report_end(context: Any, *, skipped: bool) -> None:
     from evergreen.errors import UnavailableError
     from evergreen.loop.alerts.task_failures import end_task_failure
 
@@ -229,9 +239,21 @@ def report_success(context: Any) -> None:
             run_id=ti.run_id,
             key=_partition_key(context),
             map_index=_map_index(ti),
+            skipped=skipped,
+            waited_for=_waited_for(context["task"]),
         )
     except UnavailableError as error:
         log.warning("%s; an incident of this task stays open until it succeeds again", error)
+
+
+def _waited_for(task: Any) -> list[str]:
+    """The sensors before `task` that end in the triggerer, where Airflow calls no callback for a success.
+
+    That this task runs says that they came through, unless its rule lets it run without them.
+    """
+    if task.trigger_rule != "all_success":
+        return []
+    return sorted(before.task_id for before in task.upstream_list if getattr(before, "start_from_trigger", False))
 
 
 def _map_index(ti: Any) -> int:
@@ -239,8 +261,10 @@ def _map_index(ti: Any) -> int:
 
 
 def send_owed_mail(*, quietly: bool = False) -> int:
-    """Give channels their unsent messages, and send mails through the connection `smtp_default`; the number of mails
-    sent.
+    """Send mails through the connection `smtp_default`, then give channels what is owed; the number of mails sent.
+
+    Mails go first: a channel may take ten seconds for each message. A mail server that is down keeps no channel
+    waiting.
 
     Args:
         quietly: log a mail server that does not answer instead of raising; the mails stay in the outbox.
@@ -251,8 +275,10 @@ def send_owed_mail(*, quietly: bool = False) -> int:
     from evergreen.settings import Settings
 
     try:
-        deliver_pending(settings=Settings.from_env(), secret_of=_channel_address)
-        return send_pending(settings=Settings.from_env(), smtp=_smtp_settings()).sent
+        try:
+            return send_pending(settings=Settings.from_env(), smtp=_smtp_settings()).sent
+        finally:
+            deliver_pending(settings=Settings.from_env(), secret_of=_channel_address)
     except UnavailableError as error:
         if not quietly:
             raise

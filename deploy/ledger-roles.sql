@@ -34,7 +34,7 @@ GRANT UPDATE (released_at) ON label_hold TO evergreen_worker;
 GRANT UPDATE (done_at, kept_at) ON collection TO evergreen_worker;
 GRANT UPDATE (last_at, partitions, told, told_at, mails, well_at, well, closed_at) ON incident TO evergreen_worker;
 GRANT UPDATE (resolved_at, how) ON incident_occurrence TO evergreen_worker;
-GRANT UPDATE (attempts, last_error, sent_at) ON alert_delivery TO evergreen_worker;
+GRANT UPDATE (type, secret, attempts, last_error, sent_at, given_up_at) ON alert_delivery TO evergreen_worker;
 GRANT UPDATE (ended_at, ended_by, summed_at) ON silence TO evergreen_worker;
 
 -- Tables of later migrations.

@@ -5,6 +5,7 @@ import datetime as dt
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -123,9 +124,41 @@ def test_every_task_reports_its_failure_and_has_an_owner(dagbag):
         assert [c.__name__ for c in told] == [*also, "report_failure"], task
         well = task.on_success_callback
         assert [c.__name__ for c in (well if isinstance(well, list) else [well])] == ["report_success"], task
+        skipped = task.on_skipped_callback
+        assert [c.__name__ for c in (skipped if isinstance(skipped, list) else [skipped])] == ["report_skipped"], task
         assert task.owner not in ("", "airflow"), task
         waits = task.start_trigger_args and task.start_trigger_args.timeout
         assert (waits or task.execution_timeout) <= dt.timedelta(days=14 if waits else 0, hours=2), task
+
+
+def test_the_success_of_a_task_tells_that_its_sensor_came_through(dagbag):
+    """A sensor ends in the triggerer, and Airflow calls no callback there: only what runs after it can tell."""
+    wiring = sys.modules["wiring"]
+    told = {
+        f"{task.dag_id}.{task.task_id}": wiring._waited_for(task) for dag in dagbag.dags.values() for task in dag.tasks
+    }
+    assert {task: waits for task, waits in told.items() if waits} == {
+        "nyc_flights.ingest_inputs.validate": ["wait_for_drop"], "nyc_flights.monitor.check": ["wait_for_predictions"],
+        "nyc_flights.ingest_labels.validate": ["wait_for_drop"],
+    }  # fmt: skip
+    sensors = {task.task_id for dag in dagbag.dags.values() for task in dag.tasks if "Sensor" in task.task_type}
+    assert sensors == {name for waits in told.values() for name in waits}, "each sensor has one after it that tells"
+
+
+@pytest.mark.parametrize("skipped", [False, True])
+def test_what_ends_well_or_skipped_is_reported_with_what_it_waited_for(dagbag, monkeypatch, skipped):
+    from evergreen.loop.alerts import task_failures
+
+    told, wiring = [], sys.modules["wiring"]
+    monkeypatch.setattr(task_failures, "end_task_failure", lambda **said: told.append(said))
+    task = dagbag.dags["nyc_flights.ingest_inputs"].get_task("validate")
+    ti = SimpleNamespace(dag_id=task.dag_id, task_id=task.task_id, run_id="r", map_index=None)
+    report = wiring.report_skipped if skipped else wiring.report_success
+    report({"ti": ti, "task": task, "partition_key": "2013-04-15"})
+    assert told == [{
+        "dag_id": task.dag_id, "task_id": "validate", "run_id": "r", "key": "2013-04-15", "map_index": -1,
+        "skipped": skipped, "waited_for": ["wait_for_drop"],
+    }]  # fmt: skip
 
 
 @pytest.mark.parametrize(("given", "expected"), [("harm:v2", "harm:v2"), ("", "operator:manual-1")])

@@ -54,24 +54,31 @@ def silence(
     """
     if show + (end is not None) + (length is not None) != 1:
         raise typer.BadParameter("give one of --for, --list and --end")
-    if kind is not None and kind not in KINDS:
-        raise typer.BadParameter(f"there is no such kind; there are {', '.join(KINDS)}", param_hint="--kind")
+    _check_kind(kind)
     asked = None if length is None else _asked(length, why)
     join_stack(home)
     load_definition(model)
     now = dt.datetime.now(dt.UTC)
     with Ledger.from_settings(Settings.from_env()).transaction() as session:
         if asked is not None:
-            found = [
-                silences.begin(
-                    session, model, kind=kind, cause=cause, length=asked[0], why=asked[1], asked_by=os_user(), now=now
-                )
-            ]
+            found = [_begun(session, model, kind, cause, asked, now)]
         elif end is not None:
             found = [silences.end(session, model, end, ended_by=os_user(), now=now)]
         else:
             found = silences.lines(session, model)
         _answer(session, model, found, now, as_json)
+
+
+def _check_kind(kind: str | None) -> None:
+    if kind is not None and kind not in KINDS:
+        raise typer.BadParameter(f"there is no such kind; there are {', '.join(KINDS)}", param_hint="--kind")
+
+
+def _begun(
+    session: Session, model: str, kind: str | None, cause: str | None, asked: tuple[dt.timedelta, str], now: dt.datetime
+) -> Silence:
+    length, why = asked
+    return silences.begin(session, model, kind=kind, cause=cause, length=length, why=why, asked_by=os_user(), now=now)
 
 
 def _asked(length: str, why: str | None) -> tuple[dt.timedelta, str]:

@@ -20,11 +20,16 @@ _KEY = re.compile(r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2})?)?")
 _HEX = re.compile(r"\b0x[0-9a-f]+\b|\b[0-9a-f]{8,}\b", re.IGNORECASE)
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+_DATE_IN_A_NAME = re.compile(r"\d{6,}")
 
 
 def fingerprint(kind: str, scope: str, faults: Iterable[str]) -> str:
-    """Twelve hexadecimal digits that name a cause: the same for the same set of faults, in any order."""
-    parts = [kind, scope, *sorted({general(fault) for fault in faults})]
+    """Twelve hexadecimal digits that name a cause: the same for the same set of faults, in any order.
+
+    Faults are taken as they are. Who names them leaves out what differs from one partition to the next (`general`,
+    `general_name`): only there is it known which words are names, whose digits tell one column from another.
+    """
+    parts = [kind, scope, *sorted(set(faults))]
     return hashlib.sha256("\x1f".join(parts).encode(errors="replace")).hexdigest()[:12]
 
 
@@ -34,6 +39,18 @@ def general(fault: str) -> str:
     for pattern in (_QUOTED, _KEY, _HEX, _NUMBER):
         text = pattern.sub("#", text)
     return " ".join(text.split())
+
+
+def general_name(names: str) -> str:
+    """Names of columns without what may be a date in them; `pm10` and `pm25` stay two columns.
+
+    A producer that puts the day into a column's name (`price_20240101`, `price_2024-01-01`) breaks the same thing each
+    day. Digits fewer than six are no date: they belong to the name.
+    """
+    text = names
+    for pattern in (_KEY, _DATE_IN_A_NAME):
+        text = pattern.sub("#", text)
+    return text
 
 
 def is_told(*, partitions: int, told: int, mails: int, told_at: dt.datetime, now: dt.datetime) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from sqlalchemy import Select, func, or_, select
@@ -18,6 +18,9 @@ from evergreen.core.ledger import incident_mails, incident_rules
 from evergreen.core.ledger.outbox import AlertBody, Kind
 from evergreen.core.ledger.session import hold
 from evergreen.core.ledger.tables import Alert, Incident, Occurrence
+
+_TIMES = "~"
+"""Stands between the name of an occurrence that is met again after it was over, and how often it has been met"""
 
 
 class Owe(Protocol):
@@ -65,6 +68,19 @@ class Met:
         return self.part or self.key or self.name
 
 
+@dataclass(frozen=True)
+class _Through:
+    """Something came through well, which may show that what failed before has ended."""
+
+    key: str | None
+    quiet: dt.timedelta
+
+    def ends(self, incident: Incident, met: Sequence[Occurrence], now: dt.datetime) -> bool:
+        """Whether it comes after all of `met`, and none of it is recent."""
+        later = incident_rules.is_later(self.key, [one.key for one in met])
+        return later and now - incident.last_at >= self.quiet
+
+
 def occur(
     session: Session,
     model: str,
@@ -83,7 +99,8 @@ def occur(
         session: of the transaction that records what happened.
         model: its name.
         cause: what is wrong.
-        met: one or more occurrences; those that are on record are left out.
+        met: one or more occurrences. Those that are on record are left out, unless they have been resolved since, or
+            told to be over: what is met after that is another occurrence, which nobody has been told.
         subject: of the mail about the first occurrence, as for `outbox.owe`.
         body: that mail's.
         owe: owes a mail in this transaction.
@@ -91,20 +108,11 @@ def occur(
     """
     now = now or dt.datetime.now(dt.UTC)
     hold(session, "incidents", model)
-    new = not_on_record(session, model, met)
+    new = _new(session, model, met)
     if not new:
         return None
     incident = _open_incident(session, model, cause) or _opened(session, model, cause, now)
-    session.add_all(
-        Occurrence(
-            incident_id=incident.id, model=model, name=f"{model}:{one.name}", part=one.resolvable, key=one.key,
-            said=one.said, run_url=one.run_url, at=now,
-        )
-        for one in new
-    )  # fmt: skip
-    session.flush()
-    incident.last_at, incident.well_at, incident.well = now, None, None
-    incident.partitions = _count(session, incident)
+    _join(session, incident, new, now)
     alert = _told_again(session, incident, new, subject, body, owe, now)
     session.flush()
     return alert
@@ -112,14 +120,13 @@ def occur(
 
 def is_on_record(session: Session, model: str, name: str) -> bool:
     """Whether the occurrence `name` of `model` has been recorded."""
-    return session.scalar(select(Occurrence.id).where(Occurrence.name == f"{model}:{name}")) is not None
+    return bool(on_record(session, model, [name]))
 
 
-def not_on_record(session: Session, model: str, met: Sequence[Met]) -> list[Met]:
-    """Those of `met` that have not been recorded yet."""
-    names = {f"{model}:{one.name}": one for one in met}
-    known = set(session.scalars(select(Occurrence.name).where(Occurrence.name.in_(list(names)))))
-    return [one for name, one in names.items() if name not in known]
+def on_record(session: Session, model: str, names: Collection[str]) -> set[str]:
+    """Those of `names` under which an occurrence of `model` has been recorded, whatever became of it."""
+    query = select(Occurrence.name).where(Occurrence.name.in_([f"{model}:{name}" for name in names]))
+    return {name.removeprefix(f"{model}:") for name in session.scalars(query)}
 
 
 def find_open(session: Session, model: str, kind: Kind, scope: str) -> bool:
@@ -128,20 +135,10 @@ def find_open(session: Session, model: str, kind: Kind, scope: str) -> bool:
 
 
 def well(
-    session: Session,
-    model: str,
-    kind: Kind,
-    scope: str,
-    *,
-    part: str,
-    key: str | None,
-    how: str,
-    owe: Owe,
-    except_for: Cause | None = None,
-    came_through: bool = True,
-    single: tuple[str, AlertBody] | None = None,
-    now: dt.datetime | None = None,
-) -> list[Alert]:
+    session: Session, model: str, kind: Kind, scope: str, *, part: str, key: str | None, how: str, owe: Owe,
+    except_for: Cause | None = None, came_through: bool = True, quiet: dt.timedelta = dt.timedelta(0),
+    single: tuple[str, AlertBody] | None = None, now: dt.datetime | None = None,
+) -> list[Alert]:  # fmt: skip
     """Record that `part` of `scope` is well; incidents that are over by that are closed, with an all-clear.
 
     Args:
@@ -155,6 +152,7 @@ def well(
         owe: owes a mail in this transaction.
         except_for: a cause that it still suffers from: other causes of the same scope are resolved by it.
         came_through: whether it came through well, which shows that what failed before it has ended.
+        quiet: an incident that was met more recently than this is not ended by what came through.
         single: subject and body of the all-clear of an incident of this one partition.
         now: aware; default: the clock.
     """
@@ -163,11 +161,12 @@ def well(
     now = now or dt.datetime.now(dt.UTC)
     hold(session, "incidents", model)
     spared = except_for.fingerprint if except_for else None
+    through = _Through(key, quiet) if came_through else None
     alerts = []
     for incident in _fresh(session, _unfinished(model, kind, scope)):
         if incident.cause != spared:
             _resolve(session, incident, [part], how, now)
-            alerts += _ended(session, incident, key if came_through else None, came_through, owe, now, single)
+            alerts += _ended(session, incident, through, owe, now, single)
     session.flush()
     return alerts
 
@@ -191,7 +190,7 @@ def resolve_others(
     for incident in _fresh(session, _unfinished(model, kind, scope)):
         gone = [one.part for one in occurrences(session, incident) if one.part not in still]
         _resolve(session, incident, gone, how, now)
-        alerts += _ended(session, incident, None, False, owe, now, None)
+        alerts += _ended(session, incident, None, owe, now, None)
     session.flush()
     return alerts
 
@@ -213,6 +212,40 @@ def occurrences(session: Session, incident: Incident) -> list[Occurrence]:
     """All of an incident's, oldest partition first."""
     query = select(Occurrence).where(Occurrence.incident_id == incident.id)
     return list(session.scalars(query.order_by(Occurrence.key.nulls_last(), Occurrence.id)))
+
+
+def _new(session: Session, model: str, met: Sequence[Met]) -> list[Met]:
+    """Those of `met` that have not been recorded, or were over when they were met again; these under a name anew."""
+    names = {one.name: one for one in met}
+    known = on_record(session, model, names)
+    found = (_again(session, model, one) if name in known else one for name, one in names.items())
+    return [one for one in found if one is not None]
+
+
+def _again(session: Session, model: str, one: Met) -> Met | None:
+    """`one`, which is on record, as another occurrence; None if the newest of its name is not over."""
+    name = f"{model}:{one.name}"
+    times = or_(Occurrence.name == name, Occurrence.name.startswith(f"{name}{_TIMES}", autoescape=True))
+    query = select(Occurrence, Incident.closed_at).join(Incident, Incident.id == Occurrence.incident_id)
+    rows = session.execute(query.where(Occurrence.model == model, times).order_by(Occurrence.id)).all()
+    newest, closed_at = rows[-1]
+    if newest.resolved_at is None and closed_at is None:
+        return None
+    return replace(one, name=f"{one.name}{_TIMES}{len(rows) + 1}", part=one.resolvable)
+
+
+def _join(session: Session, incident: Incident, new: Sequence[Met], now: dt.datetime) -> None:
+    """Record `new` as occurrences of `incident`, which is not well then."""
+    session.add_all(
+        Occurrence(
+            incident_id=incident.id, model=incident.model, name=f"{incident.model}:{one.name}", part=one.resolvable,
+            key=one.key, said=one.said, run_url=one.run_url, at=now,
+        )
+        for one in new
+    )  # fmt: skip
+    session.flush()
+    incident.last_at, incident.well_at, incident.well = now, None, None
+    incident.partitions = _count(session, incident)
 
 
 def _open_incident(session: Session, model: str, cause: Cause) -> Incident | None:
@@ -293,8 +326,7 @@ def _resolve(session: Session, incident: Incident, parts: Collection[str], how: 
 def _ended(
     session: Session,
     incident: Incident,
-    key: str | None,
-    came_through: bool,
+    through: _Through | None,
     owe: Owe,
     now: dt.datetime,
     single: tuple[str, AlertBody] | None,
@@ -306,8 +338,8 @@ def _ended(
     if incident.well_at is None:
         if all(one.resolved_at is not None for one in met):
             incident.well_at, incident.well = now, "all of it is resolved"
-        elif came_through and incident_rules.is_later(key, [one.key for one in met]):
-            incident.well_at, incident.well = now, f"{key or 'a later run'} came through well after them"
+        elif through is not None and through.ends(incident, met, now):
+            incident.well_at, incident.well = now, f"{through.key or 'a later run'} came through well after them"
     return _closed(session, incident, owe, now, single)
 
 

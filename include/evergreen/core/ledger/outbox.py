@@ -28,6 +28,8 @@ from evergreen.core.ledger.tables import Alert, Delivery
 MAX_TEXT = 2000
 UNSENT = (Alert.sent_at.is_(None), Alert.silence_id.is_(None))
 """Conditions of a mail that is still to be sent"""
+UNDELIVERED = (Delivery.sent_at.is_(None), Delivery.given_up_at.is_(None))
+"""Conditions of a message that is still to be given to its channel"""
 _UNFIT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
@@ -146,7 +148,8 @@ def owe(
     `subject` says what happened in a few words ("input drift, retrain started"): the mail's subject line puts
     "[evergreen] <model> <key>:" before it. `dedup_key` is unique within the model: owing the same mail again
     returns the first one's row, unchanged. `cause` is its incident's fingerprint, `over` says that
-    this is its all-clear. A mail that a silence covers is recorded and held back.
+    this is its all-clear. A mail that a silence covers is recorded and held back; so are messages to channels, but for
+    the all-clear of what a channel was told before: it would stay open there for ever.
 
     Raises:
         pydantic.ValidationError: `body` has unknown or missing fields.
@@ -168,20 +171,11 @@ def owe(
 
 
 def owe_to(
-    session: Session,
-    model: str,
-    recipients: Sequence[str],
-    *,
-    kind: Kind,
-    key: str | None,
-    dedup_key: str,
-    subject: str,
-    body: AlertBody,
-    cause: str | None = None,
-    over: bool = False,
+    session: Session, model: str, recipients: Sequence[str], *, kind: Kind, key: str | None, dedup_key: str,
+    subject: str, body: AlertBody, cause: str | None = None, over: bool = False,
     channels: Mapping[str, ChannelSection] | None = None,
-) -> Alert:
-    """Write a mail as `owe` does, if there is no definition to take name and recipients from."""
+) -> Alert:  # fmt: skip
+    """Owe a mail as `owe` does, where there is no definition to take name and recipients from."""
     name = f"{model}:{dedup_key}"
     silence = silences.covering(session, model, kind, cause, dt.datetime.now(dt.UTC))
     statement = insert(Alert).values(
@@ -198,15 +192,24 @@ def owe_to(
     )
     statement = statement.on_conflict_do_nothing(index_elements=["dedup_key"])
     new = session.scalar(statement.returning(Alert.id))
-    if new is not None and silence is None:
-        for channel, way in (channels or {}).items():
+    if new is not None:
+        ways = _told_before(session, model, cause) if over and cause is not None else {}
+        if silence is None:
+            ways |= {name: (way.type, way.secret) for name, way in (channels or {}).items()}
+        for channel, (way, secret) in ways.items():
             session.add(
-                Delivery(
-                    alert_id=new, channel=channel, type=way.type, secret=way.secret, cause=cause, over=over, attempts=0
-                )
+                Delivery(alert_id=new, channel=channel, type=way, secret=secret, cause=cause, over=over, attempts=0)
             )
         session.flush()
     return session.scalars(select(Alert).where(Alert.dedup_key == name)).one()
+
+
+def _told_before(session: Session, model: str, cause: str) -> dict[str, tuple[str, str]]:
+    """Type and secret of the channels whose newest message of `cause` is no all-clear: it is open there."""
+    query = select(Delivery).join(Alert, Alert.id == Delivery.alert_id).order_by(Delivery.id)
+    query = query.where(Alert.model == model, Delivery.cause == cause, Delivery.given_up_at.is_(None))
+    newest = {row.channel: row for row in session.scalars(query)}
+    return {channel: (row.type, row.secret) for channel, row in newest.items() if not row.over}
 
 
 def find(session: Session, model: str, dedup_key: str) -> Alert | None:

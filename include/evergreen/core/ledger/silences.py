@@ -49,6 +49,18 @@ def begin(
     Raises:
         BadInputError: the length, the kind or the cause is not one that can be silenced.
     """
+    _check(session, model, kind, cause, length)
+    hold(session, "silences", model)
+    silence = Silence(
+        model=model, kind=kind, cause=cause, until=now + length, why=said(why), asked_by=asked_by, created_at=now
+    )
+    session.add(silence)
+    session.flush()
+    return silence
+
+
+def _check(session: Session, model: str, kind: str | None, cause: str | None, length: dt.timedelta) -> None:
+    """Raise BadInputError if no such silence can be had."""
     if not dt.timedelta(0) < length <= LONGEST:
         raise BadInputError(f"a silence lasts more than nothing and {LONGEST.days} days at most; give another --for")
     if kind in NEVER:
@@ -61,13 +73,6 @@ def begin(
                 f"{model} has no incident of the cause {cause}{f' and the kind {kind}' if kind else ''}; "
                 f"`evergreen history {model}` lists them"
             )
-    hold(session, "silences", model)
-    silence = Silence(
-        model=model, kind=kind, cause=cause, until=now + length, why=said(why), asked_by=asked_by, created_at=now
-    )
-    session.add(silence)
-    session.flush()
-    return silence
 
 
 def end(session: Session, model: str, silence_id: int, *, ended_by: str, now: dt.datetime) -> Silence:

@@ -11,9 +11,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
-from evergreen.core.ledger.outbox import AlertBody
+from evergreen.core.ledger.outbox import UNDELIVERED, AlertBody
 from evergreen.core.ledger.session import Ledger
 from evergreen.core.ledger.tables import Alert, Delivery
 from evergreen.loop.alerts.channels import NotTakenError, SecretOf, give
@@ -36,6 +36,9 @@ class Delivered:
 
 def deliver_pending(*, settings: Settings, secret_of: SecretOf, limit: int = 100) -> Delivered:
     """Give channels at most `limit` of their unsent messages; several callers at once share the work.
+
+    Messages of one cause reach a channel in the order in which they were written, even if one has to be tried again: an
+    all-clear that comes before what it ends would leave that open for ever.
 
     Each message has a transaction of its own, which holds its row's lock while the channel takes it. A process that
     dies between makes the next caller give it again: a webhook recognises it by its `id`.
@@ -66,16 +69,24 @@ def deliver_pending(*, settings: Settings, secret_of: SecretOf, limit: int = 100
 
 
 def count_pending(session: Session) -> int:
-    """How many messages to channels beside mail are unsent."""
-    return session.scalar(select(func.count()).select_from(Delivery).where(Delivery.sent_at.is_(None))) or 0
+    """How many messages are owed to channels beside mail."""
+    return session.scalar(select(func.count()).select_from(Delivery).where(*UNDELIVERED)) or 0
 
 
 def _claim(session: Session, failed: Collection[int], silent: Collection[tuple[str, str]]) -> Delivery | None:
-    query = select(Delivery).where(Delivery.sent_at.is_(None), Delivery.id.not_in(failed))
+    """The next message, locked. One that another sender holds is unsent for us, and so keeps its successors back."""
+    older, its_alert = aliased(Delivery), aliased(Alert)
+    before = select(older.id).join(its_alert, its_alert.id == older.alert_id)
+    before = before.where(
+        older.id < Delivery.id, older.channel == Delivery.channel, older.cause == Delivery.cause,
+        its_alert.model == Alert.model, older.sent_at.is_(None), older.given_up_at.is_(None),
+    )  # fmt: skip
+    query = select(Delivery).join(Alert, Alert.id == Delivery.alert_id)
+    query = query.where(*UNDELIVERED, Delivery.id.not_in(failed), ~before.exists())
     for channel, secret in silent:
         query = query.where(~((Delivery.channel == channel) & (Delivery.secret == secret)))
     query = query.order_by(Delivery.attempts, Delivery.id).limit(1)
-    return session.scalars(query.with_for_update(skip_locked=True)).one_or_none()
+    return session.scalars(query.with_for_update(of=Delivery, skip_locked=True)).one_or_none()
 
 
 def _give(session: Session, delivery: Delivery, settings: Settings, secret_of: SecretOf) -> NotTakenError | None:

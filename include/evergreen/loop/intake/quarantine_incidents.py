@@ -18,13 +18,16 @@ from evergreen.loop.intake.failures import Failure, critical
 FEATURES = "features"
 _NAMES = frozenset({"column_names", "columns_once"})
 """Rules about the names in the file, which stand in what was observed"""
+_MISSING = "columns_present"
+"""The rule about names that are not in the file, which stand in what was expected"""
 
 
 def cause(scope: str, failures: Sequence[Failure]) -> incidents.Cause:
     """Why `scope` (a table, or the features) of a partition is quarantined: the rules that are broken, and where. Pure.
 
     Rules about a column are named by it; others by what they ask for, such as the columns that are missing. What
-    values broke them differs from one partition to the next, and says nothing about the cause.
+    values broke them differs from one partition to the next, and says nothing about the cause. Names of columns stay
+    whole but for dates in them: a digit may be all that tells `pm10` from `pm25`.
     """
     worst = critical(failures)
     said = listed(list(dict.fromkeys(_about(failure) for failure in worst)))
@@ -35,12 +38,16 @@ def cause(scope: str, failures: Sequence[Failure]) -> incidents.Cause:
 
 def _where(failure: Failure) -> str:
     if failure.column is not None:
-        return failure.column
-    return failure.observed if failure.name in _NAMES else failure.expected
+        return incident_rules.general_name(failure.column)
+    if failure.name in _NAMES:
+        return incident_rules.general_name(failure.observed)
+    if failure.name == _MISSING:
+        return incident_rules.general_name(failure.expected)
+    return incident_rules.general(failure.expected)
 
 
 def _about(failure: Failure) -> str:
-    if failure.name == "columns_present":
+    if failure.name == _MISSING:
         return f"missing {plain(failure.expected)}"
     return plain(failure.column) if failure.column is not None else plain(incident_rules.general(failure.sentence), 80)
 

@@ -24,7 +24,8 @@ _QUERIES = {name: f"SELECT * FROM {name} WHERE model = :model ORDER BY id" for n
     "occurrence": "SELECT o.*, i.kind FROM incident_occurrence o JOIN incident i ON i.id = o.incident_id "
     "WHERE o.model = :model ORDER BY o.id",
     "undelivered_message": "SELECT d.channel, d.attempts, d.last_error, a.subject, a.created_at FROM alert_delivery d "
-    "JOIN alert a ON a.id = d.alert_id WHERE a.model = :model AND d.sent_at IS NULL ORDER BY d.id",
+    "JOIN alert a ON a.id = d.alert_id WHERE a.model = :model AND d.sent_at IS NULL AND d.given_up_at IS NULL "
+    "ORDER BY d.id",
     # There may be millions: counted where they are, and only what is odd about them comes here.
     "online_total": "SELECT count(*) AS requests FROM online_request WHERE model = :model",
     "odd_request": """

@@ -13,6 +13,7 @@ from evergreen.core.definition import ModelDefinition
 from evergreen.core.ledger import Ledger, incidents, silences
 from evergreen.core.ledger.outbox import AlertBody, Table, owe, owe_to
 from evergreen.core.ledger.tables import Alert, Silence
+from evergreen.errors import EvergreenError, UnavailableError
 from evergreen.loop.alerts.task_failures import OF_NO_MODEL, everybody
 from evergreen.operations.housekeeping.digest import owe_digest
 from evergreen.settings import Settings
@@ -40,18 +41,40 @@ def settle_all(models: Iterable[ModelDefinition], *, settings: Settings, now: dt
 
     Raises:
         UnavailableError: the ledger does not answer.
+        EvergreenError: it failed for the models that are named, after all others have had their turn.
     """
-    ledger, due = Ledger.from_settings(settings), 0
+    ledger, due, errors = Ledger.from_settings(settings), 0, dict[str, Exception]()
     for definition in models:
-        with ledger.transaction() as session:
-            owe_mail = partial(owe, session, definition)
-            due += settle(session, definition.name, owe_mail=owe_mail, now=now)
-            due += owe_digest(session, definition, owe_mail=owe_mail, now=now)
-    to = everybody()
-    if to:
-        with ledger.transaction() as session:
-            due += settle(session, OF_NO_MODEL, owe_mail=partial(owe_to, session, OF_NO_MODEL, to), now=now)
+        try:
+            due += _settle_model(ledger, definition, now)
+        except Exception as error:  # whatever is wrong with one model, the others' mails are due all the same
+            log.exception("%s: what is due was not owed", definition.name)
+            errors[definition.name] = error
+    try:
+        due += _settle_no_model(ledger, now)
+    except Exception as error:
+        log.exception("what is due of no model was not owed")
+        errors[OF_NO_MODEL] = error
+    if errors:
+        first = next(iter(errors.values()))
+        kind = UnavailableError if all(isinstance(one, UnavailableError) for one in errors.values()) else EvergreenError
+        raise kind(f"mails that are due were not owed for {', '.join(errors)}: {first}") from first
     return due
+
+
+def _settle_model(ledger: Ledger, definition: ModelDefinition, now: dt.datetime) -> int:
+    with ledger.transaction() as session:
+        owe_mail = partial(owe, session, definition)
+        due = settle(session, definition.name, owe_mail=owe_mail, now=now)
+        return due + owe_digest(session, definition, owe_mail=owe_mail, now=now)
+
+
+def _settle_no_model(ledger: Ledger, now: dt.datetime) -> int:
+    to = everybody()
+    if not to:
+        return 0
+    with ledger.transaction() as session:
+        return settle(session, OF_NO_MODEL, owe_mail=partial(owe_to, session, OF_NO_MODEL, to), now=now)
 
 
 def summary(silence: Silence, held: Sequence[Alert]) -> AlertBody:

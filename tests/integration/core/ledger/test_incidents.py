@@ -30,8 +30,8 @@ class Story:
         self.ledger, self.definition = ledger, definition.model_copy(update={"name": model})
         self.model, self.numbers = model, itertools.count()  # its next() is one step, whatever the thread
 
-    def bad(self, key, cause=PRICE, now=NOW):
-        name = f"q:{next(self.numbers)}"
+    def bad(self, key, cause=PRICE, now=NOW, name=None):
+        name = name or f"q:{next(self.numbers)}"
         with self.ledger.transaction() as session:
             told = partial(owe, session, self.definition)
             incidents.well(
@@ -146,6 +146,28 @@ def test_the_same_partition_again_is_on_record_and_counts_once(story):
     (incident,) = story.rows(Incident)
     assert incident.partitions == 1
     assert len(story.rows(Occurrence)) == 12
+
+
+def test_the_same_bytes_refused_again_are_on_record_once_while_it_goes_on(story):
+    """A task that is cleared, or a callback that runs twice, meets the very same thing."""
+    assert [bool(story.bad(key(1), name="build:abc")) for _ in range(3)] == [True, False, False]
+    assert len(story.rows(Occurrence)) == 1
+
+
+@pytest.mark.parametrize("well", [1, 2])
+def test_the_same_bytes_refused_again_after_an_all_clear_are_told_again(story, well):
+    """Whether it was resolved itself, or a later partition came through: people have been told that it is over."""
+    story.bad(key(1), name="build:abc")
+    assert story.good(key(well)), "the all-clear"
+    again = story.bad(key(1), name="build:abc", now=NOW + HOUR)
+    assert again is not None, "whoever was told that it is over must be told that it is not"
+    assert again.subject.endswith("again: inputs quarantined")
+    assert story.bad(key(1), name="build:abc", now=NOW + HOUR) is None
+    assert [one.part for one in story.rows(Occurrence)] == [key(1)] * 2
+    story.good(key(1), now=NOW + 2 * HOUR)
+    assert story.settle(NOW + 4 * HOUR), "the second all-clear"
+    assert story.bad(key(1), name="build:abc", now=NOW + 5 * HOUR), "a third time is a third occurrence"
+    assert len({one.name for one in story.rows(Occurrence)}) == 3
 
 
 def test_two_backfills_at_once_make_one_incident(story):

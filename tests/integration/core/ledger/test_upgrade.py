@@ -58,7 +58,8 @@ def write(engine, tables, rows=3):
             }
             for column in table.columns:
                 for key in column.foreign_keys:  # the newest row of that table: each has one of its own
-                    values[column.name] = connection.scalar(sa.select(sa.func.max(key.column)))
+                    newest = sa.select(key.column).order_by(key.column.desc()).limit(1)  # there is no max() of UUIDs
+                    values[column.name] = connection.scalar(newest)
             connection.execute(table.insert().values(values))
 
 

@@ -1,9 +1,11 @@
 """Channels beside mail, with a real HTTP server as the receiver: nothing lost, and a repeat can be recognised."""
 
 import collections
+import datetime as dt
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,13 +13,18 @@ import threading
 import time
 
 import pytest
+import yaml
 from pydantic import SecretStr
 from sqlalchemy import select, text
 
 from evergreen.core.definition.alerts import AlertsSection
+from evergreen.core.definition.load import models_dir
+from evergreen.core.ledger import silences
 from evergreen.core.ledger.outbox import owe
 from evergreen.core.ledger.tables import Delivery
+from evergreen.core.ledger.views import history
 from evergreen.loop.alerts import channels
+from evergreen.loop.alerts.channels_now import follow_definitions
 from evergreen.loop.alerts.deliver import deliver_pending
 from evergreen.loop.alerts.send import send_pending
 from helpers.http_receiver import SECRET
@@ -166,6 +173,153 @@ def test_senders_at_once_share_the_work(settings, ledger, routed, receive):
         thread.join()
     assert set(collections.Counter((body["id"], body["channel"]) for _, body in one.got).values()) == {1}
     assert len(one.got) == 16
+
+
+def tell_of_cause(ledger, definition, name, over=False, cause="abc"):
+    with ledger.transaction() as session:
+        return owe(
+            session, definition, kind="quarantine", key=None, dedup_key=name, subject=name, cause=cause, over=over,
+            body={"headline": "h", "summary": "s"},
+        )  # fmt: skip
+
+
+def states(receiver):
+    return [body["state"] for _, body in receiver.got]
+
+
+def test_what_failed_once_is_given_before_its_all_clear(settings, ledger, routed, receive):
+    """An all-clear that comes first would be followed by a trigger that nothing ends."""
+    one, two = receive(lambda receiver, number: 500 if number == 1 else 200), receive()
+    tell_of_cause(ledger, routed, "begun")
+    assert deliver(settings, one=one.url, two=two.url).failed == 1
+    tell_of_cause(ledger, routed, "over", over=True)
+    tell_of_cause(ledger, routed, "another", cause="def")
+    assert deliver(settings, one=one.url, two=two.url).pending == 0
+    assert [body["subject"].rpartition(" ")[2] for _, body in one.got][1:] == ["another", "begun", "over"]
+
+
+def test_what_is_refused_for_good_keeps_its_all_clear_back_and_nothing_else(settings, ledger, routed, receive):
+    one = receive(lambda receiver, number: 422 if number in (1, 3) else 200)
+    tell_of_cause(ledger, routed, "begun")
+    tell_of_cause(ledger, routed, "over", over=True)
+    tell_of_cause(ledger, routed, "another", cause="def")
+    assert deliver(settings, one=one.url, two=receive().url).pending == 2
+    deliver(settings, one=one.url, two=receive().url)
+    assert deliver(settings, one=one.url, two=receive().url).pending == 0
+    assert states(one)[-1] == "over"
+
+
+def test_two_senders_keep_the_order_of_a_cause(settings, ledger, routed, receive):
+    """One holds the trigger while the channel thinks; the other must not overtake it with the all-clear."""
+    holds, release = threading.Event(), threading.Event()
+
+    def think(receiver, number):
+        if number == 1:
+            holds.set()
+            release.wait(20)
+        return 200
+
+    one, two = receive(think), receive()
+    tell_of_cause(ledger, routed, "begun")
+    tell_of_cause(ledger, routed, "over", over=True)
+    first = threading.Thread(target=lambda: deliver(settings, one=one.url, two=two.url))
+    first.start()
+    assert holds.wait(20)
+    deliver(settings, one=one.url, two=two.url)
+    assert len(one.got) <= 1, "the all-clear waits"
+    release.set()
+    first.join()
+    assert states(one) == ["told", "over"]
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_a_silence_keeps_no_all_clear_from_a_channel_that_was_told(settings, ledger, routed, receive, given):
+    one, two = receive(), receive()
+    tell_of_cause(ledger, routed, "begun")
+    if given:
+        deliver(settings, one=one.url, two=two.url)
+    with ledger.transaction() as session:
+        silences.begin(
+            session, "nyc_flights", kind=None, cause=None, length=dt.timedelta(hours=1), why="w", asked_by="a",
+            now=dt.datetime.now(dt.UTC),
+        )  # fmt: skip
+    tell_of_cause(ledger, routed, "grown")
+    assert tell_of_cause(ledger, routed, "over", over=True).silence_id is not None, "the mail is held back"
+    tell_of_cause(ledger, routed, "begun and over", cause="def")
+    tell_of_cause(ledger, routed, "of what nobody was told", over=True, cause="def")
+    deliver(settings, one=one.url, two=two.url)
+    assert states(one) == states(two) == ["told", "over"]
+    tell_of_cause(ledger, routed, "over twice", over=True)
+    deliver(settings, one=one.url, two=two.url)
+    assert states(one) == ["told", "over"], "nothing is open there any more"
+
+
+@pytest.fixture
+def deploy(monkeypatch, tmp_path):
+    """Deploy a definition of the model with other alerts: `deploy(alerts)`; None takes the model away."""
+    folder = tmp_path / "models"
+    shutil.copytree(models_dir(), folder)
+    monkeypatch.setenv("EVERGREEN_MODELS_DIR", str(folder))
+
+    def change(alerts, text=None):
+        path = folder / "nyc_flights" / "model.yaml"
+        if text is None and alerts is not None:
+            text = yaml.safe_dump(yaml.safe_load(path.read_text()) | {"alerts": alerts})
+        path.write_text(text) if text is not None else path.unlink()
+
+    return change
+
+
+def told_to(*names, **secrets):
+    """Alerts with the channels `names`, each with the secret of its name or of `secrets`."""
+    ways = {name: {"type": "webhook", "secret": secrets.get(name, name)} for name in names}
+    return {"to": ["a@example.com"], "channels": ways}
+
+
+def test_a_channel_that_is_gone_is_owed_nothing_any_more(settings, ledger, routed, receive, deploy):
+    tell(ledger, routed)
+    deliver(settings)
+    deploy(told_to("two"))
+    assert follow_definitions(settings=settings) == 1
+    assert follow_definitions(settings=settings) == 0
+    gone, stays = rows(ledger)
+    assert (gone.channel, gone.sent_at, gone.attempts) == ("one", None, 1)
+    assert "names no one any more" in gone.last_error
+    assert gone.given_up_at is not None
+    assert stays.given_up_at is None
+    one, two = receive(), receive()
+    done = deliver(settings, one=one.url, two=two.url)
+    assert (done.delivered, done.pending, len(one.got)) == (1, 0, 0)
+    with ledger.transaction() as session:
+        (line,) = history.alerts(session, "nyc_flights")
+    assert [(way.channel, bool(way.sent_at), bool(way.given_up_at)) for way in line.channels] == [
+        ("one", False, True), ("two", True, False),
+    ]  # fmt: skip
+
+
+def test_a_secret_that_was_renamed_is_looked_up_under_its_name_of_now(settings, ledger, routed, receive, deploy):
+    one = receive()
+    tell(ledger, routed)
+    deploy(told_to("one", "two", one="shop_events"))
+    assert follow_definitions(settings=settings) == 0
+    assert deliver(settings, shop_events=one.url).pending == 1
+    assert len(one.got) == 1
+
+
+@pytest.mark.parametrize(("text", "given_up"), [(None, 2), ("name: [", 0)], ids=["gone", "broken"])
+def test_a_model_that_is_gone_owes_nothing_and_a_broken_definition_changes_nothing(
+    settings, ledger, routed, deploy, text, given_up
+):
+    tell(ledger, routed)
+    shutil.copytree(models_dir() / "nyc_flights", models_dir() / "another", dirs_exist_ok=True)
+    deploy(None, text)
+    assert follow_definitions(settings=settings) == given_up
+
+
+def test_without_any_definition_nothing_is_given_up(settings, ledger, routed, monkeypatch, tmp_path):
+    tell(ledger, routed)
+    monkeypatch.setenv("EVERGREEN_MODELS_DIR", str(tmp_path / "not mounted"))
+    assert follow_definitions(settings=settings) == 0
 
 
 def test_apprise_gives_slack_and_pagerduty_what_they_take(settings, ledger, routed, receive, monkeypatch):

@@ -286,6 +286,70 @@ def test_one_index_of_a_mapped_task_says_nothing_about_another(settings, ledger)
         assert [one.resolved_at is not None for one in occurrences(ledger)] == [resolved]
 
 
+def test_two_indices_of_a_mapped_task_that_fail_alike_are_two_occurrences(settings, ledger):
+    """With one name for both, the success of the one that was recorded would be an all-clear for the other."""
+    said = {"dag_id": "nyc_flights.replay_quarantine", "task_id": "validate", "run_id": "r1", "key": None}
+    for map_index in (0, 1):
+        owe_task_failure(**said, error=RuntimeError("no"), run_url=None, map_index=map_index)
+    assert len(occurrences(ledger)) == 2
+    end_task_failure(**said, map_index=0)
+    assert len(rows(ledger)) == 1, "the other one still fails"
+    end_task_failure(**said, map_index=1)
+    assert [row.subject for row in rows(ledger) if "all clear" in row.subject]
+
+
+def test_a_mapped_task_of_no_model_is_well_when_its_index_succeeds_in_a_later_run(settings, ledger):
+    said = {"dag_id": "evergreen.retention", "task_id": "collect", "key": None}
+    owe_task_failure(**said, run_id="r1", error=RuntimeError("no"), run_url=None, map_index=0)
+    end_task_failure(**said, run_id="r1", map_index=1)
+    end_task_failure(**said, run_id="r2", map_index=1)
+    assert len(rows(ledger)) == 1, "another model's turn says nothing about it"
+    end_task_failure(**said, run_id="r2", map_index=0)
+    assert [row.subject for row in rows(ledger) if "all clear" in row.subject]
+
+
+@pytest.mark.parametrize("dag", ["evergreen.housekeeping", "nyc_flights.replay_quarantine"])
+def test_an_index_that_never_comes_again_is_over_after_a_long_quiet(settings, ledger, monkeypatch, dag):
+    """The next runs may map over fewer things: nobody would ever succeed under this index."""
+    said = {"dag_id": dag, "task_id": "restart", "key": None}
+    owe_task_failure(**said, run_id="r1", error=RuntimeError("no"), run_url=None, map_index=7)
+    end_task_failure(**said, run_id="r2", map_index=0)
+    assert len(rows(ledger)) == 1
+    monkeypatch.setattr("evergreen.loop.alerts.task_failures.QUIET", dt.timedelta(0))
+    end_task_failure(**said, run_id="r3", map_index=0)
+    assert [row.subject for row in rows(ledger) if "all clear" in row.subject]
+
+
+def test_a_task_that_is_skipped_resolves_its_own_partition_alone(settings, ledger):
+    said = {"dag_id": "nyc_flights.score", "task_id": "score"}
+    owe_task_failure(**said, run_id="r1", key="2013-04-15", error=RuntimeError("no"), run_url=None)
+    end_task_failure(**said, run_id="r2", key="2013-04-22", skipped=True)
+    assert len(rows(ledger)) == 1, "a later partition that had nothing to do proves nothing"
+    end_task_failure(**said, run_id="r1", key="2013-04-15", skipped=True)
+    assert [one.how for one in occurrences(ledger)] == ["had nothing to do"]
+    assert [row.subject for row in rows(ledger) if "all clear" in row.subject]
+
+
+@pytest.mark.parametrize("skipped", [False, True])
+def test_a_sensor_is_well_when_what_waits_for_it_runs(settings, ledger, skipped):
+    """It ends in the triggerer, where Airflow calls no callback for a success."""
+    said = {"dag_id": "nyc_flights.monitor", "run_id": "r1", "key": "2013-04-15"}
+    owe_task_failure(**said, task_id="wait_for_predictions", error=RuntimeError("no"), run_url=None)
+    end_task_failure(**said, task_id="check", skipped=skipped, waited_for=["wait_for_predictions"])
+    assert [one.how for one in occurrences(ledger)] == ["succeeded"]
+    assert [row.subject for row in rows(ledger) if "all clear" in row.subject]
+
+
+def test_a_task_of_no_model_that_fails_again_the_same_day_after_its_all_clear_is_told_again(settings, ledger):
+    said = {"dag_id": "evergreen.housekeeping", "task_id": "reconcile_aliases", "key": None}
+    owe_task_failure(**said, run_id="r1", error=UnavailableError("down"), run_url=None)
+    end_task_failure(**said, run_id="r2")
+    owe_task_failure(**said, run_id="r3", error=UnavailableError("down"), run_url=None)
+    subjects = [row.subject for row in rows(ledger)]
+    assert len(subjects) == 3
+    assert any("again: task reconcile_aliases" in subject for subject in subjects)
+
+
 def test_a_task_of_no_model_is_reported_to_everybody(settings, ledger):
     said = {"dag_id": "evergreen.housekeeping", "task_id": "t", "run_id": "r1", "key": None, "run_url": None}
     assert owe_task_failure(**said, error=None) is not None

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from evergreen.core.ledger import Ledger, incidents
 from evergreen.core.ledger.outbox import AlertBody, owe
 from evergreen.core.ledger.tables import Alert, LateFeed, PartitionVersion, Verdict
+from evergreen.errors import EvergreenError
 from evergreen.operations.housekeeping.digest import due_week, owe_digest
 from evergreen.operations.housekeeping.messages import settle_all
 
@@ -145,3 +146,10 @@ def test_a_model_that_wants_none_or_has_no_life_gets_none(settings, ledger, defi
     assert not look(ledger, definition, WEDNESDAY), "the week before, nothing had landed"
     assert digests(ledger) == []
     assert settle_all([definition], settings=settings, now=MONDAY + dt.timedelta(hours=7)) == 1
+
+
+def test_a_model_that_fails_keeps_no_other_from_its_mails(settings, ledger, definition):
+    broken = definition.model_copy(update={"name": "broken", "alerts": None})
+    with pytest.raises(EvergreenError, match="not owed for broken: "):
+        settle_all([broken, definition], settings=settings, now=MONDAY + dt.timedelta(hours=7))
+    assert len(digests(ledger)) == 1

@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evergreen.core.ledger.incident_rules import calm, fingerprint, general, is_later, is_told, next_step, returns
+from evergreen.core.ledger.incident_rules import (
+    calm,
+    fingerprint,
+    general,
+    general_name,
+    is_later,
+    is_told,
+    next_step,
+    returns,
+)  # fmt: skip
 
 NOW = dt.datetime(2026, 11, 30, tzinfo=dt.UTC)
 DAY, HOUR = dt.timedelta(days=1), dt.timedelta(hours=1)
@@ -24,7 +33,19 @@ DAY, HOUR = dt.timedelta(days=1), dt.timedelta(hours=1)
 )
 def test_numbers_keys_and_samples_make_no_other_cause(one, other):
     assert general(one) == general(other)
-    assert fingerprint("quarantine", "inputs", [one]) == fingerprint("quarantine", "inputs", [other])
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "alike"),
+    [
+        ("pm10", "pm25", False), ("V1", "V17", False), ("sensor_1, sensor_2", "sensor_1, sensor_7", False),
+        ("temp_2m", "temp_10m", False), ("rate_2023", "rate_2024", False), ("a1b2c3d4", "a1b2c3d5", False),
+        ("price_20240101", "price_20240108", True), ("price_202401", "price_202402", True),
+        ("price_2024-01-01", "price_2024-01-08", True), ("price_20240101", "cost_20240101", False),
+    ],
+)  # fmt: skip
+def test_digits_of_a_column_belong_to_its_name_unless_they_may_be_a_date(one, other, alike):
+    assert (general_name(one) == general_name(other)) == alike
 
 
 def test_kind_scope_and_faults_do():

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Select, and_, func, or_, select
 from sqlalchemy.orm import Session
 
-from evergreen.core.ledger.outbox import UNSENT
+from evergreen.core.ledger.outbox import UNDELIVERED, UNSENT
 from evergreen.core.ledger.tables import (
     Alert,
     Decision,
@@ -194,7 +194,7 @@ def _counted(session: Session, query: Select[*tuple[Any, ...]]) -> Counts:
 
 def _unsent(session: Session) -> dict[str, tuple[int, dt.datetime]]:
     """Messages that are still to be sent by mail, or to a channel beside it, and since when."""
-    waits = select(Delivery.id).where(Delivery.alert_id == Alert.id, Delivery.sent_at.is_(None)).exists()
+    waits = select(Delivery.id).where(Delivery.alert_id == Alert.id, *UNDELIVERED).exists()
     query = select(Alert.model, func.count(), func.min(Alert.created_at)).where(or_(and_(*UNSENT), waits))
     return {model: (count, since) for model, count, since in session.execute(query.group_by(Alert.model)).tuples()}
 

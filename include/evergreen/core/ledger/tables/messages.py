@@ -101,14 +101,15 @@ class Silence(Base):
 class Delivery(Base):
     """A message for a channel beside mail: one row for each, so that none waits for another.
 
-    It names the channel's secret as the definition did when it was written; the address itself is nowhere in the
-    ledger.
+    It names the channel's secret as the definition did when it was owed, or does now (`channels_now`); the address
+    itself is nowhere in the ledger.
     """
 
     __tablename__ = "alert_delivery"
     __table_args__ = (
         UniqueConstraint("alert_id", "channel"),
         Index("ix_alert_delivery_unsent", "id", postgresql_where="sent_at IS NULL"),
+        Index("ix_alert_delivery_cause", "cause", postgresql_where="cause IS NOT NULL"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -125,3 +126,5 @@ class Delivery(Base):
     attempts: Mapped[int] = mapped_column(default=0)
     last_error: Mapped[str | None]
     sent_at: Mapped[dt.datetime | None]
+    given_up_at: Mapped[dt.datetime | None]
+    """When it was seen that the definition has no such channel any more; `last_error` says so"""

@@ -349,7 +349,9 @@ def alerts(session: Session, model: str, *, limit: int = 50) -> list[AlertLine]:
     for one in session.scalars(
         select(Delivery).where(Delivery.alert_id.in_([row.id for row in rows])).order_by(Delivery.id)
     ):
-        channels[one.alert_id].append(ChannelLine(one.channel, one.sent_at, one.attempts, one.last_error))
+        channels[one.alert_id].append(
+            ChannelLine(one.channel, one.sent_at, one.attempts, one.last_error, one.given_up_at)
+        )
     return [
         AlertLine(
             *(str(row.id), row.kind, row.key, row.subject, row.created_at, row.sent_at, row.attempts, row.last_error),

@@ -241,6 +241,8 @@ class ChannelLine:
     sent_at: dt.datetime | None
     attempts: int
     last_error: str | None
+    given_up_at: dt.datetime | None
+    """When it was given up, as the definition has no such channel any more"""
 
 
 @dataclass(frozen=True)

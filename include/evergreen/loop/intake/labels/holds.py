@@ -128,12 +128,14 @@ def tell(session: Session, definition: ModelDefinition, *, by_monitor: bool) -> 
 
 
 def _tell_incomplete(session: Session, definition: ModelDefinition, held: Sequence[Told], now: dt.datetime) -> None:
-    met = {_name(hold): incidents.Met(_name(hold), hold.key, line.sentence) for hold, line in held}
-    new = {one.name for one in incidents.not_on_record(session, definition.name, list(met.values()))}
-    lines = [line for hold, line in held if _name(hold) in new]
+    # A hold that is on record is told, though whole labels of a later partition may have ended its incident meanwhile.
+    known = incidents.on_record(session, definition.name, [_name(hold) for hold, _ in held])
+    new = [one for one in held if _name(one[0]) not in known]
+    lines = [line for _, line in new]
     if lines:
         incidents.occur(
-            session, definition.name, CAUSE, [met[name] for name in met if name in new],
+            session, definition.name, CAUSE,
+            [incidents.Met(_name(hold), hold.key, line.sentence) for hold, line in new],
             subject=mail.subject(lines), body=mail.body(definition, lines), owe=partial(owe, session, definition),
             now=now,
         )  # fmt: skip
