@@ -32,7 +32,7 @@ def check(definition: ModelDefinition, rows: Rows) -> Iterator[Disagreement]:
 
 def _is_counted(definition: ModelDefinition, coverage: Row, rows: Rows) -> Iterator[Disagreement]:
     """The numbers of a row are those of the accepted rows, counted here in another way."""
-    entity, target = definition.feed.entity, definition.target
+    entity, target = definition.feed.entity, coverage["target"]
     inputs = _accepted(rows, coverage["inputs_version_id"], coverage["inputs_rows"], [entity])
     labels = _accepted(rows, coverage["labels_version_id"], coverage["labels_rows"], [entity, target])
     if coverage["labelled"] is None or inputs is None or labels is None:

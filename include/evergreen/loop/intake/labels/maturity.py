@@ -36,7 +36,7 @@ Basis = Literal["definition", "usual", "start", "unmeasured", "unreadable"]
 
 @dataclass(frozen=True)
 class Coverage:
-    """How many of the accepted inputs of partition `key` have a label; `labelled` is None if that cannot be read."""
+    """How many of the accepted inputs of partition `key` have a label; `labelled` is None if they are collected."""
 
     key: str
     inputs: int
@@ -96,7 +96,7 @@ def usual(history: Sequence[Coverage], rows: int) -> float:
 def _against(coverage: Coverage, needed: float, basis: Basis) -> Maturity:
     share = coverage.share
     if share is None:
-        # Its rows are gone, so nothing reads them either; what was made of them before stays what it was.
+        # Retention has removed its rows, so nothing reads them; what was made of them before stays what it was.
         return Maturity(coverage, needed, "unreadable", mature=True)
     return Maturity(coverage, needed, basis, mature=share >= needed)
 

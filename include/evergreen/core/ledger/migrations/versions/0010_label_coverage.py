@@ -31,12 +31,13 @@ def upgrade() -> None:
         sa.Column("inputs_rows", sa.Text(), nullable=False),
         sa.Column("labels_version_id", sa.BigInteger(), nullable=False),
         sa.Column("labels_rows", sa.Text(), nullable=False),
+        sa.Column("target", sa.Text(), nullable=False),
         sa.Column("inputs", sa.BigInteger(), nullable=False),
         sa.Column("labelled", sa.BigInteger(), nullable=True),
         _now("created_at"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_label_coverage")),
         sa.UniqueConstraint(
-            "inputs_version_id", "inputs_rows", "labels_version_id", "labels_rows",
+            "inputs_version_id", "inputs_rows", "labels_version_id", "labels_rows", "target",
             name="uq_label_coverage_pair",
         ),
         sa.ForeignKeyConstraint(
