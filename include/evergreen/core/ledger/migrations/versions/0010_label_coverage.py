@@ -84,6 +84,11 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["coverage_id"], ["label_coverage.id"], name=op.f("fk_label_bias_coverage_id")),
         sa.ForeignKeyConstraint(["prediction_id"], ["prediction.id"], name=op.f("fk_label_bias_prediction_id")),
     )
+    # A ledger whose roles were made before this migration: they may insert by default, and not update.
+    op.execute(
+        "DO $$ BEGIN IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'evergreen_worker') THEN "
+        "GRANT UPDATE (released_at) ON label_hold TO evergreen_worker; END IF; END $$"
+    )
 
 
 def downgrade() -> None:
