@@ -86,11 +86,14 @@ def judge(coverages: Sequence[Coverage], complete: float | None) -> dict[str, Ma
 def usual(history: Sequence[Coverage], rows: int) -> float:
     """Least share that a partition of `rows` inputs must reach where those of `history` were complete."""
     shares = [c.share for c in history[-WINDOW:] if c.share is not None]
-    middle = statistics.median(shares)
-    chance = min(max(middle, 0.03), 0.97)
+    return max(FLOOR, statistics.median(shares) - allowance(shares, rows))
+
+
+def allowance(shares: Sequence[float], rows: int) -> float:
+    """How far below the median of `shares` one of `rows` inputs may lie by chance, or because the feed varies."""
+    chance = min(max(statistics.median(shares), 0.03), 0.97)
     spread = DEVIATIONS * math.sqrt(chance * (1 - chance) / rows)
-    allowance = max(NARROW, spread, 2 * statistics.pstdev(shares))
-    return max(FLOOR, middle - min(allowance, WIDE))
+    return min(max(NARROW, spread, 2 * statistics.pstdev(shares)), WIDE)
 
 
 def _against(coverage: Coverage, needed: float, basis: Basis) -> Maturity:
