@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Collection
 
 from sqlalchemy import func, select
@@ -88,5 +89,11 @@ def biases(session: Session, model: str) -> dict[int, LabelBias]:
 
 
 def tested(session: Session, model: str) -> int:
-    """How many tests for one-sidedness the model has had."""
-    return session.scalar(select(func.count()).select_from(LabelBias).where(LabelBias.model == model)) or 0
+    """How many tests for one-sidedness the model has had, without partitions that had too few rows for one."""
+    looks = (LabelBias.model == model, LabelBias.look > 0)
+    return session.scalar(select(func.count()).select_from(LabelBias).where(*looks)) or 0
+
+
+def first_measured(session: Session, model: str) -> dt.datetime | None:
+    """When coverage of the model was measured for the first time; None before that."""
+    return session.scalar(select(func.min(LabelCoverage.created_at)).where(LabelCoverage.model == model))

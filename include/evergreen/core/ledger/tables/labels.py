@@ -81,7 +81,7 @@ class LabelBias(Base):
     version: Mapped[int]
     """Model version that predicted"""
     look: Mapped[int]
-    """1, 2, ...: how many partitions of the model had been tested by then"""
+    """1, 2, ...: how many partitions of the model had been tested by then; 0 if this one had too few rows for a test"""
     alpha: Mapped[float]
     """Level of this test; those of all looks together are at most `monitoring.share_alpha`"""
     one_sided: Mapped[bool]
