@@ -142,7 +142,7 @@ def _scored(session, key, version, loss, *, drifted, report_uri):
     session.add(
         LabelCoverage(
             model="nyc_flights", key=key, inputs_version_id=inputs.id, inputs_rows="all", labels_version_id=labels.id,
-            labels_rows="all", inputs=10, labelled=9,
+            labels_rows="all", target="late", inputs=10, labelled=9,
         )
     )  # fmt: skip
     session.flush()

@@ -134,6 +134,11 @@ def find_open(session: Session, model: str, kind: Kind, scope: str) -> bool:
     return session.scalar(_unfinished(model, kind, scope).with_only_columns(Incident.id).limit(1)) is not None
 
 
+def last_met(session: Session, model: str, kind: Kind, scope: str) -> dt.datetime | None:
+    """When something joined an incident of this kind and scope last, of those that `find_open` finds; None if none."""
+    return session.scalar(_unfinished(model, kind, scope).with_only_columns(func.max(Incident.last_at)))
+
+
 def well(
     session: Session, model: str, kind: Kind, scope: str, *, part: str, key: str | None, how: str, owe: Owe,
     except_for: Cause | None = None, came_through: bool = True, quiet: dt.timedelta = dt.timedelta(0),

@@ -217,6 +217,14 @@ def find(session: Session, model: str, dedup_key: str) -> Alert | None:
     return session.scalars(select(Alert).where(Alert.dedup_key == f"{model}:{dedup_key}")).one_or_none()
 
 
+def owed(session: Session, model: str, dedup_keys: Collection[str]) -> set[str]:
+    """Those of `dedup_keys` under which a mail was owed already, whether it was sent or not; one query."""
+    names = {f"{model}:{key}": key for key in dedup_keys}
+    if not names:
+        return set()
+    return {names[name] for name in session.scalars(select(Alert.dedup_key).where(Alert.dedup_key.in_(list(names))))}
+
+
 def _with_runbook(body: AlertBody, definition: ModelDefinition, kind: Kind) -> AlertBody:
     """`body`, pointing to the team's own runbooks if the definition names them."""
     base = definition.alerts.runbooks

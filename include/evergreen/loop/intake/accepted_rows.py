@@ -35,7 +35,8 @@ def read_clean(verdict: Verdict, settings: Settings) -> pd.DataFrame:
 def read_clean_table(verdict: Verdict, settings: Settings, columns: Sequence[str] | None = None) -> pa.Table:
     """The same rows as an Arrow table; raises as `read_clean` does.
 
-    If `columns` are given, those of them that the rows have: an earlier definition may not have known all.
+    If `columns` are given, those of them that the rows have: an earlier definition may not have known all. No more of
+    the file is read than they take.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -44,10 +45,13 @@ def read_clean_table(verdict: Verdict, settings: Settings, columns: Sequence[str
         raise NotReadyError(f"partition version {verdict.partition_version_id} is quarantined: {verdict.reason}")
     store = Store.from_settings(settings)
     with explained(settings, f"accepted rows {verdict.clean_uri}", [verdict.clean_uri]):
-        source = pa.BufferReader(store.read(store.name(verdict.clean_uri)))
-    file = pq.ParquetFile(source)
-    known = set(file.schema_arrow.names)
-    return file.read(None if columns is None else [name for name in columns if name in known])
+        if columns is not None:
+            with store.open(store.name(verdict.clean_uri)) as source:
+                file = pq.ParquetFile(source, pre_buffer=False)
+                known = set(file.schema_arrow.names)
+                return file.read([name for name in columns if name in known])
+        data = store.read(store.name(verdict.clean_uri))
+    return pq.ParquetFile(pa.BufferReader(data)).read()
 
 
 def read_known(verdict: Verdict, settings: Settings, definition: ModelDefinition, table: TableName) -> pd.DataFrame:

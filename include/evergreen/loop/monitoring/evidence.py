@@ -101,7 +101,7 @@ def gather(session: Session, definition: ModelDefinition, key: str) -> Evidence:
     stands = standings(session, definition, through)
     landed = partitions.current_map(session, model, "labels", calendar.keys(calendar.shift(as_of, 1), through))
     labels = {k: found for k, found in landed.items() if k not in stands or stands[k].mature}
-    losses = _counting(session, model, decisions.measured(session, model, through), stands)
+    losses = _counting(session, definition, decisions.measured(session, model, through), stands)
     # Labels that landed again and could not be measured cannot be read here either.
     as_measured = {(key, partition.id, partitions.kept(verdict)) for key, (partition, verdict) in labels.items()}
     served = [
@@ -151,15 +151,17 @@ def feed_reference(definition: ModelDefinition, key: str, *, settings: Settings)
 
 
 def _counting(
-    session: Session, model: str, losses: Mapping[str, Performance], stands: Mapping[str, Maturity]
+    session: Session, definition: ModelDefinition, losses: Mapping[str, Performance], stands: Mapping[str, Maturity]
 ) -> dict[str, Performance]:
     """The losses that were measured on labels which are complete enough.
 
     One on labels that are no longer current is judged by what these came to; of the time before that was recorded,
     none counts beside labels that are held back.
     """
+    model = definition.name
     current = {key: (p.id, partitions.kept(v)) for key, (_, (p, v)) in coverages.pairs(session, model).items()}
-    then = {(row.labels_version_id, row.labels_rows): row for row in coverages.measured(session, model).values()}
+    known = coverages.measured(session, model, definition.target).values()
+    then = {(row.labels_version_id, row.labels_rows): row for row in known}
 
     def counts(loss: Performance) -> bool:
         found, measured_on = stands.get(loss.key), (loss.labels_version_id, loss.labels_rows)

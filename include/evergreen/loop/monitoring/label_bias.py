@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import io
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +24,7 @@ from sqlalchemy.orm import Session
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.feature_repository.snapshots import pull
 from evergreen.core.ledger import Ledger
-from evergreen.core.ledger.queries import decisions
+from evergreen.core.ledger.queries import collected, decisions
 from evergreen.core.ledger.queries import labels as coverages
 from evergreen.core.ledger.tables import LabelBias, LabelCoverage, Prediction, Snapshot, Verdict
 from evergreen.core.text import listed
@@ -52,6 +53,12 @@ class Bias:
     sentence: str
 
 
+TOO_FEW = Bias(False, [], f"nothing was tested: fewer than {FEWEST_ROWS} rows have a label, or have none")
+"""On record as no look at all, so that it is not read again with each check"""
+UNTESTABLE = (*UNREADABLE, OSError, ValueError, TypeError, KeyError, ArithmeticError)
+"""What reading and comparing one partition may raise: a damaged file, ids that repeat, values of another type"""
+
+
 @dataclass(frozen=True)
 class _Waiting:
     """A partition to test."""
@@ -78,20 +85,19 @@ def review_biases(definition: ModelDefinition, *, settings: Settings, up_to_key:
         waiting = _untested(session, definition, up_to_key)
         look = coverages.tested(session, name)
     for one in waiting:
-        frames = _read(one, settings)
-        if frames is None:
+        alpha = definition.monitoring.share_alpha / ((look + 1) * (look + 2))
+        found = _test(one, alpha, settings)
+        if found is None:
             continue
-        look += 1
-        alpha = definition.monitoring.share_alpha / (look * (look + 1))
-        found = compare(one.definition, *frames, alpha=alpha)
+        look += found is not TOO_FEW
         log.log(logging.WARNING if found.one_sided else logging.INFO, "%s: %s", one.coverage.key, found.sentence)
         with ledger.transaction() as session:
-            row = _row(name, one, look, alpha, found)
+            row = _row(name, one, 0, 0.0, found) if found is TOO_FEW else _row(name, one, look, alpha, found)
             session.execute(insert(LabelBias).values(row).on_conflict_do_nothing())
     with ledger.lock(holds.LOCK, name) as session:
         holds.settle(session, definition)
         holds.tell(session, definition, by_monitor=True)
-        return _said(session, name, up_to_key)
+        return _said(session, definition, up_to_key)
 
 
 def compare(definition: ModelDefinition, labelled: pd.DataFrame, others: pd.DataFrame, *, alpha: float) -> Bias:
@@ -121,42 +127,64 @@ def _words(moved: list[detect.ColumnDrift]) -> str:
 
 
 def _untested(session: Session, definition: ModelDefinition, up_to_key: str) -> list[_Waiting]:
-    """Oldest first; none that are labelled whole, that cannot be read, or that were tested with these predictions."""
+    """Oldest first; none that are labelled whole, that are collected, or that were tested with these predictions.
+
+    Nor those of before the ledger knew coverage: after an upgrade each of them would be a look, and leave nothing of
+    `monitoring.share_alpha` to the partitions that come.
+    """
     model = definition.name
     predictions = decisions.current_predictions(session, model, up_to_key)
-    rows, biases = coverages.current_coverages(session, model), coverages.biases(session, model)
-    pairs = coverages.pairs(session, model)
+    rows, biases = _current(session, definition), coverages.biases(session, model)
+    pairs, gone = coverages.pairs(session, model), collected.gone(session, model)
+    since, frontier = coverages.first_measured(session, model), _frontier(rows, biases)
     found = []
     for key, prediction in predictions.items():
         row = rows.get(key)
         if row is None or row.labelled is None or min(row.labelled, row.inputs - row.labelled) < FEWEST_ROWS:
             continue
-        if row.id not in biases or biases[row.id].prediction_id != prediction.id:
-            snapshot = session.get_one(Snapshot, prediction.snapshot_id)
+        labels = pairs[key][1][1]
+        is_past = key < frontier and since is not None and labels.decided_at < since
+        if is_past or (row.id in biases and biases[row.id].prediction_id == prediction.id):
+            continue
+        snapshot = session.get_one(Snapshot, prediction.snapshot_id)
+        if not {snapshot.dvc_hash, prediction.uri, labels.clean_uri} & gone:
             fed = of_hash(session, definition, snapshot.code_hash).definition
-            found.append(_Waiting(fed, row, prediction, snapshot, pairs[key][1][1]))
+            found.append(_Waiting(fed, row, prediction, snapshot, labels))
     return found
 
 
-def _read(one: _Waiting, settings: Settings) -> tuple[pd.DataFrame, pd.DataFrame] | None:
-    """Labelled rows and the others, of a sample of the partition; None if they cannot be read, or are too few."""
-    definition, path, most = one.definition, one.snapshot.dvc_path, 2 * detect.MAX_ROWS
-    feed = definition.feed
+def _frontier(rows: Mapping[str, LabelCoverage], biases: Mapping[int, LabelBias]) -> str:
+    """The newest partition that was tested; where none was, the newest there is: with it testing begins."""
+    return max((bias.key for bias in biases.values()), default=max(rows, default=""))
+
+
+def _current(session: Session, definition: ModelDefinition) -> dict[str, LabelCoverage]:
+    return coverages.current_coverages(session, definition.name, definition.target)
+
+
+def _test(one: _Waiting, alpha: float, settings: Settings) -> Bias | None:
+    """What comes of one partition, `TOO_FEW` if that is so; None if it cannot be read or compared now."""
     try:
-        with pull(settings, one.snapshot.git_commit, [path], expected={path: one.snapshot.dvc_hash}) as files:
-            built = set(column_names(files[path]))
-            columns = [feed.entity, feed.event_time, *(c for c in definition.features.columns if c in built)]
-            features = read_sample(files[path], list(dict.fromkeys(columns)), most)
-        # Predictions stand in the order of their features, so the same seed draws the same rows of both.
-        predictions = read_sample(
-            io.BytesIO(read_bytes(one.prediction, settings)), [feed.entity, detect.PREDICTION], most
-        )
-        truth = read_known(one.labels, settings, definition, "labels")[[feed.entity, definition.target]].dropna()
-    except UNREADABLE as error:
-        if isinstance(error, UnavailableError):
-            raise
+        frames = _read(one, settings)
+        return TOO_FEW if frames is None else compare(one.definition, *frames, alpha=alpha)
+    except UnavailableError:
+        raise
+    except UNTESTABLE as error:
         log.warning("%s: whether its labels are one-sided cannot be tested: %s", one.coverage.key, error)
         return None
+
+
+def _read(one: _Waiting, settings: Settings) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+    """Labelled rows and the others, of a sample of the partition; None if they are too few."""
+    definition, path, most = one.definition, one.snapshot.dvc_path, 2 * detect.MAX_ROWS
+    feed = definition.feed
+    with pull(settings, one.snapshot.git_commit, [path], expected={path: one.snapshot.dvc_hash}) as files:
+        built = set(column_names(files[path]))
+        columns = [feed.entity, feed.event_time, *(c for c in definition.features.columns if c in built)]
+        features = read_sample(files[path], list(dict.fromkeys(columns)), most)
+    # Predictions stand in the order of their features, so the same seed draws the same rows of both.
+    predictions = read_sample(io.BytesIO(read_bytes(one.prediction, settings)), [feed.entity, detect.PREDICTION], most)
+    truth = read_known(one.labels, settings, definition, "labels")[[feed.entity, definition.target]].dropna()
     rows = features.merge(predictions, on=feed.entity, how="left", validate="one_to_one")
     chosen = np.asarray(rows[feed.entity].isin(truth[feed.entity]))
     labelled, others = rows[chosen], rows[~chosen]
@@ -178,7 +206,7 @@ def _row(model: str, one: _Waiting, look: int, alpha: float, found: Bias) -> dic
     }
 
 
-def _said(session: Session, model: str, up_to_key: str) -> dict[str, str]:
-    rows, biases = coverages.current_coverages(session, model), coverages.biases(session, model)
+def _said(session: Session, definition: ModelDefinition, up_to_key: str) -> dict[str, str]:
+    rows, biases = _current(session, definition), coverages.biases(session, definition.name)
     one_sided = {key: biases[row.id] for key, row in rows.items() if row.id in biases and biases[row.id].one_sided}
     return {key: f"Labels of {key}: {bias.sentence}." for key, bias in one_sided.items() if key <= up_to_key}

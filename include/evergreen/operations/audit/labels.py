@@ -12,6 +12,8 @@ from evergreen.operations.audit.ledger_rows import Rows
 
 AREA = "labels"
 BY_HAND = "Find out who changed the table label_coverage by hand."
+AT_ONCE = dt.timedelta(minutes=5)
+"""Who reads which labels count, and who records that they are held or released, commit apart by less than this"""
 REPORT = "Report it: labels that are incomplete train nothing, measure nothing and judge nobody."
 
 
@@ -32,7 +34,7 @@ def check(definition: ModelDefinition, rows: Rows) -> Iterator[Disagreement]:
 
 def _is_counted(definition: ModelDefinition, coverage: Row, rows: Rows) -> Iterator[Disagreement]:
     """The numbers of a row are those of the accepted rows, counted here in another way."""
-    entity, target = definition.feed.entity, definition.target
+    entity, target = definition.feed.entity, coverage["target"]
     inputs = _accepted(rows, coverage["inputs_version_id"], coverage["inputs_rows"], [entity])
     labels = _accepted(rows, coverage["labels_version_id"], coverage["labels_rows"], [entity, target])
     if coverage["labelled"] is None or inputs is None or labels is None:
@@ -90,4 +92,6 @@ def _trained_on_complete(run: Row, held: list[tuple[Row, Row]]) -> Iterator[Disa
 
 
 def _within(moment: dt.datetime, hold: Row) -> bool:
-    return bool(hold["held_at"] < moment and (hold["released_at"] is None or moment < hold["released_at"]))
+    """Whether something was recorded while labels were held, and not about when that began or ended."""
+    until = hold["released_at"]
+    return bool(hold["held_at"] + AT_ONCE < moment and (until is None or moment < until - AT_ONCE))

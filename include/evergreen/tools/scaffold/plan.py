@@ -60,6 +60,7 @@ class Plan:
         window: `training.window`, if the default holds too few rows; else None.
         min_new_rows: `monitoring.min_new_rows`, if the default is long in landing; else None.
         covered: share of rows that have a target.
+        complete: `feed.labels.complete`, where so few rows have a target that it cannot be learned; else None.
         hours: events come at all times of a period, so that its ends can be asked for; else dates or office hours.
         unread: column of the file that cannot be used -> why; it is in no table.
         csv: `feed.csv`, if text files are written otherwise than by default.
@@ -87,6 +88,7 @@ class Plan:
     window: int | None
     min_new_rows: int | None
     covered: float
+    complete: float | None
     hours: bool
     nearly: dict[str, str]
     max_bad_rows: float
@@ -118,6 +120,7 @@ def plan(asked: Asked, types: Mapping[str, ColumnType], frame: pd.DataFrame) -> 
     partitions = periods.first_days(times, calendar.unit)
     means = columns.meaning(inputs, frame, (named.column, asked.time), asked.time, odd)
     given = {name: types[name] for name in (*means.numeric, *means.categorical)}
+    complete, about_labels = targets.complete(asked.target, frame[asked.target].notna(), partitions)
     return Plan(
         asked=asked,
         task=task,
@@ -139,11 +142,19 @@ def plan(asked: Asked, types: Mapping[str, ColumnType], frame: pd.DataFrame) -> 
         window=_window(calendar.rows),
         min_new_rows=_min_new_rows(calendar.rows),
         covered=float(frame[asked.target].notna().mean()),
+        complete=complete,
         hours=periods.are_covered(times, partitions, calendar.unit),
         nearly=columns.nearly_numbers({n: k for n, k in types.items() if n != named.column and n not in odd}, frame),
         max_bad_rows=_max_bad_rows(frame[[*(named.parts or [named.column])]], partitions) if named.twice else 0.0,
         why={"row": named.why, "calendar": calendar.why},
-        notes=(*about_task, *named.notes, *calendar.notes, *leaks(asked.target, task, given, frame), *means.notes),
+        notes=(
+            *about_task,
+            *about_labels,
+            *named.notes,
+            *calendar.notes,
+            *leaks(asked.target, task, given, frame),
+            *means.notes,
+        ),
     )
 
 

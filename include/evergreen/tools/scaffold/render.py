@@ -58,6 +58,7 @@ def definition(plan: Plan) -> str:
         ),
         f"  event_time: {scalar(asked.time)}",
         f"  label_delay: {asked.label_delay} # {plan.period}s between the end of a partition and its labels",
+        *([f"  labels: {{complete: {plan.complete:g}}} {_LABELS}"] if plan.complete is not None else []),
         *(["  csv: # how text files are written", *_csv(plan.csv)] if plan.csv else []),
         "  tables:",
         "    inputs: # known when a prediction is needed",
@@ -91,6 +92,7 @@ def _csv(declared: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+_LABELS = "# share of the inputs that must have a label: less than half of the file's rows have one"
 _MONITORING = "monitoring: # as many as land until a challenger is due: the default would be too long in coming"
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 
 from evergreen.core.definition.model import ColumnType, Task
-from evergreen.core.text import plain, share
+from evergreen.core.text import percent, plain, share
 from evergreen.errors import BadInputError
+from evergreen.loop.intake.labels.maturity import FLOOR, allowance
 from evergreen.tools.scaffold.notes import Note
 
 _SAMPLE = 5
@@ -42,6 +45,31 @@ def task_of(target: str, kind: ColumnType, values: pd.Series) -> tuple[Task, lis
     if kind == "boolean" or (kind == "integer" and known.isin([0, 1]).all()):
         return "binary", _rare(target, known.astype("float64"))
     return "regression", _few_values(target, kind, known, distinct)
+
+
+def complete(target: str, known: pd.Series, partitions: pd.Series) -> tuple[float | None, list[Note]]:
+    """`feed.labels.complete` of a feed that labels the lesser part of its rows, with what is to be said; else None.
+
+    Below a half, nothing is taken for usual by itself, since labels that come early look just so.
+
+    Args:
+        target: its name.
+        known: bool, whether a row has a target.
+        partitions: the first day of each row's partition.
+    """
+    found = known.groupby(partitions).agg(["mean", "size"])
+    found = found[found["mean"] > 0]  # a partition without any label lands none
+    middle = float(found["mean"].median())
+    if middle >= FLOOR:
+        return None, []
+    room = min(allowance(list(found["mean"]), int(found["size"].median())), middle / 2)
+    least = max(math.floor(1000 * (middle - room)) / 1000, 0.001)
+    text = (
+        f"{percent(middle)} of an ordinary partition's rows have {target}: labels count from {percent(least)} on "
+        "(feed.labels.complete). If the others come later, set it to the share that has one in the end, and "
+        "label_delay to when they do"
+    )
+    return least, [Note("task", text, (target,))]
 
 
 def _rare(target: str, known: pd.Series) -> list[Note]:

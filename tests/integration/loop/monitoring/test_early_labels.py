@@ -1,15 +1,22 @@
 """Labels that land early and one-sided, on real servers: nobody is judged by them, and somebody is told."""
 
+from pathlib import Path
+from urllib.parse import urlparse
+
 import numpy as np
+import pandas as pd
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from evergreen.core.ledger.queries import labels as coverages
 from evergreen.core.ledger.tables import (
     Alert,
+    Collection,
     Deployment,
     Incident,
     LabelBias,
+    LabelCoverage,
+    LabelHold,
     Occurrence,
     Performance,
     Prediction,
@@ -19,6 +26,7 @@ from evergreen.core.ledger.tables import (
 from evergreen.core.ledger.views.labels import coverages as coverage_lines
 from evergreen.errors import NotReadyError
 from evergreen.loop.intake.labels.coverage import review
+from evergreen.loop.monitoring import label_bias
 from evergreen.loop.monitoring.check import run
 from evergreen.loop.scoring.score import read_predictions
 from evergreen.loop.training.assemble import assemble
@@ -205,3 +213,56 @@ def test_the_audit_finds_a_training_that_used_labels_which_were_held_back(young_
         }
     (said,) = disagreements(young_shop)
     assert "where 200 of 700 inputs had a label" in said.what
+
+
+def as_early(shop, numbers):
+    for number in numbers:
+        live(shop, number, lambda n: early(shop.week(n)[1], n) if n > 5 else shop.week(n)[1])
+
+
+def looks(shop):
+    return [(bias.key, bias.look) for bias in all_of(shop, LabelBias)]
+
+
+def test_after_an_upgrade_the_past_takes_nothing_from_the_next_tests(shop, monkeypatch):
+    as_early(shop, range(6, 10))
+    with shop.ledger.transaction() as session:
+        for table in (LabelHold, LabelCoverage):
+            session.execute(delete(table))
+    review(shop.definition, settings=shop.settings)
+    as_early(shop, [10])
+    check(shop, 10)
+    assert looks(shop) == [(shop.key(9), 1)]
+    assert all_of(shop, LabelBias)[0].alpha == shop.definition.monitoring.share_alpha / 2
+
+    read = []
+    monkeypatch.setattr(label_bias, "_read", lambda *given: read.append(given))
+    as_early(shop, [11])
+    for _ in range(2):
+        check(shop, 11)
+    assert looks(shop) == [(shop.key(9), 1), (shop.key(10), 0)], "too few rows are no test"
+    assert len(read) == 1, "and are not read again"
+
+
+def test_a_partition_that_cannot_be_compared_stops_no_check(shop, caplog):
+    as_early(shop, range(6, 10))
+    collected, odd = _predictions(shop, 6).uri, _predictions(shop, 7).uri
+    with shop.ledger.transaction() as session:
+        session.add(
+            Collection(
+                model="orders", name=collected, kind="predictions", key=shop.key(6), rule="keep", asked_by="policy",
+                rows=1,
+            )
+        )  # fmt: skip
+    _file(collected).unlink()
+    frame = pd.read_parquet(_file(odd))
+    frame.loc[1, "order_id"] = frame.loc[0, "order_id"]
+    frame.to_parquet(_file(odd))
+    check(shop, 9)
+    assert looks(shop) == [(shop.key(8), 1)]
+    warned = [line for line in caplog.messages if "cannot be tested" in line]
+    assert [line[:10] for line in warned] == [shop.key(7)]
+
+
+def _file(uri):
+    return Path(urlparse(uri).path)

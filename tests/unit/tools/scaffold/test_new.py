@@ -13,6 +13,7 @@ from evergreen.cli import app
 from evergreen.core.definition import load_definition
 from evergreen.errors import BadInputError, DefinitionError, RefusedError
 from evergreen.loop.features.compute import compute
+from evergreen.loop.intake.labels.maturity import Coverage, judge
 from evergreen.tools.check_drops import check_folder
 from evergreen.tools.data_file import DataFile
 from evergreen.tools.scaffold.new import new
@@ -211,3 +212,44 @@ def test_a_column_of_numbers_but_for_its_word_for_nothing_is_said(tmp_path, monk
     arguments = ["new", "hotel", "--data", str(path), "--target", "Zimmerpreis (€)", "--time", "Anreise am"]
     shown = " ".join(CliRunner().invoke(app, arguments).output.split())
     assert "text Lead Time: 'nil' in 30 of 600 rows; it is numbers otherwise. Leave missing values empty" in shown
+
+
+def orders(labelled, days=40, rows=300):
+    """Orders of which so large a share has a result."""
+    rng, count = np.random.default_rng(5), days * rows
+    return pd.DataFrame(
+        {
+            "id": [f"o{n}" for n in range(count)],
+            "at": pd.date_range("2024-01-01", periods=count, freq=dt.timedelta(days=1) / rows).strftime(
+                "%Y-%m-%d %H:%M"
+            ),
+            "price": rng.normal(90, 20, count).round(2),
+            "returned": np.where(rng.random(count) < labelled, rng.integers(0, 2, count).astype(str), ""),
+        }
+    )
+
+
+@pytest.mark.parametrize("labelled", [0.01, 0.04, 0.3, 0.45])
+def test_a_feed_that_labels_the_lesser_part_of_its_rows_can_train(labelled, tmp_path):
+    path = tmp_path / "orders.csv"
+    orders(labelled).to_csv(path, index=False)
+    decided, _ = new(Asked("orders", "returned", "at"), path, folder=tmp_path / "models")
+    definition, source = load_definition("orders", tmp_path / "models"), DataFile(path)
+    complete = definition.feed.labels.complete
+    assert labelled / 3 < complete < labelled
+    assert any("labels count from" in note.text for note in decided.notes)
+    keys = definition.partitions.keys("2024-01-01", "2024-02-08")
+    coverages = [
+        Coverage(key, *(len(source.partition(definition, table, key)) for table in ("inputs", "labels")))
+        for key in keys
+    ]
+    assert np.mean([stands.mature for stands in judge(coverages, complete).values()]) > 0.8
+    assert not any(stands.mature for stands in judge(coverages, None).values())
+
+
+@pytest.mark.parametrize("labelled", [0.6, 1.0])
+def test_a_feed_that_labels_most_of_its_rows_learns_what_is_usual(labelled, tmp_path):
+    path = tmp_path / "orders.csv"
+    orders(labelled).to_csv(path, index=False)
+    new(Asked("orders", "returned", "at"), path, folder=tmp_path / "models")
+    assert load_definition("orders", tmp_path / "models").feed.labels.complete is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Collection
 
 from sqlalchemy import func, select
@@ -30,15 +31,28 @@ def pair_id(pair: Pair) -> PairId:
     return inputs.id, partitions.kept(inputs_verdict), labels.id, partitions.kept(labels_verdict)
 
 
-def measured(session: Session, model: str) -> dict[PairId, LabelCoverage]:
-    """Every coverage of the model by the pair that it is of."""
-    rows = session.scalars(select(LabelCoverage).where(LabelCoverage.model == model).order_by(LabelCoverage.id))
+def measured(session: Session, model: str, target: str | None = None) -> dict[PairId, LabelCoverage]:
+    """The coverages of `target` by the pair that each is of; None: the newest of each pair, for who shows them."""
+    query = select(LabelCoverage).where(LabelCoverage.model == model)
+    if target is not None:
+        query = query.where(LabelCoverage.target == target)
+    rows = session.scalars(query.order_by(LabelCoverage.id))
     return {(row.inputs_version_id, row.inputs_rows, row.labels_version_id, row.labels_rows): row for row in rows}
 
 
-def current_coverages(session: Session, model: str) -> dict[str, LabelCoverage]:
-    """The coverage of what is accepted now by key, as far as it was measured."""
-    known = measured(session, model)
+def is_measured(session: Session, pair: Pair, target: str) -> bool:
+    """Whether there is a coverage of this pair and target, of whatever process."""
+    columns = (
+        LabelCoverage.inputs_version_id, LabelCoverage.inputs_rows,
+        LabelCoverage.labels_version_id, LabelCoverage.labels_rows,
+    )  # fmt: skip
+    same = [column == value for column, value in zip(columns, pair_id(pair), strict=True)]
+    return session.scalar(select(LabelCoverage.id).where(*same, LabelCoverage.target == target)) is not None
+
+
+def current_coverages(session: Session, model: str, target: str | None = None) -> dict[str, LabelCoverage]:
+    """The coverage of what is accepted now by key, as far as it was measured; `target` as of `measured`."""
+    known = measured(session, model, target)
     found = {key: known.get(pair_id(pair)) for key, pair in pairs(session, model).items()}
     return {key: row for key, row in found.items() if row is not None}
 
@@ -47,6 +61,12 @@ def open_holds(session: Session, model: str) -> list[LabelHold]:
     """What is held back or one-sided now, by key."""
     query = select(LabelHold).where(LabelHold.model == model, LabelHold.released_at.is_(None))
     return list(session.scalars(query.order_by(LabelHold.key, LabelHold.id)))
+
+
+def coverages_of(session: Session, holds: Collection[LabelHold]) -> dict[int, LabelCoverage]:
+    """What was found when each of `holds` began, by id; one query."""
+    ids = {hold.coverage_id for hold in holds}
+    return {row.id: row for row in session.scalars(select(LabelCoverage).where(LabelCoverage.id.in_(ids)))}
 
 
 def held_keys(session: Session, model: str, keys: Collection[str]) -> set[str]:
@@ -69,5 +89,11 @@ def biases(session: Session, model: str) -> dict[int, LabelBias]:
 
 
 def tested(session: Session, model: str) -> int:
-    """How many tests for one-sidedness the model has had."""
-    return session.scalar(select(func.count()).select_from(LabelBias).where(LabelBias.model == model)) or 0
+    """How many tests for one-sidedness the model has had, without partitions that had too few rows for one."""
+    looks = (LabelBias.model == model, LabelBias.look > 0)
+    return session.scalar(select(func.count()).select_from(LabelBias).where(*looks)) or 0
+
+
+def first_measured(session: Session, model: str) -> dt.datetime | None:
+    """When coverage of the model was measured for the first time; None before that."""
+    return session.scalar(select(func.min(LabelCoverage.created_at)).where(LabelCoverage.model == model))

@@ -12,15 +12,19 @@ from evergreen.core.ledger.tables.base import Base
 
 
 class LabelCoverage(Base):
-    """How many of a partition's accepted inputs have a label: one row for each pair of what is accepted of both."""
+    """How many of a partition's accepted inputs have a label: one row for each pair of what is accepted of both.
+
+    And for each target: a definition that names another column of the labels is judged by that one's values.
+    """
 
     __tablename__ = "label_coverage"
     __table_args__ = (
         UniqueConstraint(
-            "inputs_version_id", "inputs_rows", "labels_version_id", "labels_rows", name="uq_label_coverage_pair"
+            "inputs_version_id", "inputs_rows", "labels_version_id", "labels_rows", "target",
+            name="uq_label_coverage_pair",
         ),
         Index(None, "model", "key"),
-    )
+    )  # fmt: skip
 
     id: Mapped[int] = mapped_column(primary_key=True)
     model: Mapped[str]
@@ -30,10 +34,12 @@ class LabelCoverage(Base):
     """Which of these inputs counted, as `Performance.labels_rows` says it of labels"""
     labels_version_id: Mapped[int] = mapped_column(ForeignKey("partition_version.id"))
     labels_rows: Mapped[str]
+    target: Mapped[str]
+    """Column of the labels whose values were counted"""
     inputs: Mapped[int]
     """Accepted inputs"""
     labelled: Mapped[int | None]
-    """Those of them that have a label that is not null; None if their rows can no longer be read"""
+    """Those of them that have a label that is not null; None if retention has removed the rows"""
     created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
 
 
@@ -75,7 +81,7 @@ class LabelBias(Base):
     version: Mapped[int]
     """Model version that predicted"""
     look: Mapped[int]
-    """1, 2, ...: how many partitions of the model had been tested by then"""
+    """1, 2, ...: how many partitions of the model had been tested by then; 0 if this one had too few rows for a test"""
     alpha: Mapped[float]
     """Level of this test; those of all looks together are at most `monitoring.share_alpha`"""
     one_sided: Mapped[bool]

@@ -18,7 +18,7 @@ class CoverageLine:
     key: str
     inputs: int
     labelled: int | None
-    """Accepted inputs with a label; None if it could not be counted any more"""
+    """Accepted inputs with a label; None if retention had removed the rows"""
     coverage: float | None
     """0 to 1"""
     needed: float | None

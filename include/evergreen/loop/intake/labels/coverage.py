@@ -7,6 +7,7 @@ a process dies between a verdict and its coverage, the next call finds what is m
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy.dialects.postgresql import insert
@@ -14,10 +15,10 @@ from sqlalchemy.orm import Session
 
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.ledger import Ledger
-from evergreen.core.ledger.queries import labels
+from evergreen.core.ledger.queries import collected, labels
 from evergreen.core.ledger.queries.labels import Pair
 from evergreen.core.ledger.tables import LabelCoverage
-from evergreen.core.text import share
+from evergreen.core.text import listed, share
 from evergreen.errors import EvergreenError, UnavailableError
 from evergreen.loop.intake.accepted_rows import read_columns
 from evergreen.loop.intake.comparisons.label_coverage import known_among
@@ -26,32 +27,56 @@ from evergreen.settings import Settings
 
 log = logging.getLogger("evergreen.intake")
 
+UNIQUE = "uq_label_coverage_pair"
+
 
 def review(definition: ModelDefinition, *, settings: Settings) -> None:
     """Bring coverage and what is held back up to date with what is accepted; write the mails that follow.
 
+    A partition whose rows cannot be read, though retention has not removed them, is left unmeasured: it does not
+    count, and the next call tries it again. It stops no other.
+
     Raises:
-        UnavailableError: the ledger or the store do not answer.
+        UnavailableError: the ledger or the store do not answer; what was measured until then is kept.
     """
     ledger, name = Ledger.from_settings(settings), definition.name
     with ledger.transaction() as session:
-        waiting = _unmeasured(session, name)
-    rows = [_measure(definition, key, pair, settings) for key, pair in waiting.items()]
+        waiting = _unmeasured(session, definition)
+    unread: dict[str, Exception] = {}
+    for key, pair in waiting.items():
+        # One transaction each: after an upgrade this reads the whole past, which a task that is killed, or one that
+        # runs beside this one, shall not begin anew.
+        with ledger.lock("label coverage", name, key) as session:
+            if labels.is_measured(session, pair, definition.target):
+                continue
+            try:
+                row = _measure(session, definition, key, pair, settings)
+            except _UnreadError as error:
+                unread[key] = error.cause
+                continue
+            session.execute(insert(LabelCoverage).values(row).on_conflict_do_nothing(constraint=UNIQUE))
+    _warn(definition, unread)
     with ledger.lock(holds.LOCK, name) as session:
-        if rows:
-            statement = insert(LabelCoverage).values(rows)
-            session.execute(statement.on_conflict_do_nothing(constraint="uq_label_coverage_pair"))
-        holds.settle(session, definition, measured=[row["key"] for row in rows if row["labelled"] is not None])
+        holds.settle(session, definition)
 
 
-def _unmeasured(session: Session, model: str) -> dict[str, Pair]:
-    known = labels.measured(session, model)
-    return {key: pair for key, pair in labels.pairs(session, model).items() if labels.pair_id(pair) not in known}
+class _UnreadError(Exception):
+    """The rows of a pair are there, as far as the ledger knows, and cannot be read now."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
 
 
-def _measure(definition: ModelDefinition, key: str, pair: Pair, settings: Settings) -> dict[str, Any]:
+def _unmeasured(session: Session, definition: ModelDefinition) -> dict[str, Pair]:
+    known = labels.measured(session, definition.name, definition.target)
+    found = labels.pairs(session, definition.name)
+    return {key: pair for key, pair in found.items() if labels.pair_id(pair) not in known}
+
+
+def _measure(session: Session, definition: ModelDefinition, key: str, pair: Pair, settings: Settings) -> dict[str, Any]:
     """The row of `label_coverage` for one pair."""
-    found, names = _count(definition, key, pair, settings), labels.pair_id(pair)
+    found, names = _count(session, definition, pair, settings), labels.pair_id(pair)
     inputs = found[0] if found else pair[0][1].rows_accepted
     labelled = found[1] if found else None
     if labelled is not None:
@@ -63,13 +88,19 @@ def _measure(definition: ModelDefinition, key: str, pair: Pair, settings: Settin
         "inputs_rows": names[1],
         "labels_version_id": names[2],
         "labels_rows": names[3],
+        "target": definition.target,
         "inputs": inputs,
         "labelled": labelled,
     }
 
 
-def _count(definition: ModelDefinition, key: str, pair: Pair, settings: Settings) -> tuple[int, int] | None:
-    """Accepted inputs, and those that have a label which is not null; None if the rows can no longer be read."""
+def _count(session: Session, definition: ModelDefinition, pair: Pair, settings: Settings) -> tuple[int, int] | None:
+    """Accepted inputs, and those that have a label which is not null; None if retention has removed their rows.
+
+    Raises:
+        _UnreadError: they cannot be read for another reason, which may pass: a disk that is not mounted here, an object
+            that is missing or damaged and will be restored, a column that the definition calls otherwise today.
+    """
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -79,9 +110,22 @@ def _count(definition: ModelDefinition, key: str, pair: Pair, settings: Settings
         inputs = read_columns(pair[0][1], settings, tables["inputs"], [entity]).column(entity)
         landed = read_columns(pair[1][1], settings, tables["labels"], [entity, target])
         known = landed.filter(pc.is_valid(landed.column(target))).column(entity)
+        return len(inputs), int(np.count_nonzero(known_among(inputs, known)))
     except UnavailableError:
         raise
-    except (EvergreenError, FileNotFoundError, KeyError, pa.ArrowException) as error:
-        log.warning("%s of %s: how many inputs have a label cannot be counted: %s", definition.name, key, error)
-        return None
-    return len(inputs), int(np.count_nonzero(known_among(inputs, known)))
+    # An outage is UnavailableError, so that OSError and ValueError are what decoding a damaged file raises.
+    except (EvergreenError, OSError, ValueError, KeyError, pa.ArrowException) as error:
+        # Asked of the ledger, and not of the error: what was collected may have landed again since.
+        if {pair[0][1].clean_uri, pair[1][1].clean_uri} & collected.gone(session, definition.name):
+            return None
+        raise _UnreadError(error) from error
+
+
+def _warn(definition: ModelDefinition, unread: Mapping[str, Exception]) -> None:
+    if not unread:
+        return
+    first = next(iter(unread.values()))
+    log.warning(
+        "%s: how many inputs have a label cannot be counted now of %s: %s. Their labels do not count until it can; "
+        "each look tries again", definition.name, listed([*unread], 8), str(first).rstrip("."),
+    )  # fmt: skip

@@ -8,16 +8,17 @@ partitions near each other are.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Collection, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 from sqlalchemy import func, update
 from sqlalchemy.orm import Session
 
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.ledger import incidents
-from evergreen.core.ledger.outbox import owe
+from evergreen.core.ledger.outbox import owe, owed
 from evergreen.core.ledger.queries import labels, versions
 from evergreen.core.ledger.queries.labels import INCOMPLETE, ONE_SIDED
 from evergreen.core.ledger.tables import LabelBias, LabelCoverage, LabelHold
@@ -48,17 +49,15 @@ class Problem:
         return self.key, self.cause
 
 
-def settle(session: Session, definition: ModelDefinition, measured: Collection[str] = ()) -> None:
-    """Record what is held now and what no longer is, and write the mails about it; the session holds the lock `LOCK`.
-
-    Args:
-        session: of the ledger.
-        definition: the model.
-        measured: keys whose coverage was counted just now.
-    """
-    found, model = problems(session, definition), definition.name
+def settle(session: Session, definition: ModelDefinition) -> None:
+    """Record what is held now and what no longer is, and owe what is to be told; the session holds the lock `LOCK`."""
+    model, rows = definition.name, labels.current_coverages(session, definition.name, definition.target)
+    stands = standings(session, definition)
+    found = problems(session, definition, rows, stands)
     held = {(hold.key, hold.cause): hold.id for hold in labels.open_holds(session, model)}
-    release = held.keys() - {problem.name for problem in found}
+    # What landed in place of held labels, and cannot be read now, may be no better: it stays held until it is counted.
+    unknown = stands.keys() - rows.keys()
+    release = {name for name in held.keys() - {problem.name for problem in found} if name[0] not in unknown}
     if release:
         ids = [held[name] for name in release]
         session.execute(update(LabelHold).where(LabelHold.id.in_(ids)).values(released_at=func.now()))
@@ -70,18 +69,16 @@ def settle(session: Session, definition: ModelDefinition, measured: Collection[s
         if problem.name not in held
     )
     session.flush()
-    _end(session, definition, set(measured) - {problem.key for problem in found})
+    _end(session, definition, [row for key, row in rows.items() if stands[key].mature])
     tell(session, definition, by_monitor=False)
 
 
-def problems(session: Session, definition: ModelDefinition) -> list[Problem]:
-    """What is incomplete or one-sided now, by key."""
-    rows, biases = labels.current_coverages(session, definition.name), labels.biases(session, definition.name)
-    return [
-        found
-        for key, stands in standings(session, definition).items()
-        if key in rows and (found := _problem(rows[key], stands, biases)) is not None
-    ]
+def problems(
+    session: Session, definition: ModelDefinition, rows: Mapping[str, LabelCoverage], stands: Mapping[str, Maturity]
+) -> list[Problem]:
+    """What is incomplete or one-sided now, by key: of the partitions whose coverage `rows` has."""
+    biases = labels.biases(session, definition.name)
+    return [found for key, row in rows.items() if (found := _problem(row, stands[key], biases)) is not None]
 
 
 def _problem(row: LabelCoverage, stands: Maturity, biases: Mapping[int, LabelBias]) -> Problem | None:
@@ -92,14 +89,19 @@ def _problem(row: LabelCoverage, stands: Maturity, biases: Mapping[int, LabelBia
     return None
 
 
-def _end(session: Session, definition: ModelDefinition, whole: Collection[str]) -> None:
-    """End what is over: nothing is held any more, or one of `whole` has just come complete after all that was."""
+def _end(session: Session, definition: ModelDefinition, mature: Iterable[LabelCoverage]) -> None:
+    """End what is over: nothing is held any more, or one of the `mature` came complete after all that was.
+
+    When it came is asked of the ledger: who measured it may have been killed before it got here.
+    """
     told, now = partial(owe, session, definition), dt.datetime.now(dt.UTC)
     open_ = labels.open_holds(session, definition.name)
     incidents.resolve_others(
         session, definition.name, CAUSE.kind, CAUSE.scope, {hold.key for hold in open_ if hold.cause == INCOMPLETE},
         how="complete: they count", owe=told, now=now,
     )  # fmt: skip
+    since = incidents.last_met(session, definition.name, CAUSE.kind, CAUSE.scope)
+    whole = [row.key for row in mature if since is not None and row.labelled is not None and row.created_at > since]
     if whole:
         newest = max(whole)
         incidents.well(
@@ -118,11 +120,8 @@ def tell(session: Session, definition: ModelDefinition, *, by_monitor: bool) -> 
     due = [hold for hold in open_ if definition.partitions.due(hold.key, definition.feed.label_delay) <= now]
     if not due or (not by_monitor and versions.current_deployment(session, model) is not None):
         return
-    biases = labels.biases(session, model)
-    told = [
-        (hold, mail.Line.of(hold, session.get_one(LabelCoverage, hold.coverage_id), biases.get(hold.coverage_id)))
-        for hold in due
-    ]
+    biases, coverages = labels.biases(session, model), labels.coverages_of(session, due)
+    told = [(hold, mail.Line.of(hold, coverages[hold.coverage_id], biases.get(hold.coverage_id))) for hold in due]
     _tell_incomplete(session, definition, [one for one in told if one[0].cause == INCOMPLETE], now)
     _tell_one_sided(session, definition, [one for one in told if one[0].cause == ONE_SIDED])
 
@@ -143,25 +142,41 @@ def _tell_incomplete(session: Session, definition: ModelDefinition, held: Sequen
 
 def _tell_one_sided(session: Session, definition: ModelDefinition, held: Sequence[Told]) -> None:
     past = labels.holds(session, definition.name, ONE_SIDED)
-    begun = {past[place].id for place in beginnings([hold.key for hold in past], partial(is_near, definition))}
-    for hold, _ in held:
-        if hold.id in begun:
-            lines = [line for other, line in held if is_near(definition, hold.key, other.key)]
-            owe(
-                session, definition, kind="labels", key=hold.key if len(lines) == 1 else None, dedup_key=_name(hold),
-                subject=mail.subject(lines), body=mail.body(definition, lines),
-            )  # fmt: skip
+    reach = cache(partial(last_near, definition))
+    begun = {past[place].id for place in beginnings([hold.key for hold in past], reach)}
+    first = [hold for hold, _ in held if hold.id in begun]
+    told = owed(session, definition.name, [_name(hold) for hold in first])
+    for hold in first:
+        if _name(hold) in told:
+            continue
+        lines = [line for other, line in held if reach(min(hold.key, other.key)) >= max(hold.key, other.key)]
+        owe(
+            session, definition, kind="labels", key=hold.key if len(lines) == 1 else None, dedup_key=_name(hold),
+            subject=mail.subject(lines), body=mail.body(definition, lines),
+        )  # fmt: skip
 
 
-def beginnings(keys: Sequence[str], near: Callable[[str, str], bool]) -> list[int]:
-    """Places of those of `keys`, in the order in which they were found, that none before them is near. Pure."""
-    return [place for place, key in enumerate(keys) if not any(near(key, before) for before in keys[:place])]
+def beginnings(keys: Sequence[str], reach: Callable[[str], str]) -> list[int]:
+    """Places of those of `keys`, in the order in which they were found, that none before them is near. Pure.
+
+    Args:
+        keys: of partitions.
+        reach: the last key that is near a key and not before it; a later key reaches no less far.
+    """
+    reach, found = cache(reach), list[int]()
+    before: list[str] = []  # sorted, so that of all before only the two neighbours need a look
+    for place, key in enumerate(keys):
+        at = bisect_right(before, key)
+        near = (at > 0 and reach(before[at - 1]) >= key) or (at < len(before) and reach(key) >= before[at])
+        if not near:
+            found.append(place)
+        before.insert(at, key)
+    return found
 
 
-def is_near(definition: ModelDefinition, one: str, other: str) -> bool:
-    """Whether two partitions are so near each other that what is wrong with both has one cause. Pure."""
-    first, last = sorted((one, other))
-    return definition.partitions.shift(first, NEAR) >= last
+def last_near(definition: ModelDefinition, key: str) -> str:
+    """The last partition so near `key` that what is wrong with both has one cause. Pure."""
+    return definition.partitions.shift(key, NEAR)
 
 
 def _name(hold: LabelHold) -> str:

@@ -36,7 +36,7 @@ Basis = Literal["definition", "usual", "start", "unmeasured", "unreadable"]
 
 @dataclass(frozen=True)
 class Coverage:
-    """How many of the accepted inputs of partition `key` have a label; `labelled` is None if that cannot be read."""
+    """How many of the accepted inputs of partition `key` have a label; `labelled` is None if they are collected."""
 
     key: str
     inputs: int
@@ -86,17 +86,20 @@ def judge(coverages: Sequence[Coverage], complete: float | None) -> dict[str, Ma
 def usual(history: Sequence[Coverage], rows: int) -> float:
     """Least share that a partition of `rows` inputs must reach if those of `history` were complete."""
     shares = [c.share for c in history[-WINDOW:] if c.share is not None]
-    middle = statistics.median(shares)
-    chance = min(max(middle, 0.03), 0.97)
+    return max(FLOOR, statistics.median(shares) - allowance(shares, rows))
+
+
+def allowance(shares: Sequence[float], rows: int) -> float:
+    """How far below the median of `shares` one of `rows` inputs may lie by chance, or because the feed varies."""
+    chance = min(max(statistics.median(shares), 0.03), 0.97)
     spread = DEVIATIONS * math.sqrt(chance * (1 - chance) / rows)
-    allowance = max(NARROW, spread, 2 * statistics.pstdev(shares))
-    return max(FLOOR, middle - min(allowance, WIDE))
+    return min(max(NARROW, spread, 2 * statistics.pstdev(shares)), WIDE)
 
 
 def _against(coverage: Coverage, needed: float, basis: Basis) -> Maturity:
     share = coverage.share
     if share is None:
-        # Its rows are gone, so nothing reads them either; what was made of them before stays what it was.
+        # Retention has removed its rows, so nothing reads them; what was made of them before stays what it was.
         return Maturity(coverage, needed, "unreadable", mature=True)
     return Maturity(coverage, needed, basis, mature=share >= needed)
 

@@ -17,7 +17,8 @@ from evergreen.loop.intake.labels.maturity import Coverage, Maturity, judge
 def standings(session: Session, definition: ModelDefinition, through: str | None = None) -> dict[str, Maturity]:
     """How each partition stands of which inputs and labels are accepted, in order of keys.
 
-    One that was accepted since coverage was measured last (`coverage.review`) is not mature: nobody knows yet.
+    One of which coverage is not measured (`coverage.review`) is not mature: its rows were accepted since, or cannot be
+    read now. Nobody knows yet.
 
     Args:
         session: of the ledger.
@@ -29,7 +30,7 @@ def standings(session: Session, definition: ModelDefinition, through: str | None
         for key, pair in coverages.pairs(session, definition.name).items()
         if through is None or key <= through
     }
-    known = coverages.measured(session, definition.name)
+    known = coverages.measured(session, definition.name, definition.target)
     rows = {key: known.get(coverages.pair_id(pair)) for key, pair in pairs.items()}
     found = judge([coverage_of(row) for row in rows.values() if row is not None], definition.feed.labels.complete)
     return {key: found[key] if row is not None else _unmeasured(key, pairs[key]) for key, row in rows.items()}

@@ -31,12 +31,13 @@ def upgrade() -> None:
         sa.Column("inputs_rows", sa.Text(), nullable=False),
         sa.Column("labels_version_id", sa.BigInteger(), nullable=False),
         sa.Column("labels_rows", sa.Text(), nullable=False),
+        sa.Column("target", sa.Text(), nullable=False),
         sa.Column("inputs", sa.BigInteger(), nullable=False),
         sa.Column("labelled", sa.BigInteger(), nullable=True),
         _now("created_at"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_label_coverage")),
         sa.UniqueConstraint(
-            "inputs_version_id", "inputs_rows", "labels_version_id", "labels_rows",
+            "inputs_version_id", "inputs_rows", "labels_version_id", "labels_rows", "target",
             name="uq_label_coverage_pair",
         ),
         sa.ForeignKeyConstraint(
@@ -82,6 +83,11 @@ def upgrade() -> None:
         sa.UniqueConstraint("coverage_id", "prediction_id", name=op.f("uq_label_bias_coverage_id_prediction_id")),
         sa.ForeignKeyConstraint(["coverage_id"], ["label_coverage.id"], name=op.f("fk_label_bias_coverage_id")),
         sa.ForeignKeyConstraint(["prediction_id"], ["prediction.id"], name=op.f("fk_label_bias_prediction_id")),
+    )
+    # A ledger whose roles were made before this migration: they may insert by default, and not update.
+    op.execute(
+        "DO $$ BEGIN IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'evergreen_worker') THEN "
+        "GRANT UPDATE (released_at) ON label_hold TO evergreen_worker; END IF; END $$"
     )
 
 

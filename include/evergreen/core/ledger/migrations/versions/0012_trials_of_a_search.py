@@ -15,6 +15,11 @@ depends_on = None
 
 def upgrade() -> None:
     op.add_column("training_run", sa.Column("search", JSONB(), nullable=True))
+    # A ledger whose roles were made before this migration: a column's right does not come with those of the others.
+    op.execute(
+        "DO $$ BEGIN IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'evergreen_worker') THEN "
+        "GRANT UPDATE (code_hash, search) ON training_run TO evergreen_worker; END IF; END $$"
+    )
 
 
 def downgrade() -> None:
