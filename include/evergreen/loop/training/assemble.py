@@ -18,7 +18,7 @@ from evergreen.core.ledger.queries.partitions import Current
 from evergreen.core.ledger.tables import Snapshot, TrainingRun
 from evergreen.core.text import listed, said
 from evergreen.errors import NotReadyError, PartitionKeyError, UnavailableError
-from evergreen.loop.features.feature_code import serving, today
+from evergreen.loop.features.feature_code import FeatureCode, serving, today
 from evergreen.loop.features.feed import feed
 from evergreen.loop.intake.labels import coverage
 from evergreen.loop.intake.labels.maturity import Maturity
@@ -94,44 +94,76 @@ def assemble(
         PartitionKeyError: `as_of` is no partition of the model's calendar.
         UnavailableError: ledger or feature repository do not answer.
     """
-    if as_of is not None and not definition.partitions.contains(as_of):
-        calendar = definition.calendar
-        raise PartitionKeyError(
-            f"as_of {as_of} lies outside the calendar of {definition.name} ({calendar.start} to "
-            f"{calendar.end or 'no end'}); name the newest partition whose labels may be used, or none"
-        )
+    _check_calendar(definition, as_of)
     coverage.review(definition, settings=settings)
-    ledger, code = Ledger.from_settings(settings), today(definition)
-    with ledger.transaction() as session:
-        done = versions.run_of_cause(session, definition.name, cause_key) is not None
-        wanted = [] if done else _newest_labelled(session, definition, as_of)
-        outdated = code.hash != serving(session, definition).hash
-    if wanted:
-        # One code for all rows: what other code has fed so far is built by the code of today first.
-        feed(code, wanted, settings=settings, outdated=outdated, run_url=run_url)
+    code = today(definition)
+    _feed(code, definition, cause_key, as_of, settings, run_url)
+    asked = {"cause": cause, "cause_key": cause_key, "reason": said(reason), "run_url": run_url}
     for _ in range(COMMIT_ATTEMPTS):
-        with ledger.lock("assemble", definition.name) as session:
+        with Ledger.from_settings(settings).lock("assemble", definition.name) as session:
             run = versions.run_of_cause(session, definition.name, cause_key)
             if run is not None:
                 log.info("%s: %s is training run %d already (%s)", definition.name, cause_key, run.id, run.state)
                 return _describe(run)
-            stands = standings(session, definition, as_of)
-            chosen, held = read_labelled(session, definition, as_of, stands, code.hash)
-            train, holdout = choose(definition, chosen, as_of, held)
-            commit = _commit(settings, train + holdout)
-            if commit is not None:
-                run = _row(definition, train, holdout, commit, stands, code.hash)
-                run.cause, run.cause_key, run.reason, run.run_url = cause, cause_key, said(reason), run_url
-                run.code_version = settings.code_version
-                session.add(run)
-                session.flush()
-                _report(run, definition, train, holdout, held)
+            run = _record(session, definition, as_of, code.hash, asked, settings)
+            if run is not None:
                 return _describe(run)
         time.sleep(COMMIT_PAUSE_SECONDS)
     raise UnavailableError(
         f"{definition.name}: the feature repository is ahead of the ledger: a feature build has pushed its file and "
         f"not recorded it yet. Try again; if it stays so, clear the last failed run of {definition.name}.features"
     )
+
+
+def _check_calendar(definition: ModelDefinition, as_of: str | None) -> None:
+    if as_of is not None and not definition.partitions.contains(as_of):
+        calendar = definition.calendar
+        raise PartitionKeyError(
+            f"as_of {as_of} lies outside the calendar of {definition.name} ({calendar.start} to "
+            f"{calendar.end or 'no end'}); name the newest partition whose labels may be used, or none"
+        )
+
+
+def _feed(
+    code: FeatureCode,
+    definition: ModelDefinition,
+    cause_key: str,
+    as_of: str | None,
+    settings: Settings,
+    run_url: str | None,
+) -> None:
+    """One code for all rows: what other code has fed so far is built by the code of today first."""
+    with Ledger.from_settings(settings).transaction() as session:
+        done = versions.run_of_cause(session, definition.name, cause_key) is not None
+        wanted = [] if done else _newest_labelled(session, definition, as_of)
+        outdated = code.hash != serving(session, definition).hash
+    if wanted:
+        feed(code, wanted, settings=settings, outdated=outdated, run_url=run_url)
+
+
+def _record(
+    session: Session,
+    definition: ModelDefinition,
+    as_of: str | None,
+    code_hash: str,
+    asked: Mapping[str, str | None],
+    settings: Settings,
+) -> TrainingRun | None:
+    """The new run of what was `asked`; None while no commit of the feature repository holds all of its files."""
+    stands = standings(session, definition, as_of)
+    chosen, held = read_labelled(session, definition, as_of, stands, code_hash)
+    train, holdout = choose(definition, chosen, as_of, held)
+    commit = _commit(settings, train + holdout)
+    if commit is None:
+        return None
+    run = _row(definition, train, holdout, commit, stands, code_hash)
+    for name, value in asked.items():
+        setattr(run, name, value)
+    run.code_version = settings.code_version
+    session.add(run)
+    session.flush()
+    _report(run, definition, train, holdout, held)
+    return run
 
 
 def _newest_labelled(session: Session, definition: ModelDefinition, as_of: str | None) -> list[str]:

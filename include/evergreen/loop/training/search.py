@@ -76,22 +76,14 @@ def search(
         journal: what is known, and where to write.
         seconds: after which no further trial begins; the first always does.
     """
-    rules, training = definition.training.search, definition.training
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    most = (rules.trials if rules else None) or training.trials
-    study = optuna.create_study(sampler=_sampler(definition, 0), pruner=_pruner(definition))
-    study.enqueue_trial(start)
-    if rules and rules.method == "grid":
-        most = min(most, _enqueue_grid(study, space, start, training.seed) + 1)
-    if not space:
-        most = 1
+    study, most = _study(definition, space, start)
     if journal.done is not None:
         most = journal.done.get(candidate, most)
     trials: list[Trial] = []
     while len(trials) < most:
         if journal.done is None and trials and seconds is not None and sum(t.seconds for t in trials) >= seconds:
             break
-        if rules:  # each trial draws by its own number, however those before it came about
+        if definition.training.search:  # each trial draws by its own number, however those before it came about
             study.sampler = _sampler(definition, len(trials))
         proposal = study.ask()
         params = suggest(space, proposal)
@@ -103,6 +95,18 @@ def search(
         if not (known and fits):
             journal.write(trial)
     return trials
+
+
+def _study(definition: ModelDefinition, space: Space, start: Params) -> tuple[optuna.Study, int]:
+    """A study whose first trial is `start`, and how many trials it has at most."""
+    rules, training = definition.training.search, definition.training
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    most = (rules.trials if rules else None) or training.trials
+    study = optuna.create_study(sampler=_sampler(definition, 0), pruner=_pruner(definition))
+    study.enqueue_trial(start)
+    if rules and rules.method == "grid":
+        most = min(most, _enqueue_grid(study, space, start, training.seed) + 1)
+    return study, most if space else 1
 
 
 def _try(candidate: str, params: Params, judge: Judge, proposal: optuna.Trial, clock: Callable[[], float]) -> Trial:

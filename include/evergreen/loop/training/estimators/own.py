@@ -117,6 +117,18 @@ def candidate(
     for part, value in ranges.items():
         if not isinstance(value, Integer | Float | Choice):
             raise ValueError(f"candidate {name!r}: space[{part!r}] is {value!r}; use Integer, Float or Choice")
+    first = _first(name, ranges, start)
+
+    def mark(function: Make) -> Make:
+        _check_signature(function, name, list(ranges))
+        setattr(function, MARK, Own(name, function, ranges, first, weights))
+        return function
+
+    return mark
+
+
+def _first(name: str, ranges: Space, start: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The first trial, in the order of `ranges`."""
     first = dict(middle(ranges) if start is None else start)
     if list(first) != list(ranges):
         first = {part: first[part] for part in ranges if part in first} | first
@@ -125,13 +137,7 @@ def candidate(
     outside = [part for part, value in first.items() if not ranges[part].holds(value)]
     if outside:
         raise ValueError(f"candidate {name!r}: start has {outside[0]} {first[outside[0]]!r}, which lies outside space")
-
-    def mark(function: Make) -> Make:
-        _check_signature(function, name, list(ranges))
-        setattr(function, MARK, Own(name, function, ranges, first, weights))
-        return function
-
-    return mark
+    return first
 
 
 def codes(given: Given) -> ColumnTransformer:
