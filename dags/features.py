@@ -6,7 +6,7 @@ from airflow.sdk import DAG, PartitionedAssetTimetable
 
 from arrival import PartitionOperator
 from evergreen.core.definition import ModelDefinition
-from wiring import asset, call, dag_arguments, definitions, partition_key
+from wiring import asset, call, dag_arguments, definitions, partition_key, send_owed_mail
 
 DOC = """
 Build the features of one partition as they could have been known when it began, and commit them to the feature
@@ -29,7 +29,9 @@ def _build(model: str) -> str:
     from evergreen.loop.features.build import build
 
     definition, common = call(model)
-    return build(definition, partition_key(), **common).snapshot_id
+    snapshot = build(definition, partition_key(), **common).snapshot_id
+    send_owed_mail(quietly=True)  # the all-clear, if features of this partition or of one before had failed
+    return snapshot
 
 
 def features(definition: ModelDefinition) -> DAG:

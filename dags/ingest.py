@@ -49,8 +49,8 @@ def validate(model: str, table: TableName) -> None:
     definition, common = call(model)
     received = receive(definition, table, partition_key(), **common)
     validated = validate(definition, received.partition_version_id, **common)
+    send_owed_mail(quietly=True)  # of a quarantine, or the all-clear after one
     if validated.outcome == "quarantined":
-        send_owed_mail(quietly=True)
         raise QuarantinedError(validated.reason)
     if not to_rebuild(definition, table, partition_key(), settings=common["settings"]):
         skip(["rebuild"], f"no other features were built without these {table}")
