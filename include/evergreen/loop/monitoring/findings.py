@@ -70,7 +70,10 @@ class Findings:
         if not self.held:
             return None
         told = [
-            f"{m.coverage.key} ({percent(m.coverage.share or 0.0)} of at least {percent(m.needed)})" for m in self.held
+            f"{m.coverage.key} (they cannot be counted now: the log says why)"
+            if m.basis == "unmeasured"
+            else f"{m.coverage.key} ({percent(m.coverage.share or 0.0)} of at least {percent(m.needed)})"
+            for m in self.held
         ]
         return f"Labels that are incomplete are left out: {listed(told, 8)}."
 
