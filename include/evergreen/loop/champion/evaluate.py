@@ -182,7 +182,9 @@ def _compare(
         definition.task, definition.features.columns, challenger.columns, lambda: challenger.predict(held_out.features),
         len(held_out),
     )  # fmt: skip
-    keys = unseen_keys(run, champion_run) if predicted is not None else []
+    lost = fed.lost()
+    # What it was trained on is no advantage of a champion that cannot predict; and nothing newer has features then.
+    keys = unseen_keys(run, None if lost else champion_run) if predicted is not None else []
     log.info(
         "challenger %d is compared with %s on %s", challenger.version,
         f"champion {champion}" if champion else "the base rate of its training labels, for want of a champion,",
@@ -194,6 +196,8 @@ def _compare(
         write_reference(definition, challenger, train, held_out, settings=settings)
         theirs = predicted[chosen]
     try:
+        if lost:
+            raise BadInputError(lost)
         rows, theirs, features = fed.champion_features(definition, rows, theirs)
         ours, broken = _champion_predicts(definition, champion, train, rows, features, settings)
     except BadInputError as error:

@@ -14,7 +14,7 @@ from evergreen.core.feature_repository.snapshots import read_frame
 from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.tables import Snapshot, TrainingRun
 from evergreen.errors import BadInputError
-from evergreen.loop.features.feature_code import FeatureCode
+from evergreen.loop.features.feature_code import FeatureCode, read
 from evergreen.loop.features.feed import feed
 from evergreen.loop.training.examples import Examples
 from evergreen.loop.training.losses import Floats
@@ -32,6 +32,20 @@ class Fed:
     champion: FeatureCode | None
     """Feeds the champion; None if there is none"""
     settings: Settings
+
+    def lost(self) -> str | None:
+        """Why the champion's code can no longer be run; None if it can, or there is none.
+
+        Raises:
+            UnavailableError: the store does not answer.
+        """
+        if self.champion is None or self.champion.kept is None:
+            return None
+        try:
+            read(self.champion.kept, self.settings)
+        except BadInputError as error:
+            return str(error)
+        return None
 
     def champion_features(
         self, definition: ModelDefinition, rows: Examples, challenger: Floats
