@@ -12,7 +12,10 @@ import sys
 import pinned
 
 PACKAGES = ("fastparquet==2026.9.0", "pandas==2.3.3", "pyarrow==25.0.1")
-NOTED = {"logical type": "NOTED", "read": []}
+NOTED = {
+    "logical type": "Time(isAdjustedToUTC=true, timeUnit=microseconds)",
+    "read": ["01:30:00", "00:30:00"],
+}
 
 
 def main() -> None:
@@ -21,7 +24,10 @@ def main() -> None:
 
     pd.DataFrame({"took": pd.to_timedelta([90, 30], unit="min")}).to_parquet("file.parquet", engine="fastparquet")
     column = pq.ParquetFile("file.parquet").schema.column(0)
-    seen = {"logical type": str(column.logical_type), "read": [str(v) for v in pq.read_table("file.parquet")["took"].to_pylist()]}
+    seen = {
+        "logical type": str(column.logical_type),
+        "read": [str(v) for v in pq.read_table("file.parquet")["took"].to_pylist()],
+    }
     pinned.compare(seen, NOTED)
 
 

@@ -11,7 +11,7 @@ import sys
 import pinned
 
 PACKAGES = ("polars==2.1.0", "pyarrow==25.0.1")
-NOTED = {"polars": [1, 2], "pyarrow, column b": "NOTED"}
+NOTED = {"polars": [1, 2], "pyarrow, column b": "ArrowNotImplementedError"}
 
 
 def main() -> None:
