@@ -15,7 +15,8 @@ from evergreen.loop.intake.validation.judge import judge
 from evergreen.loop.intake.validation.load_expectations import load_expectations
 from evergreen.tools.simulator.land import land
 from evergreen.tools.simulator.sources import rows
-from helpers.malformed import corpus, deep_schema, unusual
+from helpers.deep_schema import deep_schema
+from helpers.malformed import corpus, unusual
 
 pytestmark = pytest.mark.integration
 KEY = "2013-01-07"

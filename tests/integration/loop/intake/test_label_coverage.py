@@ -44,6 +44,11 @@ def held(shop):
         return held_back(session, shop.definition)
 
 
+def mails(shop):
+    with shop.ledger.transaction() as session:
+        return list(session.scalars(select(Alert).where(Alert.kind == "labels").order_by(Alert.created_at)))
+
+
 def review(shop):
     coverage.review(shop.definition, settings=shop.settings)
 
@@ -60,10 +65,17 @@ def test_an_object_that_is_missing_is_held_back_and_measured_when_it_is_restored
     assert measured(young_shop) == all_but(young_shop, 3)
     assert held(young_shop) == {young_shop.key(3)}
     assert f"cannot be counted now of {young_shop.key(3)}" in caplog.text
+    review(young_shop)
+    (told,) = mails(young_shop)
+    assert told.subject == "[evergreen] orders 2024-01-22: labels cannot be counted, nothing is learned from them"
+    assert path.name in told.body["table"]["rows"][0][1]
     path.with_suffix(".away").rename(path)
     review(young_shop)
     assert measured(young_shop) == all_but(young_shop)
     assert held(young_shop) == set()
+    review(young_shop)
+    (over,) = mails(young_shop)[1:]
+    assert over.subject == "[evergreen] orders 2024-01-22: all clear: labels cannot be counted"
 
 
 def test_rows_that_retention_removed_are_settled_once(young_shop):
@@ -97,7 +109,8 @@ def test_labels_that_land_again_and_cannot_be_read_stay_held(young_shop):
     review(young_shop)
     with young_shop.ledger.transaction() as session:
         assert [one.id for one in coverages.open_holds(session, "orders")] == [hold.id]
-        assert [met.closed_at for met in session.scalars(select(Incident))] == [None], "nobody says that they count"
+        found = {met.scope: met.closed_at for met in session.scalars(select(Incident))}
+        assert found == {"incomplete": None, "unread": None}, "nobody says that they count"
 
 
 def test_a_damaged_file_stops_neither_the_others_nor_the_next_verdict(young_shop):

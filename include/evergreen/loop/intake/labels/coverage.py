@@ -7,7 +7,6 @@ a process dies between a verdict and its coverage, the next call finds what is m
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy.dialects.postgresql import insert
@@ -18,11 +17,12 @@ from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.queries import collected, labels
 from evergreen.core.ledger.queries.labels import Pair
 from evergreen.core.ledger.tables import LabelCoverage
-from evergreen.core.text import listed, share
+from evergreen.core.text import share
 from evergreen.errors import EvergreenError, UnavailableError
 from evergreen.loop.intake.accepted_rows import read_columns
 from evergreen.loop.intake.comparisons.label_coverage import known_among
 from evergreen.loop.intake.labels import holds
+from evergreen.loop.intake.labels.unread import Unread, tell
 from evergreen.settings import Settings
 
 log = logging.getLogger("evergreen.intake")
@@ -42,7 +42,7 @@ def review(definition: ModelDefinition, *, settings: Settings) -> None:
     ledger, name = Ledger.from_settings(settings), definition.name
     with ledger.transaction() as session:
         waiting = _unmeasured(session, definition)
-    unread: dict[str, Exception] = {}
+    unread: dict[str, Unread] = {}
     for key, pair in waiting.items():
         # One transaction each: after an upgrade this reads the whole past, which a task that is killed, or one that
         # runs beside this one, shall not begin anew.
@@ -52,20 +52,16 @@ def review(definition: ModelDefinition, *, settings: Settings) -> None:
             try:
                 row = _measure(session, definition, key, pair, settings)
             except _UnreadError as error:
-                unread[key] = error.cause
+                unread[key] = Unread(labels.pair_id(pair), str(error).rstrip("."))
                 continue
             session.execute(insert(LabelCoverage).values(row).on_conflict_do_nothing(constraint=UNIQUE))
-    _warn(definition, unread)
     with ledger.lock(holds.LOCK, name) as session:
+        tell(session, definition, unread)
         holds.settle(session, definition)
 
 
 class _UnreadError(Exception):
     """The rows of a pair are there, as far as the ledger knows, and cannot be read now."""
-
-    def __init__(self, cause: Exception) -> None:
-        super().__init__(str(cause))
-        self.cause = cause
 
 
 def _unmeasured(session: Session, definition: ModelDefinition) -> dict[str, Pair]:
@@ -118,14 +114,4 @@ def _count(session: Session, definition: ModelDefinition, pair: Pair, settings: 
         # Asked of the ledger, and not of the error: what was collected may have landed again since.
         if {pair[0][1].clean_uri, pair[1][1].clean_uri} & collected.gone(session, definition.name):
             return None
-        raise _UnreadError(error) from error
-
-
-def _warn(definition: ModelDefinition, unread: Mapping[str, Exception]) -> None:
-    if not unread:
-        return
-    first = next(iter(unread.values()))
-    log.warning(
-        "%s: how many inputs have a label cannot be counted now of %s: %s. Their labels do not count until it can; "
-        "each look tries again", definition.name, listed([*unread], 8), str(first).rstrip("."),
-    )  # fmt: skip
+        raise _UnreadError(str(error) or type(error).__name__) from error

@@ -39,7 +39,8 @@ def as_one(reference: NDArray[np.floating[Any]], current: NDArray[np.floating[An
 def _groups(distinct: Floats) -> Floats:
     """For each of the sorted values, the smallest of those that are within rounding of each other.
 
-    No group is wider than the rounding: a row of values, each near its neighbour, does not become one. If there is a
+    No group is wider than the rounding: a row of values, each near its neighbour, does not become one. Where two values
+    lie just one rounding apart, a group may begin between one of them and what is some ulps from it. If there is a
     zero, what a difference leaves of numbers about one is zero too.
     """
     usual = float(np.median(np.abs(distinct)))
