@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import partial
 
@@ -18,6 +19,8 @@ from evergreen.loop.intake.failures import Failure, critical
 FEATURES = "features"
 _NAMES = frozenset({"column_names", "columns_once"})
 """Rules about the names in the file, which stand in what was observed"""
+_MORE = re.compile(r"[:;(]")
+"""Begins what a sentence adds to the fault: how many, which, what to do"""
 _MISSING = "columns_present"
 """The rule about names that are not in the file, which stand in what was expected"""
 
@@ -33,7 +36,8 @@ def cause(scope: str, failures: Sequence[Failure]) -> incidents.Cause:
     said = listed(list(dict.fromkeys(_about(failure) for failure in worst)))
     what = f"{scope} failed validation" if scope.startswith(FEATURES) else f"{scope} quarantined"
     faults = tuple(f"{failure.name} {_where(failure)}" for failure in worst)
-    return incidents.Cause("quarantine", scope, faults, f"{what} for {said}" if said else what)
+    named = all(failure.column is not None or failure.name == _MISSING for failure in worst)
+    return incidents.Cause("quarantine", scope, faults, f"{what}{' for' if named else ':'} {said}" if said else what)
 
 
 def _where(failure: Failure) -> str:
@@ -49,7 +53,11 @@ def _where(failure: Failure) -> str:
 def _about(failure: Failure) -> str:
     if failure.name == _MISSING:
         return f"missing {plain(failure.expected)}"
-    return plain(failure.column) if failure.column is not None else plain(incident_rules.general(failure.sentence), 80)
+    if failure.column is not None:
+        return plain(failure.column)
+    # What is wrong, without this file's numbers, and without what to do: an all-clear quotes it when nothing is left.
+    fault = incident_rules.general(failure.sentence)
+    return plain(_MORE.split(fault, maxsplit=1)[0].strip() or fault, 80)
 
 
 def record(

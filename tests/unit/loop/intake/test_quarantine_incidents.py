@@ -66,4 +66,4 @@ def test_a_rule_about_the_table_is_told_by_what_it_asks_for_without_numbers():
     separated = unfit("readable", "separated by ;", observed="a;b", expected="commas")
     empty = unfit("readable", "the file is empty (0 bytes)", observed="0 bytes", expected="a table")
     assert cause("inputs", [separated]).fingerprint != cause("inputs", [empty]).fingerprint
-    assert cause("inputs", [empty]).what == "inputs quarantined for the file is empty (# bytes)"
+    assert cause("inputs", [empty]).what == "inputs quarantined: the file is empty"
