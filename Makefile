@@ -57,7 +57,7 @@ test-cluster: setup ## The end-to-end tests on those services
 lint: setup ## ruff, mypy --strict and the layers
 	$(BIN)/ruff check $(LINTED)
 	$(BIN)/ruff format --check $(LINTED)
-	$(BIN)/mypy include/evergreen dags plugins config deploy
+	$(BIN)/mypy include/evergreen dags plugins config deploy bench .ci
 	$(BIN)/lint-imports --no-cache >/dev/null || $(BIN)/lint-imports --no-cache
 
 audit: setup ## Insecure code, secrets, licences and SBOM, known vulnerabilities (needs PyPI); reports in build/audit

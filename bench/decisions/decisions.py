@@ -13,7 +13,8 @@ import subprocess
 import sys
 from typing import Any
 
-from bench.lib.report import PROJECT, RESULTS, write
+from bench.lib.figures import PROJECT, RESULTS
+from bench.lib.report import write
 
 PARTS = {"decisions_promotion": ("D1", "D2"), "decisions_drift": ("D3", "D4"), "decisions_policy": ("D5", "D6", "D7")}
 
@@ -38,7 +39,9 @@ def _gathered(bar: str, found: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """All parts of one bar; its value is that of the worst part: reached or not, the one with least to spare."""
     parts = {name: part for name, part in found.items() if name.split()[0] == bar}
     worst = min(parts, key=lambda name: (parts[name]["reached"], _reserve(parts[name])))
-    usual = parts[worst].get("usual") or next((p["usual"] for p in parts.values() if p.get("usual")), {})
+    usual: dict[str, Any] = parts[worst].get("usual") or next(
+        (p["usual"] for p in parts.values() if p.get("usual")), {}
+    )
     return {
         "value": parts[worst]["value"],
         "bar": parts[worst]["bar"],
@@ -52,7 +55,8 @@ def _gathered(bar: str, found: dict[str, dict[str, Any]]) -> dict[str, Any]:
 def _reserve(part: dict[str, Any]) -> float:
     """By how much the bar is held; negative if it is not."""
     sign, limit = str(part["bar"]).split()[:2]
-    return float(limit) - part["value"] if sign == "<=" else part["value"] - float(limit)
+    spare = float(limit) - float(part["value"])
+    return spare if sign == "<=" else -spare
 
 
 def _commit(name: str) -> str:

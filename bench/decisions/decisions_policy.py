@@ -261,7 +261,8 @@ def measure_regret(fits: Fits, runs: int) -> dict[str, Any]:
     """
     rows, other = (served(fits, list(fits.by_as_of)[n]) for n in (12, 8))
     loss, rival = _loss(rows), _loss(other)[-len(rows.target) :]
-    false, found = {}, {}
+    false: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for label, size in (("batches of 1,000", BATCH), ("whole weeks", None)):
         rng, hits, naive = np.random.default_rng([SEED, size or 0]), 0, 0
         for _ in range(LIVES * runs):

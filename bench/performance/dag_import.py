@@ -20,7 +20,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench.lib.report import PROJECT, nothing_asked, write
+from bench.lib.figures import PROJECT
+from bench.lib.report import nothing_asked, write
 
 BAR_SECONDS = 1.5
 BAR_LINEAR = 1.5

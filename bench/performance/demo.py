@@ -11,7 +11,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.lib.report import PROJECT, nothing_asked, write
+from bench.lib.figures import PROJECT
+from bench.lib.report import nothing_asked, write
 
 BAR_SECONDS = 360
 

@@ -31,7 +31,13 @@ from evergreen.loop.training.learn import learn
 from evergreen.loop.training.search import Trial
 
 COLUMNS, WEEKS, TRIALS, REPEATS = 30, 16, 4, 2
-FIXED = {"n_estimators": 60, "deterministic": True, "force_row_wise": True, "verbosity": -1, "n_jobs": 1}
+FIXED: dict[str, Any] = {
+    "n_estimators": 60,
+    "deterministic": True,
+    "force_row_wise": True,
+    "verbosity": -1,
+    "n_jobs": 1,
+}
 CANDIDATE = f"""
 from evergreen.candidates import Float, Integer, candidate
 

@@ -121,7 +121,11 @@ def landed(definition: ModelDefinition, settings: Settings, key: str) -> tuple[l
         batch = decisions.current_predictions(session, definition.name, key)[key]
     assert current is not None
     frame = read_clean(current[1], settings).astype(object)
-    rows = json.loads(json.dumps(frame.where(frame.notna(), None).to_dict("records"), default=str))
+    rows = json.loads(
+        json.dumps(
+            [{c: None if pd.isna(v) else v for c, v in row.items()} for row in frame.to_dict("records")], default=str
+        )
+    )
     made = read_predictions(batch, settings)
     return rows, dict(zip(made["flight_id"], made["prediction"], strict=True))
 
@@ -145,7 +149,7 @@ def one_by_one(
         ask(client, address, rows, size, seed)
         taken.append(1000 * (time.perf_counter() - begun))
     quantiles = pd.Series(taken).quantile([0.5, 0.95, 0.99])
-    return {f"p{round(100 * q)}": round(float(ms), 1) for q, ms in quantiles.items()}
+    return {f"p{round(100 * q)}": round(float(ms), 1) for q, ms in zip(quantiles.index, quantiles, strict=True)}
 
 
 def at_once(client: httpx.Client, address: str, rows: list[dict[str, Any]]) -> float:

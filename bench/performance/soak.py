@@ -105,7 +105,7 @@ def _cut(model: ModelDefinition, frame: pd.DataFrame, good: bytes, columns: Any)
 
 def _nulls(model: ModelDefinition, frame: pd.DataFrame, good: bytes, columns: Any) -> bytes:
     entity = model.feed.entity
-    return to_parquet(frame.assign(**{entity: frame[entity].where(frame.index % 3 > 0, None)}), columns)
+    return to_parquet(frame.assign(**{entity: frame[entity].mask(frame.index % 3 == 0)}), columns)
 
 
 def _doubled(model: ModelDefinition, frame: pd.DataFrame, good: bytes, columns: Any) -> bytes:
@@ -198,8 +198,7 @@ class Live:
         self.stack.start(tied=True)
         os.environ.update(self.stack.environment())
         self.settings, self.count = Settings.from_env(), itertools.count()
-        quiet = {"say": lambda words: None, "advance": lambda count: None}
-        self.story = Story(model, self.settings, self.stack.airflow, **quiet)
+        self.story = Story(model, self.settings, self.stack.airflow, say=lambda words: None, advance=lambda count: None)
 
     def begin(self, keys: list[str]) -> None:
         """The history by backfills, and a champion of it."""

@@ -21,6 +21,7 @@ from sqlalchemy import func, select
 
 from bench.lib.report import number_asked, write
 from evergreen.core.definition import ModelDefinition, load_definition
+from evergreen.core.definition.model import TableName
 from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.tables import DriftCheck, TrainingRun
 from evergreen.settings import Settings
@@ -100,7 +101,8 @@ def bring_in(definition: ModelDefinition, key: str, settings: Settings, *, label
     from evergreen.loop.intake.receive import receive
     from evergreen.loop.intake.validate import validate
 
-    for table, of in (("inputs", key), ("labels", definition.partitions.shift(key, -1))):
+    drops: tuple[tuple[TableName, str], ...] = (("inputs", key), ("labels", definition.partitions.shift(key, -1)))
+    for table, of in drops:
         if table == "inputs" or labels:
             received = receive(definition, table, of, settings=settings)
             validate(definition, received.partition_version_id, settings=settings)

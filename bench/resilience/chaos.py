@@ -25,7 +25,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench.lib.report import RESULTS, write
+from bench.lib.figures import RESULTS
+from bench.lib.report import write
 from bench.performance.year import SERVERS
 from bench.resilience.faults.calls import Calls
 from bench.resilience.faults.calls import replay as replay_calls
@@ -180,7 +181,7 @@ def report(run: dict[str, Any], *, append: bool) -> None:
     counts = Counter[str]()
     for one in runs:
         counts.update(one["faults"])
-    bars = {}
+    bars: dict[str, Any] = {}
     for topology in dict.fromkeys(one["topology"] for one in runs):
         bars |= bars_of(topology, [one for one in runs if one["topology"] == topology])
     kills = sum(one["kills"] for one in runs)

@@ -20,10 +20,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench.lib.report import RESULTS, write
+from bench.lib.figures import RESULTS
+from bench.lib.report import write
 from bench.resilience.chaos import check
 from bench.resilience.faults import network
 from bench.resilience.faults.recovery import recover
@@ -89,7 +91,7 @@ def states_of(replay: Replay) -> dict[str, int]:
     ours = [run for run in runs if run["dag_id"].startswith(f"{replay.definition.name}.")]
     found = Counter[str]()
     for run in ours:
-        tasks = again(lambda run=run: replay.airflow.task_instances(run["dag_id"], run["dag_run_id"]))
+        tasks = again(partial(replay.airflow.task_instances, run["dag_id"], run["dag_run_id"]))
         found.update(str(task["state"]) for task in tasks if task["state"] not in ("success", "skipped", None))
     return dict(sorted(found.items()))
 

@@ -94,8 +94,7 @@ def client(rolling: RollingStack) -> AirflowApi:
 
 def tell(rolling: RollingStack, definition: ModelDefinition) -> Story:
     """The demo's way to drive the loop, without its words."""
-    quiet = {"say": lambda words: None, "advance": lambda count: None}
-    return Story(definition, Settings.from_env(), client(rolling), **quiet)
+    return Story(definition, Settings.from_env(), client(rolling), say=lambda words: None, advance=lambda count: None)
 
 
 def roll_out(rolling: RollingStack, release: Release, shape: str, say: Any) -> list[dict[str, Any]]:

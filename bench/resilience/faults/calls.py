@@ -13,6 +13,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import psutil
@@ -22,7 +23,8 @@ from bench.performance.year import train
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.tables import Decision
-from evergreen.loop.alerts.send import SmtpSettings, send_pending
+from evergreen.loop.alerts.send import send_pending
+from evergreen.loop.alerts.smtp import SmtpSettings
 from evergreen.settings import Settings
 from evergreen.stack.control import Stack
 
@@ -102,13 +104,13 @@ def replay(calls: Calls, definition: ModelDefinition, keys: list[str], history: 
     for number, key in enumerate(keys):
         for table, of in (("inputs", key), ("labels", definition.partitions.shift(key, -1))):
             if table == "inputs" or number:
-                calls.make("validate", lambda table=table, of=of: _validate(definition, table, of, settings))
-        calls.make("build", lambda key=key: build(definition, key, settings=settings))
+                calls.make("validate", partial(_validate, definition, table, of, settings))
+        calls.make("build", partial(build, definition, key, settings=settings))
         if number == history - 1:
             cause = {"cause": "first", "cause_key": "first", "reason": "bench", "as_of": keys[history - 2]}
-            calls.make("train", lambda cause=cause: train(definition, settings, cause))
+            calls.make("train", partial(train, definition, settings, cause))
         if number >= history - 1:
-            calls.make("check", lambda key=key: _score_and_check(definition, key, settings))
+            calls.make("check", partial(_score_and_check, definition, key, settings))
             _follow_up(calls, definition, key, settings)
         calls.make("mails", lambda: send_pending(settings=settings, smtp=_smtp()))
 
@@ -139,9 +141,9 @@ def _follow_up(calls: Calls, definition: ModelDefinition, key: str, settings: Se
         seen = decision.evidence
         if decision.kind == "retrain":
             cause = {name: str(seen[name]) for name in ("cause", "cause_key", "as_of")} | {"reason": decision.reason}
-            calls.make("train", lambda cause=cause: train(definition, settings, cause))
+            calls.make("train", partial(train, definition, settings, cause))
         elif decision.kind in ("rollback", "promote"):
-            calls.make("follow", lambda id=decision.id: _follow(definition, id, settings))
+            calls.make("follow", partial(_follow, definition, decision.id, settings))
 
 
 def _follow(definition: ModelDefinition, decision_id: int, settings: Settings) -> None:
@@ -152,7 +154,7 @@ def _follow(definition: ModelDefinition, decision_id: int, settings: Settings) -
 
 def _smtp() -> SmtpSettings:
     at = {name: os.environ[f"EVERGREEN_SMTP_{name.upper()}"] for name in ("host", "port", "user", "password")}
-    return SmtpSettings(**at, starttls=False, sender=os.environ["EVERGREEN_MAIL_FROM"])  # type: ignore[arg-type]
+    return SmtpSettings(**at, starttls=False, sender=os.environ["EVERGREEN_MAIL_FROM"])
 
 
 def _begin(call: Call) -> int:

@@ -101,7 +101,7 @@ class Injector(threading.Thread):
         self._for_a_while(self._halt if fault.kind == "stop" else self._crawl, family, fault.seconds)
         return f"{len(family)} processes from {victim.pid} on ({title}) for {fault.seconds:.0f} s"
 
-    def _for_a_while(self, do: Callable[[list[psutil.Process], float], None], *arguments: object) -> None:
+    def _for_a_while(self, do: Callable[..., None], *arguments: object) -> None:
         thread = threading.Thread(target=do, args=arguments, daemon=True)
         self._lasting.append(thread)
         thread.start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, field
+from functools import partial
 
 from bench.resilience.faults.replay import Replay, again
 from evergreen.operations.housekeeping.stuck_partitions import mend
@@ -42,15 +43,12 @@ def recover(replay: Replay) -> Recovered:
 
 def _housekeep(replay: Replay, now: dt.datetime) -> list[str]:
     """Start what housekeeping finds to be brought in or stuck, as its DAG would."""
-    common = {"settings": replay.settings, "now": now}
-    wanted = [(f"ingest_{a.table}", a.run_id, a.key) for a in again(lambda: discover(replay.definition, **common))]
-    wanted += [(s.step, s.run_id, s.key) for s in again(lambda: mend(replay.definition, **common))]
+    found = again(partial(discover, replay.definition, settings=replay.settings, now=now))
+    wanted = [(f"ingest_{arrival.table}", arrival.run_id, arrival.key) for arrival in found]
+    stuck = again(partial(mend, replay.definition, settings=replay.settings, now=now))
+    wanted += [(step.step, step.run_id, step.key) for step in stuck]
     for stage, run_id, key in wanted:
-        again(
-            lambda stage=stage, run_id=run_id, key=key: replay.airflow.trigger(
-                replay.dag(stage), {"partition_key": key}, run_id=run_id
-            )
-        )
+        again(partial(replay.airflow.trigger, replay.dag(stage), {"partition_key": key}, run_id=run_id))
     return [f"{stage} {run_id}" for stage, run_id, _ in wanted]
 
 
@@ -62,9 +60,9 @@ def _clear_failed(replay: Replay) -> list[str]:
         if run["dag_id"].startswith(f"{replay.definition.name}.") and not run["dag_id"].endswith(".rollback")
     ]
     for run in failed:
-        tasks = again(lambda run=run: replay.airflow.task_instances(run["dag_id"], run["dag_run_id"]))
+        tasks = again(partial(replay.airflow.task_instances, run["dag_id"], run["dag_run_id"]))
         broken = [task["task_id"] for task in tasks if task["state"] in ("failed", "upstream_failed")]
-        again(lambda run=run, broken=broken: replay.airflow.clear(run["dag_id"], run["dag_run_id"], broken))
+        again(partial(replay.airflow.clear, run["dag_id"], run["dag_run_id"], broken))
     return [f"{run['dag_id']} {run['dag_run_id']}" for run in failed]
 
 

@@ -90,8 +90,8 @@ class Replay:
         self.trigger("train", conf, "second")
         self.wait(lambda: [] if self.judged("second") else ["a verdict on it"], "training")
         if (run := self.judged("second")) is not None and run.state == "refused":
-            wish = {"settings": self.settings, "decided_by": "a person", "why": "to have somewhere to go back from"}
-            again(lambda: promote(self.definition, run.id, **wish))
+            why = "to have somewhere to go back from"
+            again(lambda: promote(self.definition, run.id, settings=self.settings, decided_by="a person", why=why))
 
     def judged(self, cause_key: str) -> TrainingRun | None:
         """The training that was asked for, once it is promoted or refused."""
