@@ -22,6 +22,15 @@ POLICIES = "never,weekly,evidently,evergreen,oracle"
 
 
 PICTURES = (".png", ".svg", ".pdf")
+LandingOption = Annotated[
+    str | None,
+    typer.Option(
+        "--landing",
+        metavar="URL",
+        help="Landing zone, a folder or URL. Default: the feed's simulator, else the stack's landing zone.",
+    ),
+]
+PlotOption = Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Draw it (.png, .svg, .pdf).")]
 
 
 def register(app: typer.Typer) -> None:
@@ -35,15 +44,8 @@ def replay(
         list[str] | None,
         typer.Option("--policy", metavar="NAME", help=f"Policies, by commas; also period-K. Default: {POLICIES}."),
     ] = None,
-    landing: Annotated[
-        str | None,
-        typer.Option(
-            "--landing",
-            metavar="URL",
-            help="Landing zone, a folder or URL. Default: the feed's simulator, else the stack's landing zone.",
-        ),
-    ] = None,
-    plot: Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Draw it (.png, .svg, .pdf).")] = None,
+    landing: LandingOption = None,
+    plot: PlotOption = None,
     jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Processes that train. Default: all cores.")] = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
@@ -58,10 +60,7 @@ def replay(
     from evergreen.stack.config.home import Home
     from evergreen.tools.backtest.policies import make
 
-    if plot:
-        check_writable(plot, "--plot")
-        if plot.suffix.lower() not in PICTURES:
-            raise typer.BadParameter(f"{plot} is none of {', '.join(PICTURES)}", param_hint="--plot")
+    check_picture(plot)
     definition = load_definition(model)
     names = [name.strip() for part in policy or [POLICIES] for name in part.split(",") if name.strip()]
     try:
@@ -71,9 +70,9 @@ def replay(
     except BadInputError as error:
         raise typer.BadParameter(str(error), param_hint="--policy") from error
     cache = Home.find(home).root / "replay"
-    with tempfile.TemporaryDirectory(prefix="evergreen-replay-") as folder, _bar(quiet=as_json) as bar:
+    with tempfile.TemporaryDirectory(prefix="evergreen-replay-") as folder, bar_of(quiet=as_json) as bar:
         if definition.feed.source and landing is None:
-            where = _land(definition, Path(folder), bar)
+            where = land_source(definition, Path(folder), bar)
         else:
             where = landing_url(landing, home, "--landing")
         outcome = _run(definition, where, names, cache, jobs, bar)
@@ -87,6 +86,15 @@ def replay(
         draw(outcome, plot)
         if not as_json:
             console().print(f"Picture: {plot}", markup=False, soft_wrap=True)
+
+
+def check_picture(file: Path | None) -> None:
+    """Refuse a picture that could not be written; raises BadParameter."""
+    if file is None:
+        return
+    check_writable(file, "--plot")
+    if file.suffix.lower() not in PICTURES:
+        raise typer.BadParameter(f"{file} is none of {', '.join(PICTURES)}", param_hint="--plot")
 
 
 def _run(
@@ -116,12 +124,13 @@ def _run(
     return outcome
 
 
-def _bar(*, quiet: bool) -> Progress:
+def bar_of(*, quiet: bool) -> Progress:
+    """Progress on the standard error stream: what is done, how much of it, and for how long."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     return Progress(*columns, console=Console(stderr=True, highlight=False), transient=True, disable=quiet)
 
 
-def _land(definition: ModelDefinition, folder: Path, bar: Progress) -> str:
+def land_source(definition: ModelDefinition, folder: Path, bar: Progress) -> str:
     """Land all that the feed's simulator has; its url."""
     from evergreen.tools.simulator.land import land
     from evergreen.tools.simulator.sources import last_key

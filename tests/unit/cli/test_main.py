@@ -183,6 +183,23 @@ def test_promoting_a_model_of_no_such_name_names_those_there_are(evergreen):
     assert "nyc_flights" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (("--set", "training.window"), 2, "'training.window' is not FIELD=VALUE, such as training.window=24"),
+        (("--set", "training.window=[1"), 2, "'[1' is no YAML value"),
+        (("--plot", "x.txt"), 2, "x.txt is none of .png, .svg, .pdf"),
+        ((), 1, "the variant is nyc_flights as it is: give --with a file that differs"),
+        (("--set", "training.windw=3"), 1, "training.windw: unknown field"),
+        (("--candidates", "linear", "--landing", "nowhere"), 1, "nothing has landed for nyc_flights below"),
+    ],
+)
+def test_an_experiment_that_cannot_be_made_says_why(evergreen, options, code, said):
+    done = evergreen("experiment", "nyc_flights", *options)
+    assert done.returncode == code
+    assert said in done.stderr.replace("\n", " ")
+
+
 def test_a_misspelt_policy_is_wrong_usage_and_names_those_there_are(evergreen):
     done = evergreen("replay", "nyc_flights", "--policy", "never,monthly")
     assert done.returncode == 2

@@ -140,13 +140,13 @@ def fit(history: History, as_of: str, *, cache: Path | None = None) -> Fit:
     """
     definition = history.definition
     train_keys, holdout_keys = split(history, as_of)
-    folder = cache / _name(history, train_keys) if cache else None
+    folder = cache / recipe_hash(history, train_keys) if cache else None
     examples = concatenate([history[key].examples for key in train_keys])
     predictor: list[Predictor] = []
 
     def model() -> Predictor:
         if not predictor:
-            predictor.append(_model(definition, lambda: freeze(learn(definition, examples).model), folder))
+            predictor.append(kept_model(definition, lambda: freeze(learn(definition, examples).model), folder))
         return predictor[0]
 
     predictions = {p.key: _predict(p, model, folder) for p in history if p.key >= train_keys[0]}
@@ -154,7 +154,7 @@ def fit(history: History, as_of: str, *, cache: Path | None = None) -> Fit:
     return Fit(as_of, tuple(train_keys), tuple(holdout_keys), constant, predictions)
 
 
-def _model(definition: ModelDefinition, make: Callable[[], bytes], folder: Path | None) -> Predictor:
+def kept_model(definition: ModelDefinition, make: Callable[[], bytes], folder: Path | None) -> Predictor:
     """The model in `folder`, or a new one that is put there."""
     file = folder / MODEL_FILE if folder else None
     data = file.read_bytes() if file and file.is_file() else make()
@@ -181,8 +181,8 @@ def _write(file: Path, data: bytes) -> None:
     scratch.replace(file)
 
 
-def _name(history: History, train_keys: Sequence[str]) -> str:
-    """Of what a challenger is made of: its rows, and the code, settings and libraries that make a model of them."""
+def recipe_hash(history: History, train_keys: Sequence[str]) -> str:
+    """Name of what makes a challenger: its rows, and the code, settings and libraries that make a model of them."""
     definition = history.definition
     recipe = {
         "sources": training_sources(),

@@ -123,6 +123,23 @@ def read_history(
         DefinitionError: the model's Python files cannot be loaded.
         UnavailableError: the landing zone does not answer.
     """
+    tables, wanted = read_tables(definition, landing_url, first=first, last=last, progress=progress)
+    return build_history(definition, tables, wanted)
+
+
+def read_tables(
+    definition: ModelDefinition,
+    landing_url: str,
+    *,
+    first: str | None = None,
+    last: str | None = None,
+    progress: Progress | None = None,
+) -> tuple[Tables, list[str]]:
+    """Accepted rows of the partitions `first` to `last` and of those they look back on; the keys that have inputs.
+
+    Raises:
+        as `read_history`, but for what `features.py` does.
+    """
     for key in (first, last):
         if key is not None:
             definition.partitions.parse(key)
@@ -134,7 +151,7 @@ def read_history(
             f"{f' from {first}' if first else ''}{f' through {last}' if last else ''}"
         )
     tables = _read_all(definition, landing_url, keys, wanted, progress)
-    return build_history(definition, tables, [k for k in wanted if k in tables.inputs])
+    return tables, [k for k in wanted if k in tables.inputs]
 
 
 def read_newest(

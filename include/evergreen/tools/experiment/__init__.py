@@ -1,0 +1,1 @@
+"""Another `features.py`, candidate or setting against the definition, on landed history and by the gate's own test."""
