@@ -45,6 +45,7 @@ from helpers.live_stack import (
     rows_by_time,
     wait_until,
 )  # fmt: skip
+from helpers.notebook import run_notebook
 
 pytestmark = pytest.mark.e2e
 MODEL = "nyc_flights"
@@ -148,6 +149,12 @@ def test_it_was_monitored_and_reported(story, ledger, settings, stack):
     decided = rows(ledger, Decision, Decision.key == LATE)
     assert len(decided) == 1
     assert len(decided[0].reason.split()) > 5
+
+
+def test_the_notebook_runs_from_top_to_bottom(stack, ledger):
+    found = run_notebook("records-in-pandas.ipynb")
+    assert found["losses"]["partition"].tolist() == [KEYS[-1]]
+    assert found["losses"]["loss"].iloc[0] == pytest.approx(found["rows"]["loss"].mean())
 
 
 def test_a_request_gets_the_prediction_that_the_batch_gave(stack, ledger, settings):

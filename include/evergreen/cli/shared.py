@@ -16,7 +16,6 @@ from evergreen.core.store.filesystem import url_to_fs
 from evergreen.errors import BadInputError, SettingsError
 from evergreen.stack.airflow_client import AirflowApi
 from evergreen.stack.config.home import Home
-from evergreen.stack.process import state as states
 
 if TYPE_CHECKING:
     from evergreen.stack.control import Stack
@@ -59,16 +58,10 @@ def stack_of(home: Path | None, shape: Shape | None) -> Stack:
 
 
 def join_stack(home: Path | None = None) -> None:
-    """Take over a stack's environment, unless the shell says already where everything is (as in a container).
+    """Take over a stack's environment: at the start of a command that needs `Settings.from_env()`."""
+    from evergreen.stack.control import join
 
-    Call it at the start of a command that needs `Settings.from_env()`. Does nothing where no stack was ever started:
-    the settings then say what is missing.
-    """
-    from evergreen.stack.control import Stack
-
-    stack = Stack(Home.find(home))
-    if "EVERGREEN_LEDGER_URL" not in os.environ and states.read(stack.home.state).ports:
-        os.environ.update(stack.environment())
+    join(home)
 
 
 def landing_url(given: str | None, home: Path | None, option: str) -> str:

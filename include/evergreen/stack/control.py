@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Collection
 from functools import cached_property
+from pathlib import Path
 
 from evergreen.errors import SettingsError, UnavailableError
 from evergreen.stack.airflow_client import AirflowApi
@@ -265,3 +266,13 @@ class Stack:
         if self._owner_pipe is not None:
             os.close(self._owner_pipe)
             self._owner_pipe = None
+
+
+def join(home: Path | None = None) -> None:
+    """Take over a stack's environment, unless the shell says already where everything is (as in a container).
+
+    Does nothing if no stack was ever started there: the settings then say what is missing.
+    """
+    stack = Stack(Home.find(home))
+    if "EVERGREEN_LEDGER_URL" not in os.environ and states.read(stack.home.state).ports:
+        os.environ.update(stack.environment())
