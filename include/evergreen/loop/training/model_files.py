@@ -16,6 +16,7 @@ import numpy as np
 
 from evergreen.core.store.scratch import scratch_folder
 from evergreen.errors import BadInputError, RefusedError
+from evergreen.loop.training.classes import names_of, nothing
 from evergreen.loop.training.estimators.built_in import not_installed
 from evergreen.loop.training.estimators.trusted import refusal, runs_code, trusted_types
 from evergreen.loop.training.losses import Floats
@@ -48,6 +49,8 @@ class Predictor:
         self.file_bytes = file_bytes
         """Size of the registered file; None if the model did not come from one"""
         self.pipeline = pipeline
+        self.classes = names_of(pipeline)
+        """Names of the classes, in the order of their probabilities; none if the task is not multiclass"""
         columns = {name: tuple(names) for name, _, names in pipeline.named_steps["features"].transformers}
         self.numeric: tuple[str, ...] = columns.get("numeric", ()) + columns.get("empty", ())
         self.categorical: tuple[str, ...] = columns.get("categorical", ()) + columns.get("unheard", ())
@@ -61,18 +64,22 @@ class Predictor:
     def predict(self, frame: pd.DataFrame) -> Floats:
         """Probability of true (binary) or value (regression) of each row: float64, in the rows' order.
 
+        Of a multiclass model the probability of each of `classes`: rows x classes.
+
         Raises:
             BadInputError: a feature the model was trained on is missing, or a numeric one holds text.
         """
         step: Callable[[pd.DataFrame], Any] = (
-            (lambda part: self.pipeline.predict_proba(part)[:, 1])
+            self.pipeline.predict_proba
+            if self.classes
+            else (lambda part: self.pipeline.predict_proba(part)[:, 1])
             if hasattr(self.pipeline, "predict_proba")
             else self.pipeline.predict
         )
         starts = range(0, max(len(frame), 1), CHUNK_ROWS)
         parts = (self._read(frame.iloc[s : s + CHUNK_ROWS]) for s in starts)
         found = [np.asarray(step(part), dtype=np.float64) for part in parts if len(part)]
-        return np.concatenate(found) if found else np.empty(0, dtype=np.float64)
+        return np.concatenate(found) if found else nothing(self.classes)
 
     def _read(self, frame: pd.DataFrame) -> pd.DataFrame:
         rows = model_frame(frame, self.numeric, self.categorical)
