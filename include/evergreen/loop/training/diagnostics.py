@@ -123,6 +123,19 @@ def calibration_error(target: Floats, prediction: Floats) -> float:
     return float(sum(b.rows * abs(b.predicted - b.observed) for b in found) / len(target))
 
 
+def chance_calibration_error(prediction: Floats) -> float:
+    """The calibration error that probabilities have on average if they are right: with few rows it is not small.
+
+    The mean of each bin is about normal, so its distance from the prediction is sqrt(2 / pi) standard errors on average
+    (the bias of the estimate that Broecker, 2012, "Estimating reliability and resolution of probability forecasts",
+    and Kumar, Liang and Ma, 2019, "Verified uncertainty calibration", correct for).
+    """
+    order = np.argsort(prediction, kind="stable")
+    parts = [part for part in np.array_split(order, min(CALIBRATION_BINS, len(order))) if part.size]
+    errors = (float(np.sqrt((prediction[part] * (1 - prediction[part])).sum())) for part in parts)
+    return float(np.sqrt(2 / np.pi) * sum(errors) / max(len(prediction), 1))
+
+
 def discrimination(target: Floats, prediction: Floats) -> dict[str, list[float]]:
     """ROC and precision-recall curves at `CURVE_POINTS` even steps of their x axes; empty if a class is missing."""
     if np.unique(target).size < 2:

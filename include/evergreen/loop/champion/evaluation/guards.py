@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from evergreen.core.definition.model import GateSection, Task
 from evergreen.core.text import fixed_percent, plain
 from evergreen.loop.champion.evaluation.paired_test import FEWEST_CLUSTERS, compare
-from evergreen.loop.training.diagnostics import calibration_error
+from evergreen.loop.training.diagnostics import calibration_error, chance_calibration_error
 from evergreen.loop.training.losses import Floats
 
 State = Literal["passed", "failed", "not_applicable"]
@@ -140,7 +140,8 @@ def calibration(
 ) -> Guard:
     """The challenger's expected calibration error may exceed the champion's by `calibration_margin` at most.
 
-    Of several `classes`, whose numbers the target has, this holds for each against the rest.
+    Of several `classes`, whose numbers the target has, this holds for each against the rest; there what chance gives
+    probabilities that are right is taken off first, as the worst of many classes is often worse by chance.
     """
     if task == "regression":
         return Guard("calibration", "not_applicable", "calibration is judged for binary and multiclass tasks only", [])
@@ -160,15 +161,19 @@ def _calibration_of_each(
     detail: list[dict[str, Any]] = []
     for number, name in enumerate(classes):
         true = (target == number).astype(np.float64)
-        ours, theirs = (calibration_error(true, model[:, number]) for model in (champion, challenger))
+        ours, theirs = (_beyond_chance(true, model[:, number]) for model in (champion, challenger))
         detail.append({"class": name, "champion": ours, "challenger": theirs})
     worst = max(detail, key=lambda one: one["challenger"] - one["champion"])
     ours, theirs = worst["champion"], worst["challenger"]
     sentence = (
         f"of {len(classes)} classes, each against the rest, {plain(worst['class'])} changes most: calibration error "
-        f"{theirs:.3f} against {ours:.3f}, {gate.calibration_margin:.3f} more allowed"
+        f"beyond chance {theirs:.3f} against {ours:.3f}, {gate.calibration_margin:.3f} more allowed"
     )
     return _limited("calibration", theirs - ours, gate.calibration_margin, sentence, detail)
+
+
+def _beyond_chance(true: Floats, predicted: Floats) -> float:
+    return max(0.0, calibration_error(true, predicted) - chance_calibration_error(predicted))
 
 
 def latency(milliseconds: float | None, gate: GateSection) -> Guard:
