@@ -9,6 +9,7 @@ import logging
 import re
 import zipfile
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,8 @@ log = logging.getLogger("evergreen.training")
 MODEL_FILE = "model.skops"
 CHUNK_ROWS = 200_000
 """Rows predicted at once: bounds the memory that one-hot columns take."""
+FEW_ROWS = 10_000
+"""Rows of several classes up to which one thread predicts them"""
 _FLOAT = re.compile(r"-?[0-9]+\.0")
 _SCHEMA = "schema.json"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -54,6 +57,7 @@ class Predictor:
         columns = {name: tuple(names) for name, _, names in pipeline.named_steps["features"].transformers}
         self.numeric: tuple[str, ...] = columns.get("numeric", ()) + columns.get("empty", ())
         self.categorical: tuple[str, ...] = columns.get("categorical", ()) + columns.get("unheard", ())
+        self._pools: Any = None
         self._earlier = _earlier_spellings(pipeline, columns.get("categorical", ()))
 
     @property
@@ -76,10 +80,29 @@ class Predictor:
             if hasattr(self.pipeline, "predict_proba")
             else self.pipeline.predict
         )
+        with self._threads(len(frame)):
+            return self._predict(frame, step)
+
+    def _predict(self, frame: pd.DataFrame, step: Callable[[pd.DataFrame], Any]) -> Floats:
         starts = range(0, max(len(frame), 1), CHUNK_ROWS)
         parts = (self._read(frame.iloc[s : s + CHUNK_ROWS]) for s in starts)
         found = [np.asarray(step(part), dtype=np.float64) for part in parts if len(part)]
         return np.concatenate(found) if found else nothing(self.classes)
+
+    def _threads(self, rows: int) -> AbstractContextManager[Any]:
+        """One thread for few rows of several classes; else as many as there are.
+
+        Boosting has a tree for each class and round, and threads that wait for each other at each of 350 trees take
+        ten times as long as one thread if the cores are busy.
+        """
+        if not self.classes or rows > FEW_ROWS:
+            return nullcontext()
+        if self._pools is None:
+            from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+
+            self._pools = ThreadpoolController()
+        limited: AbstractContextManager[Any] = self._pools.limit(limits=1, user_api="openmp")
+        return limited
 
     def _read(self, frame: pd.DataFrame) -> pd.DataFrame:
         rows = model_frame(frame, self.numeric, self.categorical)

@@ -111,9 +111,7 @@ def plan(asked: Asked, types: Mapping[str, ColumnType], frame: pd.DataFrame) -> 
             raise BadInputError(f"--{what} {name!r}: the file has no such column; it has {', '.join(types)}")
     times = _times(asked, types, frame)
     odd, kind = columns.spellings(types, frame), types[asked.target]
-    task, about_task = targets.task_of(
-        asked.target, kind, frame[asked.target], asked.task, odd.get(asked.target)
-    )
+    task, about_task = targets.task_of(asked.target, kind, frame[asked.target], asked.task, odd.get(asked.target))
     predicted: ColumnType = "integer" if task == "multiclass" and kind == "float" else kind
     calendar = periods.choose(asked.time, times, asked.period, asked.start, asked.end)
     afterwards = (asked.target, *asked.later)

@@ -24,6 +24,8 @@ _TAIL = 0.05
 """Share of the rows below which the least frequent end of a row of numbers is the tail of counts"""
 _EACH = 5
 """Rows of each, on average, from which on they recur and are no accident of a short file"""
+_RARE_CLASS = 50
+"""Rows of one class of several below which it is said"""
 _RARE_SHARE, _RARE_ROWS = 0.05, 100
 """Of the rarer class: below either it is said"""
 
@@ -128,7 +130,7 @@ def _classes(target: str, kind: ColumnType, known: pd.Series) -> list[Note]:
     if len(counts) == 2:
         otherwise = ": write true/false or 0/1 for a binary task, which has a threshold and a ROC curve"
     notes = [Note("task", f"{target} holds {listed}: taken as classes{otherwise}", (target,))]
-    few = [f"{_shown(value)} ({count:,})" for value, count in counts.items() if count < _RARE_ROWS]
+    few = [f"{_shown(value)} ({count:,})" for value, count in counts.items() if count < _RARE_CLASS]
     if few:
         shown = ", ".join(few[:_SAMPLE]) + (f" and {len(few) - _SAMPLE} more" if len(few) > _SAMPLE else "")
         text = (
