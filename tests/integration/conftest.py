@@ -15,7 +15,7 @@ from evergreen.core.store.objects import sha256
 from evergreen.loop.intake.labels.coverage import review
 from evergreen.loop.training.model_files import _cache
 from evergreen.settings import Settings
-from helpers import orders_model
+from helpers import class_orders, orders_model
 from helpers.kept import (
     NOWHERE,
     Kept,
@@ -32,8 +32,8 @@ from helpers.kept import (
 class Shop:
     """Weeks of orders. `week` hands out rows; a test changes them before it accepts them."""
 
-    def __init__(self, folder, settings):
-        self.settings = settings
+    def __init__(self, folder, settings, world=orders_model):
+        self.settings, self.world = settings, world
         self.definition = read_definition(folder / "model.yaml")
         self.ledger = Ledger.from_settings(settings)
         self.version = None
@@ -43,7 +43,7 @@ class Shop:
 
     def week(self, number):
         """Inputs and labels of a week."""
-        return orders_model.week(number, self.key(number))
+        return self.world.week(number, self.key(number))
 
     def accept(self, table, number, frame):
         """What intake leaves of a landed partition: its accepted rows, and a version in the ledger."""
@@ -141,6 +141,13 @@ def young_shop_at(tmp_path):
     return lambda settings: _with_weeks(tmp_path / "models" / "orders", settings, 10)
 
 
+@pytest.fixture
+def class_shop(tmp_path, mlflow_uri, settings):
+    """Six weeks of orders that end in one of three ways, with labels and features, and no champion yet."""
+    _empty_registry(settings)
+    return _with_weeks(tmp_path / "models" / "orders", settings, 6, class_orders)
+
+
 @pytest.fixture(scope="session")
 def kept_young_shop(postgres_url, _ledger_template, tmp_path_factory):
     """The young shop, made once."""
@@ -176,9 +183,9 @@ def _making(postgres_url, template, root, login):
     kept.save()
 
 
-def _with_weeks(folder, settings, weeks):
-    orders_model.write_model(folder)
-    shop = Shop(folder, settings)
+def _with_weeks(folder, settings, weeks, world=orders_model):
+    orders_model.write_model(folder, world.DEFINITION)
+    shop = Shop(folder, settings, world)
     for number in range(weeks):
         inputs, labels = shop.week(number)
         shop.accept("inputs", number, inputs)

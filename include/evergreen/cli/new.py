@@ -26,6 +26,14 @@ class Period(StrEnum):
     MONTH = "month"
 
 
+class Task(StrEnum):
+    """What is predicted."""
+
+    BINARY = "binary"
+    REGRESSION = "regression"
+    MULTICLASS = "multiclass"
+
+
 def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command("new")(new)
@@ -40,6 +48,10 @@ def new(
         ),
     ],
     target: Annotated[str | None, typer.Option("--target", metavar="COL", help="Column to predict.")] = None,
+    task: Annotated[
+        Task | None,
+        typer.Option("--task", help="What is predicted: a probability, a number, or one of several classes."),
+    ] = None,
     time: Annotated[
         str | None, typer.Option("--time", metavar="COL", help="Column that says when a row's event was.")
     ] = None,
@@ -117,7 +129,7 @@ def new(
         raise typer.BadParameter("name the column: without a terminal nothing is asked", param_hint=", ".join(lacking))
     asked = Asked(
         name, target or "", time or "", tuple(entity or ()), tuple(later or ()), period.value if period else None,
-        label_delay, owner, mail, start.date() if start else None, end,
+        label_delay, owner, mail, start.date() if start else None, end, task.value if task else None,
     )  # fmt: skip
     if time_format and not time:
         raise typer.BadParameter("name the column whose times are written so", param_hint="--time")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -10,13 +10,17 @@ from rich.text import Text
 
 from evergreen.cli.shared import console
 from evergreen.core.definition.calendar import CRON
+from evergreen.core.definition.tasks import LOSSES
 from evergreen.errors import BadInputError
 
 if TYPE_CHECKING:
+    from evergreen.core.definition.tasks import ColumnType
     from evergreen.tools.data_file import DataFile
     from evergreen.tools.scaffold.plan import Asked, Plan
 
 _UNITS = tuple(CRON)
+_MOST_TEXTS = 20
+"""Different texts of a column that is proposed as a target"""
 
 
 class Person(Protocol):
@@ -66,9 +70,9 @@ def converse(asked: Asked, file: DataFile, person: Person) -> tuple[Asked, Plan]
         reason = "the only timestamps" if len(times) == 1 else f"timestamps: {', '.join(times)}"
         asked = replace(asked, time=person.ask(f"Column that says when a row's event was ({reason})", times[0], times))
     if not asked.target:
-        asked = _target(asked, [name for name, kind in types.items() if kind not in ("string", "timestamp")], person)
+        asked = _target(asked, file, types, person)
     plan = look(asked, file)
-    for question in (_later, _identity, _period, _end):
+    for question in (_task, _later, _identity, _period, _end):
         answered = question(asked, plan, person)
         if answered != asked:
             try:
@@ -78,11 +82,33 @@ def converse(asked: Asked, file: DataFile, person: Person) -> tuple[Asked, Plan]
     return asked, plan
 
 
-def _target(asked: Asked, fit: Sequence[str], person: Person) -> Asked:
-    if not fit:
-        raise BadInputError("the file has no column of numbers or of true and false: nothing in it can be predicted")
+def _target(asked: Asked, file: DataFile, types: Mapping[str, ColumnType], person: Person) -> Asked:
+    numbers = [name for name, kind in types.items() if kind not in ("string", "timestamp")]
+    texts = [name for name, kind in types.items() if kind == "string" and 1 < _different(file, name) <= _MOST_TEXTS]
+    if not numbers and not texts:
+        raise BadInputError(
+            "the file has no column of numbers, of true and false or of few different texts: nothing in it can be "
+            "predicted"
+        )
     # Exports have what is to be predicted in the last column more often than in any other.
-    return replace(asked, target=person.ask("Column to predict (one of numbers, or of true and false)", fit[-1], fit))
+    first = numbers[-1] if numbers else texts[-1]
+    question = "Column to predict (one of numbers, of true and false, or of few different texts)"
+    return replace(asked, target=person.ask(question, first, [name for name in types if name in {*numbers, *texts}]))
+
+
+def _different(file: DataFile, name: str) -> int:
+    import pyarrow.compute as pc
+
+    return int(pc.count_distinct(file.table.column(name)).as_py())
+
+
+def _task(asked: Asked, plan: Plan, person: Person) -> Asked:
+    """Asked only if whole numbers could be classes as well as numbers."""
+    if asked.task or not any("--task" in note.text for note in plan.notes):
+        return asked
+    told = next(note.text for note in plan.notes if "--task" in note.text)
+    answer = person.ask(f"What is predicted ({told})", plan.task, ("regression", "multiclass"))
+    return asked if answer == plan.task else replace(asked, task=next(t for t in LOSSES if t == answer))
 
 
 def _later(asked: Asked, plan: Plan, person: Person) -> Asked:

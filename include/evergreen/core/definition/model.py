@@ -23,28 +23,24 @@ from evergreen.core.definition.sections import (
     RetentionSection,
     Section,
 )
+from evergreen.core.definition.tasks import (
+    DISPARITIES,
+    LOSSES,
+    MOST_CLASSES,
+    ClassName,
+    ColumnType,
+    Disparity,
+    Loss,
+    Task,
+    check_classes,
+)
 from evergreen.core.definition.training import TrainingSection
+
+__all__ = ["DISPARITIES", "LOSSES", "ColumnType", "Disparity", "Loss", "ModelDefinition", "Task"]
 
 NAME = r"^[a-z][a-z0-9_]{0,62}$"
 Name = Annotated[str, Field(pattern=NAME)]
-ColumnType = Literal["string", "integer", "float", "boolean", "timestamp"]
 TableName = Literal["inputs", "labels"]
-Task = Literal["binary", "regression"]
-Loss = Literal["brier", "log_loss", "absolute_error", "squared_error"]
-LOSSES: dict[Task, tuple[Loss, ...]] = {
-    "binary": ("brier", "log_loss"),
-    "regression": ("squared_error", "absolute_error"),
-}
-Disparity = Literal[
-    "equalized_odds_difference",
-    "equal_opportunity_difference",
-    "demographic_parity_difference",
-    "mean_absolute_error_difference",
-]
-DISPARITIES: dict[Task, tuple[Disparity, ...]] = {
-    "binary": ("equalized_odds_difference", "equal_opportunity_difference", "demographic_parity_difference"),
-    "regression": ("mean_absolute_error_difference",),
-}
 RESERVED = ("cluster", "part", "prediction", "target")
 """Columns that Evergreen puts beside features and the feed's own: in predictions, references and labelled rows."""
 
@@ -212,7 +208,8 @@ class FairnessSection(Section):
     by: tuple[str, ...] = Field(min_length=1)
     """Feature or inputs columns whose values are the groups; a column of numbers is cut at its quartiles."""
     metric: Disparity | None = None
-    """What must not differ; default: equalized_odds_difference for binary, else mean_absolute_error_difference."""
+    """What must not differ; default: mean_absolute_error_difference for regression, else equalized_odds_difference (of
+    a multiclass task for each class against the rest)."""
     threshold: float = Field(default=0.5, gt=0, lt=1)
     """Probability from which on a row counts as predicted true (binary only)."""
     max_difference: float = Field(default=0.1, ge=0, le=0.5)
@@ -228,7 +225,7 @@ class GateSection(Section):
     """
 
     loss: Loss | None = None
-    """Default: brier for binary, squared_error for regression."""
+    """Default: squared_error for regression, else brier, which for several classes is the sum over them."""
     holdout: int = Field(default=2, ge=1, le=53)
     """Newest labelled partitions, which neither champion nor challenger was trained on."""
     cluster: str | None = None
@@ -244,7 +241,7 @@ class GateSection(Section):
     slice_min_rows: int = Field(default=200, ge=30, le=1_000)
     """Holdout rows below which a slice is not judged."""
     calibration_margin: float = Field(default=0.02, ge=0, le=0.1)
-    """Expected calibration error a challenger may be worse by (binary only)."""
+    """Expected calibration error a challenger may be worse by; for several classes, of each against the rest."""
     max_latency_ms: float = Field(default=50.0, gt=0, le=5_000)
     """Milliseconds for a prediction of 1,000 rows."""
     max_model_mb: float = Field(default=100.0, gt=0, le=5_000)
@@ -294,9 +291,12 @@ class ModelDefinition(Section):
     owner: str
     """The team; owner of the DAGs."""
     task: Task
-    """`binary` predicts a probability, `regression` a value."""
+    """`binary` predicts a probability, `regression` a value, `multiclass` a probability of each of several classes."""
     target: str
     """Column of the labels table that is predicted."""
+    classes: tuple[ClassName, ...] = Field(default=(), max_length=MOST_CLASSES, exclude_if=lambda value: not value)
+    """Of a multiclass task: the values of the target that are learned, in the order in which they are shown. Left out,
+    each training learns those that have 10 rows or more."""
     calendar: CalendarSection
     feed: FeedSection
     features: FeaturesSection
@@ -350,6 +350,13 @@ class ModelDefinition(Section):
 
     def _check_target(self) -> None:
         kind = self.feed.tables["labels"].columns[self.target]
+        if self.task == "multiclass":
+            check_classes(
+                self.target, kind, self.classes, (self.feed.entity, self.feed.event_time, *self.features.columns)
+            )
+            return
+        if self.classes:
+            raise ValueError(f"classes are those of task 'multiclass', and task is {self.task!r}: remove one of them")
         if kind in ("string", "timestamp"):
             wanted = "boolean, or integer with 0 and 1" if self.task == "binary" else "float or integer"
             raise ValueError(

@@ -18,17 +18,16 @@ from evergreen.core.ledger.tables import TrainingRun
 from evergreen.errors import BadInputError, NotReadyError, RefusedError
 from evergreen.loop.champion.approval import form, owe_mail
 from evergreen.loop.champion.evaluation import guards
-from evergreen.loop.champion.evaluation.fairness import fairness
 from evergreen.loop.champion.evaluation.gate import GateVerdict, decide, level, mode_for
-from evergreen.loop.champion.evaluation.guards import Guard
 from evergreen.loop.champion.evaluation.paired_test import Comparison, Mode, compare, nothing
+from evergreen.loop.champion.evaluation.scores import Predicted, Scores, base_rate, by_cluster, judge_guards, score
 from evergreen.loop.champion.fed import Fed
 from evergreen.loop.champion.reference_sample import write_reference
 from evergreen.loop.features.feature_code import of_hash, of_version, with_gate_columns
+from evergreen.loop.training.classes import nothing as nothing_predicted
 from evergreen.loop.training.dataset import read_examples
 from evergreen.loop.training.diagnostics import metrics
 from evergreen.loop.training.examples import Examples
-from evergreen.loop.training.losses import Floats, best_constant, row_losses
 from evergreen.loop.training.model_files import Predictor, load
 from evergreen.loop.training.tracking import answering, client
 from evergreen.settings import Settings
@@ -59,17 +58,6 @@ class Evaluated:
     """What a person is shown who is asked: Markdown"""
     decided: bool = False
     """Whether an earlier attempt was concluded: nobody is asked again"""
-
-
-@dataclass(frozen=True)
-class Scores:
-    """Held-out rows that neither model was trained on, with both models' predictions and row losses."""
-
-    examples: Examples
-    champion: Floats
-    challenger: Floats
-    champion_losses: Floats
-    challenger_losses: Floats
 
 
 def evaluate(
@@ -180,7 +168,7 @@ def _compare(
         )
     usable, predicted = guards.signature(
         definition.task, definition.features.columns, challenger.columns, lambda: challenger.predict(held_out.features),
-        len(held_out),
+        len(held_out), len(challenger.classes),
     )  # fmt: skip
     lost = fed.lost()
     # What it was trained on is no advantage of a champion that cannot predict; and nothing newer has features then.
@@ -191,7 +179,7 @@ def _compare(
         ", ".join(keys) or "nothing: " + (usable.sentence if predicted is None else SEEN),
     )  # fmt: skip
     chosen = np.flatnonzero(np.isin(held_out.key, keys))
-    rows, theirs = held_out.take(chosen), np.empty(0, dtype=np.float64)
+    rows, theirs = held_out.take(chosen), nothing_predicted(challenger.classes)
     if predicted is not None:
         write_reference(definition, challenger, train, held_out, settings=settings)
         theirs = predicted[chosen]
@@ -201,10 +189,10 @@ def _compare(
         rows, theirs, features = fed.champion_features(definition, rows, theirs)
         ours, broken = _champion_predicts(definition, champion, train, rows, features, settings)
     except BadInputError as error:
-        ours, broken = _base_rate(definition, train, rows), str(error)
+        ours, broken = base_rate(definition, train, len(rows)), str(error)
     if broken:
         log.warning("champion %s cannot serve: %s; the base rate stands in for it", champion, broken)
-    scores = _score(definition, rows, ours, theirs)
+    scores = score(definition, rows, ours, Predicted(theirs, challenger.classes))
     timed = _latency(challenger, held_out.features) if predicted is not None else None
     gate, found = definition.gate, _judge(definition, scores, rule)
     answers = (
@@ -250,52 +238,24 @@ def _champion_predicts(
     rows: Examples,
     features: pd.DataFrame,
     settings: Settings,
-) -> tuple[Floats, str | None]:
+) -> tuple[Predicted, str | None]:
     """Predictions of the champion, or those of the base rate and why the champion cannot make any.
 
     One that is lost, reads features that are gone, is not trusted or cannot be run any more, or gives no usable numbers
     must not keep a challenger from serving.
     """
-    base_rate = _base_rate(definition, train, rows)
+    usual = base_rate(definition, train, len(rows))
     if champion is None:
-        return base_rate, None
+        return usual, None
     try:
-        found = load(definition, champion, settings=settings).predict(features)
+        model = load(definition, champion, settings=settings)
+        found = model.predict(features)
     except (BadInputError, RefusedError) as error:
-        return base_rate, str(error)
+        return usual, str(error)
     except (*guards.CANNOT_PREDICT, ImportError) as error:
-        return base_rate, guards.unable(error)
-    faults = guards.unfit(definition.task, found, len(rows))
-    return (base_rate, "; ".join(faults)) if faults else (found, None)
-
-
-def _base_rate(definition: ModelDefinition, train: Examples, rows: Examples) -> Floats:
-    return np.full(len(rows), best_constant(definition.loss, train.target), dtype=np.float64)
-
-
-def _score(definition: ModelDefinition, rows: Examples, champion: Floats, challenger: Floats) -> Scores:
-    loss = definition.loss
-    return Scores(
-        examples=rows,
-        champion=champion,
-        challenger=challenger,
-        champion_losses=row_losses(loss, rows.target, champion),
-        challenger_losses=row_losses(loss, rows.target, challenger),
-    )
-
-
-def judge_guards(definition: ModelDefinition, scores: Scores) -> tuple[Guard, Guard, Guard]:
-    """The guards that judge predictions on held-out rows: slices, calibration, fairness. Pure."""
-    gate, rows = definition.gate, scores.examples
-    columns = {name: (rows.features if name in rows.features else rows.extra)[name] for name in gate.columns}
-    sliced = {name: columns[name] for name in gate.slices}
-    grouped = {name: columns[name] for name in (gate.fairness.by if gate.fairness else ())}
-    champion, challenger = scores.champion, scores.challenger
-    return (
-        guards.slices(sliced, scores.champion_losses, scores.challenger_losses, rows.cluster, gate),
-        guards.calibration(definition.task, rows.target, champion, challenger, gate),
-        fairness(gate.fairness, definition.disparity, grouped, rows.target, champion, challenger, rows.cluster),
-    )
+        return usual, guards.unable(error)
+    faults = guards.unfit(definition.task, found, len(rows), len(model.classes))
+    return (usual, "; ".join(faults)) if faults else (Predicted(found, model.classes), None)
 
 
 def _latency(challenger: Predictor, features: pd.DataFrame) -> float:
@@ -313,25 +273,14 @@ def _latency(challenger: Predictor, features: pd.DataFrame) -> float:
     return 1000 * min(taken)
 
 
-def by_cluster(scores: Scores) -> list[list[Any]]:
-    """For each cluster, in order: its name, rows, mean loss of the champion and of the challenger."""
-    losses = pd.DataFrame({"champion": scores.champion_losses, "challenger": scores.challenger_losses})
-    groups = losses.groupby(np.asarray(scores.examples.cluster, dtype=object), sort=True)
-    means, sizes = groups.mean(), groups.size()
-    return [
-        [str(name), int(sizes[name]), float(means["champion"][name]), float(means["challenger"][name])]
-        for name in sizes.index
-    ]
-
-
 def _figures(definition: ModelDefinition, scores: Scores) -> dict[str, dict[str, float]]:
     """Metrics of both models on the held-out rows."""
     if not len(scores.examples):
         return {}
-    target = scores.examples.target
+    task, target, classes = definition.task, scores.target, scores.classes
     return {
-        "challenger_metrics": metrics(definition.task, target, scores.challenger),
-        "champion_metrics": metrics(definition.task, target, scores.champion),
+        "challenger_metrics": metrics(task, target, scores.challenger, classes),
+        "champion_metrics": metrics(task, target, scores.champion, classes),
     }
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from evergreen.core.store import Store, layout
+from evergreen.loop.training.classes import as_columns
 from evergreen.loop.training.examples import Examples
 from evergreen.loop.training.model_files import Predictor
 from evergreen.settings import Settings
@@ -31,9 +32,9 @@ def write_reference(
 ) -> str:
     """Write the version's reference, unless an earlier attempt has, and return its URI.
 
-    Parquet with the feed's entity and event time, `cluster`, the features, `target`, `prediction` (float64) and `part`
-    (train | holdout); at most `REFERENCE_ROWS` rows of each part, drawn with the definition's seed. Features that none
-    of the partitions was built with are left out: nothing is known of them.
+    Parquet with the feed's entity and event time, `cluster`, the features, `target`, the columns of the prediction
+    (`classes.as_columns`) and `part` (train | holdout); at most `REFERENCE_ROWS` rows of each part, drawn with the
+    definition's seed. Features that none of the partitions was built with are left out: nothing is known of them.
     """
     store, name = Store.from_settings(settings), layout.reference(definition.name, challenger.version)
     if store.exists(name):
@@ -66,7 +67,7 @@ def _part(definition: ModelDefinition, challenger: Predictor, rows: Examples, pa
         definition.feed.event_time: rows.event_time,
         "cluster": rows.cluster,
         "target": rows.target,
-        "prediction": challenger.predict(rows.features),
+        **as_columns(challenger.predict(rows.features), challenger.classes),
         "part": part,
         COMPLETE: ~np.isin(rows.key, list(rows.lacking)),
     }

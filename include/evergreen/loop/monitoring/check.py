@@ -20,6 +20,7 @@ from evergreen.core.store.page_links import version_page
 from evergreen.loop.features.feature_code import of_version
 from evergreen.loop.intake.labels import coverage
 from evergreen.loop.monitoring import evidence, load_rows, policy
+from evergreen.loop.monitoring.class_changes import class_changes
 from evergreen.loop.monitoring.drift import detect
 from evergreen.loop.monitoring.evidence import Evidence
 from evergreen.loop.monitoring.findings import Findings
@@ -143,6 +144,7 @@ def examine(
         signals=signals,
         decision=policy.decide(signals, evidence.past_checks(definition, known), settings),
         unmeasured=tuple(unmeasured),
+        classes=class_changes(rows.labelled, rows.reference) if definition.task == "multiclass" else (),
     )
 
 
@@ -268,7 +270,7 @@ def _tell(found: Findings, uri: str, seconds: float) -> None:
             log.info("  %s", column.sentence)
     log.info("%s", found.label_sentence or "No labels of this champion's predictions have landed yet.")
     log.info("Loss: %s", found.harm.sentence)
-    for sentence in (*found.one_sided, *([found.held_sentence] if found.held_sentence else [])):
+    for sentence in (*found.classes, *found.one_sided, *([found.held_sentence] if found.held_sentence else [])):
         log.warning("Labels: %s", sentence)
     if found.estimate:
         log.info("Loss: %s", found.estimate.sentence)

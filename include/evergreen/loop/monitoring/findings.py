@@ -47,6 +47,8 @@ class Findings:
     """Partitions whose labels are incomplete: they were left out of all that is said here"""
     one_sided: tuple[str, ...] = ()
     """How the labelled rows of the newest one-sided partition differ from the others, in words; empty if none do"""
+    classes: tuple[str, ...] = ()
+    """Of a multiclass task: labels of classes that the version does not know, and classes without a label, in words"""
 
     @property
     def reason(self) -> str:
@@ -60,7 +62,7 @@ class Findings:
         rivals = (rival.sentence for rival in self.rivals.all)
         estimated = self.estimate.sentence if self.estimate else None
         unmeasured = (f"{partition.sentence}." for partition in self.unmeasured)
-        labels = (*self.one_sided, self.held_sentence)
+        labels = (*self.classes, *self.one_sided, self.held_sentence)
         found = (self.drift.sentence, self.label_sentence, self.harm.sentence, *labels, *unmeasured, estimated, *rivals)
         return tuple(sentence for sentence in found if sentence)
 
@@ -115,6 +117,7 @@ class Findings:
             "performance": asdict(self.harm) | {"e_value": min(self.harm.e_value, 1e12)},
             "unmeasured": [asdict(partition) for partition in self.unmeasured],
             **({"labels_held": [asdict(partition) for partition in self.held]} if self.held else {}),
+            **({"classes": list(self.classes)} if self.classes else {}),
             **({"labels_one_sided": list(self.one_sided)} if self.one_sided else {}),
             "estimate": asdict(self.estimate) if self.estimate else None,
             "alpha": self.drift.alpha,

@@ -21,6 +21,7 @@ from evergreen.loop.monitoring.evidence import Evidence
 from evergreen.loop.monitoring.loss.realised import labelled_rows
 from evergreen.loop.monitoring.parquet_sample import column_names, count_rows, read_sample
 from evergreen.loop.scoring.score import read_bytes, read_predictions
+from evergreen.loop.training.classes import as_columns, columns_in
 from evergreen.loop.training.model_files import load
 from evergreen.settings import Settings
 
@@ -59,8 +60,9 @@ def read(definition: ModelDefinition, evidence: Evidence, settings: Settings) ->
         columns = list(dict.fromkeys((feed.entity, feed.event_time, *names)))
         features, rows_in_all = read_sample(files[path], columns, detect.MAX_ROWS), count_rows(files[path])
     # Predictions stand in the order of their features, so the same seed draws the same rows of both.
-    data = io.BytesIO(read_bytes(evidence.prediction, settings))
-    predictions = read_sample(data, [feed.entity, detect.PREDICTION], detect.MAX_ROWS)
+    data = read_bytes(evidence.prediction, settings)
+    predicted = columns_in(column_names(io.BytesIO(data)))
+    predictions = read_sample(io.BytesIO(data), [feed.entity, *predicted], detect.MAX_ROWS)
     reference, rows = read_reference(definition, evidence.version, settings), None
     if labelled is not None:
         truth = read_known(evidence.labels[labelled.key][1], settings, definition, "labels")
@@ -124,7 +126,7 @@ def _read_compared(
     if not frames:
         return None
     rows = pd.concat(frames, ignore_index=True)
-    return rows.assign(**{detect.PREDICTION: model.predict(rows)})
+    return rows.assign(**as_columns(model.predict(rows), model.classes))
 
 
 def _by_commit(built: Sequence[Snapshot], settings: Settings) -> dict[str, list[Snapshot]]:

@@ -11,6 +11,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,8 @@ from evergreen.loop.intake.accepted_rows import read_known
 from evergreen.loop.intake.labels.usable import usable_labels
 from evergreen.loop.monitoring.loss.realised import UNREADABLE
 from evergreen.loop.scoring.score import read_predictions
-from evergreen.loop.training.losses import mean_loss
+from evergreen.loop.training import classes
+from evergreen.loop.training.losses import Floats, mean_loss
 from evergreen.loop.training.model_matrix import target_values
 from evergreen.settings import Settings
 
@@ -40,6 +42,29 @@ log = logging.getLogger("evergreen.monitoring")
 SAME = 1e-6
 """Predictions that differ by no more are the same, as probabilities or in parts of what is usually predicted: a feed
 may land as float32 (24 bits, some 6e-8 of a number) what a client sends as a decimal."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The newest prediction on request for one entity."""
+
+    entity: str
+    """As text"""
+    prediction: float
+    """Of several classes, the probability of the most probable one"""
+    version: int
+    probabilities: Sequence[tuple[str, float]] | None = None
+    """Class and its probability, if the task is multiclass"""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """That the version knew; none if the task is not multiclass."""
+        return tuple(name for name, _ in self.probabilities or ())
+
+    def values(self, names: Sequence[str]) -> Floats:
+        """The prediction as numbers: of each class of `names`, or of one number if there are none."""
+        known = dict(self.probabilities or ())
+        return np.array([known.get(name, 0.0) for name in names] if names else [self.prediction], dtype=np.float64)
 
 
 def measure_online(definition: ModelDefinition, *, settings: Settings) -> int:
@@ -88,7 +113,7 @@ def _measured(
     settings: Settings,
 ) -> dict[str, Any] | None:
     """What the ledger's row says; None if what it needs can no longer be read, or a label is no value of the task."""
-    asked = records.newest_by_entity(session, definition.name, key)
+    asked = [Asked(*row) for row in records.newest_by_entity(session, definition.name, key)]
     try:
         predicted = read_predictions(batch, settings) if batch else None
         landed = read_known(truth[1], settings, definition, "labels") if truth else None
@@ -102,7 +127,7 @@ def _measured(
 
 def compare(
     definition: ModelDefinition,
-    asked: Sequence[tuple[str, float, int]],
+    asked: Sequence[Asked],
     batch: pd.DataFrame | None,
     batch_version: int | None,
     labels: pd.DataFrame | None,
@@ -111,29 +136,30 @@ def compare(
 
     Args:
         definition: names the loss, the entity and the target.
-        asked: entity as text, prediction and version, each entity once; at least one.
-        batch: the partition's predictions (columns entity, prediction), or None.
+        asked: each entity once; at least one.
+        batch: the partition's predictions (columns entity, and those of a prediction), or None.
         batch_version: that made them.
         labels: the partition's labels, or None.
     """
-    given = {entity: (prediction, version) for entity, prediction, version in asked}
+    given = {one.entity: one for one in asked}
     entity, target = definition.feed.entity, definition.target
     differences = np.empty(0)
     if batch is not None:
         batch = renamed(batch, (entity,), definition.feed.tables["inputs"].aliases)
-        pairs = zip(batch[entity].astype(str), batch["prediction"], strict=True)
-        both = [(given[name][0], other) for name, other in pairs if name in given and given[name][1] == batch_version]
-        differences = np.array([abs(online - other) for online, other in both])
+        values, names = classes.read(definition.task, batch)
+        pairs = zip(batch[entity].astype(str), values, strict=True)
+        both = [(given[n], other) for n, other in pairs if n in given and given[n].version == batch_version]
+        # Of several classes the one whose probabilities differ most: one version knows one list of them.
+        differences = np.array([np.abs(online.values(names) - other).max() for online, other in both])
     loss, labelled = None, 0
     if labels is not None:
         truth = labels[[entity, target]].dropna()
         truth = truth[truth[entity].astype(str).isin(list(given))]
         labelled = len(truth)
         if labelled:
-            predicted = np.array([given[name][0] for name in truth[entity].astype(str)], dtype=np.float64)
-            loss = mean_loss(definition.loss, target_values(definition, truth[target]), predicted)
+            loss = _loss(definition, [given[name] for name in truth[entity].astype(str)], truth[target])
     return {
-        "versions": sorted({version for _, version in given.values()}),
+        "versions": sorted({one.version for one in given.values()}),
         "rows": len(given),
         "compared": len(differences),
         "differing": int((differences > _allowed(definition, batch)).sum()),
@@ -143,9 +169,17 @@ def compare(
     }
 
 
+def _loss(definition: ModelDefinition, asked: Sequence[Asked], truth: pd.Series) -> float:
+    """Mean loss of the predictions on request, of which some may be of versions that know other classes."""
+    names = classes.union(*(one.classes for one in asked))
+    values = np.array([one.values(names) for one in asked], dtype=np.float64)
+    target = classes.numbered(target_values(definition, truth), names)
+    return mean_loss(definition.loss, target, values if names else values.ravel())
+
+
 def _allowed(definition: ModelDefinition, batch: pd.DataFrame | None) -> float:
     """By how much two predictions may differ that are the same."""
-    if batch is None or definition.task == "binary":
+    if batch is None or definition.task != "regression":
         return SAME
     return SAME * max(float(batch["prediction"].abs().mean()), float(batch["prediction"].std(ddof=0)))
 

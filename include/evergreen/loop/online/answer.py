@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from evergreen.core.ledger.tables import Deployment
     from evergreen.loop.features.features_file import Build
+    from evergreen.loop.training.classes import Names
     from evergreen.loop.training.losses import Floats
     from evergreen.loop.training.model_files import Predictor
 
@@ -54,7 +55,8 @@ class Answer:
     request: str
     """Its name on record"""
     predictions: tuple[dict[str, Any], ...]
-    """Of each row, in the request's order: entity and event time as they were sent, `partition`, `prediction`"""
+    """Of each row, in the request's order: entity and event time as they were sent, `partition`, `prediction`. Of a
+    multiclass model `prediction` is the most probable class, and `probabilities` those of all: {class: probability}"""
     missing: tuple[str, ...]
     """Partitions whose labels the features should look back on and that are not accepted"""
     repeated: bool
@@ -83,11 +85,11 @@ class _Asked:
     """Partition of each"""
     body_hash: str
 
-    def given(self, values: Floats) -> tuple[dict[str, Any], ...]:
+    def given(self, values: Floats, classes: Names = ()) -> tuple[dict[str, Any], ...]:
         """What is answered for each row."""
         named = (self.definition.feed.entity, self.definition.feed.event_time)
         return tuple(
-            {name: row[name] for name in named} | {"partition": key, "prediction": float(value)}
+            {name: row[name] for name in named} | {"partition": key} | _said(value, classes)
             for row, key, value in zip(self.rows, self.keys, values, strict=True)
         )
 
@@ -99,14 +101,15 @@ class _Asked:
             "code_hash": by.code.hash, "code_version": code_version,
         }  # fmt: skip
 
-    def records(self, values: Floats) -> list[dict[str, Any]]:
+    def records(self, values: Floats, classes: Names = ()) -> list[dict[str, Any]]:
         """The ledger's rows of the predictions, with the inputs as they were accepted."""
         inputs = self.frame.astype(object).to_dict("records")
         model, feed = self.definition.name, self.definition.feed
         return [
             {
                 "model": model, "key": key, "entity": str(row[feed.entity]), "event_time": row[feed.event_time],
-                "prediction": float(value), "inputs": _plain(row),
+                "prediction": float(np.max(value)), "inputs": _plain(row),
+                "probabilities": [list(pair) for pair in _pairs(value, classes)] if classes else None,
             }
             for row, key, value in zip(inputs, self.keys, values, strict=True)
         ]  # fmt: skip
@@ -122,9 +125,13 @@ class _Asked:
                 f"another request was answered under the name {known.name}; give each request an Idempotency-Key of "
                 "its own"
             )
-        values = np.asarray([row.prediction for row in records.predictions_of(session, known)], dtype=np.float64)
+        rows = records.predictions_of(session, known)
+        classes = tuple(name for name, _ in (rows[0].probabilities or ())) if rows else ()
+        several = [[share for _, share in row.probabilities or ()] for row in rows]
+        values = np.asarray(several if classes else [row.prediction for row in rows], dtype=np.float64)
         missing = tuple(sorted({key for built in known.built_from.values() for key in built["missing"]}))
-        return Answer(self.definition.name, known.version, known.name, self.given(values), missing, repeated=True)
+        given = self.given(values, classes)
+        return Answer(self.definition.name, known.version, known.name, given, missing, repeated=True)
 
 
 class Predictors:
@@ -206,11 +213,11 @@ class Online:
             champion = _champion(session, definition.name, asked.keys)
             by = _Serving(champion.version, of_version(session, definition, champion.version))
             bases = [read_basis(session, by.code.definition, key) for key in dict.fromkeys(asked.keys)]
-        values = self._predict(asked, by, bases)
+        values, classes = self._predict(asked, by, bases)
         name = name or str(uuid.uuid4())
         with self._ledger.transaction() as session:
             row = asked.record(name, by, bases, self._settings.code_version)
-            if not records.record(session, row, asked.records(values)):
+            if not records.record(session, row, asked.records(values, classes)):
                 # Another server was faster: its answer is the one on record.
                 return asked.again(session, session.scalars(records.named(definition.name, name)).one())
         log.info(
@@ -218,7 +225,8 @@ class Online:
             definition.name, champion.version, name, f"{len(rows):,}", 1000 * (time.perf_counter() - begun),
         )  # fmt: skip
         missing = tuple(sorted({key for basis in bases for key in basis.missing}))
-        return Answer(definition.name, champion.version, name, asked.given(values), missing, repeated=False)
+        given = asked.given(values, classes)
+        return Answer(definition.name, champion.version, name, given, missing, repeated=False)
 
     def warm(self, definitions: Iterable[ModelDefinition]) -> None:
         """See that the champions of `definitions` are loaded, so that no request has to wait for that.
@@ -259,16 +267,18 @@ class Online:
         with self._ledger.transaction() as session:
             return frozenset(serving(session, definition).definition.feed.tables["inputs"].columns)
 
-    def _predict(self, asked: _Asked, by: _Serving, bases: list[Basis]) -> Floats:
+    def _predict(self, asked: _Asked, by: _Serving, bases: list[Basis]) -> tuple[Floats, Names]:
+        """Predictions in the rows' order, and their classes; none if the task is not multiclass."""
         definition, code = asked.definition, by.code
         predictor, build = self._predictors.get(definition, by.version), self._build(code)
         table = as_known(asked.frame, definition, code)
-        at, values = np.asarray(asked.keys), np.empty(len(table), dtype=np.float64)
+        classes = predictor.classes
+        at, values = np.asarray(asked.keys), np.empty((len(table), len(classes)) if classes else len(table))
         for basis in bases:
             chosen = np.flatnonzero(at == basis.key)
             rows = table.iloc[chosen].reset_index(drop=True)
             values[chosen] = predict(code.definition, predictor, rows, self._contexts.get(code, basis), build)
-        return values
+        return values, classes
 
     def _build(self, code: FeatureCode) -> Build:
         """The function of this code; a copy of it stays on disk as long as the server runs."""
@@ -284,6 +294,17 @@ class Online:
             except BadInputError as error:
                 raise BrokenModelError(str(error)) from error
         return self._builds[name]
+
+
+def _said(value: Any, classes: Names) -> dict[str, Any]:
+    """One prediction: a number, or the most probable class with the probabilities of all."""
+    if not classes:
+        return {"prediction": float(value)}
+    return {"prediction": classes[int(np.argmax(value))], "probabilities": dict(_pairs(value, classes))}
+
+
+def _pairs(value: Any, classes: Names) -> list[tuple[str, float]]:
+    return [(name, float(share)) for name, share in zip(classes, value, strict=True)]
 
 
 def _champion(session: Session, model: str, keys: Sequence[str]) -> Deployment:

@@ -27,7 +27,7 @@ class BrokenModelError(EvergreenError):
 def predict(
     definition: ModelDefinition, predictor: Predictor, asked: pd.DataFrame, context: Context, build: Build
 ) -> Floats:
-    """Prediction of each row of `asked`: float64, in their order.
+    """Prediction of each row of `asked`: float64, in their order; of several classes rows x classes.
 
     Args:
         definition: the model.
@@ -47,10 +47,11 @@ def predict(
         values = predictor.predict(features.iloc[places])
     except BadInputError as error:
         raise BrokenModelError(str(error)) from error
-    if not np.isfinite(values).all():
+    finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
+    if not finite.all():
         raise BrokenModelError(
             f"version {predictor.version} of {definition.name} predicts no finite number for "
-            f"{int((~np.isfinite(values)).sum())} of {len(values)} rows; look at their features, and trigger "
+            f"{int((~finite).sum())} of {len(values)} rows; look at their features, and trigger "
             f"{definition.name}.train for another model"
         )
     return values

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from evergreen.loop.training.classes import PREDICTION, as_columns, nothing
 from evergreen.loop.training.losses import Floats
 from evergreen.loop.training.model_files import CHUNK_ROWS, Predictor
 
@@ -23,16 +24,17 @@ class Predictions(NamedTuple):
     """What was predicted for one features file."""
 
     values: Floats
-    """float64, in the rows' order"""
+    """float64, in the rows' order; of a multiclass model rows x classes"""
     parquet: bytes
-    """The file that is published: entity, event time, prediction"""
+    """The file that is published: entity, event time, prediction, and of several classes their probabilities"""
 
 
 def predict_file(definition: ModelDefinition, predictor: Predictor, path: Path) -> Predictions:
     """Predict every row of the features file `path`.
 
     Entities and event times go from file to file without becoming Python objects; beside three slices (one is read,
-    one predicted, one written) only the predictions themselves (8 bytes a row) and the compressed output are held.
+    one predicted, one written) only the predictions themselves (8 bytes a row, of several classes for each) and the
+    compressed output are held.
 
     Raises:
         BadInputError: a feature the model was trained on is missing from the file, or a numeric one holds text.
@@ -42,15 +44,16 @@ def predict_file(definition: ModelDefinition, predictor: Predictor, path: Path) 
     # Categories stay codes: a slice then converts the few that there are, not one for each row.
     with pq.ParquetFile(path, read_dictionary=texts) as file:
         held = [name for name in predictor.columns if name in file.schema_arrow.names]
-        schema = _schema(file, names)
-        values, buffer = [np.empty(0, dtype=np.float64)], io.BytesIO()
+        classes = predictor.classes
+        schema = _schema(file, names, classes)
+        values, buffer = [nothing(classes)], io.BytesIO()
         columns = list(dict.fromkeys([*names, *held]))
         with pq.ParquetWriter(buffer, schema, compression="zstd") as writer, ThreadPoolExecutor(2) as aside:
             written: list[Future[None]] = []
             for table in _ahead(read_slices(file, columns), aside):
                 values.append(predictor.predict(table.select(held).to_pandas()))
                 _wait(written)
-                made = [*(table[name] for name in names), pa.array(values[-1])]
+                made = [*(table[name] for name in names), *map(pa.array, as_columns(values[-1], classes).values())]
                 written = [aside.submit(writer.write_table, pa.Table.from_arrays(made, schema=schema))]
             _wait(written)
             if not file.metadata.num_rows:
@@ -90,8 +93,12 @@ def _wait(written: list[Future[None]]) -> None:
         future.result()
 
 
-def _schema(file: pq.ParquetFile, names: list[str]) -> pa.Schema:
+def _schema(file: pq.ParquetFile, names: list[str], classes: Sequence[str]) -> pa.Schema:
     """Schema of the predictions, with what pandas notes about its dtypes: one row is enough to see them."""
     first = next(file.iter_batches(1, columns=names), None)
     sample = (first if first is not None else file.schema_arrow.empty_table().select(names)).to_pandas()[names]
-    return pa.Schema.from_pandas(sample.assign(prediction=np.zeros(len(sample))), preserve_index=False)
+    none = np.zeros((len(sample), len(classes)) if classes else len(sample))
+    schema = pa.Schema.from_pandas(sample.assign(**as_columns(none, classes)), preserve_index=False)
+    if classes:  # without a row pandas does not know that the names of classes are text
+        schema = schema.set(schema.get_field_index(PREDICTION), pa.field(PREDICTION, pa.string()))
+    return schema

@@ -40,7 +40,7 @@ class Scored:
     version: int
     rows: int
     mean: float
-    """Mean prediction"""
+    """Mean prediction; of several classes, mean probability of the most probable one"""
     uri: str
     reused: bool
     """Whether they had been written before"""
@@ -52,6 +52,8 @@ def score(definition: ModelDefinition, key: str, *, settings: Settings, run_url:
     The champion reads features of the code that it was made from: they are built now if only other code has built them.
 
     The Parquet file in the store has the columns entity, event_time (as the feed calls them) and prediction (float64).
+    Of a multiclass model `prediction` is the name of the most probable class, and the columns `probability_<class>`
+    (float64) follow.
 
     Raises:
         NotReadyError: there is no champion, no snapshot of `key`, or the partition is from before the first champion.
@@ -92,7 +94,7 @@ def score(definition: ModelDefinition, key: str, *, settings: Settings, run_url:
 
 
 def read_predictions(prediction: Prediction, settings: Settings) -> pd.DataFrame:
-    """The predictions that a ledger row names: entity, event_time, prediction."""
+    """The predictions that a ledger row names: entity, event_time, prediction; probabilities of several classes."""
     import pandas as pd
 
     return pd.read_parquet(io.BytesIO(read_bytes(prediction, settings)))
@@ -156,7 +158,7 @@ def _predict(definition: ModelDefinition, version: int, snapshot: Snapshot, sett
     path = snapshot.dvc_path
     with pull(settings, snapshot.git_commit, [path], expected={path: snapshot.dvc_hash}) as files:
         predictions = predict_file(definition, load(definition, version, settings=settings), files[path])
-    strange = int((~np.isfinite(predictions.values)).sum())
+    strange = int((~np.isfinite(predictions.values)).reshape(len(predictions.values), -1).any(axis=1).sum())
     if strange:
         raise BadInputError(
             f"version {version} of {definition.name} predicts no finite number for {strange} of "
@@ -169,7 +171,8 @@ def _predict(definition: ModelDefinition, version: int, snapshot: Snapshot, sett
 def _mean(values: Floats) -> float:
     import pandas as pd
 
-    return float(pd.Series(values).mean()) if len(values) else 0.0
+    shown = values.max(axis=1) if values.ndim == 2 else values
+    return float(pd.Series(shown).mean()) if len(shown) else 0.0
 
 
 def _scored(row: Prediction, *, reused: bool) -> Scored:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evergreen.loop.training.losses import Floats
+from evergreen.loop.training.losses import Targets
 
 Names = NDArray[np.object_]
 Part = TypeVar("Part", pd.DataFrame, pd.Series)
@@ -22,7 +22,7 @@ class Examples:
 
     Attributes:
         features: a `model_frame`.
-        target: float64, without nulls.
+        target: float64, or the names of classes (multiclass); without nulls.
         key: partition key of each row.
         cluster: name of what fails together with the row (a day).
         entity: the feed's entity id.
@@ -33,7 +33,7 @@ class Examples:
     """
 
     features: pd.DataFrame
-    target: Floats
+    target: Targets
     key: Names
     cluster: Names
     entity: Names
@@ -83,15 +83,15 @@ class Examples:
         chosen = np.random.default_rng(seed).choice(len(self), size=most, replace=False)
         return self.take(np.sort(chosen))
 
-    def sample_of_each(self, most: int, seed: int) -> Examples:
-        """As `sample`, and of each value of the target its share of the rows: two at least, or all there are."""
+    def sample_of_each(self, most: int, seed: int, least: int = 2) -> Examples:
+        """As `sample`, and of each value of the target its share of the rows: `least` or more, or all there are."""
         if len(self) <= most:
             return self
         random, rows = np.random.default_rng(seed), list[NDArray[np.intp]]()
         values, counts = np.unique(self.target, return_counts=True)
         for value, count in zip(values, counts, strict=True):
-            share = int((most - 2 * len(values)) * count / len(self))
-            wanted = min(int(count), max(2, share))
+            share = int((most - least * len(values)) * count / len(self))
+            wanted = min(int(count), max(least, share))
             rows.append(random.choice(np.flatnonzero(self.target == value), size=wanted, replace=False))
         return self.take(np.sort(np.concatenate(rows)))
 

@@ -17,8 +17,16 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from evergreen.errors import NotReadyError
+from evergreen.loop.training.classes import FEWEST_ROWS, Names, names_of, numbered, teachable
 from evergreen.loop.training.estimators.check import check_candidates, sound
-from evergreen.loop.training.estimators.kinds import assemble, first_step, fit_estimator, fit_step, predict_with
+from evergreen.loop.training.estimators.kinds import (
+    assemble,
+    classes_of,
+    first_step,
+    fit_estimator,
+    fit_step,
+    predict_with,
+)
 from evergreen.loop.training.estimators.spaces import Params
 from evergreen.loop.training.examples import Examples
 from evergreen.loop.training.losses import Floats
@@ -44,6 +52,21 @@ class Learned:
     validation_model: Pipeline
     validation_prediction: Floats
 
+    @property
+    def classes(self) -> Names:
+        """Classes of `validation_prediction`; none if the task is not multiclass."""
+        return names_of(self.validation_model)
+
+    @property
+    def classes_of_model(self) -> Names:
+        """Classes of `model`, which may know some that came with the newest rows."""
+        return names_of(self.model)
+
+    @property
+    def validation_target(self) -> Floats:
+        """What `validation_prediction` is measured against: numbers of `classes` if there are some."""
+        return numbered(self.validation.target, self.classes)
+
 
 def learn(definition: ModelDefinition, examples: Examples, journal: Journal | None = None) -> Learned:
     """Make a challenger of these labelled rows. `journal` holds the trials of an attempt before, if there was one.
@@ -63,7 +86,7 @@ def learn(definition: ModelDefinition, examples: Examples, journal: Journal | No
         judged = fit_pipeline(definition, best, older)
         del older
         prediction = predict_with(judged, newer.features, definition.task)
-        sound(best.candidate, definition.task, prediction, len(newer))
+        sound(best.candidate, definition.task, prediction, len(newer), len(names_of(judged)))
         model = fit_pipeline(definition, best, examples)
     return Learned(model, best, trials, newer, judged, prediction)
 
@@ -83,10 +106,14 @@ def _one_thread() -> Iterator[None]:
 
 
 def fit_pipeline(definition: ModelDefinition, trial: Trial, examples: Examples) -> Pipeline:
-    """The trial's candidate and settings, fitted on `examples`."""
+    """The trial's candidate and settings, fitted on `examples`; of several classes on those that have enough rows."""
+    if definition.task == "multiclass":
+        examples = teachable(definition, examples)
+        _check_classes(definition, examples)
     features = first_step(trial.candidate, definition, examples.features)
     matrix = fit_step(trial.candidate, features, examples.features)
-    return assemble(features, fit_estimator(trial.candidate, definition, trial.params, matrix, examples))
+    model = fit_estimator(trial.candidate, definition, trial.params, matrix, examples)
+    return assemble(features, model, classes_of(definition, examples))
 
 
 def _splits(definition: ModelDefinition, examples: Examples) -> list[tuple[Examples, Examples]]:
@@ -97,7 +124,7 @@ def _splits(definition: ModelDefinition, examples: Examples) -> list[tuple[Examp
             "needs 2 or more, to fit on the older and judge on the newer. Wait for more labels to land."
         )
     parts = split_keys(keys, definition.training.validation)
-    splits = [(examples.of_keys(older), examples.of_keys(newer)) for older, newer in parts]
+    splits = [(teachable(definition, examples.of_keys(older)), examples.of_keys(newer)) for older, newer in parts]
     for older, _ in splits:
         _check_classes(definition, older)
     return splits
@@ -108,4 +135,10 @@ def _check_classes(definition: ModelDefinition, older: Examples) -> None:
         raise NotReadyError(
             f"{definition.name}: every one of the {len(older):,} rows to fit on has {definition.target} = "
             f"{bool(older.target[0])}; a classifier needs both. Check the label feed, or wait for more labels."
+        )
+    if definition.task == "multiclass" and len(found := classes_of(definition, older)) < 2:
+        raise NotReadyError(
+            f"{definition.name}: of the classes of {definition.target}, {' and '.join(found) or 'none'} of the rows to "
+            f"fit on has {FEWEST_ROWS} rows or more; a classifier needs two such classes. Check the label feed and "
+            "`classes` of model.yaml, or wait for more labels."
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 from evergreen.core.definition.model import Loss
 
 Floats: TypeAlias = NDArray[np.float64]
+Targets: TypeAlias = NDArray[Any]
+"""True values: float64; of a multiclass task the names of classes, as objects."""
+UNSEEN = -1.0
+"""Number of a class that the version which predicts does not know."""
 
 CLIP = 1e-7
 """Probabilities are kept this far from 0 and 1 by the log loss, so that one certain error cannot outweigh all rows."""
@@ -27,11 +31,14 @@ def row_losses(loss: Loss, target: Floats, prediction: Floats) -> Floats:
 
     Args:
         loss: the definition's loss.
-        target: true values; 0 or 1 for a binary task.
-        prediction: probabilities of 1 (binary) or values (regression), as long as `target`.
+        target: true values; 0 or 1 for a binary task, of several classes their numbers from 0, or `UNSEEN`.
+        prediction: probabilities of 1 (binary) or values (regression), as long as `target`; of several classes their
+            probabilities, rows x classes.
     """
     target = np.asarray(target, dtype=np.float64)
     prediction = np.asarray(prediction, dtype=np.float64)
+    if prediction.ndim == 2:
+        return _of_classes(loss, target, prediction)
     if target.shape != prediction.shape or target.ndim != 1:
         raise ValueError(f"{target.shape} targets do not pair with {prediction.shape} predictions")
     if loss == "absolute_error":
@@ -40,6 +47,44 @@ def row_losses(loss: Loss, target: Floats, prediction: Floats) -> Floats:
         clipped = np.clip(prediction, CLIP, 1 - CLIP)
         return np.asarray(-(target * np.log(clipped) + (1 - target) * np.log1p(-clipped)), dtype=np.float64)
     return np.asarray((target - prediction) ** 2, dtype=np.float64)
+
+
+def _of_classes(loss: Loss, target: Floats, prediction: Floats) -> Floats:
+    """Log loss, or the Brier score as Brier (1950) wrote it: the sum over all classes, from 0 to 2.
+
+    A class that the model does not know had the probability 0: the log loss is clipped there, the Brier score is 1 and
+    what the model gave to the others.
+    """
+    if target.shape != prediction.shape[:1]:
+        raise ValueError(f"{target.shape} targets do not pair with {prediction.shape} probabilities")
+    known = np.flatnonzero(target != UNSEEN)
+    places = target[known].astype(np.intp)
+    if loss == "log_loss":
+        true = np.zeros(len(target))
+        true[known] = prediction[known, places]
+        return np.asarray(-np.log(np.clip(true, CLIP, 1.0)), dtype=np.float64)
+    apart = prediction.copy()
+    apart[known, places] -= 1.0
+    unknown = (target == UNSEEN).astype(np.float64)
+    return np.asarray((apart**2).sum(axis=1) + unknown, dtype=np.float64)
+
+
+def expected_loss(loss: Loss, prediction: Floats) -> Floats:
+    """Loss that a model expects of each of its predictions: float64, one a row. Shapes as in `row_losses`.
+
+    That is the Gini impurity for Brier and the entropy for the log loss; a model that only gives values expects none.
+    """
+    p = np.asarray(prediction, dtype=np.float64)
+    if p.ndim == 2:
+        if loss == "log_loss":
+            return np.asarray(-(p * np.log(np.clip(p, CLIP, 1.0))).sum(axis=1), dtype=np.float64)
+        return np.asarray((p * (1 - p)).sum(axis=1), dtype=np.float64)
+    if loss == "brier":
+        return p * (1 - p)
+    if loss == "log_loss":
+        kept = np.clip(p, CLIP, 1 - CLIP)
+        return np.asarray(-(kept * np.log(kept) + (1 - kept) * np.log1p(-kept)), dtype=np.float64)
+    return np.zeros_like(p)
 
 
 def mean_loss(loss: Loss, target: Floats, prediction: Floats) -> float:
@@ -51,3 +96,14 @@ def best_constant(loss: Loss, target: Floats) -> float:
     """The constant prediction of least loss: the base rate or mean, or the median for the absolute error."""
     values = np.asarray(target, dtype=np.float64)
     return float(np.median(values) if loss == "absolute_error" else values.mean())
+
+
+def constant_prediction(loss: Loss, target: Floats, rows: int, classes: int = 0) -> Floats:
+    """The constant of least loss on `target` as a prediction of `rows` rows: shape (rows,), or (rows, classes).
+
+    Of several classes it is the share of each among those that are known.
+    """
+    if not classes:
+        return np.full(rows, best_constant(loss, target), dtype=np.float64)
+    counts = np.bincount(target[target != UNSEEN].astype(np.intp), minlength=classes)
+    return np.tile(counts / max(counts.sum(), 1), (rows, 1))

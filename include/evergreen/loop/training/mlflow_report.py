@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evergreen.loop.training import diagnostics, plots
+from evergreen.loop.training.classes import numbered
 from evergreen.loop.training.estimators.kinds import predict_with
 from evergreen.loop.training.learn import Learned
 from evergreen.loop.training.losses import TITLES, Floats, mean_loss
@@ -31,12 +34,17 @@ class Picture:
     curves: dict[str, list[float]]
     importances: dict[str, float]
     calibration: list[diagnostics.Bin] = field(default_factory=list)
+    by_class: dict[str, list[diagnostics.Bin]] = field(default_factory=dict)
+    """Calibration of each class against the rest, of a multiclass task"""
+    confusion: NDArray[np.int64] | None = None
+    """As `diagnostics.confusion`, of a multiclass task"""
 
 
 def describe(definition: ModelDefinition, learned: Learned) -> Picture:
     """Numbers about how the challenger behaves on the window's newest partitions, when fitted on the older ones."""
-    target, prediction = learned.validation.target, learned.validation_prediction
-    found = {f"validation.{k}": v for k, v in diagnostics.metrics(definition.task, target, prediction).items()}
+    target, prediction = learned.validation_target, learned.validation_prediction
+    figures = diagnostics.metrics(definition.task, target, prediction, learned.classes)
+    found = {f"validation.{k}": v for k, v in figures.items()}
     curves = _tuning_curves(learned)
     bins: list[diagnostics.Bin] = []
     if definition.task == "binary":
@@ -48,7 +56,13 @@ def describe(definition: ModelDefinition, learned: Learned) -> Picture:
         curves["learning.validation_loss"] = learning_curve(definition, learned)
     importances = permutation_importances(definition, learned)
     found.update({f"importance.{name}": value for name, value in importances.items()})
-    return Picture(found, curves, importances, bins)
+    if definition.task != "multiclass":
+        return Picture(found, curves, importances, bins)
+    each = {
+        name: diagnostics.calibration_curve(*diagnostics.against_rest(target, prediction, number))
+        for number, name in enumerate(learned.classes)
+    }
+    return Picture(found, curves, importances, bins, each, diagnostics.confusion(target, prediction))
 
 
 def _tuning_curves(learned: Learned) -> dict[str, list[float]]:
@@ -63,20 +77,21 @@ def learning_curve(definition: ModelDefinition, learned: Learned) -> list[float]
     part = learned.validation.sample(IMPORTANCE_ROWS, definition.training.seed)
     features, model = learned.validation_model.named_steps["features"], learned.validation_model.named_steps["model"]
     matrix = np.asarray(features.transform(part.features), dtype=np.float64)
-    binary = definition.task == "binary"
-    stages: Any = model.staged_predict_proba(matrix) if binary else model.staged_predict(matrix)
+    binary, target = definition.task == "binary", numbered(part.target, learned.classes)
+    value = definition.task == "regression"
+    stages: Any = model.staged_predict(matrix) if value else model.staged_predict_proba(matrix)
     predictions = (stage[:, 1] if binary else stage for stage in stages)
-    return [mean_loss(definition.loss, part.target, np.asarray(p, dtype=np.float64)) for p in predictions]
+    return [mean_loss(definition.loss, target, np.asarray(p, dtype=np.float64)) for p in predictions]
 
 
 def permutation_importances(definition: ModelDefinition, learned: Learned) -> dict[str, float]:
     """Rise of the mean loss when a feature is shuffled among rows (Breiman 2001), on rows the model had not seen."""
     part = learned.validation.sample(IMPORTANCE_ROWS, definition.training.seed)
-    draw = np.random.default_rng(definition.training.seed)
+    draw, target = np.random.default_rng(definition.training.seed), numbered(part.target, learned.classes)
 
     def loss(features: Any) -> float:
         predicted: Floats = predict_with(learned.validation_model, features, definition.task)
-        return mean_loss(definition.loss, part.target, predicted)
+        return mean_loss(definition.loss, target, predicted)
 
     base, found = loss(part.features), {}
     for name in definition.features.columns:
@@ -101,6 +116,9 @@ def draw(definition: ModelDefinition, learned: Learned, picture: Picture, folder
         figure = plots.residuals(learned.validation.target, learned.validation_prediction)
         plots.save(figure, folder / "residuals.png")
         return
+    if definition.task == "multiclass":
+        _draw_classes(learned, picture, folder)
+        return
     plots.save(
         plots.calibration(picture.calibration, metrics["validation.calibration_error"]), folder / "calibration.png"
     )
@@ -112,3 +130,14 @@ def draw(definition: ModelDefinition, learned: Learned, picture: Picture, folder
             metrics["validation.average_precision"],
         )
         plots.save(figure, folder / "discrimination.png")
+
+
+def _draw_classes(learned: Learned, picture: Picture, folder: Path) -> None:
+    """The confusion matrix, as a figure and as JSON, and the calibration of each class."""
+    table = picture.confusion
+    if table is None:
+        return
+    plots.save(plots.confusion(table, learned.classes), folder / "confusion.png")
+    plots.save(plots.classes_calibration(picture.by_class), folder / "calibration.png")
+    said = {"classes": list(learned.classes), "rows_are": "true classes, then unseen ones", "counts": table.tolist()}
+    (folder / "confusion.json").write_text(json.dumps(said, indent=1), encoding="utf-8")

@@ -9,6 +9,7 @@ import logging
 import re
 import zipfile
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ import numpy as np
 
 from evergreen.core.store.scratch import scratch_folder
 from evergreen.errors import BadInputError, RefusedError
+from evergreen.loop.training.classes import names_of, nothing
 from evergreen.loop.training.estimators.built_in import not_installed
 from evergreen.loop.training.estimators.trusted import refusal, runs_code, trusted_types
 from evergreen.loop.training.losses import Floats
@@ -33,6 +35,8 @@ log = logging.getLogger("evergreen.training")
 MODEL_FILE = "model.skops"
 CHUNK_ROWS = 200_000
 """Rows predicted at once: bounds the memory that one-hot columns take."""
+FEW_ROWS = 10_000
+"""Rows of several classes up to which one thread predicts them"""
 _FLOAT = re.compile(r"-?[0-9]+\.0")
 _SCHEMA = "schema.json"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -48,9 +52,12 @@ class Predictor:
         self.file_bytes = file_bytes
         """Size of the registered file; None if the model did not come from one"""
         self.pipeline = pipeline
+        self.classes = names_of(pipeline)
+        """Names of the classes, in the order of their probabilities; none if the task is not multiclass"""
         columns = {name: tuple(names) for name, _, names in pipeline.named_steps["features"].transformers}
         self.numeric: tuple[str, ...] = columns.get("numeric", ()) + columns.get("empty", ())
         self.categorical: tuple[str, ...] = columns.get("categorical", ()) + columns.get("unheard", ())
+        self._pools: Any = None
         self._earlier = _earlier_spellings(pipeline, columns.get("categorical", ()))
 
     @property
@@ -61,18 +68,41 @@ class Predictor:
     def predict(self, frame: pd.DataFrame) -> Floats:
         """Probability of true (binary) or value (regression) of each row: float64, in the rows' order.
 
+        Of a multiclass model the probability of each of `classes`: rows x classes.
+
         Raises:
             BadInputError: a feature the model was trained on is missing, or a numeric one holds text.
         """
         step: Callable[[pd.DataFrame], Any] = (
-            (lambda part: self.pipeline.predict_proba(part)[:, 1])
+            self.pipeline.predict_proba
+            if self.classes
+            else (lambda part: self.pipeline.predict_proba(part)[:, 1])
             if hasattr(self.pipeline, "predict_proba")
             else self.pipeline.predict
         )
+        with self._threads(len(frame)):
+            return self._predict(frame, step)
+
+    def _predict(self, frame: pd.DataFrame, step: Callable[[pd.DataFrame], Any]) -> Floats:
         starts = range(0, max(len(frame), 1), CHUNK_ROWS)
         parts = (self._read(frame.iloc[s : s + CHUNK_ROWS]) for s in starts)
         found = [np.asarray(step(part), dtype=np.float64) for part in parts if len(part)]
-        return np.concatenate(found) if found else np.empty(0, dtype=np.float64)
+        return np.concatenate(found) if found else nothing(self.classes)
+
+    def _threads(self, rows: int) -> AbstractContextManager[Any]:
+        """One thread for few rows of several classes; else as many as there are.
+
+        Boosting has a tree for each class and round, and threads that wait for each other at each of 350 trees take
+        ten times as long as one thread if the cores are busy.
+        """
+        if not self.classes or rows > FEW_ROWS:
+            return nullcontext()
+        if self._pools is None:
+            from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+
+            self._pools = ThreadpoolController()
+        limited: AbstractContextManager[Any] = self._pools.limit(limits=1, user_api="openmp")
+        return limited
 
     def _read(self, frame: pd.DataFrame) -> pd.DataFrame:
         rows = model_frame(frame, self.numeric, self.categorical)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from evergreen.core.spelling import spelled
 from evergreen.errors import BadInputError
-from evergreen.loop.training.losses import Floats
+from evergreen.loop.training.losses import Floats, Targets
 
 if TYPE_CHECKING:
     from evergreen.core.definition import ModelDefinition
@@ -51,12 +51,14 @@ def unknown_as_null(frame: pd.DataFrame, features: FeaturesSection) -> tuple[pd.
     return frame, lacking
 
 
-def target_values(definition: ModelDefinition, column: pd.Series) -> Floats:
-    """The target as float64; 0.0 and 1.0 for a binary task.
+def target_values(definition: ModelDefinition, column: pd.Series) -> Targets:
+    """The target as float64; 0.0 and 1.0 for a binary task; of a multiclass task the names of classes, as objects.
 
     Raises:
         BadInputError: a binary target holds other values, or only nulls remain to convert.
     """
+    if definition.task == "multiclass":
+        return spelled(column).to_numpy(dtype=object)
     values = _as_float(column)
     if definition.task == "binary":
         strange = np.unique(values[~np.isin(values, (0.0, 1.0))])

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from evergreen.loop.training.diagnostics import Bin
 from evergreen.loop.training.losses import Floats
 from evergreen.loop.training.search import Trial
 
 _DPI = 90
+_LONGEST, _NUMBERED, _DRAWN = 20, 200, 10
+"""Characters of a class's name, cells with a number in them, classes of which a curve is drawn."""
 
 
 def save(figure: Figure, path: Path) -> None:
@@ -41,6 +45,39 @@ def calibration(bins: list[Bin], error: float) -> Figure:
     axis.plot([0, top], [0, top], ":", color="grey")
     axis.plot(predicted, observed, "o-")
     axis.set(title=f"Calibration, expected error {error:.3f}", xlabel="predicted", ylabel="observed")
+    return figure
+
+
+def confusion(table: NDArray[np.int64], classes: Sequence[str]) -> Figure:
+    """Rows by true and by most probable class, as shares of each true class; rows of unseen classes if there are."""
+    shown = table if table[-1].any() else table[:-1]
+    names = [name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…" for name in classes]
+    true = [*names, "(unseen)"][: len(shown)]
+    side = max(4.0, 0.45 * len(shown) + 2)
+    figure = Figure(figsize=(side + 1, side), layout="constrained")
+    axis = figure.subplots()
+    shares = shown / np.maximum(shown.sum(axis=1, keepdims=True), 1)
+    image = axis.imshow(shares, vmin=0, vmax=1, cmap="Blues")
+    figure.colorbar(image, ax=axis, label="share of the true class")
+    axis.set_xticks(range(len(names)), names, rotation=90, parse_math=False)
+    axis.set_yticks(range(len(true)), true, parse_math=False)
+    if shown.size <= _NUMBERED:
+        for (row, column), count in np.ndenumerate(shown):
+            colour = "white" if shares[row, column] > 0.5 else "black"
+            axis.text(column, row, f"{count:,}", ha="center", va="center", color=colour, fontsize=8)
+    axis.set(title="Confusion matrix", xlabel="most probable", ylabel="true")
+    return figure
+
+
+def classes_calibration(curves: dict[str, list[Bin]]) -> Figure:
+    """Observed rate against predicted probability of each class against the rest; the first ten are drawn."""
+    figure, (axis,) = _axes(1)
+    axis.plot([0, 1], [0, 1], ":", color="grey")
+    for name, bins in list(curves.items())[:_DRAWN]:
+        axis.plot([b.predicted for b in bins], [b.observed for b in bins], "o-", markersize=3, label=name[:_LONGEST])
+    axis.set(title="Calibration of each class against the rest", xlabel="predicted", ylabel="observed")
+    for text in axis.legend(fontsize=7).get_texts():
+        text.set_parse_math(False)
     return figure
 
 

@@ -36,6 +36,7 @@ def code_hash(definition: ModelDefinition, features: str | None = None) -> str:
             "features": features or features_hash(definition),
             "training": definition.training.model_dump(mode="json"),
             "task": definition.task,
+            **({"classes": definition.classes} if definition.classes else {}),
             "target": definition.target,
             "loss": definition.loss,
         }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -34,6 +34,8 @@ from evergreen.settings import Settings
 REQUIREMENTS = ("scikit-learn", "skops", "numpy", "pandas", "scipy")
 METRICS_A_CALL = 900
 """MLflow takes 1,000 metrics in one call."""
+_MOST_PARAM = 6_000
+"""Characters of a parameter, which MLflow takes."""
 _CURVES = ("tuning.", "roc.", "pr.", "calibration.", "learning.")
 
 
@@ -87,6 +89,8 @@ class Record:
             "train_through": dataset["train_keys"][-1],
             "as_of": self.run.as_of,
         }
+        classes = self.learned.classes_of_model
+        found |= {"classes": json.dumps(classes, ensure_ascii=False)[:_MOST_PARAM]} if classes else {}
         return found | {f"model.{name}": json.dumps(value) for name, value in self.learned.best.params.items()}
 
     @property
@@ -179,9 +183,9 @@ def save(record: Record, data: bytes, folder: Path) -> None:
         str(folder),
         serialization_format="skops",
         skops_trusted_types=[name for name in trusted_types(definition) if not runs_code(name)],
-        signature=signature(definition),
+        signature=signature(definition, record.learned.classes_of_model),
         pip_requirements=[f"{name}=={installed(name)}" for name in requirements(record.learned.model)],
-        pyfunc_predict_fn="predict_proba" if definition.task == "binary" else "predict",
+        pyfunc_predict_fn="predict" if definition.task == "regression" else "predict_proba",
     )
     (folder / MODEL_FILE).write_bytes(data)
 
@@ -202,10 +206,10 @@ def _parts(model: Any) -> Iterator[Any]:
         yield from (part for part in model.get_params().values() if hasattr(part, "fit"))
 
 
-def signature(definition: ModelDefinition) -> ModelSignature:
-    """Feature columns in, one probability of each class or one value out."""
-    classes = [ColSpec("double", name) for name in ("0", "1")]
-    outputs = Schema(classes if definition.task == "binary" else [ColSpec("double")])
+def signature(definition: ModelDefinition, classes: Sequence[str] = ()) -> ModelSignature:
+    """Feature columns in, one probability of each class or one value out; `classes` are those of a multiclass task."""
+    named = [ColSpec("double", name) for name in (classes or ("0", "1"))]
+    outputs = Schema([ColSpec("double")] if definition.task == "regression" else named)
     return ModelSignature(inputs=_inputs(definition), outputs=outputs)
 
 

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from evergreen.loop.training.classes import FEWEST_ROWS, Names, numbered
 from evergreen.loop.training.estimators.check import sound
 from evergreen.loop.training.estimators.kinds import (
     apply_step,
+    classes_of,
     first_step,
     fit_estimator,
     fit_step,
@@ -44,6 +46,8 @@ class _Fold:
     fit_rows: Examples
     judge_matrix: Any
     judge_target: Floats
+    classes: Names
+    """That are learned here, whose numbers `judge_target` has; none if the task is not multiclass"""
 
 
 def split_keys(keys: list[str], validation: int) -> list[tuple[list[str], list[str]]]:
@@ -92,8 +96,10 @@ def tune(
 
 
 def _to_fit(definition: ModelDefinition, older: Examples) -> Examples:
-    """At most `TRIAL_ROWS` rows, with both classes if `older` has both: rare positives may all be left out."""
+    """At most `TRIAL_ROWS` rows, with every class that `older` has: rare ones may all be left out."""
     seed = definition.training.seed
+    if definition.task == "multiclass":
+        return older.sample_of_each(TRIAL_ROWS, seed, FEWEST_ROWS)
     drawn = older.sample(TRIAL_ROWS, seed)
     if definition.task != "binary" or np.unique(drawn.target).size == np.unique(older.target).size:
         return drawn
@@ -127,11 +133,13 @@ def _run(
 def _fold(definition: ModelDefinition, candidate: str, older: Examples, newer: Examples) -> _Fold:
     features = first_step(candidate, definition, older.features)
     matrix = fit_step(candidate, features, older.features)
-    return _Fold(matrix, older, apply_step(candidate, features, newer.features), newer.target)
+    classes = classes_of(definition, older)
+    judged = apply_step(candidate, features, newer.features)
+    return _Fold(matrix, older, judged, numbered(newer.target, classes), classes)
 
 
 def _loss(definition: ModelDefinition, candidate: str, params: Params, fold: _Fold) -> float:
     model = fit_estimator(candidate, definition, params, fold.fit_matrix, fold.fit_rows)
     predicted = predict_with(model, fold.judge_matrix, definition.task)
-    sound(candidate, definition.task, predicted, len(fold.judge_target))
+    sound(candidate, definition.task, predicted, len(fold.judge_target), len(fold.classes))
     return mean_loss(definition.loss, fold.judge_target, predicted)

@@ -20,11 +20,12 @@ import numpy as np
 from evergreen.core.definition import ModelDefinition
 from evergreen.errors import NotReadyError
 from evergreen.loop.training.assemble import Labelled, choose
+from evergreen.loop.training.classes import Names, learned, numbered
 from evergreen.loop.training.estimators.own import source_hash
 from evergreen.loop.training.estimators.trusted import trusted_types
 from evergreen.loop.training.examples import concatenate
 from evergreen.loop.training.learn import learn
-from evergreen.loop.training.losses import Floats, best_constant, row_losses
+from evergreen.loop.training.losses import Floats, row_losses
 from evergreen.loop.training.model_files import Predictor, freeze, thaw
 from evergreen.loop.training.provenance import hash_json, lock_hash, training_sources
 from evergreen.tools.backtest.landed_data import History, Partition, Progress
@@ -42,15 +43,15 @@ class Fit:
         as_of: newest partition whose labels it was made of.
         train_keys: partitions it was fitted on, oldest first.
         holdout_keys: partitions it was judged on.
-        constant: the constant prediction of least loss on its training labels.
         predictions: of every row of each partition from the first it was fitted on, in the rows' order.
+        classes: of a multiclass model, those whose probabilities the predictions are; else none.
     """
 
     as_of: str
     train_keys: tuple[str, ...]
     holdout_keys: tuple[str, ...]
-    constant: float
     predictions: Mapping[str, Floats]
+    classes: Names = ()
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class Fits:
         """Loss of each labelled row of the partition `key` under the challenger of `as_of`: float64."""
         if (as_of, key) not in self._known:
             target, predicted = self.history[key].examples.target, self.labelled_predictions(as_of, key)
+            target = numbered(target, self.by_as_of[as_of].classes)
             self._known[as_of, key] = row_losses(self.history.definition.loss, target, predicted)
         return self._known[as_of, key]
 
@@ -149,9 +151,10 @@ def fit(history: History, as_of: str, *, cache: Path | None = None) -> Fit:
             predictor.append(kept_model(definition, lambda: freeze(learn(definition, examples).model), folder))
         return predictor[0]
 
-    predictions = {p.key: _predict(p, model, folder) for p in history if p.key >= train_keys[0]}
-    constant = best_constant(definition.loss, examples.target)
-    return Fit(as_of, tuple(train_keys), tuple(holdout_keys), constant, predictions)
+    classes = learned(definition, examples.target) if definition.task == "multiclass" else ()
+    later = [p for p in history if p.key >= train_keys[0]]
+    predictions = {p.key: _predict(p, model, folder, len(classes)) for p in later}
+    return Fit(as_of, tuple(train_keys), tuple(holdout_keys), predictions, classes)
 
 
 def kept_model(definition: ModelDefinition, make: Callable[[], bytes], folder: Path | None) -> Predictor:
@@ -163,10 +166,11 @@ def kept_model(definition: ModelDefinition, make: Callable[[], bytes], folder: P
     return Predictor(thaw(data, trusted_types(definition), what=str(file or "a model")), 0)
 
 
-def _predict(partition: Partition, model: Callable[[], Predictor], folder: Path | None) -> Floats:
+def _predict(partition: Partition, model: Callable[[], Predictor], folder: Path | None, classes: int) -> Floats:
     file = folder / f"{partition.features_digest}.f8" if folder else None
     if file and file.is_file():
-        return np.frombuffer(file.read_bytes(), dtype="<f8").astype(np.float64)
+        kept = np.frombuffer(file.read_bytes(), dtype="<f8").astype(np.float64)
+        return kept.reshape(-1, classes) if classes else kept
     found = model().predict(partition.features)
     if file:
         _write(file, found.astype("<f8").tobytes())
@@ -190,6 +194,7 @@ def recipe_hash(history: History, train_keys: Sequence[str]) -> str:
         "training": definition.training.model_dump(mode="json"),
         "features": definition.features.columns,
         "task": definition.task,
+        **({"classes": definition.classes} if definition.classes else {}),
         "loss": definition.loss,
         "libraries": lock_hash(),
         "rows": [history[k].examples_digest for k in train_keys],

@@ -19,6 +19,7 @@ from evergreen.loop.monitoring.loss import harm_test
 from evergreen.loop.monitoring.loss.realised import losses_by_cluster
 from evergreen.loop.monitoring.reference_window import choose_reference
 from evergreen.loop.monitoring.rivals import recurrence_test, regret_test
+from evergreen.loop.training.classes import as_columns
 from evergreen.tools.backtest.challengers import Fits
 from evergreen.tools.backtest.simulate import Now, Policy, Wish
 
@@ -148,7 +149,7 @@ def reference(fits: Fits, as_of: str) -> pd.DataFrame:
             definition.feed.event_time: pd.concat([e.event_time for e in chosen], ignore_index=True),
             "cluster": np.concatenate([e.cluster for e in chosen]),
             "target": np.concatenate([e.target for e in chosen]),
-            "prediction": np.concatenate([fits.labelled_predictions(as_of, k) for k in keys]),
+            **as_columns(np.concatenate([fits.labelled_predictions(as_of, k) for k in keys]), made.classes),
             "part": part,
         }
         features = pd.concat([e.features for e in chosen], ignore_index=True)
@@ -165,7 +166,9 @@ def _clusters(fits: Fits, as_of: str, keys: Iterable[str]) -> tuple[harm_test.Cl
         {
             "cluster": np.concatenate([p.cluster for p in parts]),
             "target": np.concatenate([p.target for p in parts]),
-            "prediction": np.concatenate([fits.labelled_predictions(as_of, k) for k in keys]),
+            **as_columns(
+                np.concatenate([fits.labelled_predictions(as_of, k) for k in keys]), fits.by_as_of[as_of].classes
+            ),
         }
     )
     return tuple(losses_by_cluster(fits.history.definition, rows))

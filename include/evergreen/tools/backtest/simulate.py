@@ -15,13 +15,12 @@ from typing import Literal, Protocol
 import numpy as np
 
 from evergreen.errors import NotReadyError
-from evergreen.loop.champion.evaluate import Scores, judge_guards
 from evergreen.loop.champion.evaluation import guards
 from evergreen.loop.champion.evaluation.gate import GateVerdict, decide, level, mode_for
 from evergreen.loop.champion.evaluation.guards import Guard
 from evergreen.loop.champion.evaluation.paired_test import Comparison, compare, nothing
+from evergreen.loop.champion.evaluation.scores import Predicted, judge_guards, score
 from evergreen.loop.training.examples import concatenate
-from evergreen.loop.training.losses import Floats
 from evergreen.tools.backtest.challengers import Fits
 
 Kind = Literal["no_action", "alert", "retrain", "rollback", "promote"]
@@ -261,7 +260,7 @@ def judge(
         losses = [np.concatenate([fits.losses(a, k) for k in keys]) for a in (champion.as_of, as_of)]
         clusters = np.concatenate([fits.history[k].examples.cluster for k in keys])
         found = compare(losses[0], losses[1], clusters, alpha=alpha, margin=gate.margin, mode=mode)
-        answers = _guards(fits, champion.as_of, as_of, keys, losses)
+        answers = _guards(fits, champion.as_of, as_of, keys)
     else:
         found, answers = nothing(alpha=alpha, margin=gate.margin, mode=mode), {}
     taken = [
@@ -271,10 +270,13 @@ def judge(
     return said, found
 
 
-def _guards(fits: Fits, champion: str, challenger: str, keys: list[str], losses: list[Floats]) -> dict[str, Guard]:
-    rows = concatenate([fits.history[k].examples for k in keys])
-    predicted = [np.concatenate([fits.labelled_predictions(a, k) for k in keys]) for a in (champion, challenger)]
-    return {guard.name: guard for guard in judge_guards(fits.history.definition, Scores(rows, *predicted, *losses))}
+def _guards(fits: Fits, champion: str, challenger: str, keys: list[str]) -> dict[str, Guard]:
+    rows, definition = concatenate([fits.history[k].examples for k in keys]), fits.history.definition
+    ours, theirs = (
+        Predicted(np.concatenate([fits.labelled_predictions(a, k) for k in keys]), fits.by_as_of[a].classes)
+        for a in (champion, challenger)
+    )
+    return {guard.name: guard for guard in judge_guards(definition, score(definition, rows, ours, theirs))}
 
 
 def _useless(fits: Fits, champion: str, challenger: str, key: str) -> bool:

@@ -13,10 +13,12 @@ import numpy as np
 from evergreen.core.text import number
 from evergreen.errors import NotReadyError
 from evergreen.loop.champion.evaluation.paired_test import compare
+from evergreen.loop.champion.evaluation.scores import Predicted, base_rate
+from evergreen.loop.training.classes import learned, numbered
 from evergreen.loop.training.estimators import kinds
 from evergreen.loop.training.estimators.check import check_candidate
 from evergreen.loop.training.learn import refit
-from evergreen.loop.training.losses import best_constant, row_losses
+from evergreen.loop.training.losses import row_losses
 from evergreen.loop.training.model_files import Predictor
 from evergreen.tools.model_test.result import BrokenError, SkipError
 
@@ -54,9 +56,10 @@ class Trained:
             self._fitted[kind] = Predictor(refit(self.definition, kind, params, self.older), 0)
         return self._fitted[kind]
 
-    def losses(self, predicted: Floats) -> Floats:
+    def losses(self, predicted: Predicted) -> Floats:
         """Loss of each row of `newer`."""
-        return row_losses(self.definition.loss, self.newer.target, predicted)
+        target = numbered(self.newer.target, predicted.classes)
+        return row_losses(self.definition.loss, target, predicted.values)
 
 
 def sound_candidate(trained: Trained, kind: str) -> str:
@@ -85,8 +88,9 @@ def quick_enough(trained: Trained, kind: str) -> str:
 def beats_a_constant(trained: Trained, kind: str) -> str:
     """The gate's own comparison, with the best constant in the champion's place: does it come to a number at all?"""
     definition = trained.definition
-    constant = np.full(len(trained.newer), best_constant(definition.loss, trained.older.target))
-    usual, own = trained.losses(constant), trained.losses(trained.fitted(kind).predict(trained.newer.features))
+    constant, model = base_rate(definition, trained.older, len(trained.newer)), trained.fitted(kind)
+    usual = trained.losses(constant)
+    own = trained.losses(Predicted(model.predict(trained.newer.features), model.classes))
     found = compare(usual, own, trained.newer.cluster, alpha=definition.gate.alpha)
     words = f"loss {number(own.mean())}, a constant {number(usual.mean())}, {len(set(trained.newer.cluster))} clusters"
     if found.verdict == "worse":
@@ -130,6 +134,8 @@ def trained_on(definition: ModelDefinition, examples: list[Examples]) -> Trained
     older = concatenate(filled[:-1])
     if definition.task == "binary" and np.unique(older.target).size < 2:
         raise NotReadyError(f"all labels of the older partitions say the same ({definition.target}); land more")
+    if definition.task == "multiclass" and len(learned(definition, older.target)) < 2:
+        raise NotReadyError(f"the older partitions do not hold two classes of {definition.target} to learn; land more")
     return Trained(definition, older, filled[-1])
 
 

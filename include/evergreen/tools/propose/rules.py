@@ -73,6 +73,8 @@ def lines_of(definition: ModelDefinition, table: TableName, facts: Facts, compar
         given = name == feed.entity or (table == "labels" and name == definition.target)
         if name == feed.entity:
             lines += id_lines(name, column, facts)
+        elif given and definition.task == "multiclass":
+            lines += class_lines(name, column, definition)
         else:
             lines += column_lines(name, column, facts, given=given)
     return [*lines, *_comparison_lines(table, compared, facts)]
@@ -103,6 +105,16 @@ def id_lines(name: str, column: ColumnFacts, facts: Facts) -> list[str]:
     if shape is None or not _is_sure(facts) or not _settled(column):
         return []
     return call("gxe.ExpectColumnValuesToMatchRegex", {"column": name, "regex": Raw(f'r"{shape.growing_regex}"')})
+
+
+def class_lines(name: str, column: ColumnFacts, definition: ModelDefinition) -> list[str]:
+    """The rule on a target of several classes: a new class is said and stops nothing, as it is the truth."""
+    known = definition.classes or tuple(sorted(column.values or ()))
+    if not known or (column.kind == "string" and column.values is None):
+        return []
+    values = [int(value) for value in known] if column.kind == "integer" else list(known)
+    args = {"column": name, "value_set": values, "severity": Raw("WARNING")}
+    return call("gxe.ExpectColumnValuesToBeInSet", args, comment="a new class is learned by the next training")
 
 
 def column_lines(name: str, column: ColumnFacts, facts: Facts, *, given: bool) -> list[str]:

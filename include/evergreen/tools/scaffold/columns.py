@@ -29,6 +29,13 @@ _COUNTS = re.compile(
 )
 """Names of what is counted or measured: never codes for having few values alone"""
 _ID = re.compile(r"(^|[^a-z])(id|ids|uuid|guid)([^a-z]|$)|[a-z](Id|ID)$", re.IGNORECASE)
+
+
+def is_called(name: str) -> str | None:
+    """`count` if a column of this name holds what is counted or measured, `code` if codes; None if it says neither."""
+    return "count" if _COUNTS.search(name) else "code" if _CODE.search(name) else None
+
+
 _MOST_CODES = 200
 """Different numbers of a column that is called like a code up to which it is taken for one"""
 _FEW_CODES = 12

@@ -34,6 +34,8 @@ _BEST = 60
 """Pairs that are ranked, of those with the highest multiple correlation"""
 _TOLD = 5
 _FEWEST = 50
+_BINS = 60
+"""Of equal size, that a column of numbers is cut into to look up the class"""
 
 Numbers = NDArray[np.float64]
 
@@ -61,6 +63,8 @@ def leaks(
     known = known.iloc[:: max(1, len(known) // _ROWS)]
     if len(known) < _FEWEST:
         return []
+    if task == "multiclass":
+        return _of_classes(target, features, known)
     truth = known[target].to_numpy("float64")
     columns = [_column(name, kind, known[name], truth, task) for name, kind in features.items()]
     alone = [c for c in columns if c.strength > ALONE or (_CALLED.search(c.name) and c.strength > _PREDICTED)]
@@ -70,6 +74,36 @@ def leaks(
     told = {column.name for column in alone}
     rest = [c for c in columns if c.name not in told and features[c.name] in ("integer", "float", "boolean")]
     return notes + _pairs(rest, target, truth, task)
+
+
+def _of_classes(target: str, features: Mapping[str, ColumnType], known: pd.DataFrame) -> list[Note]:
+    """Columns that alone give the class: how often a row has the most frequent class of its value, or of its bin.
+
+    Bins and classes are learned from every other row and looked up for the rest; 0 is what the most frequent class of
+    all gives, 1 is no mistake.
+    """
+    truth = known[target].astype("object").astype(str).to_numpy()
+    learnt = np.arange(len(truth)) % 2 == 0
+    usual = float((truth[~learnt] == pd.Series(truth[learnt]).mode()[0]).mean())
+    found = []
+    for name, kind in features.items():
+        values = known[name]
+        if kind not in ("string", "boolean"):
+            values = pd.qcut(values.astype("float64").rank(method="first"), _BINS, labels=False)
+        texts = values.astype("object").where(values.notna(), "").astype(str).to_numpy()
+        if len(set(texts)) > len(texts) / 5:
+            continue  # nearly each value is another: nothing can be looked up
+        best = pd.Series(truth[learnt]).groupby(texts[learnt]).agg(lambda own: own.mode().iloc[0])
+        right = float((pd.Series(texts[~learnt]).map(best).to_numpy() == truth[~learnt]).mean())
+        gained = (right - usual) / (1 - usual) if usual < 1 else 0.0
+        if gained > ALONE or (_CALLED.search(name) and gained > _PREDICTED):
+            found.append((gained, name, right))
+    return [
+        Note(
+            "leak", f"{name} alone gives {target} in {right:.1%} of rows: known before? If not, --later {name}", (name,)
+        )
+        for _, name, right in sorted(found, reverse=True)
+    ]
 
 
 def _column(name: str, kind: ColumnType, values: pd.Series, truth: Numbers, task: Task) -> _Column:

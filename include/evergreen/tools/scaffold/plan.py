@@ -43,6 +43,8 @@ class Asked:
     """A day of the first partition"""
     end: str | None = None
     """A day of the last partition, or `last`: the file's last whole one. None: the feed goes on"""
+    task: Task | None = None
+    """None: what the target's values make it"""
 
 
 @dataclass(frozen=True)
@@ -108,8 +110,9 @@ def plan(asked: Asked, types: Mapping[str, ColumnType], frame: pd.DataFrame) -> 
         if name not in types:
             raise BadInputError(f"--{what} {name!r}: the file has no such column; it has {', '.join(types)}")
     times = _times(asked, types, frame)
-    task, about_task = targets.task_of(asked.target, types[asked.target], frame[asked.target])
-    odd = columns.spellings(types, frame)
+    odd, kind = columns.spellings(types, frame), types[asked.target]
+    task, about_task = targets.task_of(asked.target, kind, frame[asked.target], asked.task, odd.get(asked.target))
+    predicted: ColumnType = "integer" if task == "multiclass" and kind == "float" else kind
     calendar = periods.choose(asked.time, times, asked.period, asked.start, asked.end)
     afterwards = (asked.target, *asked.later)
     inputs = {name: kind for name, kind in types.items() if name not in afterwards}
@@ -127,9 +130,8 @@ def plan(asked: Asked, types: Mapping[str, ColumnType], frame: pd.DataFrame) -> 
         entity=named.column,
         joined=named.parts,
         inputs=kinds,
-        labels={
-            name: kinds.get(name) or types[name] for name in (named.column, asked.time, asked.target, *asked.later)
-        },
+        labels={name: kinds.get(name) or types[name] for name in (named.column, asked.time, asked.target, *asked.later)}
+        | {asked.target: predicted},
         numeric=means.numeric,
         categorical=means.categorical,
         derived=_derived(times, {*types}),

@@ -1,4 +1,4 @@
-"""What a target's values make it: a probability, a number, or nothing that can be predicted. Pure."""
+"""What a target's values make it: a probability, a number, one of several classes, or nothing to predict. Pure."""
 
 from __future__ import annotations
 
@@ -7,44 +7,138 @@ import math
 import pandas as pd
 
 from evergreen.core.definition.model import ColumnType, Task
+from evergreen.core.definition.tasks import MOST_CLASSES
 from evergreen.core.text import percent, plain, share
 from evergreen.errors import BadInputError
 from evergreen.loop.intake.labels.maturity import FLOOR, allowance
+from evergreen.loop.training.classes import FEWEST_ROWS
+from evergreen.tools.scaffold.columns import is_called
 from evergreen.tools.scaffold.notes import Note
 
 _SAMPLE = 5
 _FEW = 10
 """Different whole numbers up to which a target may be a code of classes"""
+_MOST_TEXTS = 20
+"""Different texts up to which they are taken for classes"""
+_TAIL = 0.05
+"""Share of the rows below which the least frequent end of a row of numbers is the tail of counts"""
 _EACH = 5
 """Rows of each, on average, from which on they recur and are no accident of a short file"""
+_RARE_CLASS = 50
+"""Rows of one class of several below which it is said"""
 _RARE_SHARE, _RARE_ROWS = 0.05, 100
 """Of the rarer class: below either it is said"""
 
 
-def task_of(target: str, kind: ColumnType, values: pd.Series) -> tuple[Task, list[Note]]:
-    """Binary or regression, with what is to be said of it; `values` may have gaps.
+def task_of(
+    target: str, kind: ColumnType, values: pd.Series, asked: Task | None = None, spelled: str | None = None
+) -> tuple[Task, list[Note]]:
+    """The task, with what is to be said of it.
+
+    Args:
+        target: its name.
+        kind: its type.
+        values: may have gaps.
+        asked: the task that a person has named; else the values decide.
+        spelled: what its texts are if they are none, such as numbers with a comma.
 
     Raises:
-        BadInputError: there is no value, only one, or values that are neither numbers nor true and false.
+        BadInputError: there is no value, only one, or values that the task asked for, or no task, can predict.
     """
     known = values.dropna()
     if known.empty:
         raise BadInputError(f"--target {target!r} has no value in any row")
-    if kind in ("string", "timestamp"):
-        shown = ", ".join(repr(v) for v in known.drop_duplicates().head(_SAMPLE))
-        raise BadInputError(
-            f"--target {target!r} holds {shown}; it must be true/false or 0/1 (binary) or numbers (regression), in "
-            "this file and in what the producer lands"
-        )
     distinct = known.nunique()
     if distinct < 2:
         raise BadInputError(
             f"--target {target!r} is {_shown(known.iloc[0])} in all {len(known):,} rows that have it: nothing can be "
             "learned from what never differs. Give a file with other outcomes too, or another --target"
         )
-    if kind == "boolean" or (kind == "integer" and known.isin([0, 1]).all()):
-        return "binary", _rare(target, known.astype("float64"))
-    return "regression", _few_values(target, kind, known, distinct)
+    truth = kind == "boolean" or (kind == "integer" and bool(known.isin([0, 1]).all()))
+    task = asked or _by_values(target, kind, known, distinct, truth=truth, spelled=spelled)
+    _check(target, kind, known, task, truth=truth)
+    if task == "multiclass":
+        return task, _classes(target, kind, known)
+    if task == "binary":
+        return task, _rare(target, known.astype("float64"))
+    return task, [] if asked else _few_values(target, kind, known, distinct)
+
+
+def _by_values(
+    target: str, kind: ColumnType, known: pd.Series, distinct: int, *, truth: bool, spelled: str | None
+) -> Task:
+    if truth:
+        return "binary"
+    if kind in ("integer", "float"):
+        return "multiclass" if kind == "integer" and _are_codes(target, known, distinct) else "regression"
+    if kind == "string" and not spelled and distinct <= _MOST_TEXTS and len(known) >= _EACH * distinct:
+        return "multiclass"
+    shown = ", ".join(repr(v) for v in known.drop_duplicates().head(_SAMPLE))
+    why = f": these are {spelled}" if spelled else ""
+    many = f", or {_MOST_TEXTS} different texts at most that recur (multiclass; it has {distinct:,})"
+    raise BadInputError(
+        f"--target {target!r} holds {shown}{why}; it must be true/false or 0/1 (binary), numbers (regression)"
+        f"{many if kind == 'string' and not spelled else ''}, in this file and in what the producer lands"
+    )
+
+
+def _are_codes(target: str, known: pd.Series, distinct: int) -> bool:
+    """Whether few whole numbers name classes: they are called so, or are not spread as what is counted is.
+
+    Counts and grades follow each other without a gap, their shares rise to one number and fall from there, and at one
+    end, or both, few rows are left.
+    """
+    if not 2 < distinct <= _FEW or len(known) < _EACH * distinct:
+        return False
+    if called := is_called(target):
+        return called == "code"
+    shares = known.value_counts(normalize=True).sort_index()
+    numbers = [int(value) for value in shares.index]
+    top = int(shares.to_numpy().argmax())
+    rises = shares.iloc[: top + 1].is_monotonic_increasing and shares.iloc[top:].is_monotonic_decreasing
+    tails = min(float(shares.iloc[0]), float(shares.iloc[-1])) < _TAIL
+    counted = numbers[-1] - numbers[0] + 1 == distinct and rises and tails and distinct > 3
+    return not counted
+
+
+def _check(target: str, kind: ColumnType, known: pd.Series, task: Task, *, truth: bool) -> None:
+    """Raise if the values are none that `task` can predict: a person may have asked for it."""
+    distinct = known.nunique()
+    if task == "binary" and not truth:
+        raise BadInputError(
+            f"--task binary: {target} holds {distinct:,} values, such as {_shown(known.iloc[0])}; write it as "
+            "true/false or 0/1, in this file and in what the producer lands"
+        )
+    if task == "regression" and kind not in ("integer", "float"):
+        raise BadInputError(f"--task regression: {target} is of type {kind}, and its values must be numbers")
+    if task == "multiclass":
+        whole = kind == "float" and bool((known == known.round()).all())
+        if kind not in ("string", "integer") and not whole:
+            raise BadInputError(f"--task multiclass: {target} is of type {kind}; classes are texts or whole numbers")
+        if distinct > MOST_CLASSES:
+            raise BadInputError(
+                f"--task multiclass: {target} holds {distinct:,} values; {MOST_CLASSES} classes can be learned at most"
+            )
+
+
+def _classes(target: str, kind: ColumnType, known: pd.Series) -> list[Note]:
+    """What the classes are, how it could be read otherwise, and which are rare."""
+    counts = known.value_counts()
+    values = [_shown(value) for value in sorted(counts.index)]
+    listed = ", ".join(values[:-1]) + f" and {values[-1]}" if len(values) <= _MOST_TEXTS else f"{len(values)} values"
+    otherwise = "; --task regression takes it as a number" if kind != "string" else ""
+    if len(counts) == 2:
+        otherwise = ": write true/false or 0/1 for a binary task, which has a threshold and a ROC curve"
+    notes = [Note("task", f"{target} holds {listed}: taken as classes{otherwise}", (target,))]
+    few = [f"{_shown(value)} ({count:,})" for value, count in counts.items() if count < _RARE_CLASS]
+    if few:
+        shown = ", ".join(few[:_SAMPLE]) + (f" and {len(few) - _SAMPLE} more" if len(few) > _SAMPLE else "")
+        text = (
+            f"rows of {target} are few for {shown}: a class with fewer than {FEWEST_ROWS} rows in a training is not "
+            "learned, and what is learned of so few is uncertain"
+        )
+        notes.append(Note("task", text, (target,)))
+    return notes
 
 
 def complete(target: str, known: pd.Series, partitions: pd.Series) -> tuple[float | None, list[Note]]:
@@ -94,8 +188,8 @@ def _few_values(target: str, kind: ColumnType, known: pd.Series, distinct: int) 
         text = f"{target} holds only {listed}: write 0/1 for a probability; taken as regression"
     else:
         text = (
-            f"{target} holds only {listed}: taken as a number (regression). If these are classes, several classes are "
-            "not to be had: write 0/1 for one of them against the others"
+            f"{target} holds only {listed}: taken as a number (regression). If these are classes, --task multiclass "
+            "takes them so"
         )
     return [Note("task", text, (target,))]
 

@@ -38,7 +38,7 @@ def test_a_definition_cannot_be_changed():
     ("old", "new", "at", "says"),
     [
         ("label_delay: 1", "label_dealy: 1", "label_dealy", "feed.label_dealy: unknown field"),
-        ("task: binary", "task: binery", "task:", "task: Input should be 'binary' or 'regression'"),
+        ("task: binary", "task: binery", "task:", "task: Input should be 'binary', 'regression' or 'multiclass'"),
         ("target: late", "target: lateness", "name:", "'lateness' is not a column of feed.tables.labels"),
         ("start: 2013-01-07", "start: 2013-01-08", "calendar:", "not the first day of a week; try 2013-01-07"),
         ("look_back: 4", "look_back: -1", "look_back:", "features.look_back: Input should be greater than or equal"),

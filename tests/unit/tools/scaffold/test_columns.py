@@ -35,7 +35,19 @@ def rows(**columns):
     [
         (lambda n: n % 2 + 1, "regression", "y holds only 1 and 2: write 0/1 for a probability; taken as regression"),
         (lambda n: n % 2 * 2 - 1, "regression", "y holds only -1 and 1: write 0/1"),
-        (lambda n: n % 3, "regression", "y holds only 0, 1 and 2: .* several classes are not to be had"),
+        (lambda n: n % 3, "multiclass", "y holds 0, 1 and 2: taken as classes; --task regression takes it as a number"),
+        (
+            lambda n: [0, 0, 0, 1, 1, 2, 0, 1, 0, 3][n % 10] + (n % 200 == 199),
+            "regression",
+            "If these are classes, --task",
+        ),
+        (lambda n: n % 8 + 1, "multiclass", "y holds 1, 2, .* taken as classes"),
+        (
+            lambda n: ["kept", "swapped", "returned"][n % 3],
+            "multiclass",
+            "y holds kept, returned and swapped: taken as",
+        ),
+        (lambda n: ["yes", "no"][n % 2], "multiclass", "taken as classes: write true/false or 0/1 for a binary task"),
         (lambda n: n % 4 / 2, "regression", None),
         (lambda n: int(n % 50 == 0), "binary", r"y is 1 in only 8 of 400 \(2.0 %\) rows"),
         (lambda n: n % 2, "binary", None),

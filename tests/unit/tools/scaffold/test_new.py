@@ -133,7 +133,13 @@ def test_parquet_with_gaps_and_a_yes_or_no(tmp_path):
     ("asked", "said"),
     [
         ({"target": "Preis"}, "--target 'Preis': the file has no such column; it has Land, Buchung №"),
-        ({"target": "Land"}, "--target 'Land' holds .* must be true/false or 0/1"),
+        ({"target": "Buchung №"}, "holds .* must be true/false or 0/1 .* or 20 different texts at most .* it has 600"),
+        (
+            {"target": "Zimmerpreis (€)", "task": "binary"},
+            r"--task binary: Zimmerpreis \(€\) holds .* write it as true/false",
+        ),
+        ({"target": "Zimmerpreis (€)", "task": "multiclass"}, "classes are texts or whole numbers"),
+        ({"target": "Land", "task": "regression"}, "--task regression: Land is of type string"),
         ({"time": "Land"}, "--time 'Land' holds .* timestamps such as 2013-01-07T06:00:00Z"),
         ({"entity": "Lead"}, "--entity 'Lead': name a column of text or whole numbers: Land"),
         ({"entity": "Rooms"}, "--entity 'Rooms' is missing in"),

@@ -44,10 +44,12 @@ def asked_for(session: Session, model: str) -> dict[str, int]:
     return dict(session.execute(query.group_by(OnlinePrediction.key).order_by(OnlinePrediction.key)).tuples().all())
 
 
-def newest_by_entity(session: Session, model: str, key: str) -> list[tuple[str, float, int]]:
-    """Entity, newest prediction and its version, of each entity asked for in a partition."""
+def newest_by_entity(session: Session, model: str, key: str) -> list[tuple[str, float, int, list[Any] | None]]:
+    """Entity, newest prediction, its version and its probabilities, of each entity asked for in a partition."""
     query = (
-        select(OnlinePrediction.entity, OnlinePrediction.prediction, OnlineRequest.version)
+        select(
+            OnlinePrediction.entity, OnlinePrediction.prediction, OnlineRequest.version, OnlinePrediction.probabilities
+        )
         .join(OnlineRequest, OnlineRequest.id == OnlinePrediction.request_id)
         .where(OnlinePrediction.model == model, OnlinePrediction.key == key)
         .distinct(OnlinePrediction.entity)

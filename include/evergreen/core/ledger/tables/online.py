@@ -6,6 +6,7 @@ import datetime as dt
 from typing import Any
 
 from sqlalchemy import ForeignKey, Index, UniqueConstraint, func
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from evergreen.core.ledger.tables.base import Base, Json
@@ -50,6 +51,9 @@ class OnlinePrediction(Base):
     """As text"""
     event_time: Mapped[dt.datetime]
     prediction: Mapped[float]
+    """Of several classes, the probability of the most probable one"""
+    probabilities: Mapped[list[Any] | None] = mapped_column(JSONB(none_as_null=True))
+    """[[class, probability], ...] in the version's order; null if the task is not multiclass"""
     inputs: Mapped[Json]
     """The row, as it was accepted: tokens in its personal columns"""
 

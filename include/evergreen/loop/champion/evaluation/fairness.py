@@ -2,7 +2,8 @@
 
 **What differs** is a rate of each group: of rows predicted true (demographic parity), of those among the rows that are
 true (equal opportunity), of both those and the ones among the rows that are not (equalized odds; Hardt, Price and
-Srebro 2016), or the mean absolute error. Fairlearn's MetricFrame takes the rates and their largest difference.
+Srebro 2016), or the mean absolute error. Fairlearn's MetricFrame takes the rates and their largest difference. Of
+several classes each is taken against the rest, and a row is predicted to be of its most probable class.
 
 **Chance**: fairlearn's bootstrap draws rows, but rows of one day fail together. The difference between two groups is
 therefore written as a mean over rows (the linear terms of a difference of two means) and gets the gate's own interval,
@@ -14,7 +15,7 @@ the champion would still serve.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, Literal, NamedTuple
@@ -24,7 +25,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evergreen.core.definition.model import Disparity, FairnessSection
-from evergreen.core.text import fixed_percent
+from evergreen.core.text import fixed_percent, plain
 from evergreen.loop.champion.evaluation.guards import NEAR, Guard, State, groups
 from evergreen.loop.champion.evaluation.paired_test import Estimate, estimate
 from evergreen.loop.training.losses import Floats
@@ -77,6 +78,7 @@ def fairness(
     champion: Floats,
     challenger: Floats,
     clusters: NDArray[Any],
+    classes: Sequence[str] = (),
 ) -> Guard:
     """Between no two groups with enough rows may a rate differ by more than is allowed, beyond chance.
 
@@ -84,14 +86,18 @@ def fairness(
         section: the definition's `gate.fairness`; None if it names no groups.
         metric: what must not differ.
         columns: the columns named by `section.by`, each as long as the target.
-        target: true values; 0 or 1 for a binary task.
+        target: true values; 0 or 1 for a binary task, the number of the class for several.
         champion: its predictions, float64, of the same rows.
         challenger: its predictions of the same rows.
         clusters: what each row fails together with.
+        classes: names of a multiclass task's classes; predictions are then rows x classes.
     """
     if section is None:
         return Guard("fairness", "not_applicable", "the definition names no groups", [])
-    rates = _rates(metric, section.threshold, target, champion, challenger)
+    if classes:
+        rates = _rates_of_classes(metric, target, champion, challenger, classes)
+    else:
+        rates = _rates(metric, section.threshold, target, champion, challenger)
     found = list(_judge(section, columns, rates, clusters))
     if not found:
         named = " or ".join(section.by)
@@ -110,7 +116,24 @@ def _rates(metric: Disparity, threshold: float, target: Floats, champion: Floats
         scale = float(ours.mean()) if len(ours) else 0.0
         return [_Rate("mean absolute error", everyone, ours / (scale or 1.0), theirs / (scale or 1.0))]
     ours, theirs = (np.asarray(p >= threshold, dtype=np.float64) for p in (champion, challenger))
-    true, false = np.flatnonzero(target == 1), np.flatnonzero(target == 0)
+    return _rates_of(metric, target == 1, ours, theirs)
+
+
+def _rates_of_classes(
+    metric: Disparity, target: Floats, champion: Floats, challenger: Floats, classes: Sequence[str]
+) -> list[_Rate]:
+    """The rates of each class against the rest, with its name."""
+    ours, theirs = champion.argmax(axis=1), challenger.argmax(axis=1)
+    found = []
+    for number, name in enumerate(classes):
+        taken = ((model == number).astype(np.float64) for model in (ours, theirs))
+        rates = _rates_of(metric, target == number, *taken)
+        found += [rate._replace(name=f"{rate.name} of {plain(name)}") for rate in rates]
+    return found
+
+
+def _rates_of(metric: Disparity, is_true: NDArray[np.bool_], ours: Floats, theirs: Floats) -> list[_Rate]:
+    everyone, true, false = np.arange(len(is_true)), np.flatnonzero(is_true), np.flatnonzero(~is_true)
     wanted = {
         "demographic_parity_difference": [("rate of rows predicted true", everyone)],
         "equal_opportunity_difference": [("true positive rate", true)],

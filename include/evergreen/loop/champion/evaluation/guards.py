@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from evergreen.core.definition.model import GateSection, Task
 from evergreen.core.text import fixed_percent, plain
 from evergreen.loop.champion.evaluation.paired_test import FEWEST_CLUSTERS, compare
-from evergreen.loop.training.diagnostics import calibration_error
+from evergreen.loop.training.diagnostics import calibration_error, chance_calibration_error
 from evergreen.loop.training.losses import Floats
 
 State = Literal["passed", "failed", "not_applicable"]
@@ -34,6 +34,8 @@ NEARLY = 0.9
 LARGEST = 1e150
 """Beyond it the square of a prediction is no number any more."""
 
+SUM_TOLERANCE = 1e-4
+"""By how much the probabilities of all classes may sum to other than 1: some libraries reckon in float32."""
 CANNOT_PREDICT = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
 """What a model raises that was made for other columns, or by another release of its library."""
 
@@ -128,16 +130,50 @@ def groups(column: pd.Series) -> list[tuple[str, NDArray[np.intp]]]:
     return [(str(value), np.asarray(rows)) for value, rows in sorted(text.groupby(text).indices.items())]
 
 
-def calibration(task: Task, target: Floats, champion: Floats, challenger: Floats, gate: GateSection) -> Guard:
-    """The challenger's expected calibration error may exceed the champion's by `calibration_margin` at most."""
-    if task != "binary":
-        return Guard("calibration", "not_applicable", "calibration is judged for binary tasks only", [])
+def calibration(
+    task: Task,
+    target: Floats,
+    champion: Floats,
+    challenger: Floats,
+    gate: GateSection,
+    classes: Sequence[str] = (),
+) -> Guard:
+    """The challenger's expected calibration error may exceed the champion's by `calibration_margin` at most.
+
+    Of several `classes`, whose numbers the target has, this holds for each against the rest; there what chance gives
+    probabilities that are right is taken off first, as the worst of many classes is often worse by chance.
+    """
+    if task == "regression":
+        return Guard("calibration", "not_applicable", "calibration is judged for binary and multiclass tasks only", [])
     if not len(target):
         return Guard("calibration", "not_applicable", "there are no rows to judge it on", [])
+    if task == "multiclass":
+        return _calibration_of_each(target, champion, challenger, gate, classes)
     ours, theirs = calibration_error(target, champion), calibration_error(target, challenger)
     sentence = f"calibration error {theirs:.3f} against {ours:.3f}, {gate.calibration_margin:.3f} more allowed"
     detail = [{"champion": ours, "challenger": theirs}]
     return _limited("calibration", theirs - ours, gate.calibration_margin, sentence, detail)
+
+
+def _calibration_of_each(
+    target: Floats, champion: Floats, challenger: Floats, gate: GateSection, classes: Sequence[str]
+) -> Guard:
+    detail: list[dict[str, Any]] = []
+    for number, name in enumerate(classes):
+        true = (target == number).astype(np.float64)
+        ours, theirs = (_beyond_chance(true, model[:, number]) for model in (champion, challenger))
+        detail.append({"class": name, "champion": ours, "challenger": theirs})
+    worst = max(detail, key=lambda one: one["challenger"] - one["champion"])
+    ours, theirs = worst["champion"], worst["challenger"]
+    sentence = (
+        f"of {len(classes)} classes, each against the rest, {plain(worst['class'])} changes most: calibration error "
+        f"beyond chance {theirs:.3f} against {ours:.3f}, {gate.calibration_margin:.3f} more allowed"
+    )
+    return _limited("calibration", theirs - ours, gate.calibration_margin, sentence, detail)
+
+
+def _beyond_chance(true: Floats, predicted: Floats) -> float:
+    return max(0.0, calibration_error(true, predicted) - chance_calibration_error(predicted))
 
 
 def latency(milliseconds: float | None, gate: GateSection) -> Guard:
@@ -164,7 +200,12 @@ def _limited(name: Name, value: float, limit: float, sentence: str, detail: list
 
 
 def signature(
-    task: Task, expected: Sequence[str], reads: Sequence[str], predict: Callable[[], Any], rows: int
+    task: Task,
+    expected: Sequence[str],
+    reads: Sequence[str],
+    predict: Callable[[], Any],
+    rows: int,
+    classes: int = 0,
 ) -> tuple[Guard, Floats | None]:
     """The model reads exactly the definition's features, and gives every row a usable number (a probability).
 
@@ -174,6 +215,7 @@ def signature(
         reads: feature columns of the model.
         predict: predicts `rows` rows; asked only if the columns are right. What it raises is the model's fault.
         rows: how many predictions there must be.
+        classes: of a multiclass task, how many the model knows.
 
     Returns:
         The guard's answer and, if it passes, the predictions.
@@ -191,7 +233,7 @@ def signature(
         except CANNOT_PREDICT as error:
             faults.append(unable(error))
         else:
-            faults += unfit(task, found, rows)
+            faults += unfit(task, found, rows, classes)
     if faults or found is None:
         return Guard("signature", "failed", "; ".join(faults), []), None
     sentence = f"it reads the {len(expected)} features of the definition and predicts every row"
@@ -203,11 +245,13 @@ def unable(error: Exception) -> str:
     return f"it cannot predict ({type(error).__name__}: {str(error)[:200]})"
 
 
-def unfit(task: Task, prediction: NDArray[Any], rows: int) -> list[str]:
+def unfit(task: Task, prediction: NDArray[Any], rows: int, classes: int = 0) -> list[str]:
     """What is wrong with the predictions of `rows` rows, one clause a fault; nothing if a model can serve."""
     if prediction.dtype.kind not in "fiub":
         return [f"its predictions are of type {prediction.dtype}, not numbers"]
-    if prediction.ndim != 1:
+    if task == "multiclass" and (classes < 2 or prediction.ndim != 2 or prediction.shape[1] != classes):
+        return [f"it knows {classes} classes and gave predictions of shape {prediction.shape} for {rows:,} rows"]
+    if task != "multiclass" and prediction.ndim != 1:
         return [f"it gave predictions of shape {prediction.shape} for {rows:,} rows, not one a row"]
     faults = []
     if len(prediction) != rows:
@@ -215,7 +259,9 @@ def unfit(task: Task, prediction: NDArray[Any], rows: int) -> list[str]:
     values = prediction.astype(np.float64)
     usable = np.abs(values) <= LARGEST  # false for NaN
     if unusable := int((~usable).sum()):
-        faults.append(f"{unusable:,} of {len(values):,} predictions are no usable numbers (NaN, infinite or huge)")
-    if task == "binary" and (outside := int(((values < 0) | (values > 1))[usable].sum())):
-        faults.append(f"{outside:,} of {len(values):,} predictions are no probabilities: outside 0 to 1")
+        faults.append(f"{unusable:,} of {values.size:,} predictions are no usable numbers (NaN, infinite or huge)")
+    if task != "regression" and (outside := int(((values < 0) | (values > 1))[usable].sum())):
+        faults.append(f"{outside:,} of {values.size:,} predictions are no probabilities: outside 0 to 1")
+    if task == "multiclass" and not faults and (off := int((np.abs(values.sum(axis=1) - 1) > SUM_TOLERANCE).sum())):
+        faults.append(f"the probabilities of {off:,} of {len(values):,} rows do not sum to 1")
     return faults

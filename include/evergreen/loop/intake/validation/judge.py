@@ -35,6 +35,7 @@ from evergreen.loop.intake.validation.judgement import Judgement
 from evergreen.loop.intake.validation.structure import (
     READING_VERSION,
     RULES_VERSION,
+    UNDECLARED,
     asks_for_classes,
     check_structure,
 )
@@ -187,6 +188,8 @@ def verdict_hash(definition: ModelDefinition, table: TableName, expectations: Se
         parts.append({"personal": sorted(feed.personal)})
     if asks_for_classes(definition, table):
         parts.append({"task": definition.task})
+    if definition.classes and table == "labels":
+        parts.append({"classes": definition.classes})
     if declared := feed.csv.model_dump(exclude_defaults=True):
         parts.append({"csv": declared})
     # The columns keep their order: it is the order of the clean file.
@@ -206,6 +209,6 @@ def _acceptance(found: Look, asked: Asked) -> str:
     warnings = [failure.sentence for failure in found.failures]
     told = f"; {len(warnings)} warned: {reason(found.failures)}" if warnings else ""
     rows, checked = len(found.frame) if found.frame is not None else 0, found.suite.checked if found.suite else 0
-    checked += asked.rules
+    checked += asked.rules + sum(failure.name == UNDECLARED for failure in found.failures)
     notes = "".join(f"; {note}" for note in asked.notes)
     return f"{rows:,} rows; {checked - len(warnings)} of {checked} expectations hold{told}{notes}"

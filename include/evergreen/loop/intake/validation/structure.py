@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
 from evergreen.core.definition import ModelDefinition, Period
 from evergreen.core.definition.model import TableName
+from evergreen.core.spelling import spelled
 from evergreen.core.text import plain
-from evergreen.loop.intake.failures import Failure, breach, unfit
+from evergreen.loop.intake.failures import SAMPLE, Failure, breach, unfit
 
 RULES_VERSION = 1
 """Part of every suite's hash. Raise it with any change to what intake accepts, so that verdicts are given again.
 
 A rule for some tables only is better named in `judge.verdict_hash` for these: raising it gives all tables new verdicts.
 """
+UNDECLARED = "undeclared_class"
+"""The one structural rule that warns"""
 READING_VERSION = 2
 """Part of the hash that a quarantined verdict is kept under. Raise it when the reading takes files that it refused:
 they can be validated again, while verdicts that accepted stay (`judge.recorded_hash`)."""
@@ -26,7 +31,8 @@ def check_structure(
     """What is structurally wrong with `frame`, a table with the definition's columns and dtypes; empty if nothing.
 
     Rows there are; the entity is there and unique; the event time is there and within [period.start, period.end); a
-    label has its target, which is 0 or 1 if the task is binary.
+    label has its target, which is 0 or 1 if the task is binary. That a class is not among those declared is a warning:
+    it is the truth all the same, which the version that serves did not know.
     """
     if frame.empty:
         return [
@@ -43,6 +49,8 @@ def check_structure(
         failures.append(_missing(frame, definition.target, "have no value; leave rows without ground truth out"))
     if asks_for_classes(definition, table):
         failures.append(_no_class(frame, definition.target))
+    if definition.classes and table == "labels":
+        failures.append(_undeclared(frame, definition))
     return [failure for failure in failures if failure]
 
 
@@ -74,6 +82,24 @@ def _no_class(frame: pd.DataFrame, target: str) -> Failure | None:
         expected="0 or 1, true or false",
         sample=values.iloc[rows].drop_duplicates().head().tolist(),
     )
+
+
+def _undeclared(frame: pd.DataFrame, definition: ModelDefinition) -> Failure | None:
+    names = spelled(frame[definition.target])
+    rows = np.flatnonzero((names.notna() & ~names.isin(definition.classes)).to_numpy())
+    if not len(rows):
+        return None
+    found = breach(
+        UNDECLARED,
+        definition.target,
+        "are of a class that `classes` of model.yaml does not name: they count as lost and are not learned",
+        rows=rows,
+        total=len(frame),
+        expected=", ".join(map(plain, definition.classes[:SAMPLE])),
+        sample=names.iloc[rows].drop_duplicates().head().tolist(),
+        hint="name it there if it is a class",
+    )
+    return replace(found, severity="warning", bad=None)
 
 
 def _repeated(frame: pd.DataFrame, entity: str) -> Failure | None:

@@ -120,7 +120,8 @@ def check(
 ) -> DriftResult:
     """Compare `current` with `reference`, column by column.
 
-    Both frames hold the definition's feature columns; a column `prediction` in both is compared as well (with the
+    Both frames hold the definition's feature columns; a column `prediction` in both is compared as well: as numbers, or
+    for several classes as the shares of rows for which each is the most probable (with the
     reference's holdout part, if it says which part a row is of: predictions of rows a model was trained on are not
     its usual ones). Rows are taken to resemble each other within a UTC day of the event time, or within a column
     `cluster`, if both frames have it. At most `MAX_ROWS` rows of each are looked at, chosen by a fixed seed;
@@ -138,7 +139,8 @@ def check(
     families = [(pair, _run(pair)) for pair in pairs]
     families += _joint(pairs, settings.share_alpha, settings.min_effect)
     if PREDICTION in reference and PREDICTION in current:
-        scored = _pairs([(PREDICTION, "numeric")], bounded(_holdout(reference)), now, event_time)
+        scores: Kind = "categorical" if definition.task == "multiclass" else "numeric"
+        scored = _pairs([(PREDICTION, scores)], bounded(_holdout(reference)), now, event_time)
         families += [(pair, _run(pair)) for pair in scored]
     found = _compare(families, settings.share_alpha, settings.min_effect)
     prediction = next((c for c in found[len(pairs) :] if c.name == PREDICTION), None)
@@ -157,12 +159,12 @@ def check(
 
 
 def check_target(reference: pd.DataFrame, current: pd.DataFrame, definition: ModelDefinition) -> ColumnDrift:
-    """Compare the column `target` of two labelled frames (float64; they need no features): label drift.
+    """Compare the column `target` of two labelled frames (float64, or text; they need no features): label drift.
 
     A check of its own, at `share_alpha`: labels are of earlier partitions than the inputs that are checked with them.
     """
     _require(reference, current, (TARGET,))
-    kind: Kind = "categorical" if definition.task == "binary" else "numeric"
+    kind: Kind = "numeric" if definition.task == "regression" else "categorical"
     pairs = _pairs([(TARGET, kind)], bounded(reference), bounded(current), definition.feed.event_time)
     families = [(pair, _run(pair)) for pair in pairs]
     found = _compare(families, definition.monitoring.share_alpha, definition.monitoring.min_effect)[0]

@@ -2,7 +2,8 @@
 
 For probabilities it is confidence-based performance estimation (CBPE, NannyML): a calibrated probability says how often
 each outcome comes, and so what loss to expect of the prediction that was made. Calibration is a logistic curve through
-the champion's holdout (Platt 1999). For values it is direct loss estimation (DLE, NannyML): a small boosted model
+the champion's holdout (Platt 1999); of several classes one curve for each against the rest, then divided by their sum.
+For values it is direct loss estimation (DLE, NannyML): a small boosted model
 learns on the holdout how large the loss of a row with such features and such a prediction is.
 
 Both carry over what the holdout showed to rows that look different. They see a harder mix of rows. They cannot see a
@@ -13,6 +14,7 @@ Only labels tell that, and `harm` waits for them.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +27,7 @@ from sklearn.linear_model import LogisticRegression
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.text import number
 from evergreen.loop.monitoring.drift import two_sample
+from evergreen.loop.training import classes
 from evergreen.loop.training.losses import CLIP, TITLES, Floats, row_losses
 
 Codes = NDArray[np.int64]
@@ -67,7 +70,8 @@ def estimate_loss(definition: ModelDefinition, holdout: pd.DataFrame, current: p
 
     Args:
         definition: names the task, the loss, the features and the event time.
-        holdout: the champion's: `target` and `prediction` (float64), `cluster` (str); features too for regression.
+        holdout: the champion's: `target` and `prediction` (float64), `cluster` (str); features too for regression, and
+            for several classes the target's name and the probabilities.
         current: `prediction`, and `cluster` or the event time (else its rows stand for themselves); features too for
             regression. Rows without a prediction are left out.
     """
@@ -78,8 +82,11 @@ def estimate_loss(definition: ModelDefinition, holdout: pd.DataFrame, current: p
         return None
     if definition.task == "binary" and held["target"].nunique() < 2:
         return None
-    losses = row_losses(definition.loss, _floats(held, "target"), _floats(held, "prediction"))
-    if definition.task == "binary":
+    predicted, names = classes.read(definition.task, held)
+    losses = row_losses(definition.loss, classes.numbered(held["target"].to_numpy(), names), predicted)
+    if definition.task == "multiclass":
+        method, expected = "CBPE", _of_classes(definition, held, losses, rows)
+    elif definition.task == "binary":
         method, expected = "CBPE", _of_probabilities(definition, held, losses, rows)
     else:
         method, expected = "DLE", _of_values(definition, held, losses, groups, rows)
@@ -104,6 +111,40 @@ def _of_probabilities(definition: ModelDefinition, held: pd.DataFrame, losses: F
         variance=float((truth_now * (1 - truth_now) * (if_one - if_none) ** 2).mean()),
         residual=losses - (truth_before * one + (1 - truth_before) * none),
     )
+
+
+def _of_classes(definition: ModelDefinition, held: pd.DataFrame, losses: Floats, rows: pd.DataFrame) -> _Expected:
+    """As NannyML does for several classes: each is calibrated against the rest, and the row is divided by its sum."""
+    (before, own), (now, others) = (classes.read("multiclass", frame) for frame in (held, rows))
+    names = classes.union(own, others)  # one list: it is one version that predicted both
+    before, now = classes.align(before, own, names), classes.align(now, others, names)
+    target = classes.codes(held["target"].to_numpy(), names)
+    curves = [_curve(before[:, number], target == number) for number in range(len(names))]
+
+    def truths(predicted: Floats) -> Floats:
+        raw = np.column_stack([curve(predicted[:, number]) for number, curve in enumerate(curves)])
+        return np.asarray(raw / raw.sum(axis=1, keepdims=True), np.float64)
+
+    def if_true(predicted: Floats) -> Floats:
+        """Loss of each row if each class were the true one: rows x classes."""
+        each = (np.full(len(predicted), float(number)) for number in range(len(names)))
+        return np.column_stack([row_losses(definition.loss, truth, predicted) for truth in each])
+
+    truth_now, truth_before, cost = truths(now), truths(before), if_true(now)
+    current = (truth_now * cost).sum(axis=1)
+    return _Expected(
+        current=current,
+        variance=float((truth_now * (cost - current[:, None]) ** 2).sum(axis=1).mean()),
+        residual=losses - (truth_before * if_true(before)).sum(axis=1),
+    )
+
+
+def _curve(predicted: Floats, true: NDArray[np.bool_]) -> Callable[[Floats], Floats]:
+    """From a class's probability to how often it is true; as it is if the holdout has the class never, or only."""
+    if true.all() or not true.any():
+        return lambda p: np.clip(p, CLIP, 1.0)
+    fitted = LogisticRegression(C=1e4).fit(_log_odds(predicted), true)
+    return lambda p: np.asarray(fitted.predict_proba(_log_odds(p))[:, 1], np.float64)
 
 
 def _of_values(

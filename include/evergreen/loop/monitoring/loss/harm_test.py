@@ -3,9 +3,10 @@
 Which loss? The late rate of flights swings between 10 and 50 % a week, and with it the Brier score of any model, a
 perfect one included: p (1 - p) is larger where p is nearer to one half. What tells a worse model from a harder week is
 the *excess*: realised loss minus the loss the model itself expects of its predictions (p (1 - p) for Brier, the entropy
-for log loss). It is zero on average for as long as the probabilities are right, whatever the mix of easy and hard rows,
-and grows if they no longer are: a changed concept, a base rate the features do not explain, labels gone bad. A
-model that only gives values expects no loss; there the excess is the loss itself.
+for log loss; of several classes the sum over them). It is zero on average for as long as the probabilities are right,
+whatever the mix of easy and hard rows, and grows if they no longer are: a changed concept, a base rate the features do
+not explain, labels gone bad, a class that the model does not know. A model that only gives values expects no loss;
+there the excess is the loss itself.
 
 Rows of one day fail together, so the unit is the cluster's mean excess. It is compared with the excess on the
 champion's holdout at promotion, whose own uncertainty counts: a two-sample t statistic, turned into the Bayes factor
@@ -26,7 +27,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr
 
-from evergreen.core.definition.model import Loss
 from evergreen.core.text import number, percent
 
 PRIOR_VARIANCES = (1 / 16, 1 / 4, 1.0, 4.0)
@@ -77,17 +77,6 @@ class HarmResult:
     """`rise` over the mean loss at promotion"""
     partitions: int
     sentence: str
-
-
-def expected_loss(loss: Loss, prediction: Floats) -> Floats:
-    """Loss that a model expects of each of its predictions: float64, as long as `prediction`."""
-    p = np.asarray(prediction, dtype=np.float64)
-    if loss == "brier":
-        return p * (1 - p)
-    if loss == "log_loss":
-        kept = np.clip(p, 1e-7, 1 - 1e-7)
-        return np.asarray(-(kept * np.log(kept) + (1 - kept) * np.log1p(-kept)), dtype=np.float64)
-    return np.zeros_like(p)
 
 
 def judge(baseline: Sequence[Cluster], batches: Sequence[Batch], *, alpha: float, margin: float) -> HarmResult:

@@ -22,9 +22,10 @@ from evergreen.core.spelling import spelled
 from evergreen.errors import EvergreenError, UnavailableError
 from evergreen.loop.intake.accepted_rows import read_known
 from evergreen.loop.intake.labels.usable import usable_labels
-from evergreen.loop.monitoring.loss.harm_test import Cluster, expected_loss
+from evergreen.loop.monitoring.loss.harm_test import Cluster
 from evergreen.loop.scoring.score import read_predictions
-from evergreen.loop.training.losses import row_losses
+from evergreen.loop.training import classes
+from evergreen.loop.training.losses import expected_loss, row_losses
 from evergreen.loop.training.model_matrix import target_values
 from evergreen.settings import Settings
 
@@ -108,9 +109,11 @@ def losses_by_cluster(definition: ModelDefinition, rows: pd.DataFrame) -> list[C
 
     Args:
         definition: names the loss.
-        rows: columns cluster (str), target and prediction (float64, not null).
+        rows: columns cluster (str), target and prediction (float64, not null); of a multiclass task the target's name
+            and the probabilities (`classes.as_columns`).
     """
-    target, prediction = rows["target"].to_numpy("float64"), rows["prediction"].to_numpy("float64")
+    prediction, names = classes.read(definition.task, rows)
+    target = classes.numbered(rows["target"].to_numpy(), names)
     losses = pd.DataFrame(
         {
             "loss": row_losses(definition.loss, target, prediction),
@@ -175,7 +178,10 @@ def _measure(
 
 
 def labelled_rows(definition: ModelDefinition, predictions: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
-    """Predictions that have a label: the feed's entity and event_time, prediction and target (both float64)."""
+    """Predictions that have a label: the feed's entity and event_time, prediction and target (both float64).
+
+    Of a multiclass task the target is text and probabilities stand beside the prediction.
+    """
     entity, target = definition.feed.entity, definition.target
     truth = labels[[entity, target]].dropna()
     # Predictions and features have the names of their day.
@@ -199,8 +205,11 @@ def cluster_names(
 
 def _metrics(definition: ModelDefinition, rows: pd.DataFrame, clusters: list[Cluster]) -> dict[str, float]:
     """What the report and the pages show beside the loss."""
+    expected = float(np.average([c.expected for c in clusters], weights=[c.rows for c in clusters]))
+    if definition.task == "multiclass":
+        return {"expected_loss": expected} | _of_classes(rows)
     found = {
-        "expected_loss": float(np.average([c.expected for c in clusters], weights=[c.rows for c in clusters])),
+        "expected_loss": expected,
         "mean_target": float(rows["target"].mean()),
         "mean_prediction": float(rows["prediction"].mean()),
     }
@@ -208,4 +217,18 @@ def _metrics(definition: ModelDefinition, rows: pd.DataFrame, clusters: list[Clu
         from sklearn.metrics import roc_auc_score
 
         found["auc"] = float(roc_auc_score(rows["target"], rows["prediction"]))
+    return found
+
+
+def _of_classes(rows: pd.DataFrame) -> dict[str, float]:
+    """Accuracy, the share of labels of a class that the version does not know, and of each class that it knows."""
+    prediction, names = classes.read("multiclass", rows)
+    target = classes.numbered(rows["target"].to_numpy(), names)
+    found = {
+        "accuracy": float((prediction.argmax(axis=1) == target).mean()),
+        "unseen_class": float((target < 0).mean()),
+    }
+    for number, name in enumerate(names):
+        found[f"share {name}"] = float((target == number).mean())
+        found[f"predicted share {name}"] = float(prediction[:, number].mean())
     return found

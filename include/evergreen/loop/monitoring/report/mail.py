@@ -132,7 +132,7 @@ def _loss_chart(
     series = [
         Series(name="realised", values=[p.loss for p in losses]),
         Series(name="expected by the model", values=[p.metrics["expected_loss"] for p in losses])
-        if definition.task == "binary"
+        if definition.task != "regression"
         else Series(name="mean so far", values=_running_mean(losses)),
     ]
     if found.estimate is not None and found.key not in keys:

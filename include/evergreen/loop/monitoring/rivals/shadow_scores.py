@@ -32,6 +32,7 @@ from evergreen.loop.intake.accepted_rows import read_known
 from evergreen.loop.intake.labels.usable import usable_labels
 from evergreen.loop.monitoring.loss.harm_test import Cluster
 from evergreen.loop.monitoring.loss.realised import UNREADABLE, cluster_names, labelled_rows, losses_by_cluster
+from evergreen.loop.training.classes import as_columns
 from evergreen.loop.training.model_files import load
 from evergreen.settings import Settings
 
@@ -149,7 +150,7 @@ def _known(session: Session, model: str, usable: Mapping[tuple[int, str], tuple[
 def _labelled(
     definition: ModelDefinition, snapshot: Snapshot, labels: Current, inputs: Current | None, settings: Settings
 ) -> pd.DataFrame:
-    """The features of rows that have a label, with `target` (float64) and `cluster` (str)."""
+    """The features of rows that have a label, with `target` (float64, or text) and `cluster` (str)."""
     path = snapshot.dvc_path
     frame = read_frames(settings, snapshot.git_commit, [path], expected={path: snapshot.dvc_hash})[path]
     rows = labelled_rows(definition, frame, read_known(labels[1], settings, definition, "labels"))
@@ -157,8 +158,8 @@ def _labelled(
 
 
 def _score(definition: ModelDefinition, version: int, rows: pd.DataFrame, settings: Settings) -> tuple[Cluster, ...]:
-    predicted = load(definition, version, settings=settings).predict(rows)
-    about = rows[["target", "cluster"]].assign(prediction=predicted)
+    model = load(definition, version, settings=settings)
+    about = rows[["target", "cluster"]].assign(**as_columns(model.predict(rows), model.classes))
     return tuple(losses_by_cluster(definition, about))
 
 

@@ -104,15 +104,17 @@ def not_installed(error: ImportError) -> str:
     return f"{missing or error} is not installed; install it where trainings and scoring run"
 
 
-def make(kind: str, definition: ModelDefinition, params: Params) -> BaseEstimator:
+def make(kind: str, definition: ModelDefinition, params: Params, classes: int = 0) -> BaseEstimator:
     """The last step of a built-in kind, not fitted yet, with `params` as its space gives them.
 
-    The absolute error is fitted as such if the library can, every other loss by the likelihood it belongs to.
+    The absolute error is fitted as such if the library can, every other loss by the likelihood it belongs to. A
+    multiclass task of which the rows to fit hold two `classes` is fitted as a binary one.
 
     Raises:
         RefusedError: the kind is an extra that is not installed.
     """
-    return _MAKERS[kind](definition.task, definition.loss, params, definition.training.seed)
+    task: Task = "binary" if classes == 2 else definition.task
+    return _MAKERS[kind](task, definition.loss, params, definition.training.seed)
 
 
 def settle(model: BaseEstimator) -> BaseEstimator:
@@ -127,7 +129,7 @@ def settle(model: BaseEstimator) -> BaseEstimator:
 def _linear(task: Task, loss: Loss, params: Params, seed: int) -> BaseEstimator:
     """Linear model; `strength` is the L2 penalty, against the sum of the rows' losses."""
     strength = params["strength"]
-    if task == "binary":
+    if task != "regression":
         return LogisticRegression(C=1.0 / strength, max_iter=300)
     inner = (
         HuberRegressor(epsilon=1.01, alpha=strength, max_iter=300)
@@ -138,10 +140,10 @@ def _linear(task: Task, loss: Loss, params: Params, seed: int) -> BaseEstimator:
 
 
 def _boosted(task: Task, loss: Loss, params: Params, seed: int) -> BaseEstimator:
-    binary = task == "binary"
-    classes: Callable[..., BaseEstimator] = HistGradientBoostingClassifier if binary else HistGradientBoostingRegressor
+    value = task == "regression"
+    classes: Callable[..., BaseEstimator] = HistGradientBoostingRegressor if value else HistGradientBoostingClassifier
     return classes(
-        loss="absolute_error" if loss == "absolute_error" else "log_loss" if binary else "squared_error",
+        loss="absolute_error" if loss == "absolute_error" else "squared_error" if value else "log_loss",
         learning_rate=params["learning_rate"],
         max_leaf_nodes=params["max_leaf_nodes"],
         min_samples_leaf=params["min_samples_leaf"],
@@ -155,7 +157,7 @@ def _boosted(task: Task, loss: Loss, params: Params, seed: int) -> BaseEstimator
 
 def _forest(task: Task, loss: Loss, params: Params, seed: int) -> BaseEstimator:
     """Random forest. Of regression it fits means, also for the absolute error: medians in trees take no nulls."""
-    classes: Callable[..., BaseEstimator] = RandomForestClassifier if task == "binary" else RandomForestRegressor
+    classes: Callable[..., BaseEstimator] = RandomForestRegressor if task == "regression" else RandomForestClassifier
     return classes(
         n_estimators=params["trees"],
         min_samples_leaf=params["min_samples_leaf"],
@@ -166,10 +168,10 @@ def _forest(task: Task, loss: Loss, params: Params, seed: int) -> BaseEstimator:
 
 
 def _lightgbm(task: Task, loss: Loss, params: Params, seed: int) -> BaseEstimator:
-    module, binary = library("lightgbm"), task == "binary"
-    classes: Callable[..., BaseEstimator] = module.LGBMClassifier if binary else module.LGBMRegressor
+    module = library("lightgbm")
+    classes: Callable[..., BaseEstimator] = module.LGBMRegressor if task == "regression" else module.LGBMClassifier
     return classes(
-        objective="regression_l1" if loss == "absolute_error" else "binary" if binary else "regression",
+        objective="regression_l1" if loss == "absolute_error" else task,
         n_estimators=params["iterations"],
         learning_rate=params["learning_rate"],
         num_leaves=params["leaves"],
@@ -184,11 +186,11 @@ def _lightgbm(task: Task, loss: Loss, params: Params, seed: int) -> BaseEstimato
 
 
 def _xgboost(task: Task, loss: Loss, params: Params, seed: int) -> BaseEstimator:
-    module, binary = library("xgboost"), task == "binary"
-    classes: Callable[..., BaseEstimator] = module.XGBClassifier if binary else module.XGBRegressor
-    aim = "reg:absoluteerror" if loss == "absolute_error" else "binary:logistic" if binary else "reg:squarederror"
+    module = library("xgboost")
+    classes: Callable[..., BaseEstimator] = module.XGBRegressor if task == "regression" else module.XGBClassifier
+    aims = {"binary": "binary:logistic", "multiclass": "multi:softprob", "regression": "reg:squarederror"}
     return classes(
-        objective=aim,
+        objective="reg:absoluteerror" if loss == "absolute_error" else aims[task],
         n_estimators=params["iterations"],
         learning_rate=params["learning_rate"],
         max_depth=params["depth"],
@@ -201,10 +203,13 @@ def _xgboost(task: Task, loss: Loss, params: Params, seed: int) -> BaseEstimator
 
 
 def _catboost(task: Task, loss: Loss, params: Params, seed: int) -> BaseEstimator:
-    module, binary = library("catboost"), task == "binary"
-    classes: Callable[..., BaseEstimator] = module.CatBoostClassifier if binary else module.CatBoostRegressor
+    module = library("catboost")
+    classes: Callable[..., BaseEstimator] = (
+        module.CatBoostRegressor if task == "regression" else module.CatBoostClassifier
+    )
+    aims = {"binary": "Logloss", "multiclass": "MultiClass", "regression": "RMSE"}
     return classes(
-        loss_function="MAE" if loss == "absolute_error" else "Logloss" if binary else "RMSE",
+        loss_function="MAE" if loss == "absolute_error" else aims[task],
         iterations=params["iterations"],
         learning_rate=params["learning_rate"],
         depth=params["depth"],

@@ -15,6 +15,7 @@ import pandas as pd
 from evergreen.core.definition.model import Task
 from evergreen.core.definition.training import BUILT_IN
 from evergreen.errors import RefusedError
+from evergreen.loop.training.classes import FEWEST_ROWS, teachable
 from evergreen.loop.training.estimators import built_in, kinds
 from evergreen.loop.training.estimators.own import load_own
 from evergreen.loop.training.estimators.spaces import Params
@@ -36,6 +37,8 @@ ALONE_TOLERANCE = 1e-9
 """Difference, to the largest prediction, that a row alone may have from its batch: linear algebra adds up in
 another order. Trees have none."""
 
+SUM_TOLERANCE = 1e-4
+"""By how much probabilities of all classes may sum to other than 1: some libraries reckon in float32."""
 _CLASSES = (["0", "1"], ["0.0", "1.0"], ["False", "True"])
 
 
@@ -58,19 +61,22 @@ def check_candidates(definition: ModelDefinition, older: Examples, newer: Exampl
 
 def check_candidate(definition: ModelDefinition, kind: str, older: Examples, newer: Examples) -> None:
     """The same for one candidate of any kind, with the settings of its first trial."""
-    seed, binary = definition.training.seed, definition.task == "binary"
-    fit_on = older.sample_of_each(FIT_ROWS, seed) if binary else older.sample(FIT_ROWS, seed)
+    seed, task = definition.training.seed, definition.task
+    older = teachable(definition, older)
+    least = FEWEST_ROWS if task == "multiclass" else 2
+    fit_on = older.sample(FIT_ROWS, seed) if task == "regression" else older.sample_of_each(FIT_ROWS, seed, least)
     probe = newer.sample(PROBE_ROWS, seed).features
     params = kinds.space_of(definition, kind)[1]
     model, features = _fitted(definition, kind, params, fit_on)
-    found = _asked(definition, kind, model, kinds.apply_step(kind, features, probe))
+    classes = kinds.classes_of(definition, fit_on)
+    found = _asked(definition, kind, model, kinds.apply_step(kind, features, probe), len(classes))
     again, _ = _fitted(definition, kind, params, fit_on)
     if found.tobytes() != kinds.predict_with(again, kinds.apply_step(kind, features, probe), definition.task).tobytes():
         raise RefusedError(
             f"candidate {kind} is not deterministic: two fits on the same {len(fit_on):,} rows with one seed predict "
             "differently; give every part that draws at random given.seed as its random_state, and given.threads"
         )
-    pipeline = kinds.assemble(features, model)
+    pipeline = kinds.assemble(features, model, classes)
     check_saved(definition, kind, pipeline, freeze_or_refuse(kind, pipeline), probe)
 
 
@@ -110,15 +116,19 @@ def freeze_or_refuse(kind: str, pipeline: Pipeline) -> bytes:
         raise RefusedError(f"candidate {kind} cannot be saved: writing its file raised {_words(error)}") from error
 
 
-def sound(kind: str, task: Task, predicted: Floats, rows: int) -> Floats:
-    """`predicted`, if it has a finite number for each row, and for a binary task a probability.
+def sound(kind: str, task: Task, predicted: Floats, rows: int, classes: int = 0) -> Floats:
+    """`predicted`, if it has a finite number for each row, for a binary task a probability.
+
+    For a multiclass task it must have a probability of each of `classes` classes, which sum to 1.
 
     Raises:
         RefusedError: it has not.
     """
-    if predicted.shape != (rows,):
+    several = task == "multiclass"
+    if predicted.shape != ((rows, classes) if several else (rows,)):
+        needed = f"one for each of the {classes} classes, in the order of their numbers" if several else "one each"
         raise RefusedError(
-            f"candidate {kind} predicts {predicted.shape} numbers for {rows:,} rows; it must give one each"
+            f"candidate {kind} predicts {predicted.shape} numbers for {rows:,} rows; it must give {needed}"
         )
     strange = int((~np.isfinite(predicted)).sum())
     if strange:
@@ -126,10 +136,15 @@ def sound(kind: str, task: Task, predicted: Floats, rows: int) -> Floats:
             f"candidate {kind} predicts no finite number for {strange:,} of {rows:,} rows; numeric columns hold NaN "
             "for null: impute it, or take an estimator that reads it"
         )
-    if task == "binary" and rows and not 0 <= predicted.min() <= predicted.max() <= 1:
+    if task != "regression" and rows and not 0 <= predicted.min() <= predicted.max() <= 1:
         raise RefusedError(
             f"candidate {kind} predicts from {predicted.min():.4g} to {predicted.max():.4g}, which are no "
-            "probabilities; task is binary: predict_proba() must lie within 0 and 1"
+            f"probabilities; task is {task}: predict_proba() must lie within 0 and 1"
+        )
+    if several and rows and (off := float(np.abs(predicted.sum(axis=1) - 1).max())) > SUM_TOLERANCE:
+        raise RefusedError(
+            f"candidate {kind} predicts probabilities of all classes that sum to other than 1, by up to {off:.4g}: "
+            "predict_proba() must divide them by their sum"
         )
     return predicted
 
@@ -146,33 +161,36 @@ def _fitted(definition: ModelDefinition, kind: str, params: Params, rows: Exampl
     return model, features
 
 
-def _asked(definition: ModelDefinition, kind: str, model: Any, matrix: Any) -> Floats:
+def _asked(definition: ModelDefinition, kind: str, model: Any, matrix: Any, classes: int) -> Floats:
     """What the model predicts, if it has what it takes and leaves its input alone."""
-    name = "predict_proba" if definition.task == "binary" else "predict"
+    task = definition.task
+    name = "predict" if task == "regression" else "predict_proba"
     if not callable(getattr(model, name, None)):
         raise RefusedError(
             f"candidate {kind}: {type(model).__name__} has no {name}(), which task {definition.task} needs"
             + ("; wrap it in sklearn.calibration.CalibratedClassifierCV" if name == "predict_proba" else "")
         )
-    _check_classes(definition, kind, model)
+    _check_classes(definition, kind, model, classes)
     before = matrix.copy()
     raw = _calling(kind, name, lambda: np.asarray(getattr(model, name)(matrix)))
     if isinstance(matrix, pd.DataFrame):
         _check_unchanged(kind, f"{name}()", before, matrix)
-    if definition.task == "binary" and (raw.ndim != 2 or raw.shape[1] != 2):
+    if task == "binary" and (raw.ndim != 2 or raw.shape[1] != 2):
         raise RefusedError(
             f"candidate {kind}: predict_proba() gives an array of shape {raw.shape}; it must be (rows, 2)"
         )
-    predicted = np.asarray(raw[:, 1] if definition.task == "binary" else raw, dtype=np.float64)
-    return sound(kind, definition.task, predicted, len(before))
+    predicted = np.asarray(raw[:, 1] if task == "binary" else raw, dtype=np.float64)
+    return sound(kind, task, predicted, len(before), classes)
 
 
-def _check_classes(definition: ModelDefinition, kind: str, model: Any) -> None:
+def _check_classes(definition: ModelDefinition, kind: str, model: Any, several: int) -> None:
     classes = getattr(model, "classes_", None)
-    if definition.task != "binary" or classes is None or [str(c) for c in classes] in _CLASSES:
+    allowed = ([str(number) for number in range(several)],) if definition.task == "multiclass" else _CLASSES
+    if definition.task == "regression" or classes is None or [str(c) for c in np.ravel(classes)] in allowed:
         return
+    wanted = "0 and 1" if definition.task == "binary" else f"0 to {several - 1}"
     raise RefusedError(
-        f"candidate {kind} has the classes {', '.join(map(str, classes))}; they must be 0 and 1 in this order, as the "
+        f"candidate {kind} has the classes {', '.join(map(str, classes))}; they must be {wanted} in this order, as the "
         "target is"
     )
 
@@ -209,7 +227,7 @@ def _check_strange(definition: ModelDefinition, kind: str, loaded: Predictor, pr
     for what, rows in (("of nulls", nulls), ("with categories never seen", new)):
         predicted = _calling(kind, f"predicting rows {what}", partial(loaded.predict, rows))
         try:
-            sound(kind, definition.task, predicted, len(rows))
+            sound(kind, definition.task, predicted, len(rows), len(loaded.classes))
         except RefusedError as error:
             raise RefusedError(f"{error} (rows {what})") from None
 
@@ -220,8 +238,9 @@ def _check_alone(kind: str, loaded: Predictor, probe: pd.DataFrame) -> None:
     alone = np.array([loaded.predict(rows.iloc[[n]])[0] for n in range(len(rows))])
     apart = np.abs(alone - together)
     if len(rows) and apart.max() > ALONE_TOLERANCE * max(1.0, float(np.abs(together).max())):
+        one, other = alone.ravel()[apart.argmax()], together.ravel()[apart.argmax()]
         raise RefusedError(
-            f"candidate {kind} predicts {alone[apart.argmax()]:.6g} for a row alone and {together[apart.argmax()]:.6g} "
+            f"candidate {kind} predicts {one:.6g} for a row alone and {other:.6g} "
             "for it in a batch: a prediction must depend on its own row only"
         )
 

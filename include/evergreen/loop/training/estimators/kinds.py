@@ -15,6 +15,7 @@ from sklearn.pipeline import Pipeline
 from evergreen.core.definition.model import Task
 from evergreen.core.definition.training import BUILT_IN
 from evergreen.errors import RefusedError
+from evergreen.loop.training.classes import codes, learned, name_classes
 from evergreen.loop.training.estimators import built_in
 from evergreen.loop.training.estimators.columns import as_codes, as_ranks, as_they_are
 from evergreen.loop.training.estimators.own import Given, Own, Rows, load_own, where
@@ -69,21 +70,33 @@ def fit_estimator(kind: str, definition: ModelDefinition, params: Params, matrix
         RefusedError: the team's estimator cannot be made or fitted; or a library is not installed.
     """
     if kind in BUILT_IN:
-        target = examples.target if kind in _FLOAT_TARGETS else _target(definition.task, examples)
-        return built_in.settle(built_in.make(kind, definition, params).fit(matrix, target))
+        exact = kind in _FLOAT_TARGETS and definition.task == "binary"
+        target = examples.target if exact else _target(definition, examples)
+        made = built_in.make(kind, definition, params, len(classes_of(definition, examples)))
+        return built_in.settle(made.fit(matrix, target))
     own = load_own(definition, kind)
-    estimator = make_own(own, definition, params, examples.features)
+    classes = classes_of(definition, examples)
+    estimator = make_own(own, definition, params, examples.features, classes)
     try:
-        return built_in.settle(
-            estimator.fit(matrix, _target(definition.task, examples), **_weights(own, estimator, examples))
-        )
+        target = _target(definition, examples)
+        return built_in.settle(estimator.fit(matrix, target, **_weights(own, estimator, examples, target)))
     except (MemoryError, RefusedError):
         raise
     except Exception as error:
         raise _refused(own, definition, f"fit() on {len(examples):,} rows with {shown(params)}", error) from error
 
 
-def make_own(own: Own, definition: ModelDefinition, params: Params, rows: pd.DataFrame) -> Any:
+def classes_of(definition: ModelDefinition, examples: Examples) -> tuple[str, ...]:
+    """The classes that an estimator fitted on `examples` predicts, in the order of its probabilities.
+
+    None if the task is not multiclass. `examples` are `teachable`.
+    """
+    return learned(definition, examples.target) if definition.task == "multiclass" else ()
+
+
+def make_own(
+    own: Own, definition: ModelDefinition, params: Params, rows: pd.DataFrame, classes: tuple[str, ...] = ()
+) -> Any:
     """The estimator that the team's function returns.
 
     Raises:
@@ -93,7 +106,7 @@ def make_own(own: Own, definition: ModelDefinition, params: Params, rows: pd.Dat
     given = Given(
         task=definition.task, loss=definition.loss, numeric=tuple(definition.features.numeric),
         categorical=tuple(definition.features.categorical), seed=training.seed % _SEEDS, threads=built_in.THREADS,
-        rows=rows,
+        rows=rows, classes=classes,
     )  # fmt: skip
     try:
         estimator = own.make(given, **params)
@@ -112,14 +125,17 @@ def make_own(own: Own, definition: ModelDefinition, params: Params, rows: pd.Dat
 
 
 def predict_with(model: Any, matrix: Any, task: Task) -> Floats:
-    """Probability of 1 (binary) or value (regression) of each row, float64."""
+    """Probability of 1 (binary) or value (regression) of each row, float64; multiclass: of each class, rows x K."""
+    if task == "multiclass":
+        return np.asarray(model.predict_proba(matrix), dtype=np.float64)
     predicted = model.predict_proba(matrix)[:, 1] if task == "binary" else model.predict(matrix)
     return np.asarray(predicted, dtype=np.float64)
 
 
-def assemble(features: ColumnTransformer, model: Any) -> Pipeline:
-    """The two fitted steps as one pipeline."""
-    return Pipeline([("features", features), ("model", model)])
+def assemble(features: ColumnTransformer, model: Any, classes: tuple[str, ...] = ()) -> Pipeline:
+    """The two fitted steps as one pipeline, which keeps the names of the classes it predicts, if it has several."""
+    pipeline: Pipeline = name_classes(Pipeline([("features", features), ("model", model)]), classes)
+    return pipeline
 
 
 def shown(params: Params) -> str:
@@ -128,15 +144,17 @@ def shown(params: Params) -> str:
     return ", ".join(words) or "no hyperparameters"
 
 
-def _target(task: Task, examples: Examples) -> Any:
-    """Classes as 0 and 1 of type int64: XGBoost takes no others, and CatBoost keeps the type in the model."""
-    return examples.target.astype(np.int64) if task == "binary" else examples.target
+def _target(definition: ModelDefinition, examples: Examples) -> Any:
+    """Classes as numbers from 0 of type int64: XGBoost takes no others, and CatBoost keeps the type in the model."""
+    if definition.task == "multiclass":
+        return codes(examples.target, classes_of(definition, examples)).astype(np.int64)
+    return examples.target.astype(np.int64) if definition.task == "binary" else examples.target
 
 
-def _weights(own: Own, estimator: Any, examples: Examples) -> dict[str, Any]:
+def _weights(own: Own, estimator: Any, examples: Examples, target: Any) -> dict[str, Any]:
     if own.weights is None:
         return {}
-    rows = Rows(examples.features, examples.target, examples.event_time, examples.key)
+    rows = Rows(examples.features, np.asarray(target, dtype=np.float64), examples.event_time, examples.key)
     weights = np.asarray(own.weights(rows), dtype=np.float64)
     if weights.shape != (len(examples),) or not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
         raise RefusedError(

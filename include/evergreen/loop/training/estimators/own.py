@@ -42,7 +42,8 @@ class Given:
 
     The estimator that it returns is fitted on a DataFrame with the columns `columns`, in that order: `numeric` ones
     float64 with NaN for null, `categorical` ones text (object) with NaN for null; and on a target that is 0 or 1
-    (binary, int64) or float64 without nulls (regression). It predicts such frames, with values that were not there.
+    (binary, int64), 0 to K - 1 (multiclass, int64) or float64 without nulls (regression). It predicts such frames, with
+    values that were not there.
     """
 
     task: Task
@@ -56,6 +57,8 @@ class Given:
     """For `n_jobs`: how many the task may take"""
     rows: pd.DataFrame = field(repr=False)
     """The rows that the estimator will be fitted on, to look at and not to change"""
+    classes: tuple[str, ...] = ()
+    """Of a multiclass task: the name of each class, in the order of its number; none of another task"""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -70,7 +73,7 @@ class Rows:
     features: pd.DataFrame
     """Columns as `Given` says"""
     target: Floats
-    """float64"""
+    """float64; of a multiclass task the number of the class"""
     event_time: pd.Series
     """datetime64[us, UTC]"""
     key: np.ndarray[tuple[int], np.dtype[np.object_]]

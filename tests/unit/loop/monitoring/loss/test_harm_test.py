@@ -114,10 +114,3 @@ def test_the_e_value_averages_to_at_most_one_for_an_equal_champion():
     rng = np.random.default_rng(6)
     values = [np.exp(harm_test.log_e_value(rng.normal(0, 1, 14), rng.normal(0, 1, 21))) for _ in range(4000)]
     assert np.mean(values) < 1 + 3 * np.std(values) / np.sqrt(len(values))
-
-
-def test_expected_loss_is_what_calibrated_predictions_lose():
-    p = np.array([0.0, 0.2, 0.5, 1.0])
-    assert harm_test.expected_loss("brier", p) == pytest.approx([0, 0.16, 0.25, 0])
-    assert harm_test.expected_loss("log_loss", p)[2] == pytest.approx(np.log(2))
-    assert not harm_test.expected_loss("squared_error", p).any()

@@ -6,12 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from evergreen.core.definition.training import BUILT_IN
 from evergreen.errors import RefusedError
+from evergreen.loop.training.classes import codes
 from evergreen.loop.training.estimators import built_in, kinds
 from evergreen.loop.training.estimators.check import check_candidate
 from evergreen.loop.training.estimators.trusted import trusted_types
 from evergreen.loop.training.learn import fit_pipeline, learn
-from evergreen.loop.training.losses import best_constant, mean_loss
+from evergreen.loop.training.losses import best_constant, constant_prediction, mean_loss
 from evergreen.loop.training.mlflow_report import describe
 from evergreen.loop.training.model_files import Predictor, freeze, thaw
 from evergreen.loop.training.publish import requirements
@@ -96,7 +98,6 @@ def test_a_kind_that_is_not_installed_names_its_extra(kind, monkeypatch):
 
 
 def test_every_kind_has_a_start_in_its_space_and_a_list_of_types():
-    from evergreen.core.definition.training import BUILT_IN
     from evergreen.loop.training.estimators.trusted import BUILT_IN_TYPES, runs_code
 
     assert set(BUILT_IN) == set(built_in.SPACES) == set(built_in.START) == set(BUILT_IN_TYPES)
@@ -105,3 +106,29 @@ def test_every_kind_has_a_start_in_its_space_and_a_list_of_types():
         assert list(space) == list(start)
         assert all(space[name].holds(value) for name, value in start.items())
         assert not any(map(runs_code, BUILT_IN_TYPES[kind]))
+
+
+@pytest.mark.parametrize("kind", BUILT_IN)
+def test_a_kind_learns_several_classes_and_comes_back_from_its_file_bit_for_bit(kind):
+    rule, model = fitted(kind, "multiclass")
+    data = freeze(model)
+    assert data == freeze(fitted(kind, "multiclass")[1]), "the same rows give the same file"
+    back = Predictor(thaw(data, trusted_types(rule), what="it"), 1)
+    assert back.classes == ("keep", "send back", "swap")
+    new = examples("multiclass", weeks=2, seed=7)
+    found = back.predict(new.features)
+    assert found.shape == (len(new), 3)
+    assert found.sum(axis=1) == pytest.approx(1, abs=1e-6)
+    assert found.tobytes() == Predictor(model, 1).predict(new.features).tobytes()
+    target = codes(new.target, back.classes)
+    shares = constant_prediction("brier", target, len(new), 3)
+    assert mean_loss("brier", target, found) / mean_loss("brier", target, shares) < 0.9
+    check_candidate(rule, kind, examples("multiclass"), new)
+
+
+@pytest.mark.parametrize("kind", BUILT_IN)
+def test_several_classes_of_which_two_are_left_are_learned_as_two(kind):
+    rows = examples("multiclass")
+    rows.target[rows.target == "swap"] = "keep"
+    _, model = fitted(kind, "multiclass", rows=rows)
+    assert Predictor(model, 1).predict(rows.features.head(5)).shape == (5, 2)
