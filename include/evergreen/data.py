@@ -92,8 +92,8 @@ class Model:
     def predictions(self, first: str | None = None, last: str | None = None) -> pd.DataFrame:
         """The newest predictions of each partition in batch.
 
-        Columns: entity, event time, `prediction` (float64: probability of true, or value) and `version`, the model
-        that made it.
+        Columns: entity, event time, `prediction` (float64: probability of true, or value; of several classes the name
+        of the most probable one, and `probability_<class>` of each) and `version`, the model that made it.
 
         Raises:
             BadInputError: no partition has predictions.

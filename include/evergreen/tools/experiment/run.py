@@ -14,6 +14,7 @@ from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.model import Loss
 from evergreen.errors import NotReadyError
 from evergreen.loop.champion.evaluation.paired_test import compare
+from evergreen.loop.training.classes import Names, numbered
 from evergreen.loop.training.examples import concatenate
 from evergreen.loop.training.learn import learn
 from evergreen.loop.training.losses import Floats, row_losses
@@ -161,6 +162,7 @@ class _Fitted:
     seconds: float | None
     predict_ms: float
     predictions: dict[str, Floats]
+    classes: Names
 
     def losses(self, loss: Loss) -> pd.DataFrame:
         """Columns loss and cluster, indexed by partition and entity: one row a judged row."""
@@ -169,7 +171,7 @@ class _Fitted:
     def _of(self, key: str, loss: Loss) -> pd.DataFrame:
         examples = self.history[key].examples
         index = pd.MultiIndex.from_arrays([examples.key, examples.entity])
-        losses = row_losses(loss, examples.target, self.predictions[key])
+        losses = row_losses(loss, numbered(examples.target, self.classes), self.predictions[key])
         return pd.DataFrame({"loss": losses, "cluster": examples.cluster}, index=index)
 
     def said(self, losses: Floats) -> Side:
@@ -191,7 +193,8 @@ def _side(history: History, as_of: str, keys: list[str], cache: Path | None) -> 
     predictor = kept_model(history.definition, make, folder)
     seconds = _seconds(folder, timed[0] if timed else None)
     predictions = {key: predictor.predict(history[key].examples.features) for key in keys}
-    return _Fitted(history, keys, len(examples), seconds, _predict_ms(predictor, history, keys), predictions)
+    took = _predict_ms(predictor, history, keys)
+    return _Fitted(history, keys, len(examples), seconds, took, predictions, predictor.classes)
 
 
 def _seconds(folder: Path | None, measured: float | None) -> float | None:
