@@ -29,7 +29,11 @@ def land(
     model: Annotated[str, typer.Argument(help="Name of the model, such as nyc_flights.")],
     first: Annotated[
         str | None,
-        typer.Option("--from", metavar="KEY", help="First partition, YYYY-MM-DD. Default: the calendar's start."),
+        typer.Option(
+            "--from",
+            metavar="KEY",
+            help="First partition (of hours 2024-01-01T05, UTC). Default: the calendar's.",
+        ),
     ] = None,
     last: Annotated[
         str | None,
@@ -70,7 +74,7 @@ def land(
         raise typer.BadParameter("give both, or --data", param_hint="--from, --through")
     file = DataFile(data, definition.feed.csv) if data else None
     past = PastRows(definition, file) if file else None
-    first, last = first or str(definition.calendar.start), last or (past.last_tick() if past else "")
+    first, last = first or definition.partitions.first_key, last or (past.last_tick() if past else "")
     keys = definition.partitions.keys(first, last)
     if not keys:
         raise BadInputError(f"--through {last} lies before --from {first}: there is nothing to land")

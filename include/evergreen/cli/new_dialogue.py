@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Protocol
 from rich.text import Text
 
 from evergreen.cli.shared import console
-from evergreen.core.definition.calendar import CRON
+from evergreen.core.definition.calendar import UNITS
 from evergreen.errors import BadInputError
 
 if TYPE_CHECKING:
     from evergreen.tools.data_file import DataFile
     from evergreen.tools.scaffold.plan import Asked, Plan
-
-_UNITS = tuple(CRON)
 
 
 class Person(Protocol):
@@ -37,7 +35,7 @@ class Terminal:
         from rich.prompt import Prompt
 
         # Few choices are checked here, many only by the plan: a list of a hundred columns is no help.
-        listed = list(choices) if 0 < len(choices) <= len(_UNITS) + 1 else None
+        listed = list(choices) if 0 < len(choices) <= len(UNITS) + 1 else None
         shown = Text(question)
         return Prompt.ask(shown, console=console(), default=default, choices=listed).strip()
 
@@ -113,9 +111,9 @@ def _period(asked: Asked, plan: Plan, person: Person) -> Asked:
     if asked.period:
         return asked
     answer = person.ask(
-        f"Length of a partition ({plan.why['calendar']}: {plan.rows:,} rows in an ordinary one)", plan.period, _UNITS
+        f"Length of a partition ({plan.why['calendar']}: {plan.rows:,} rows in an ordinary one)", plan.period, UNITS
     )
-    return asked if answer == plan.period else replace(asked, period=next(u for u in CRON if u == answer))
+    return asked if answer == plan.period else replace(asked, period=next(u for u in UNITS if u == answer))
 
 
 def _end(asked: Asked, plan: Plan, person: Person) -> Asked:

@@ -229,10 +229,11 @@ class GateSection(Section):
 
     loss: Loss | None = None
     """Default: brier for binary, squared_error for regression."""
-    holdout: int = Field(default=2, ge=1, le=53)
+    holdout: int = Field(default=2, ge=1, le=400)
     """Newest labelled partitions, which neither champion nor challenger was trained on."""
     cluster: str | None = None
-    """Inputs column whose values fail together (a date); default: the UTC day of event_time."""
+    """Inputs column whose values fail together (a date); default: the day of event_time, in the calendar's
+    time zone."""
     alpha: float = Field(default=0.01, ge=1e-6, le=0.2)
     """Chance of promoting a champion's first challenger though it is no better; each later one gets half of it."""
     margin: float = Field(default=0.02, ge=0, le=0.1)
@@ -377,5 +378,5 @@ class ModelDefinition(Section):
         if cluster in (self.feed.entity, self.feed.event_time) or inputs[cluster] == "float":
             raise ValueError(
                 f"gate.cluster {cluster!r} differs from row to row, so that rows of one day would count as independent "
-                "and chance as proof; name a column of dates, or leave it out for the UTC day of event_time"
+                "and chance as proof; name a column of dates, or leave it out for the day of event_time"
             )

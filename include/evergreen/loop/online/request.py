@@ -6,6 +6,7 @@ them; what a suite of Great Expectations would say of a whole partition is asked
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
@@ -199,9 +200,9 @@ def keys_of(definition: ModelDefinition, frame: pd.DataFrame) -> list[str]:
         UnfitFileError: some lie outside the model's calendar, or an entity comes twice within a partition.
         BadInputError: they lie in more than `PARTITIONS`.
     """
-    days = frame[definition.feed.event_time].dt.date
-    known = {day: _key(definition, day) for day in days.unique()}
-    keys = [known[day] for day in days]
+    times = frame[definition.feed.event_time]
+    known = {instant: _key(definition, instant.to_pydatetime()) for instant in times.unique()}
+    keys = [known[instant] for instant in times]
     failures = [*_outside(definition, keys), *_repeated(definition, frame, keys)]
     if failures:
         raise UnfitFileError(*failures)
@@ -212,9 +213,9 @@ def keys_of(definition: ModelDefinition, frame: pd.DataFrame) -> list[str]:
     return [key for key in keys if key is not None]
 
 
-def _key(definition: ModelDefinition, day: Any) -> str | None:
+def _key(definition: ModelDefinition, instant: dt.datetime) -> str | None:
     try:
-        key = definition.partitions.key_of(day)
+        key = definition.partitions.key_of(instant)
         return key if definition.partitions.contains(key) else None
     except PartitionKeyError:
         return None
