@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from evergreen.core.definition.calendar import UTC
+from evergreen.core.definition.local_days import UTC, zone_of
 from evergreen.core.definition.model import ColumnType
 from evergreen.errors import BadInputError
 
@@ -132,4 +132,4 @@ def booleans(values: pa.Array) -> pd.Series:
 def on_the_clock(times: pd.Series, timezone: str) -> pd.Series:
     """What the clocks of `timezone` show at the instants `times` (any dtype that pandas reads as times): naive."""
     instants = pd.to_datetime(times, utc=True)
-    return (instants if timezone == UTC else instants.dt.tz_convert(timezone)).dt.tz_localize(None)
+    return (instants if timezone == UTC else instants.dt.tz_convert(zone_of(timezone))).dt.tz_localize(None)

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from evergreen.core.definition import local_days
+from evergreen.core.definition.local_days import UTC
 from evergreen.errors import PartitionKeyError
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ Unit = Literal["hour", "day", "week", "month"]
 UNITS: tuple[Unit, ...] = ("hour", "day", "week", "month")
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 WEEKDAYS: tuple[Weekday, ...] = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-UTC = "UTC"
 _HOUR = dt.timedelta(hours=1)
 
 

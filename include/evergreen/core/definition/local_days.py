@@ -8,14 +8,29 @@ from __future__ import annotations
 
 import datetime as dt
 from functools import lru_cache
+from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
+UTC = "UTC"
 _NIGHT = dt.timedelta(hours=36)
 _STEP = 20
 """Days between two looks for a skipped day: a zone that crosses the date line stays on its other side for longer"""
 _SINCE, _UNTIL = dt.date(1880, 1, 1), dt.date(2100, 1, 1)
 _DAY_LOST = dt.timedelta(hours=20)
 """Rise of the offset from UTC that only a move over the date line makes: all others are of a few hours"""
+
+
+class Clock(NamedTuple):
+    """How times without a zone are read."""
+
+    timezone: str = UTC
+    repeated_hour: Literal["refuse", "first", "second"] = "refuse"
+    """Which of two instants is meant by a time that the clocks show twice"""
+
+    @property
+    def is_utc(self) -> bool:
+        """Whether a time without a zone is its instant as it stands."""
+        return self.timezone == UTC
 
 
 @lru_cache(maxsize=64)

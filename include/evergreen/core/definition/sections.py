@@ -8,8 +8,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from evergreen.core.definition.calendar import UTC, Calendar, Unit, Weekday
-from evergreen.core.definition.local_days import zone_of
+from evergreen.core.definition.calendar import Calendar, Unit, Weekday
+from evergreen.core.definition.local_days import UTC, Clock, zone_of
 
 
 class Section(BaseModel):
@@ -42,6 +42,11 @@ class CalendarSection(Section):
     def build(self) -> Calendar:
         """The calendar of these settings."""
         return Calendar(self.period, self.start, self.end, self.timezone, self.week_start)
+
+    @property
+    def clock(self) -> Clock:
+        """How times that land without a zone are read."""
+        return Clock(self.timezone, self.repeated_hour)
 
     @field_validator("timezone")
     @classmethod
@@ -82,7 +87,7 @@ class CsvSection(Section):
     """Encoding of the text, such as `cp1252`."""
     time_format: str | dict[str, str] | None = None
     """How timestamps are written if not in ISO 8601, such as `%d/%m/%Y %H:%M`: in all timestamp columns, or by column.
-    Times without a zone are UTC."""
+    Times without a zone are those of `calendar.timezone`."""
     max_unpacked: int = Field(default=2 << 30, ge=1 << 10, le=4 << 30)
     """Bytes that a .csv.gz or .tsv.gz may unpack to."""
 

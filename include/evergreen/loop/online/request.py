@@ -108,7 +108,7 @@ def to_inputs(
     table = pa.table({name: _texts(name, rows, kind) for name, kind in columns.items()})
     if key is not None:
         table = pseudonyms.in_table(table, definition, "inputs", key)
-    frame = to_frame(table, columns, LIMITS, from_text=True)
+    frame = to_frame(table, columns, LIMITS, from_text=True, clock=definition.calendar.clock)
     failures = [
         breach(
             "not_null", name, "have no value; every row needs its own",

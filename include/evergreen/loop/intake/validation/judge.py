@@ -40,6 +40,8 @@ from evergreen.loop.intake.validation.structure import (
 )
 from evergreen.loop.intake.validation.suite import run_suite, suite_hash
 
+CLOCK_FIELDS = {"timezone", "week_start", "repeated_hour"}
+"""Of the calendar, beside the period: what says which instant a time is, and which partition has it."""
 READING_MARK = "-reading-"
 ROW, REASON = "evergreen_row", "evergreen_reason"
 """Columns of rejected rows beside their own: the position in the landed file, from 0, and the rules it breaks."""
@@ -121,8 +123,8 @@ def _look(landed: pa.Table, question: _Question, name_rows: int) -> Look:
     definition, table, asked = question.definition, question.table, question.asked
     columns = {n: kind for n, kind in definition.feed.tables[table].columns.items() if n in landed.column_names}
     try:
-        form = definition.feed.csv
-        frame = to_frame(landed, columns, question.limits, from_text=question.from_text, form=form)
+        form, clock = definition.feed.csv, definition.calendar.clock
+        frame = to_frame(landed, columns, question.limits, from_text=question.from_text, form=form, clock=clock)
         frame = with_all(frame, definition, table)
     except UnfitFileError as error:
         return Look(error.failures)
@@ -183,6 +185,8 @@ def verdict_hash(definition: ModelDefinition, table: TableName, expectations: Se
         parts.append({"aliases": aliases})
     if since := feed.tables[table].since:
         parts.append({"since": {name: day.isoformat() for name, day in since.items()}})
+    if declared := definition.calendar.model_dump(exclude_defaults=True, include=CLOCK_FIELDS):
+        parts.append({"calendar": declared})
     if feed.personal:
         parts.append({"personal": sorted(feed.personal)})
     if asks_for_classes(definition, table):
