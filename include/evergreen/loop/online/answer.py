@@ -25,7 +25,7 @@ from evergreen.loop.features.features_file import load_build
 from evergreen.loop.intake import pseudonyms
 from evergreen.loop.online.context import Basis, Contexts, read_basis
 from evergreen.loop.online.predict import BrokenModelError, as_known, predict
-from evergreen.loop.online.request import Row, keys_of, read_rows, to_inputs
+from evergreen.loop.online.request import Row, keys_of, named_columns, read_rows, to_inputs
 from evergreen.settings import Settings
 
 if TYPE_CHECKING:
@@ -54,7 +54,8 @@ class Answer:
     request: str
     """Its name on record"""
     predictions: tuple[dict[str, Any], ...]
-    """Of each row, in the request's order: entity and event time as they were sent, `partition`, `prediction`"""
+    """Of each row, in the request's order: entity and event time as they were sent, what was made of them, `partition`,
+    `prediction`"""
     missing: tuple[str, ...]
     """Partitions whose labels the features should look back on and that are not accepted"""
     repeated: bool
@@ -85,10 +86,12 @@ class _Asked:
 
     def given(self, values: Floats) -> tuple[dict[str, Any], ...]:
         """What is answered for each row."""
-        named = (self.definition.feed.entity, self.definition.feed.event_time)
+        named, made = named_columns(self.definition), self.definition.feed.made.columns
         return tuple(
-            {name: row[name] for name in named} | {"partition": key, "prediction": float(value)}
-            for row, key, value in zip(self.rows, self.keys, values, strict=True)
+            {name: row[name] for name in named}
+            | {name: _plain({name: self.frame[name].iloc[place]})[name] for name in made}
+            | {"partition": key, "prediction": float(value)}
+            for place, (row, key, value) in enumerate(zip(self.rows, self.keys, values, strict=True))
         )
 
     def record(self, name: str, by: _Serving, bases: Sequence[Basis], code_version: str) -> dict[str, Any]:

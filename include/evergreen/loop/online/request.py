@@ -23,6 +23,7 @@ from evergreen.loop.intake import pseudonyms
 from evergreen.loop.intake.failures import SAMPLE, Failure, UnfitFileError, breach, unfit
 from evergreen.loop.intake.limits import LIMITS
 from evergreen.loop.intake.reading.convert import to_frame
+from evergreen.loop.intake.reading.made_columns import with_made
 
 BODY_BYTES = 4 << 20
 ROWS = 1_000
@@ -96,7 +97,7 @@ def to_inputs(
     Raises:
         UnfitFileError: with a failure for each column that does not fit.
     """
-    columns, aliases = definition.feed.tables["inputs"].columns, definition.feed.tables["inputs"].aliases
+    columns, aliases = definition.feed.landed_columns("inputs"), definition.feed.tables["inputs"].aliases
     rows = [_renamed(row, aliases) for row in rows] if aliases else rows
     lacking = _lacking(rows, columns)
     if lacking and known is not None:
@@ -114,12 +115,17 @@ def to_inputs(
             "not_null", name, "have no value; every row needs its own",
             rows=missing, total=len(frame), expected="no missing values",
         )
-        for name in (definition.feed.entity, definition.feed.event_time)
+        for name in named_columns(definition)
         if len(missing := np.flatnonzero(frame[name].isna().to_numpy()))
     ]  # fmt: skip
     if failures:
         raise UnfitFileError(*failures)
-    return frame
+    return with_made(frame, definition, "inputs")
+
+
+def named_columns(definition: ModelDefinition) -> tuple[str, ...]:
+    """The fields of a row that say which it is, and when: none may be null."""
+    return (*definition.feed.id_columns, *definition.feed.time_columns)
 
 
 def _renamed(row: Row, aliases: Mapping[str, Sequence[str]]) -> Row:
@@ -239,4 +245,5 @@ def _repeated(definition: ModelDefinition, frame: pd.DataFrame, keys: Sequence[s
     if not len(rows):
         return []
     sentence = "repeat the identifier of an earlier row of the same partition"
-    return [breach("entity_unique", entity, sentence, rows=rows, total=len(frame), expected="unique values")]
+    name = " and ".join(definition.feed.id_columns)
+    return [breach("entity_unique", name, sentence, rows=rows, total=len(frame), expected="unique values")]

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from evergreen.loop.intake.reading.made_columns import id_parts
 from evergreen.loop.training.losses import Floats
 from evergreen.loop.training.model_files import CHUNK_ROWS, Predictor
 
@@ -25,7 +26,7 @@ class Predictions(NamedTuple):
     values: Floats
     """float64, in the rows' order"""
     parquet: bytes
-    """The file that is published: entity, event time, prediction"""
+    """The file that is published: entity, event time, prediction, and the columns that the entity is made of"""
 
 
 def predict_file(definition: ModelDefinition, predictor: Predictor, path: Path) -> Predictions:
@@ -42,7 +43,7 @@ def predict_file(definition: ModelDefinition, predictor: Predictor, path: Path) 
     # Categories stay codes: a slice then converts the few that there are, not one for each row.
     with pq.ParquetFile(path, read_dictionary=texts) as file:
         held = [name for name in predictor.columns if name in file.schema_arrow.names]
-        schema = _schema(file, names)
+        schema = _schema(file, names, definition)
         values, buffer = [np.empty(0, dtype=np.float64)], io.BytesIO()
         columns = list(dict.fromkeys([*names, *held]))
         with pq.ParquetWriter(buffer, schema, compression="zstd") as writer, ThreadPoolExecutor(2) as aside:
@@ -50,7 +51,8 @@ def predict_file(definition: ModelDefinition, predictor: Predictor, path: Path) 
             for table in _ahead(read_slices(file, columns), aside):
                 values.append(predictor.predict(table.select(held).to_pandas()))
                 _wait(written)
-                made = [*(table[name] for name in names), pa.array(values[-1])]
+                parts = id_parts(table[names[0]].combine_chunks(), definition.feed).values()
+                made = [*(table[name] for name in names), pa.array(values[-1]), *parts]
                 written = [aside.submit(writer.write_table, pa.Table.from_arrays(made, schema=schema))]
             _wait(written)
             if not file.metadata.num_rows:
@@ -90,8 +92,11 @@ def _wait(written: list[Future[None]]) -> None:
         future.result()
 
 
-def _schema(file: pq.ParquetFile, names: list[str]) -> pa.Schema:
+def _schema(file: pq.ParquetFile, names: list[str], definition: ModelDefinition) -> pa.Schema:
     """Schema of the predictions, with what pandas notes about its dtypes: one row is enough to see them."""
     first = next(file.iter_batches(1, columns=names), None)
     sample = (first if first is not None else file.schema_arrow.empty_table().select(names)).to_pandas()[names]
-    return pa.Schema.from_pandas(sample.assign(prediction=np.zeros(len(sample))), preserve_index=False)
+    schema = pa.Schema.from_pandas(sample.assign(prediction=np.zeros(len(sample))), preserve_index=False)
+    for name, none in id_parts(pa.array([], pa.string()), definition.feed).items():
+        schema = schema.append(pa.field(name, none.type))
+    return schema

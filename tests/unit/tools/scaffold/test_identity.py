@@ -9,7 +9,7 @@ from evergreen.core.definition import load_definition
 from evergreen.errors import BadInputError
 from evergreen.tools.check_drops import check_folder
 from evergreen.tools.data_file import DataFile
-from evergreen.tools.joined_id import joined
+from evergreen.loop.intake.reading.joined_id import joined
 from evergreen.tools.scaffold.new import new
 from evergreen.tools.scaffold.plan import Asked
 from evergreen.tools.simulator.land import land
