@@ -100,7 +100,7 @@ def _later(asked: Asked, plan: Plan, person: Person) -> Asked:
 def _identity(asked: Asked, plan: Plan, person: Person) -> Asked:
     if asked.entity:
         return asked
-    proposed = ",".join(plan.joined or (plan.entity,))
+    proposed = "none" if plan.content else ",".join(plan.joined or (plan.entity,))
     answer = person.ask(
         f"What names a row ({plan.why['row']}); another column, or several with commas, if you know better", proposed
     )

@@ -168,6 +168,18 @@ class DataFile:
         """
         return self._frame(self.table, columns)
 
+    def shows_twice(self, types: Mapping[str, ColumnType]) -> bool:
+        """Whether some of its times may mean two instants, because the clocks of autumn show them twice."""
+        if self.clock.is_utc:
+            return False
+        times_ = {name: kind for name, kind in types.items() if kind == "timestamp"}
+        clock = self.clock._replace(repeated_hour="refuse")
+        try:
+            convert.to_frame(self.table, times_, LIMITS, from_text=self.from_text, form=self.form, clock=clock)
+        except UnfitFileError as error:
+            return any(failure.name == "local_time" for failure in error.failures)
+        return False
+
     def rows_of(self, definition: ModelDefinition, table: TableName) -> pd.DataFrame:
         """All rows of one table of the model's feed, in order of their event time.
 

@@ -47,7 +47,7 @@ def expanded(feed: Any) -> Any:
         return feed
     found, made = dict(feed), dict[str, Any]()
     if _is_several(feed.get("entity")):
-        made["entity"], found["entity"] = _names("entity", feed["entity"]), ROW_ID
+        made["entity"], found["entity"] = _names("entity", feed["entity"], least=1), ROW_ID
     elif feed.get("entity") == CONTENT and not all(CONTENT in columns for columns in _columns(feed).values()):
         made |= {"entity": tuple(_columns(feed).get("inputs", {})), "content": True}
         found["entity"] = ROW_ID
@@ -67,10 +67,11 @@ def _is_several(value: Any) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, str)
 
 
-def _names(field: str, value: Sequence[Any]) -> tuple[str, ...]:
+def _names(field: str, value: Sequence[Any], least: int = 2) -> tuple[str, ...]:
     names = tuple(value)
-    if not 2 <= len(names) <= MOST_PARTS or len(set(names)) != len(names) or not all(isinstance(n, str) for n in names):
-        raise ValueError(f"{field} takes the name of one column, or a list of 2 to {MOST_PARTS} different names")
+    fit = least <= len(names) <= MOST_PARTS and all(isinstance(name, str) for name in names)
+    if not fit or len(set(names)) != len(names):
+        raise ValueError(f"{field} takes the name of one column, or a list of {least} to {MOST_PARTS} different names")
     return names
 
 

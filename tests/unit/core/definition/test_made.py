@@ -53,8 +53,8 @@ def test_what_was_read_is_read_again(written):
 @pytest.mark.parametrize(
     ("said", "told"),
     [
-        ({"entity": ["shop"]}, "the name of one column, or a list of 2 to 8 different names"),
-        ({"entity": ["shop", "shop"]}, "a list of 2 to 8 different names"),
+        ({"entity": []}, "the name of one column, or a list of 1 to 8 different names"),
+        ({"entity": ["shop", "shop"]}, "a list of 1 to 8 different names"),
         ({"entity": ["shop", "town"]}, "tables.inputs.columns lacks 'town', one of the columns of feed.entity"),
         ({"entity": ["shop", "price"]}, "tables.labels.columns lacks 'price'"),
         ({"entity": "none"}, "tables.labels must have all columns of tables.inputs, and lacks price"),
