@@ -6,7 +6,7 @@ from airflow.sdk import DAG, PartitionedAssetTimetable
 
 from arrival import PartitionOperator
 from evergreen.core.definition import ModelDefinition
-from wiring import asset, call, dag_arguments, definitions, partition_key, send_owed_mail
+from wiring import active_runs, asset, call, dag_arguments, definitions, partition_key, send_owed_mail
 
 DOC = """
 Build the features of one partition as they could have been known when it began, and commit them to the feature
@@ -40,7 +40,7 @@ def features(definition: ModelDefinition) -> DAG:
     with DAG(
         **dag_arguments(definition, "features", DOC.format(name=name)),
         schedule=PartitionedAssetTimetable(assets=asset(name, "inputs")),
-        max_active_runs=16,
+        max_active_runs=active_runs(definition),
     ) as dag:
         PartitionOperator(
             task_id="build", subject="look_back", model=name, work=_build, outlets=[asset(name, "features")]

@@ -8,6 +8,7 @@ from arrival import PartitionSensor
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.model import TableName
 from wiring import (
+    active_runs,
     arrivals,
     asset,
     body,
@@ -76,7 +77,7 @@ def ingest(definition: ModelDefinition, table: TableName) -> DAG:
     with DAG(
         **dag_arguments(definition, f"ingest_{table}", doc, delay=delay),
         schedule=arrivals(definition, delay),
-        max_active_runs=16,
+        max_active_runs=active_runs(definition),
     ) as dag:
         wait = PartitionSensor(task_id="wait_for_drop", subject=table, model=definition.name)
         validated = validate.override(outlets=[asset(definition.name, table)])(definition.name, table)

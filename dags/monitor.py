@@ -10,6 +10,7 @@ from airflow.sdk import DAG, Context, task
 from arrival import PartitionSensor
 from evergreen.core.definition import ModelDefinition
 from wiring import (
+    active_runs,
     arrivals,
     asset,
     body,
@@ -107,7 +108,7 @@ def monitor(definition: ModelDefinition) -> DAG:
     with DAG(
         **dag_arguments(definition, "monitor", DOC.format(name=name)),
         schedule=arrivals(definition),
-        max_active_runs=16,  # those that wait are among them; the checks themselves go one at a time
+        max_active_runs=active_runs(definition),  # the checks themselves go one at a time
     ) as dag:
         wait = PartitionSensor(task_id="wait_for_predictions", subject="predictions", model=name)
         checked = check.override(outlets=[asset(name, "drift_decision")])(name)

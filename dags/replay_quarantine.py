@@ -6,6 +6,7 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Param, get_current_context, task
 
 from evergreen.core.definition import ModelDefinition
+from evergreen.core.definition.calendar import KEY_PATTERN
 from evergreen.core.definition.model import TableName
 from wiring import asset, body, call, dag_arguments, definitions, end_skipped, send_owed_mail
 
@@ -80,7 +81,7 @@ def replay_quarantine(definition: ModelDefinition) -> DAG:
         params={
             "table": Param("both", enum=["both", "inputs", "labels"], description="Which table of the partitions."),
             "partitions": Param(
-                [], type=["null", "array"], items={"type": "string", "pattern": r"^\d{4}-\d{2}-\d{2}$"},
+                [], type=["null", "array"], items={"type": "string", "pattern": f"^{KEY_PATTERN}$"},
                 description="Their keys, one a line; empty: all that are in quarantine.",
             ),
             "why": Param(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from airflow.sdk import DAG, PartitionedAssetTimetable, task
 
 from evergreen.core.definition import ModelDefinition
-from wiring import asset, body, call, dag_arguments, definitions, end_skipped, partition_key
+from wiring import active_runs, asset, body, call, dag_arguments, definitions, end_skipped, partition_key
 
 DOC = """
 Write the champion's predictions of one partition to the store: once, whole, and recorded with the version that made
@@ -36,7 +36,7 @@ def scoring(definition: ModelDefinition) -> DAG:
     with DAG(
         **dag_arguments(definition, "score", DOC.format(name=name)),
         schedule=PartitionedAssetTimetable(assets=asset(name, "features")),
-        max_active_runs=16,
+        max_active_runs=active_runs(definition),
     ) as dag:
         score.override(outlets=[asset(name, "predictions")])(name)
     return dag

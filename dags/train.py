@@ -8,6 +8,7 @@ from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import DAG, Param, get_current_context, task
 
 from evergreen.core.definition import ModelDefinition
+from evergreen.core.definition.calendar import KEY_PATTERN
 from wiring import (
     HEAVY,
     SAID,
@@ -178,7 +179,7 @@ def train(definition: ModelDefinition) -> DAG:
                 "asked for by hand", type="string", minLength=3, pattern=SAID, description="Why; kept in the ledger."
             ),
             "as_of": Param(
-                None, type=["null", "string"], pattern=r"^(\d{4}-\d{2}-\d{2})?$", title="As of",
+                None, type=["null", "string"], pattern=f"^({KEY_PATTERN})?$", title="As of",
                 description="Newest partition whose labels may be used; empty: the newest that has landed.",
             ),
             "cause": Param("operator", enum=["first", "drift", "harm", "age", "code", "operator"]),

@@ -22,10 +22,11 @@ from airflow.sdk.exceptions import AirflowSkipException, DownstreamTasksSkipped
 
 from arrival import NO_PARTITION
 from evergreen.core.definition import ModelDefinition, list_models, load_definition
-from evergreen.core.definition.calendar import KEY_FORMAT
 from evergreen.errors import DefinitionError, PartitionKeyError
 
 if TYPE_CHECKING:
+    from local_periods import LocalPeriodTimetable
+
     from evergreen.settings import Settings
 
 log = logging.getLogger("evergreen.dags")
@@ -149,17 +150,28 @@ def end_skipped(why: str) -> NoReturn:
     raise AirflowSkipException(why) from None
 
 
+def active_runs(definition: ModelDefinition) -> int:
+    """How many runs of a DAG of partitions may be active, those that wait among them.
+
+    A run waits for what has not landed for 14 days: as many hours must not keep the next one from coming in.
+    """
+    return 400 if definition.calendar.period == "hour" else 16
+
+
 @cache
 def asset(model: str, name: str) -> Asset:
     """The partitioned asset `name` (inputs, labels, features, predictions, drift_decision, champion) of a model."""
     return Asset(name=f"{model}.{name}", uri=f"evergreen://{model}/{name}", group=model)
 
 
-def arrivals(definition: ModelDefinition, delay: int = 0) -> CronPartitionTimetable:
+def arrivals(definition: ModelDefinition, delay: int = 0) -> CronPartitionTimetable | LocalPeriodTimetable:
     """One run a partition, at the instant its table is due: the end of its period, `delay` periods later."""
-    return CronPartitionTimetable(
-        definition.partitions.cron, timezone="UTC", run_offset=-1 - delay, key_format=KEY_FORMAT
-    )
+    calendar = definition.partitions
+    if calendar.is_local:
+        from local_periods import LocalPeriodTimetable
+
+        return LocalPeriodTimetable(calendar.unit, calendar.timezone, calendar.week_start, delay)
+    return CronPartitionTimetable(calendar.cron, timezone="UTC", run_offset=-1 - delay, key_format=calendar.key_format)
 
 
 def dag_arguments(definition: ModelDefinition, stage: str, doc: str, *, delay: int = 0) -> dict[str, Any]:
@@ -167,8 +179,8 @@ def dag_arguments(definition: ModelDefinition, stage: str, doc: str, *, delay: i
     calendar = definition.partitions
     # Airflow makes a run at either instant, and none before or after: those are when the first and the last partition
     # are due. Backfills go by the partitions' own dates, which it does not compare with these.
-    start = calendar.due(calendar.start.strftime(KEY_FORMAT), delay)
-    end = calendar.due(calendar.end.strftime(KEY_FORMAT), delay) if calendar.end else None
+    start = calendar.due(calendar.first_key, delay)
+    end = calendar.due(calendar.last_key, delay) if calendar.last_key else None
     return {
         "dag_id": f"{definition.name}.{stage}",
         "dag_display_name": f"{definition.name} · {stage.replace('_', ' ')}",
@@ -326,7 +338,16 @@ def _smtp_settings() -> Any:
 def _about(definition: ModelDefinition) -> str:
     return (
         f"\n\n---\n**{definition.title}** — {definition.description}\n\n"
-        f"Owner: {definition.owner}. One partition a {definition.calendar.period}, key = its first day (YYYY-MM-DD). "
+        f"Owner: {definition.owner}. One partition a {definition.calendar.period}, key = {_key(definition)}. "
         f"Definition: `include/models/{definition.name}/model.yaml`. "
         f"[Life of the model](/evergreen/models/{definition.name}) · [Runbooks](/evergreen/runbooks/)"
     )
+
+
+def _key(definition: ModelDefinition) -> str:
+    """What the key of a partition is, and by which clock."""
+    calendar = definition.partitions
+    if calendar.unit == "hour":
+        return calendar.key_in_words
+    zone = f", in {calendar.timezone}" if calendar.is_local else ""
+    return f"its first day (YYYY-MM-DD){zone}"

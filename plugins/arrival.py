@@ -44,7 +44,7 @@ RUN_BEGAN = "{{ dag_run.start_date or '' }}"
 THIS_PARTITION = "{{ partition_key or (dag_run.conf or {}).get('partition_key') or '' }}"
 NO_PARTITION = (
     "this run has no partition key; trigger the DAG with one (field 'Partition key' of the trigger form), the first "
-    "day of the period as YYYY-MM-DD, or run a backfill"
+    "day of the period as YYYY-MM-DD (of hours the hour in UTC, YYYY-MM-DDTHH), or run a backfill"
 )
 POLL_SECONDS = 5.0
 DROPS = ("inputs", "labels")

@@ -88,7 +88,7 @@ def _run(stack: Stack, weeks: int, begun: float) -> Summary:
     from evergreen.tools.demo.summary import collect
 
     definition, settings = load_definition(MODEL), Settings.from_env()
-    first = definition.partitions.key_of(definition.calendar.start)
+    first = definition.partitions.first_key
     keys = definition.partitions.keys(first, definition.partitions.shift(first, weeks - 1))
     threading.Thread(target=_warm, daemon=True).start()
     with _progress(weeks) as (say, advance):

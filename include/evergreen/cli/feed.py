@@ -29,7 +29,11 @@ def land(
     model: Annotated[str, typer.Argument(help="Name of the model, such as nyc_flights.")],
     first: Annotated[
         str | None,
-        typer.Option("--from", metavar="KEY", help="First partition, YYYY-MM-DD. Default: the calendar's start."),
+        typer.Option(
+            "--from",
+            metavar="KEY",
+            help="First partition (of hours 2024-01-01T05, UTC). Default: the calendar's.",
+        ),
     ] = None,
     last: Annotated[
         str | None,
@@ -68,9 +72,9 @@ def land(
     definition = load_definition(model)
     if data is None and None in (first, last):
         raise typer.BadParameter("give both, or --data", param_hint="--from, --through")
-    file = DataFile(data, definition.feed.csv) if data else None
+    file = DataFile(data, definition.feed.csv, definition.calendar.clock) if data else None
     past = PastRows(definition, file) if file else None
-    first, last = first or str(definition.calendar.start), last or (past.last_tick() if past else "")
+    first, last = first or definition.partitions.first_key, last or (past.last_tick() if past else "")
     keys = definition.partitions.keys(first, last)
     if not keys:
         raise BadInputError(f"--through {last} lies before --from {first}: there is nothing to land")
@@ -103,7 +107,8 @@ def _repeats(definition: ModelDefinition, done: list[Landed]) -> list[str]:
     if not doubled:
         return []
     rows = share(sum(item.repeated for item in doubled), sum(item.rows for item in done))
-    told = f"{definition.feed.entity} repeats within a partition: {rows} rows, in {len(doubled)} of {len(done)} tables"
+    named = " and ".join(definition.feed.id_columns)
+    told = f"{named} repeats within a partition: {rows} rows, in {len(doubled)} of {len(done)} tables"
     allowed = {name: table.max_bad_rows for name, table in definition.feed.tables.items()}
     if all(item.repeated <= allowed[item.table] * item.rows for item in doubled):  # type: ignore[index]
         return [f"{told}: these rows alone go to quarantine (max_bad_rows)"]

@@ -15,6 +15,7 @@ from evergreen.cli.shared import HomeOption, JsonOption, console, join_stack, pr
 from evergreen.cli.silence import as_dict
 from evergreen.cli.tables import WHY, minute, print_facts, print_table
 from evergreen.core.definition import ModelDefinition, load_definition
+from evergreen.core.definition.calendar import HOUR_FORMAT
 from evergreen.core.ledger import silences
 from evergreen.core.ledger.queries import collected, definitions
 from evergreen.core.ledger.session import Ledger
@@ -28,7 +29,12 @@ from evergreen.settings import Settings
 
 DayOption = Annotated[
     dt.datetime | None,
-    typer.Option("--on", metavar="DATE", formats=["%Y-%m-%d"], help="Who served on this day, and why."),
+    typer.Option(
+        "--on",
+        metavar="DATE",
+        formats=["%Y-%m-%d", HOUR_FORMAT],
+        help="Who served on this day (hour), and why.",
+    ),
 ]
 
 
@@ -52,7 +58,7 @@ def history(
     definition = load_definition(model)
     with Ledger.from_settings(Settings.from_env()).transaction() as session:
         if on is not None:
-            _answer_day(session, definition, on.date(), as_json)
+            _answer_day(session, definition, on, as_json)
         elif as_json:
             print_json(_whole_life(session, model))
         else:
@@ -272,8 +278,10 @@ def _print_online(session: Session, name: str, loss: str) -> None:
     )
 
 
-def _answer_day(session: Session, definition: ModelDefinition, day: dt.date, as_json: bool) -> None:
-    served = served_on.served_on(session, definition, day)
+def _answer_day(session: Session, definition: ModelDefinition, on: dt.datetime, as_json: bool) -> None:
+    calendar, day = definition.partitions, on.date()
+    hour = calendar.key_of(on) if calendar.unit == "hour" else None
+    served = served_on.served_on(session, definition, day, hour)
     if as_json:
         print_json(dataclasses.asdict(served) if served else {"day": day.isoformat(), "version": None})
         return

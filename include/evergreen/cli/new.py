@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 class Period(StrEnum):
     """Length of a partition."""
 
+    HOUR = "hour"
     DAY = "day"
     WEEK = "week"
     MONTH = "month"
@@ -61,7 +62,7 @@ def new(
             "--entity",
             "--id",
             metavar="COL",
-            help="Column that names a row; repeated, columns that together do, which are joined. Default: what fits.",
+            help="Column that names a row; repeated, columns that together do. Default: what fits.",
         ),
     ] = None,
     later: Annotated[
@@ -101,6 +102,9 @@ def new(
             "--time-format", metavar="FORMAT", help="Of times that are not ISO 8601, such as '%d/%m/%Y %H:%M'."
         ),
     ] = None,
+    timezone: Annotated[
+        str, typer.Option("--timezone", metavar="ZONE", help="Of the days and of times without one: Europe/Berlin.")
+    ] = "UTC",
     owner: Annotated[str, typer.Option("--owner", help="The team.")] = "data-science",
     mail: Annotated[str, typer.Option("--mail", metavar="ADDRESS", help="Who is told.")] = "data-science@example.com",
     force: Annotated[bool, typer.Option("--force", help="Replace a folder that this command wrote before.")] = False,
@@ -129,12 +133,12 @@ def new(
         raise typer.BadParameter("name the column: without a terminal nothing is asked", param_hint=", ".join(lacking))
     asked = Asked(
         name, target or "", time or "", tuple(entity or ()), tuple(later or ()), period.value if period else None,
-        label_delay, owner, mail, start.date() if start else None, end, task.value if task else None,
+        label_delay, owner, mail, start.date() if start else None, end, task.value if task else None, timezone,
     )  # fmt: skip
     if time_format and not time:
         raise typer.BadParameter("name the column whose times are written so", param_hint="--time")
     form = _form(delimiter=delimiter, decimal=decimal, thousands=thousands, encoding=encoding, time_format=time_format)
-    file = read_file(data, asked.time, form.model_copy(update={"time_format": None}), time_format)
+    file = read_file(data, asked.time, form.model_copy(update={"time_format": None}), time_format, timezone)
     decided = None
     if asks:
         asked, decided = converse(asked, file, Terminal())

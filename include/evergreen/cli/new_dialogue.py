@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from rich.text import Text
 
 from evergreen.cli.shared import console
-from evergreen.core.definition.calendar import CRON
+from evergreen.core.definition.calendar import UNITS
 from evergreen.core.definition.tasks import LOSSES
 from evergreen.errors import BadInputError
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from evergreen.tools.data_file import DataFile
     from evergreen.tools.scaffold.plan import Asked, Plan
 
-_UNITS = tuple(CRON)
 _MOST_TEXTS = 20
 """Different texts of a column that is proposed as a target"""
 
@@ -41,7 +40,7 @@ class Terminal:
         from rich.prompt import Prompt
 
         # Few choices are checked here, many only by the plan: a list of a hundred columns is no help.
-        listed = list(choices) if 0 < len(choices) <= len(_UNITS) + 1 else None
+        listed = list(choices) if 0 < len(choices) <= len(UNITS) + 1 else None
         shown = Text(question)
         return Prompt.ask(shown, console=console(), default=default, choices=listed).strip()
 
@@ -128,7 +127,7 @@ def _later(asked: Asked, plan: Plan, person: Person) -> Asked:
 def _identity(asked: Asked, plan: Plan, person: Person) -> Asked:
     if asked.entity:
         return asked
-    proposed = ",".join(plan.joined or (plan.entity,))
+    proposed = "none" if plan.content else ",".join(plan.joined or (plan.entity,))
     answer = person.ask(
         f"What names a row ({plan.why['row']}); another column, or several with commas, if you know better", proposed
     )
@@ -139,9 +138,9 @@ def _period(asked: Asked, plan: Plan, person: Person) -> Asked:
     if asked.period:
         return asked
     answer = person.ask(
-        f"Length of a partition ({plan.why['calendar']}: {plan.rows:,} rows in an ordinary one)", plan.period, _UNITS
+        f"Length of a partition ({plan.why['calendar']}: {plan.rows:,} rows in an ordinary one)", plan.period, UNITS
     )
-    return asked if answer == plan.period else replace(asked, period=next(u for u in CRON if u == answer))
+    return asked if answer == plan.period else replace(asked, period=next(u for u in UNITS if u == answer))
 
 
 def _end(asked: Asked, plan: Plan, person: Person) -> Asked:

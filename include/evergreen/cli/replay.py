@@ -136,7 +136,7 @@ def land_source(definition: ModelDefinition, folder: Path, bar: Progress) -> str
     from evergreen.tools.simulator.sources import last_key
 
     calendar = definition.partitions
-    first, last = str(calendar.start), last_key(definition)
+    first, last = calendar.first_key, last_key(definition)
     keys = calendar.keys(first, calendar.shift(last, definition.feed.label_delay))
     landing = bar.add_task(f"Land {definition.feed.source}, {first} to {last}", total=2 * len(keys))
     url = f"file://{folder}"

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from evergreen.core.definition.local_days import UTC, zone_of
 from evergreen.core.definition.model import ColumnType
 from evergreen.errors import BadInputError
 
@@ -126,3 +127,9 @@ def booleans(values: pa.Array) -> pd.Series:
     missing = values.is_null().to_numpy(zero_copy_only=False)
     filled = values.fill_null(False).to_numpy(zero_copy_only=False)
     return pd.Series(pd.arrays.BooleanArray(filled.copy(), missing.copy()))
+
+
+def on_the_clock(times: pd.Series, timezone: str) -> pd.Series:
+    """What the clocks of `timezone` show at the instants `times` (any dtype that pandas reads as times): naive."""
+    instants = pd.to_datetime(times, utc=True)
+    return (instants if timezone == UTC else instants.dt.tz_convert(zone_of(timezone))).dt.tz_localize(None)

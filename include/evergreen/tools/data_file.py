@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from evergreen.core.definition import ModelDefinition
+from evergreen.core.definition.local_days import Clock
 from evergreen.core.definition.model import ColumnType, TableName
 from evergreen.core.definition.sections import CsvSection
 from evergreen.core.text import plain
@@ -19,8 +20,9 @@ from evergreen.loop.intake.limits import LIMITS
 from evergreen.loop.intake.reading import convert, csv_file, infer, parquet_file, texts, times
 from evergreen.loop.intake.reading.column_names import broken_rule, repeated
 from evergreen.loop.intake.reading.file_types import is_text, suffix_of, why_not
+from evergreen.loop.intake.reading.joined_id import joined
+from evergreen.loop.intake.reading.made_columns import with_made
 from evergreen.loop.intake.reading.parquet_types import why_unusable
-from evergreen.tools.joined_id import joined
 
 _PANDAS_INDEX = "__index_level_"
 _OURS = ("__", "evergreen_")
@@ -40,13 +42,14 @@ class DataFile:
         left_out: column that cannot be used -> why, and what to do about it. It is not in `table`.
     """
 
-    def __init__(self, path: Path, form: CsvSection = csv_file.DEFAULT) -> None:
-        """Read `path`.
+    def __init__(self, path: Path, form: CsvSection = csv_file.DEFAULT, clock: Clock = texts.IN_UTC) -> None:
+        """Read `path`; its times without a zone are those of `clock`.
 
         Raises:
             BadInputError: there is no such file, its ending is not one that is read, it cannot be read, or has no rows.
         """
         self.path, self.form, self.left_out = path, form, dict[str, str]()
+        self.clock = clock
         try:
             suffix = suffix_of(path.name)
             data = path.read_bytes()
@@ -165,6 +168,18 @@ class DataFile:
         """
         return self._frame(self.table, columns)
 
+    def shows_twice(self, types: Mapping[str, ColumnType]) -> bool:
+        """Whether some of its times may mean two instants, because the clocks of autumn show them twice."""
+        if self.clock.is_utc:
+            return False
+        times_ = {name: kind for name, kind in types.items() if kind == "timestamp"}
+        clock = self.clock._replace(repeated_hour="refuse")
+        try:
+            convert.to_frame(self.table, times_, LIMITS, from_text=self.from_text, form=self.form, clock=clock)
+        except UnfitFileError as error:
+            return any(failure.name == "local_time" for failure in error.failures)
+        return False
+
     def rows_of(self, definition: ModelDefinition, table: TableName) -> pd.DataFrame:
         """All rows of one table of the model's feed, in order of their event time.
 
@@ -173,7 +188,7 @@ class DataFile:
         Raises:
             BadInputError: a column of the definition is missing, or does not fit its type.
         """
-        columns, rows = dict(definition.feed.tables[table].columns), self.table
+        columns, rows = definition.feed.landed_columns(table), self.table
         if table == "labels" and definition.target in rows.column_names:
             rows = rows.filter(texts.is_known(rows.column(definition.target), from_text=self.from_text))
         feed = definition.feed
@@ -181,6 +196,10 @@ class DataFile:
             frame = self._named(rows, definition, columns)
         else:
             frame = self._frame(rows, columns)
+        try:
+            frame = with_made(frame, definition, table)
+        except UnfitFileError as error:
+            raise BadInputError(f"{self.path}: {error}") from None
         return frame.sort_values(feed.event_time, kind="stable", ignore_index=True)
 
     def _named(self, rows: pa.Table, definition: ModelDefinition, columns: dict[str, ColumnType]) -> pd.DataFrame:
@@ -200,7 +219,7 @@ class DataFile:
         """
         feed, missing = definition.feed, dict[TableName, list[str]]()
         for table in TABLES:
-            wanted = {*feed.tables[table].columns}
+            wanted = {*feed.landed_columns(table)}
             if feed.entity_from and feed.entity not in self.table.column_names:
                 wanted = (wanted - {feed.entity}) | {*feed.entity_from}
             missing[table] = [name for name in sorted(wanted) if name not in self.table.column_names]
@@ -230,7 +249,7 @@ class DataFile:
                 f"{self.path} has no column {', '.join(missing)}; it has {', '.join(rows.column_names[:20])}"
             )
         try:
-            return convert.to_frame(rows, columns, LIMITS, from_text=self.from_text, form=self.form)
+            return convert.to_frame(rows, columns, LIMITS, from_text=self.from_text, form=self.form, clock=self.clock)
         except UnfitFileError as error:
             raise BadInputError(f"{self.path}: {error}") from None
 

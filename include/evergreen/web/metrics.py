@@ -205,7 +205,7 @@ def _definitions(found: Totals, settings: Settings) -> Iterator[Metric]:
             continue
         readable[(model,)] = 1.0
         calendar = definition.partitions
-        first = calendar.period(calendar.key_of(definition.calendar.start))
+        first = calendar.period(calendar.first_key)
         periods[(model,)] = (first.end - first.start).total_seconds()
         limits[(model,)] = float(definition.monitoring.max_age)
         for table in definition.feed.tables:
@@ -240,7 +240,7 @@ def next_late(definition: ModelDefinition, table: str, newest: str | None) -> da
         newest: newest accepted partition of the table; None if there is none, so that its first one is waited for.
     """
     calendar = definition.partitions
-    key = calendar.shift(newest, 1) if newest else calendar.key_of(calendar.start)
+    key = calendar.shift(newest, 1) if newest else calendar.first_key
     if not calendar.contains(key):
         return None
     return calendar.due(key, definition.feed.label_delay if table == "labels" else 0) + definition.feed.grace

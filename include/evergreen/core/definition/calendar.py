@@ -1,18 +1,34 @@
-"""Partition keys and the periods they stand for. All instants are UTC."""
+"""Partition keys and the periods they stand for.
+
+The key of a day, a week or a month is its first day, in the calendar's time zone. The key of an hour is the hour in
+UTC: in local time one hour of autumn has the same name as the next. All instants are UTC.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import Literal
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
 
+from evergreen.core.definition import local_days
+from evergreen.core.definition.local_days import UTC
 from evergreen.errors import PartitionKeyError
 
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
 KEY_FORMAT = "%Y-%m-%d"
+HOUR_FORMAT = "%Y-%m-%dT%H"
+KEY_PATTERN = r"\d{4}-\d{2}-\d{2}(T\d{2})?"
+"""Of the keys of all calendars, as a regular expression; the colons of a whole time are no part of a file's name"""
 YEARS = (1000, 9000)
 """Of keys: what comes a few periods before or after one of them is still a date that Python knows"""
-Unit = Literal["day", "week", "month"]
-CRON: dict[Unit, str] = {"day": "0 0 * * *", "week": "0 0 * * 1", "month": "0 0 1 * *"}
+Unit = Literal["hour", "day", "week", "month"]
+UNITS: tuple[Unit, ...] = ("hour", "day", "week", "month")
+Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+WEEKDAYS: tuple[Weekday, ...] = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_HOUR = dt.timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -28,66 +44,163 @@ class Period:
 class Calendar:
     """The sequence of a model's partitions.
 
-    Weeks begin on Monday, months on the first. `start` is the first partition's first day; `end`, if given, the
-    last partition's.
+    Weeks begin on `week_start`, months on the first, days at midnight in `timezone` (docs/time.md). `start` is the
+    first partition's first day; `end`, if given, the last partition's. Of hours, they are the days of the first and of
+    the last.
     """
 
     unit: Unit
     start: dt.date
     end: dt.date | None = None
+    timezone: str = UTC
+    week_start: Weekday = "monday"
+
+    @cached_property
+    def _zone(self) -> ZoneInfo | None:
+        """The zone of the days; None if it is UTC, which needs no looking up."""
+        return None if self.timezone == UTC else local_days.zone_of(self.timezone)
 
     @property
     def cron(self) -> str:
-        """Cron expression of the instants at which periods begin."""
-        return CRON[self.unit]
+        """Cron expression of the instants at which periods begin, in `timezone`; of hours, in UTC."""
+        weekday = (WEEKDAYS.index(self.week_start) + 1) % 7
+        return {"hour": "0 * * * *", "day": "0 0 * * *", "week": f"0 0 * * {weekday}", "month": "0 0 1 * *"}[self.unit]
+
+    @property
+    def key_format(self) -> str:
+        """Format of the keys, for `strftime`."""
+        return HOUR_FORMAT if self.unit == "hour" else KEY_FORMAT
+
+    @property
+    def key_in_words(self) -> str:
+        """What a key is, for people."""
+        if self.unit == "hour":
+            return "the hour in UTC, YYYY-MM-DDTHH"
+        return "YYYY-MM-DD" if self.unit == "day" else f"the first day of the {self.unit}, YYYY-MM-DD"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether periods begin at local midnights, so that they are not all of the same length."""
+        return self._zone is not None and self.unit != "hour"
+
+    @cached_property
+    def first_key(self) -> str:
+        """Key of the first partition."""
+        return self.key_of(self.start)
+
+    @cached_property
+    def last_key(self) -> str | None:
+        """Key of the last partition, or None if the feed goes on."""
+        if self.end is None or self.unit != "hour":
+            return self.key_of(self.end) if self.end else None
+        return (self.midnight(self.end + dt.timedelta(days=1)) - dt.timedelta(microseconds=1)).strftime(HOUR_FORMAT)
 
     def first_day(self, day: dt.date) -> dt.date:
-        """First day of the period that holds `day`."""
+        """First day of the period that holds `day`; of hours, `day` itself."""
         if self.unit == "week":
-            return day - dt.timedelta(days=day.weekday())
+            return day - dt.timedelta(days=(day.weekday() - WEEKDAYS.index(self.week_start)) % 7)
         return day.replace(day=1) if self.unit == "month" else day
 
     def key_of(self, instant: dt.date | dt.datetime) -> str:
-        """Key of the period that holds `instant` (an aware datetime is taken in UTC)."""
-        if isinstance(instant, dt.datetime):
-            instant = (instant.astimezone(dt.UTC) if instant.tzinfo else instant).date()
-        return self.first_day(instant).strftime(KEY_FORMAT)
+        """Key of the period that holds `instant` (a date is one of the calendar's; a naive datetime is in UTC)."""
+        if not isinstance(instant, dt.datetime):
+            if self._zone is None and self.unit != "hour":
+                return self.first_day(instant).strftime(KEY_FORMAT)
+            instant = self.midnight(self.first_day(instant))
+        instant = instant.astimezone(dt.UTC) if instant.tzinfo else instant.replace(tzinfo=dt.UTC)
+        if self.unit == "hour":
+            return instant.strftime(HOUR_FORMAT)
+        if self._zone is None:
+            return self.first_day(instant.date()).strftime(KEY_FORMAT)
+        return self._local_key_of(instant)
+
+    def _local_key_of(self, instant: dt.datetime) -> str:
+        key = self.first_day(instant.astimezone(self._zone).date()).strftime(KEY_FORMAT)
+        # Clocks that show the same times twice around midnight show a date before or after it is there to stay.
+        if instant < self._start(key):
+            return self._shifted(key, -1)
+        following = self._shifted(key, 1)
+        return following if instant >= self._start(following) else key
 
     def parse(self, key: str) -> dt.date:
-        """First day of the partition `key`.
+        """First day of the partition `key`; of an hour, its day in the calendar's time zone.
 
         Raises:
-            PartitionKeyError: not `YYYY-MM-DD`, outside of `YEARS`, or not the first day of a period.
+            PartitionKeyError: not a key (`key_in_words`), outside of `YEARS`, or not the first day of a period.
         """
+        if self.unit == "hour":
+            return self._hour(key).astimezone(self._zone or dt.UTC).date()
         try:
             day = dt.date.fromisoformat(key)
         except ValueError:
             raise PartitionKeyError(
                 f"partition key {key[:40]!r} is not a date; write it as YYYY-MM-DD, the first day of the {self.unit}"
             ) from None
-        if not YEARS[0] <= day.year <= YEARS[1]:
-            raise PartitionKeyError(
-                f"partition key {key!r}: only years from {YEARS[0]} to {YEARS[1]} are reckoned with; correct the key"
-            )
+        self._check_year(key, day)
         if day.strftime(KEY_FORMAT) != key or self.first_day(day) != day:
             raise PartitionKeyError(
                 f"partition key {key!r} is not the first day of a {self.unit}; did you mean {self.key_of(day)}?"
             )
+        if self.unit == "day" and day in self._skipped:
+            raise PartitionKeyError(
+                f"partition key {key!r}: {self.timezone} skipped this day; the next one is {self.key_of(day)}"
+            )
         return day
+
+    def _hour(self, key: str) -> dt.datetime:
+        """The instant at which the hour `key` begins; raises as `parse`."""
+        try:
+            instant = dt.datetime.fromisoformat(key).replace(tzinfo=dt.UTC)
+        except ValueError:
+            instant = None
+        if instant is None or instant.strftime(HOUR_FORMAT) != key:
+            raise PartitionKeyError(f"partition key {key[:40]!r} is not an hour; write it as YYYY-MM-DDTHH, in UTC")
+        self._check_year(key, instant)
+        return instant
+
+    def _check_year(self, key: str, day: dt.date) -> None:
+        if not YEARS[0] <= day.year <= YEARS[1]:
+            raise PartitionKeyError(
+                f"partition key {key!r}: only years from {YEARS[0]} to {YEARS[1]} are reckoned with; correct the key"
+            )
+
+    @cached_property
+    def _skipped(self) -> frozenset[dt.date]:
+        return frozenset() if self._zone is None else local_days.skipped(self._zone)
 
     def shift(self, key: str, periods: int) -> str:
         """Key of the partition `periods` after `key` (before it, if negative)."""
-        day = self.parse(key)
+        self.parse(key)
+        return self._shifted(key, periods)
+
+    def _shifted(self, key: str, periods: int) -> str:
+        """The same of a key that is known to be one."""
+        if self.unit == "hour":
+            return (_instant(key) + periods * _HOUR).strftime(HOUR_FORMAT)
+        day = dt.date.fromisoformat(key)
         if self.unit == "month":
             months = day.year * 12 + day.month - 1 + periods
             return dt.date(months // 12, months % 12 + 1, 1).strftime(KEY_FORMAT)
         step = dt.timedelta(days=7 if self.unit == "week" else 1)
-        return (day + periods * step).strftime(KEY_FORMAT)
+        there = day + periods * step
+        if self.unit == "day" and self._skipped:
+            there = self._past_skipped(day, there)
+        return there.strftime(KEY_FORMAT)
+
+    def _past_skipped(self, day: dt.date, there: dt.date) -> dt.date:
+        """`there`, counted from `day` over days that are no partitions."""
+        one = dt.timedelta(days=1 if there >= day else -1)
+        for gone in sorted(self._skipped, reverse=there < day):
+            if min(day, there) <= gone <= max(day, there):
+                there += one
+        return there
 
     def year_before(self, key: str) -> str:
-        """Key of the partition of the same weekday or month a year before `key`."""
+        """Key of the partition of the same weekday (and hour), or of the same month, a year before `key`."""
         if self.unit == "month":
             return self.shift(key, -12)
+        if self.unit == "hour":
+            return self.shift(key, -24 * 364)
         return self.key_of(self.parse(key) - dt.timedelta(days=364))
 
     def season(self, key: str, count: int) -> list[str]:
@@ -99,25 +212,26 @@ class Calendar:
     def period(self, key: str) -> Period:
         """The interval of the partition `key`, as aware UTC datetimes."""
         following = self.shift(key, 1)
-        return Period(key, _midnight(key), _midnight(following))
+        return Period(key, self._start(key), self._start(following))
 
     def keys(self, first: str, last: str) -> list[str]:
         """All keys from `first` through `last`, in order; empty if `last` is before `first`."""
         self.parse(last)
+        self.parse(first)
         found, key = [], first
         while key <= last:
             found.append(key)
-            key = self.shift(key, 1)
+            key = self._shifted(key, 1)
         return found
 
     def contains(self, key: str) -> bool:
         """Whether `key` is one of the model's partitions (between `start` and `end`)."""
-        day = self.parse(key)
-        return self.start <= day and (self.end is None or day <= self.end)
+        self.parse(key)
+        return self.first_key <= key and (self.last_key is None or key <= self.last_key)
 
     def due(self, key: str, delay: int = 0) -> dt.datetime:
         """Instant at which the partition `key` is due to land: the end of its period, `delay` periods later."""
-        return _midnight(self.shift(key, 1 + delay))
+        return self._start(self.shift(key, 1 + delay))
 
     def look_back(self, key: str, count: int, delay: int) -> list[str]:
         """Keys of the last `count` label partitions that were due before the period of `key` began, oldest first.
@@ -127,9 +241,18 @@ class Calendar:
         """
         newest = self.shift(key, -1 - delay)
         keys = [self.shift(newest, -n) for n in range(count - 1, -1, -1)]
-        return [k for k in keys if self.parse(k) >= self.start]
+        return [k for k in keys if k >= self.first_key]
+
+    def _start(self, key: str) -> dt.datetime:
+        """The first instant of a key that is known to be one."""
+        return _instant(key) if self.unit == "hour" else self.midnight(dt.date.fromisoformat(key))
+
+    def midnight(self, day: dt.date) -> dt.datetime:
+        """The instant at which `day` begins, in UTC."""
+        if self._zone is None:
+            return dt.datetime.combine(day, dt.time(), dt.UTC)
+        return local_days.begin(self._zone, day)
 
 
-def _midnight(key: str) -> dt.datetime:
-    """The first instant of a key that is known to be one."""
-    return dt.datetime.combine(dt.date.fromisoformat(key), dt.time(), dt.UTC)
+def _instant(hour: str) -> dt.datetime:
+    return dt.datetime.fromisoformat(hour).replace(tzinfo=dt.UTC)

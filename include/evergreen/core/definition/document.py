@@ -39,7 +39,7 @@ def _sections(model: type[BaseModel], prefix: str) -> list[str]:
     """A table for the fields of `model`, then one for each section below it."""
     rows, below, meanings = [], [], _meanings(model)
     for name, field in model.model_fields.items():
-        if field.exclude:
+        if field.exclude or not field.repr:  # filled in when a definition is read
             continue
         section = _section(field)
         if section is None:

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from evergreen.core.definition.alerts import AlertsSection
 from evergreen.core.definition.calendar import Calendar
+from evergreen.core.definition.made import MadeSection, check, expanded
 from evergreen.core.definition.sections import (
     CalendarSection,
     CsvSection,
@@ -115,11 +116,16 @@ class FeedSection(Section):
     name: Name
     """Folder below the landing zone: landing/<feed>/<partition key>/<table>.parquet."""
     entity: Column
-    """Column that identifies a row; in both tables, unique within a partition."""
+    """Column that identifies a row; in both tables, unique within a partition. Or a list of columns that together do,
+    as in `[shop, day]`, or `none`: intake then makes the column `row_id` (docs/time-and-identity.md)."""
     entity_from: tuple[Column, ...] = ()
-    """Columns of the inputs whose texts, joined by `|`, make the entity; `feed land --data` joins them."""
+    """Superseded by a list in `entity`. Columns of the inputs whose texts, joined by `|`, make the entity, which a
+    producer lands; `feed land --data` joins them."""
     event_time: Column
-    """Timestamp column, in both tables, that lies within the partition's period."""
+    """Timestamp column, in both tables, that lies within the partition's period. Or two columns, as in `[date, hour]`:
+    intake then makes the column `event_time` of the date and the time of day."""
+    made: MadeSection = Field(default=MadeSection(), repr=False, exclude_if=lambda value: value == MadeSection())
+    """Not to be written: what `entity` and `event_time` were written as."""
     label_delay: int = Field(default=1, ge=0, le=366)
     """Periods between the end of a partition and the landing of its labels."""
     labels: LabelsSection = LabelsSection()
@@ -133,6 +139,25 @@ class FeedSection(Section):
     """How text files are written."""
     source: Name | None = None
     """Simulator that `evergreen feed land` takes real rows from; none if a producer lands the feed."""
+
+    def landed_columns(self, table: TableName) -> dict[str, ColumnType]:
+        """The columns of `table` that a producer lands: all but those that intake makes."""
+        return {name: kind for name, kind in self.tables[table].columns.items() if name not in self.made.columns}
+
+    @property
+    def id_columns(self) -> tuple[str, ...]:
+        """The landed columns that name a row; none if its content does."""
+        return () if self.made.content else self.made.entity or (self.entity,)
+
+    @property
+    def time_columns(self) -> tuple[str, ...]:
+        """The landed columns that say when an event was."""
+        return self.made.event_time or (self.event_time,)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _several_columns(cls, value: Any) -> Any:
+        return expanded(value)
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -151,20 +176,9 @@ class FeedSection(Section):
                 f"entity {self.entity!r} is of type {inputs} in tables.inputs and {labels} in tables.labels, so "
                 "that no label would find its row; give both the type in which the producer lands it"
             )
-        self._check_entity_from()
+        check(self)
         self._check_personal()
         return self
-
-    def _check_entity_from(self) -> None:
-        columns = self.tables["inputs"].columns
-        for name in self.entity_from:
-            if name not in columns or name == self.entity:
-                raise ValueError(f"entity_from names {name!r}, which is not another column of tables.inputs")
-        if self.entity_from and columns[self.entity] != "string":
-            raise ValueError(f"entity {self.entity!r} joins columns (entity_from), so it must have type string")
-        tokens = [name for name in self.entity_from if name in self.personal]
-        if tokens:
-            raise ValueError(f"entity_from names personal columns, which the entity would show: {', '.join(tokens)}")
 
     def _check_personal(self) -> None:
         for column in self.personal:
@@ -226,10 +240,11 @@ class GateSection(Section):
 
     loss: Loss | None = None
     """Default: squared_error for regression, else brier, which for several classes is the sum over them."""
-    holdout: int = Field(default=2, ge=1, le=53)
+    holdout: int = Field(default=2, ge=1, le=400)
     """Newest labelled partitions, which neither champion nor challenger was trained on."""
     cluster: str | None = None
-    """Inputs column whose values fail together (a date); default: the UTC day of event_time."""
+    """Inputs column whose values fail together (a date); default: the day of event_time, in the calendar's
+    time zone."""
     alpha: float = Field(default=0.01, ge=1e-6, le=0.2)
     """Chance of promoting a champion's first challenger though it is no better; each later one gets half of it."""
     margin: float = Field(default=0.02, ge=0, le=0.1)
@@ -336,6 +351,8 @@ class ModelDefinition(Section):
     def _consistent(self) -> Self:
         if self.target not in self.feed.tables["labels"].columns:
             raise ValueError(f"target {self.target!r} is not a column of feed.tables.labels")
+        if self.target in self.feed.made.entity + self.feed.made.event_time:
+            raise ValueError(f"target {self.target!r} is a column of feed.entity or feed.event_time, known before")
         if self.target in self.feed.personal:
             raise ValueError(f"target {self.target!r} is in feed.personal: a token cannot be predicted")
         self._check_target()
@@ -384,5 +401,5 @@ class ModelDefinition(Section):
         if cluster in (self.feed.entity, self.feed.event_time) or inputs[cluster] == "float":
             raise ValueError(
                 f"gate.cluster {cluster!r} differs from row to row, so that rows of one day would count as independent "
-                "and chance as proof; name a column of dates, or leave it out for the UTC day of event_time"
+                "and chance as proof; name a column of dates, or leave it out for the day of event_time"
             )

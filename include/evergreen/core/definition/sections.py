@@ -8,7 +8,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from evergreen.core.definition.calendar import Calendar, Unit
+from evergreen.core.definition.calendar import Calendar, Unit, Weekday
+from evergreen.core.definition.local_days import UTC, Clock, zone_of
 
 
 class Section(BaseModel):
@@ -24,15 +25,34 @@ class CalendarSection(Section):
     """Which partitions exist."""
 
     period: Unit = "week"
-    """Length of a partition. Weeks begin on Monday; all instants are UTC."""
+    """Length of a partition: `hour`, `day`, `week` or `month`. All instants are UTC."""
     start: dt.date
-    """First partition's first day."""
+    """First partition's first day; of hours, the day of the first."""
     end: dt.date | None = None
-    """Last partition's first day; leave it out for a feed that goes on."""
+    """Last partition's first day (of hours, the day of the last); leave it out for a feed that goes on."""
+    timezone: str = UTC
+    """Zone of the IANA database, such as `Europe/Berlin`: days, weeks and months begin at its midnights, and times that
+    land without a zone are its clock's (docs/time.md)."""
+    week_start: Weekday = "monday"
+    """Weekday on which weeks begin."""
+    repeated_hour: Literal["refuse", "first", "second"] = "refuse"
+    """Which of the two is meant by a time without a zone in the hour that the clocks of autumn show twice. Times that
+    they skip in spring are always refused."""
 
     def build(self) -> Calendar:
         """The calendar of these settings."""
-        return Calendar(self.period, self.start, self.end)
+        return Calendar(self.period, self.start, self.end, self.timezone, self.week_start)
+
+    @property
+    def clock(self) -> Clock:
+        """How times that land without a zone are read."""
+        return Clock(self.timezone, self.repeated_hour)
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        zone_of(value)
+        return value
 
     @model_validator(mode="after")
     def _aligned(self) -> Self:
@@ -67,7 +87,7 @@ class CsvSection(Section):
     """Encoding of the text, such as `cp1252`."""
     time_format: str | dict[str, str] | None = None
     """How timestamps are written if not in ISO 8601, such as `%d/%m/%Y %H:%M`: in all timestamp columns, or by column.
-    Times without a zone are UTC."""
+    Times without a zone are those of `calendar.timezone`."""
     max_unpacked: int = Field(default=2 << 30, ge=1 << 10, le=4 << 30)
     """Bytes that a .csv.gz or .tsv.gz may unpack to."""
 
@@ -122,7 +142,7 @@ class MonitoringSection(Section):
     reference: Literal["training", "rolling", "season"] = "training"
     """What inputs and predictions are compared with: what the champion was made of, the partitions before, or the same
     season a year before (which needs more than a year; until then it is `training`)."""
-    reference_window: int = Field(default=8, ge=2, le=53)
+    reference_window: int = Field(default=8, ge=2, le=400)
     """Partitions of a rolling or seasonal reference."""
     harm_alpha: float = Field(default=0.05, gt=0, lt=0.5)
     """Chance of a harm alarm over the life of a champion that is as good as it was."""
@@ -143,7 +163,7 @@ class MonitoringSection(Section):
     that is no better: of each of the three."""
     rival_margin: float = Field(default=0.02, ge=0, lt=1)
     """Relative loss that a champion must cost over such a rival before it gives way."""
-    rollback_within: int = Field(default=8, ge=0, le=53)
+    rollback_within: int = Field(default=8, ge=0, le=400)
     """Labelled partitions a new champion has served within which it can be taken back; 0 never does."""
     pool: int = Field(default=3, ge=0, le=8)
     """Newest versions that served earlier and are still scored beside the champion: one that is proven better again, as

@@ -33,7 +33,7 @@ class SearchSection(Section):
 class TrainingSection(Section):
     """How a challenger is made."""
 
-    window: int = Field(default=16, ge=2, le=520)
+    window: int = Field(default=16, ge=2, le=2000)
     """Labelled partitions a challenger is fitted on (those of the gate's holdout come on top)."""
     validation: int = Field(default=2, ge=1)
     """The window's newest partitions, on which tuning is judged."""

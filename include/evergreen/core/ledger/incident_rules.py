@@ -16,7 +16,7 @@ LONGEST_SILENCE = dt.timedelta(days=7)
 """While it grows, it is told at least this often; after as long a calm, its return is a new story."""
 LONGEST_CALM = dt.timedelta(days=1)
 _FIRST_STEP = 10
-_KEY = re.compile(r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2})?)?")
+_KEY = re.compile(r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2})?|T\d{2}\b)?")
 _HEX = re.compile(r"\b0x[0-9a-f]+\b|\b[0-9a-f]{8,}\b", re.IGNORECASE)
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")

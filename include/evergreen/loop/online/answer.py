@@ -25,7 +25,7 @@ from evergreen.loop.features.features_file import load_build
 from evergreen.loop.intake import pseudonyms
 from evergreen.loop.online.context import Basis, Contexts, read_basis
 from evergreen.loop.online.predict import BrokenModelError, as_known, predict
-from evergreen.loop.online.request import Row, keys_of, read_rows, to_inputs
+from evergreen.loop.online.request import Row, keys_of, named_columns, read_rows, to_inputs
 from evergreen.settings import Settings
 
 if TYPE_CHECKING:
@@ -55,8 +55,9 @@ class Answer:
     request: str
     """Its name on record"""
     predictions: tuple[dict[str, Any], ...]
-    """Of each row, in the request's order: entity and event time as they were sent, `partition`, `prediction`. Of a
-    multiclass model `prediction` is the most probable class, and `probabilities` those of all: {class: probability}"""
+    """Of each row, in the request's order: entity and event time as they were sent, what was made of them, `partition`,
+    `prediction`. Of a multiclass model `prediction` is the most probable class, and `probabilities` those of all:
+    {class: probability}"""
     missing: tuple[str, ...]
     """Partitions whose labels the features should look back on and that are not accepted"""
     repeated: bool
@@ -87,10 +88,13 @@ class _Asked:
 
     def given(self, values: Floats, classes: Names = ()) -> tuple[dict[str, Any], ...]:
         """What is answered for each row."""
-        named = (self.definition.feed.entity, self.definition.feed.event_time)
+        named, made = named_columns(self.definition), self.definition.feed.made.columns
         return tuple(
-            {name: row[name] for name in named} | {"partition": key} | _said(value, classes)
-            for row, key, value in zip(self.rows, self.keys, values, strict=True)
+            {name: row[name] for name in named}
+            | {name: _plain({name: self.frame[name].iloc[place]})[name] for name in made}
+            | {"partition": key}
+            | _said(value, classes)
+            for place, (row, key, value) in enumerate(zip(self.rows, self.keys, values, strict=True))
         )
 
     def record(self, name: str, by: _Serving, bases: Sequence[Basis], code_version: str) -> dict[str, Any]:

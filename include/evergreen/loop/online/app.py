@@ -151,7 +151,7 @@ async def _body(request: Request) -> bytes:
 
 
 def _description(definition: ModelDefinition, online: Online) -> dict[str, Any]:
-    serving = online.champion(definition.name)
+    serving, feed = online.champion(definition.name), definition.feed
     return {
         "model": definition.name,
         "title": definition.title,
@@ -159,9 +159,9 @@ def _description(definition: ModelDefinition, online: Online) -> dict[str, Any]:
         "target": definition.target,
         "version": serving.version if serving else None,
         "served_from": serving.served_from.isoformat() if serving else None,
-        "columns": definition.feed.tables["inputs"].columns,
-        "entity": definition.feed.entity,
-        "event_time": definition.feed.event_time,
+        "columns": feed.landed_columns("inputs"),
+        "entity": list(feed.made.entity) or feed.entity,
+        "event_time": list(feed.made.event_time) or feed.event_time,
         "max_rows": ROWS,
     }
 

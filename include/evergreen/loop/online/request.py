@@ -6,6 +6,7 @@ them; what a suite of Great Expectations would say of a whole partition is asked
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
@@ -22,6 +23,7 @@ from evergreen.loop.intake import pseudonyms
 from evergreen.loop.intake.failures import SAMPLE, Failure, UnfitFileError, breach, unfit
 from evergreen.loop.intake.limits import LIMITS
 from evergreen.loop.intake.reading.convert import to_frame
+from evergreen.loop.intake.reading.made_columns import with_made
 
 BODY_BYTES = 4 << 20
 ROWS = 1_000
@@ -95,7 +97,7 @@ def to_inputs(
     Raises:
         UnfitFileError: with a failure for each column that does not fit.
     """
-    columns, aliases = definition.feed.tables["inputs"].columns, definition.feed.tables["inputs"].aliases
+    columns, aliases = definition.feed.landed_columns("inputs"), definition.feed.tables["inputs"].aliases
     rows = [_renamed(row, aliases) for row in rows] if aliases else rows
     lacking = _lacking(rows, columns)
     if lacking and known is not None:
@@ -107,18 +109,23 @@ def to_inputs(
     table = pa.table({name: _texts(name, rows, kind) for name, kind in columns.items()})
     if key is not None:
         table = pseudonyms.in_table(table, definition, "inputs", key)
-    frame = to_frame(table, columns, LIMITS, from_text=True)
+    frame = to_frame(table, columns, LIMITS, from_text=True, clock=definition.calendar.clock)
     failures = [
         breach(
             "not_null", name, "have no value; every row needs its own",
             rows=missing, total=len(frame), expected="no missing values",
         )
-        for name in (definition.feed.entity, definition.feed.event_time)
+        for name in named_columns(definition)
         if len(missing := np.flatnonzero(frame[name].isna().to_numpy()))
     ]  # fmt: skip
     if failures:
         raise UnfitFileError(*failures)
-    return frame
+    return with_made(frame, definition, "inputs")
+
+
+def named_columns(definition: ModelDefinition) -> tuple[str, ...]:
+    """The fields of a row that say which it is, and when: none may be null."""
+    return (*definition.feed.id_columns, *definition.feed.time_columns)
 
 
 def _renamed(row: Row, aliases: Mapping[str, Sequence[str]]) -> Row:
@@ -199,9 +206,9 @@ def keys_of(definition: ModelDefinition, frame: pd.DataFrame) -> list[str]:
         UnfitFileError: some lie outside the model's calendar, or an entity comes twice within a partition.
         BadInputError: they lie in more than `PARTITIONS`.
     """
-    days = frame[definition.feed.event_time].dt.date
-    known = {day: _key(definition, day) for day in days.unique()}
-    keys = [known[day] for day in days]
+    times = frame[definition.feed.event_time]
+    known = {instant: _key(definition, instant.to_pydatetime()) for instant in times.unique()}
+    keys = [known[instant] for instant in times]
     failures = [*_outside(definition, keys), *_repeated(definition, frame, keys)]
     if failures:
         raise UnfitFileError(*failures)
@@ -212,9 +219,9 @@ def keys_of(definition: ModelDefinition, frame: pd.DataFrame) -> list[str]:
     return [key for key in keys if key is not None]
 
 
-def _key(definition: ModelDefinition, day: Any) -> str | None:
+def _key(definition: ModelDefinition, instant: dt.datetime) -> str | None:
     try:
-        key = definition.partitions.key_of(day)
+        key = definition.partitions.key_of(instant)
         return key if definition.partitions.contains(key) else None
     except PartitionKeyError:
         return None
@@ -238,4 +245,5 @@ def _repeated(definition: ModelDefinition, frame: pd.DataFrame, keys: Sequence[s
     if not len(rows):
         return []
     sentence = "repeat the identifier of an earlier row of the same partition"
-    return [breach("entity_unique", entity, sentence, rows=rows, total=len(frame), expected="unique values")]
+    name = " and ".join(definition.feed.id_columns)
+    return [breach("entity_unique", name, sentence, rows=rows, total=len(frame), expected="unique values")]

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from evergreen.loop.intake.reading.made_columns import id_parts
 from evergreen.loop.training.classes import PREDICTION, as_columns, nothing
 from evergreen.loop.training.losses import Floats
 from evergreen.loop.training.model_files import CHUNK_ROWS, Predictor
@@ -26,7 +27,8 @@ class Predictions(NamedTuple):
     values: Floats
     """float64, in the rows' order; of a multiclass model rows x classes"""
     parquet: bytes
-    """The file that is published: entity, event time, prediction, and of several classes their probabilities"""
+    """The file that is published: entity, event time, prediction, of several classes their probabilities, and the
+    columns that the entity is made of"""
 
 
 def predict_file(definition: ModelDefinition, predictor: Predictor, path: Path) -> Predictions:
@@ -45,7 +47,7 @@ def predict_file(definition: ModelDefinition, predictor: Predictor, path: Path) 
     with pq.ParquetFile(path, read_dictionary=texts) as file:
         held = [name for name in predictor.columns if name in file.schema_arrow.names]
         classes = predictor.classes
-        schema = _schema(file, names, classes)
+        schema = _schema(file, names, classes, definition)
         values, buffer = [nothing(classes)], io.BytesIO()
         columns = list(dict.fromkeys([*names, *held]))
         with pq.ParquetWriter(buffer, schema, compression="zstd") as writer, ThreadPoolExecutor(2) as aside:
@@ -53,7 +55,9 @@ def predict_file(definition: ModelDefinition, predictor: Predictor, path: Path) 
             for table in _ahead(read_slices(file, columns), aside):
                 values.append(predictor.predict(table.select(held).to_pandas()))
                 _wait(written)
-                made = [*(table[name] for name in names), *map(pa.array, as_columns(values[-1], classes).values())]
+                said = map(pa.array, as_columns(values[-1], classes).values())
+                parts = id_parts(table[names[0]].combine_chunks(), definition.feed).values()
+                made = [*(table[name] for name in names), *said, *parts]
                 written = [aside.submit(writer.write_table, pa.Table.from_arrays(made, schema=schema))]
             _wait(written)
             if not file.metadata.num_rows:
@@ -93,7 +97,7 @@ def _wait(written: list[Future[None]]) -> None:
         future.result()
 
 
-def _schema(file: pq.ParquetFile, names: list[str], classes: Sequence[str]) -> pa.Schema:
+def _schema(file: pq.ParquetFile, names: list[str], classes: Sequence[str], definition: ModelDefinition) -> pa.Schema:
     """Schema of the predictions, with what pandas notes about its dtypes: one row is enough to see them."""
     first = next(file.iter_batches(1, columns=names), None)
     sample = (first if first is not None else file.schema_arrow.empty_table().select(names)).to_pandas()[names]
@@ -101,4 +105,6 @@ def _schema(file: pq.ParquetFile, names: list[str], classes: Sequence[str]) -> p
     schema = pa.Schema.from_pandas(sample.assign(**as_columns(none, classes)), preserve_index=False)
     if classes:  # without a row pandas does not know that the names of classes are text
         schema = schema.set(schema.get_field_index(PREDICTION), pa.field(PREDICTION, pa.string()))
+    for name, empty in id_parts(pa.array([], pa.string()), definition.feed).items():
+        schema = schema.append(pa.field(name, empty.type))
     return schema

@@ -12,6 +12,7 @@ import pandas as pd
 from sqlalchemy import select
 
 from evergreen.core.feature_repository.snapshots import read_frames
+from evergreen.core.frames import on_the_clock
 from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.queries import partitions
 from evergreen.core.ledger.tables import Snapshot, TrainingRun, Verdict
@@ -111,10 +112,11 @@ def _examples(definition: ModelDefinition, sources: _Sources, features: pd.DataF
 
 
 def cluster_names(definition: ModelDefinition, inputs: pd.DataFrame) -> Names:
-    """What fails together with each row: the value of `gate.cluster`, by default the UTC day of the event time."""
+    """What fails together with each row: the value of `gate.cluster`, by default the day of the event time."""
     column = definition.gate.cluster
     if column is None:
-        names = inputs[definition.feed.event_time].dt.strftime("%Y-%m-%d")
+        days = on_the_clock(inputs[definition.feed.event_time], definition.calendar.timezone)
+        names = days.dt.strftime("%Y-%m-%d")
     else:
         names = inputs[column].astype("object").where(inputs[column].notna(), "(none)").astype(str)
     return np.asarray(names, dtype=object)

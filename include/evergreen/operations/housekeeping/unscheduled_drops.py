@@ -178,8 +178,7 @@ def _report(session: Session, definition: ModelDefinition, strangers: Mapping[st
             facts=[("Feed", definition.feed.name), ("Names", str(len(new)))],
             table=Table(columns=["Name", "What is wrong"], rows=[[plain(name), strangers[name]] for name in new]),
             next_steps=[
-                f"Ask {definition.owner} to land each partition under its key: the first day of the "
-                f"{definition.calendar.period}, YYYY-MM-DD.",
+                f"Ask {definition.owner} to land each partition under its key: {definition.partitions.key_in_words}.",
                 "Nothing else has to be done: a drop under its right name is found by itself.",
             ],
         ),

@@ -67,10 +67,10 @@ def lines_of(definition: ModelDefinition, table: TableName, facts: Facts, compar
     feed = definition.feed
     lines = rows_lines(facts)
     for name, column in facts.columns.items():
-        if name == feed.event_time:
+        if name == feed.event_time or name in feed.made.columns:
             continue
         # model.yaml asks for an id, and for the truth of a label, in every row.
-        given = name == feed.entity or (table == "labels" and name == definition.target)
+        given = name in feed.id_columns or (table == "labels" and name == definition.target)
         if name == feed.entity:
             lines += id_lines(name, column, facts)
         elif given and definition.task == "multiclass":

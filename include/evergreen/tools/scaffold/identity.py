@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 
 from evergreen.core.definition.calendar import Unit
+from evergreen.core.definition.local_days import UTC
+from evergreen.core.definition.made import CONTENT, ROW_ID
 from evergreen.core.definition.model import RESERVED, ColumnType
 from evergreen.core.text import share
 from evergreen.errors import BadInputError
@@ -19,10 +21,7 @@ from evergreen.tools.scaffold.periods import UNITS, first_days
 
 _NAMED = re.compile(r"(^|[^a-z])(id|ids|uuid|guid|key|pk|identifier)([^a-z]|$)|[a-z](Id|ID|Key)$", re.IGNORECASE)
 _NUMBERED = re.compile(r"(^|[^a-z])(no|nr|num|number|code|ref|reference|index|row|rownames|record|unnamed|#|№)", re.I)
-_LANDED = (
-    "`evergreen feed land --data` writes it into inputs and labels; a producer that lands files itself must do so too "
-    "(how: the model's README)"
-)
+_MADE = "inputs and labels both land these columns; the id is made of them when they do"
 MOST_TWICE = 0.05
 """Share of rows that are copies of others up to which a file is taken to have some by mistake"""
 MOST_IN_DOUBT = 0.02
@@ -40,7 +39,7 @@ class Identity:
 
     Attributes:
         column: the entity.
-        parts: columns whose texts it joins; empty if the file has it.
+        parts: columns that it is made of; empty if it is a column of the file, or the row's content.
         why: the reason, a few words.
         notes: what else is to be said.
         twice: rows that share a name with another one: copies, or a few that no columns tell apart.
@@ -51,6 +50,11 @@ class Identity:
     why: str
     notes: tuple[Note, ...] = ()
     twice: int = 0
+
+    @property
+    def content(self) -> bool:
+        """Whether nothing names a row but all that it says."""
+        return self.column == ROW_ID and not self.parts
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,7 @@ class Rows:
         time: the event time's column.
         known: columns known when a prediction is needed.
         odd: columns of text that are numbers or dates in other spellings: values, not names.
+        zone: time zone of the days.
     """
 
     types: Mapping[str, ColumnType]
@@ -70,6 +75,7 @@ class Rows:
     time: str
     known: Sequence[str]
     odd: Collection[str] = ()
+    zone: str = UTC
 
     @property
     def single(self) -> list[str]:
@@ -86,25 +92,25 @@ def choose(rows: Rows, asked: Sequence[str], unit: Unit) -> Identity:
     doubled = rows.frame.duplicated()
     if doubled.any() and doubled.mean() <= MOST_TWICE:
         once = choose(replace(rows, frame=rows.frame[~doubled].reset_index(drop=True)), asked, unit)
+        if once.content:
+            return replace(once, notes=(Note("row", _none(rows)),))
         text = (
             f"{share(int(doubled.sum()), len(doubled))} rows are the same as an earlier one in every column: they "
             "alone go to quarantine (max_bad_rows in model.yaml)"
         )
         return replace(once, notes=(*once.notes, Note("row", text)), twice=once.twice + int(doubled.sum()))
-    if len(asked) == 1 and asked[0] != rows.time:
-        return _asked(rows, asked[0], unit)
     if asked:
-        return _asked_together(rows, asked, unit)
+        return _asked(rows, asked, unit)
     found = _best(rows)
     if found:
         return Identity(found, (), _reason(rows, found))
     parts = smallest(rows)
     if parts:
-        why = f"joins {_and(parts)}: no column alone is unique, and these are"
+        why = f"{_and(parts)} together: no column alone is unique, and these are"
         if len(parts) == 1:
-            why = f"is {parts[0]} as text, which is unique"
-        text = f"{_LANDED}. Other columns: --id COL --id COL"
-        return Identity(joined_name(parts, rows.types), parts, why, (Note("row", text, parts),))
+            why = f"{parts[0]} alone is unique"
+        text = f"{_MADE}. Other columns: --id COL --id COL"
+        return Identity(ROW_ID, parts, why, (Note("row", text, parts),))
     nearly = _nearly(rows)
     if nearly:
         return nearly
@@ -112,17 +118,7 @@ def choose(rows: Rows, asked: Sequence[str], unit: Unit) -> Identity:
     if number:
         text = f"{number} is the only column that is unique, and may be a measurement: name another with --id, if so"
         return Identity(number, (), "the only column that is unique", (Note("row", text, (number,)),))
-    raise BadInputError(_none(rows))
-
-
-def joined_name(parts: Sequence[str], taken: Collection[str]) -> str:
-    """A name for the column that joins `parts`, which no column has."""
-    stem = re.sub(r"\W+", "_", "_".join(parts)).strip("_")[:50] or "row"
-    stem = stem if not stem.startswith(("evergreen_", "__")) else f"row_{stem.strip('_')}"
-    name = stem if stem.lower().endswith("_id") else f"{stem}_id"
-    while name in taken or name in RESERVED:
-        name += "_"
-    return name
+    return Identity(ROW_ID, (), "its content: no few columns are unique", (Note("row", _none(rows)),))
 
 
 def repeats(values: pd.Series | pd.DataFrame, partitions: pd.Series) -> int:
@@ -131,20 +127,27 @@ def repeats(values: pd.Series | pd.DataFrame, partitions: pd.Series) -> int:
     return int(frame.assign(__partition=partitions.to_numpy()).duplicated().sum())
 
 
-def _asked(rows: Rows, name: str, unit: Unit) -> Identity:
+def _asked(rows: Rows, names: Sequence[str], unit: Unit) -> Identity:
+    if tuple(names) == (CONTENT,) and CONTENT not in rows.types:
+        return Identity(ROW_ID, (), "its content, as asked")
+    alone = len(names) == 1 and names[0] != rows.time
+    return _asked_alone(rows, names[0], unit) if alone else _asked_together(rows, names, unit)
+
+
+def _asked_alone(rows: Rows, name: str, unit: Unit) -> Identity:
     if name not in rows.single:
         raise BadInputError(f"--entity {name!r}: name a column of text or whole numbers: {', '.join(rows.single)}")
     values, times = rows.frame[name], rows.frame[rows.time]
     if values.isna().any():
         raise BadInputError(f"--entity {name!r} is missing in {values.isna().sum():,} rows")
-    again = repeats(values, first_days(times, unit))
+    again = repeats(values, first_days(times, unit, rows.zone))
     if not again:
         return Identity(name, (), "as asked")
     ways = []
     parts = smallest(rows, first=name)
     if parts:
-        ways.append(f"{_and(parts)} together are unique: {_options(parts)} joins them")
-    shorter = [u for u in UNITS[: UNITS.index(unit)] if not repeats(values, first_days(times, u))]
+        ways.append(f"{_and(parts)} together are unique: {_options(parts)}")
+    shorter = [u for u in UNITS[: UNITS.index(unit)] if not repeats(values, first_days(times, u, rows.zone))]
     if shorter:
         ways.append(f"with --period {shorter[-1]} {name} is unique too")
     raise BadInputError(
@@ -159,14 +162,14 @@ def _asked_together(rows: Rows, names: Sequence[str], unit: Unit) -> Identity:
     strangers = [name for name in names if name not in fit]
     if strangers:
         raise BadInputError(
-            f"--id {', '.join(strangers)}: an id joins columns of text, whole numbers or times that are known when a "
+            f"--id {', '.join(strangers)}: an id takes columns of text, whole numbers or times that are known when a "
             f"prediction is needed: {', '.join(fit)}"
         )
     frame = rows.frame[list(names)]
     gaps = {name: int(frame[name].isna().sum()) for name in names if frame[name].isna().any()}
     if gaps:
         raise BadInputError(f"--id: {', '.join(f'{n} is missing in {count:,} rows' for n, count in gaps.items())}")
-    again = repeats(frame, first_days(rows.frame[rows.time], unit))
+    again = repeats(frame, first_days(rows.frame[rows.time], unit, rows.zone))
     if again:
         more = smallest(rows, first=names[0])
         raise BadInputError(
@@ -174,12 +177,7 @@ def _asked_together(rows: Rows, names: Sequence[str], unit: Unit) -> Identity:
             f"{share(again, len(frame))} rows; "
             + (f"{_and(more)} together are unique: {_options(more)}" if more else "add a column that tells them apart")
         )
-    return Identity(
-        joined_name(names, rows.types),
-        tuple(names),
-        f"joins {_and(names)}, as asked",
-        (Note("row", _LANDED, tuple(names)),),
-    )
+    return Identity(ROW_ID, tuple(names), f"{_and(names)}, as asked", (Note("row", _MADE, tuple(names)),))
 
 
 def _best(rows: Rows) -> str | None:
@@ -311,18 +309,18 @@ def _nearly(rows: Rows) -> Identity | None:
         f"{share(doubtful, len(rows.frame))} rows share their name with another row, which says different things: they "
         "go to quarantine (max_bad_rows in model.yaml). A column that tells them apart would keep them"
     )
-    why = f"joins {_and(parts)}, which nearly always are unique"
-    notes = (Note("row", f"{_LANDED}. Other columns: --id COL --id COL", parts), Note("row", text))
-    return Identity(joined_name(parts, rows.types), parts, why, notes, doubtful)
+    why = f"{_and(parts)}, which nearly always are unique"
+    notes = (Note("row", f"{_MADE}. Other columns: --id COL --id COL", parts), Note("row", text))
+    return Identity(ROW_ID, parts, why, notes, doubtful)
 
 
 def _none(rows: Rows) -> str:
     twice = int(rows.frame.duplicated().sum())
-    same = f" {share(twice, len(rows.frame))} rows are the same as an earlier one in every column." if twice else ""
+    same = f"; {share(twice, len(rows.frame))} rows are the same as an earlier one, and are counted" if twice else ""
     return (
-        "no column of text or whole numbers names each row, and no few of them together do: labels land later and find "
-        f"their inputs by it.{same} Add one that the producer will land too, or say with --entity which is unique "
-        "within a partition"
+        f"no column of text or whole numbers names each row, and no few of them together do{same}. Labels find their "
+        "rows by content: they land all columns of the inputs too. If columns are unique within a partition, name them "
+        "with --id"
     )
 
 

@@ -11,12 +11,15 @@ from pathlib import Path
 
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.load import models_dir, read_definition
+from evergreen.core.definition.local_days import UTC, Clock, zone_of
+from evergreen.core.definition.made import CONTENT
 from evergreen.core.definition.model import NAME
 from evergreen.core.definition.sections import CsvSection
 from evergreen.errors import BadInputError, DefinitionError, RefusedError
 from evergreen.loop.features.compute import compute
 from evergreen.loop.intake.validation.load_expectations import load_expectations
 from evergreen.tools.data_file import DataFile
+from evergreen.tools.scaffold.notes import Note
 from evergreen.tools.scaffold.plan import Asked, Plan, plan
 from evergreen.tools.scaffold.render import texts
 
@@ -58,18 +61,24 @@ def new(
         DefinitionError: something that was asked for, or a column's name, cannot stand in a definition.
     """
     place_of(asked.name, folder, force=False)
-    file = read_file(data, asked.time, form or CsvSection(), time_format)
+    file = read_file(data, asked.time, form or CsvSection(), time_format, asked.timezone)
     decided, target, _ = write(asked, file, folder=folder)
     return decided, target
 
 
-def read_file(data: Path, time: str, form: CsvSection, time_format: str | None) -> DataFile:
+def read_file(data: Path, time: str, form: CsvSection, time_format: str | None, timezone: str = UTC) -> DataFile:
     """The file whose text is written as `form` says, and its times, those of the column `time`, as `time_format` says.
+
+    Times without a zone are those of `timezone`; of two that one may mean, the first.
 
     Raises:
         BadInputError: it cannot be read.
     """
-    file = DataFile(data, form)
+    try:
+        zone_of(timezone)
+    except ValueError as error:
+        raise BadInputError(f"--timezone {error}") from None
+    file = DataFile(data, form, Clock(timezone, "first"))
     if time_format:
         file.declare_times(time, time_format)
     return file
@@ -151,7 +160,14 @@ def look(asked: Asked, file: DataFile) -> Plan:
     for option, column in _asked_columns(asked):
         file.check_column(option, column)
     decided = plan(asked, types, file.frame(types))
-    return replace(decided, unread=dict(file.left_out), csv=file.form.model_dump(exclude_defaults=True))
+    decided = replace(decided, unread=dict(file.left_out), csv=file.form.model_dump(exclude_defaults=True))
+    if not file.shows_twice(types):
+        return decided
+    text = (
+        "times without a zone lie in the hour that the clocks of autumn show twice: they are taken for the first of "
+        "the two (calendar.repeated_hour). Rows of the second come an hour early so; times with a zone tell them apart"
+    )
+    return replace(decided, repeated_hour="first", notes=(*decided.notes, Note("calendar", text)))
 
 
 def _put_aside(target: Path, there: Replaced, scratch: Path) -> Replaced:
@@ -174,7 +190,7 @@ def _hash(data: bytes) -> str:
 
 def _asked_columns(asked: Asked) -> list[tuple[str, str]]:
     ids = (asked.entity,) if isinstance(asked.entity, str) else asked.entity or ()
-    several = [*(("--entity", name) for name in ids), *(("--later", name) for name in asked.later)]
+    several = [*(("--entity", name) for name in ids if name != CONTENT), *(("--later", name) for name in asked.later)]
     return [(option, name) for option, name in (("--target", asked.target), *several) if name]
 
 

@@ -11,15 +11,21 @@ from typing import Any
 import pandas as pd
 
 from evergreen.core.definition.calendar import Unit
+from evergreen.core.definition.local_days import UTC
+from evergreen.core.definition.made import CONTENT
 from evergreen.core.definition.model import ColumnType, Task
 from evergreen.core.definition.sections import MonitoringSection
 from evergreen.core.definition.training import TrainingSection
+from evergreen.core.frames import on_the_clock
 from evergreen.errors import BadInputError
 from evergreen.tools.scaffold import columns, identity, periods, targets
 from evergreen.tools.scaffold.leaks import leaks
 from evergreen.tools.scaffold.notes import Note
 
 _SAMPLE = 5
+HOURLY = {"training": 336, "holdout": 168, "cool_down": 72, "refresh": 168, "max_age": 2016}
+"""Partitions of an hour that are fitted on (two weeks), held out (one: rows of one day fail together), and so on: the
+defaults are meant for days and weeks"""
 _ROOM = 1.5
 """Times `training.min_rows` that a training window should hold, so that a thin season is no reason not to train"""
 
@@ -45,6 +51,8 @@ class Asked:
     """A day of the last partition, or `last`: the file's last whole one. None: the feed goes on"""
     task: Task | None = None
     """None: what the target's values make it"""
+    timezone: str = UTC
+    """Of the days, and of times without a zone"""
 
 
 @dataclass(frozen=True)
@@ -52,7 +60,9 @@ class Plan:
     """What the definition will say.
 
     Attributes:
-        joined: inputs columns whose texts make the entity, which the file lacks; empty if it has it.
+        joined: inputs columns that the entity is made of; empty if it is a column of the file, or the row's content.
+        content: the entity is the row's content.
+        repeated_hour: which of two equal clock times is meant, if the file has some; else None.
         left_out: inputs column -> why it is no feature; it lands all the same.
         derived: feature -> what it is, of the event time.
         start: first day of the first whole period.
@@ -76,6 +86,7 @@ class Plan:
     task: Task
     entity: str
     joined: tuple[str, ...]
+    content: bool
     inputs: dict[str, ColumnType]
     labels: dict[str, ColumnType]
     numeric: list[str]
@@ -98,6 +109,7 @@ class Plan:
     notes: tuple[Note, ...]
     unread: dict[str, str] = field(default_factory=dict)
     csv: dict[str, Any] = field(default_factory=dict)
+    repeated_hour: str | None = None
 
 
 def plan(asked: Asked, types: Mapping[str, ColumnType], frame: pd.DataFrame) -> Plan:
@@ -113,14 +125,13 @@ def plan(asked: Asked, types: Mapping[str, ColumnType], frame: pd.DataFrame) -> 
     odd, kind = columns.spellings(types, frame), types[asked.target]
     task, about_task = targets.task_of(asked.target, kind, frame[asked.target], asked.task, odd.get(asked.target))
     predicted: ColumnType = "integer" if task == "multiclass" and kind == "float" else kind
-    calendar = periods.choose(asked.time, times, asked.period, asked.start, asked.end)
+    calendar = periods.choose(asked.time, times, asked.period, asked.start, asked.end, asked.timezone)
     afterwards = (asked.target, *asked.later)
     inputs = {name: kind for name, kind in types.items() if name not in afterwards}
     named = identity.choose(
-        identity.Rows(types, frame, asked.time, list(inputs), odd), _ids(asked, types), calendar.unit
+        identity.Rows(types, frame, asked.time, list(inputs), odd, asked.timezone), _ids(asked, types), calendar.unit
     )
-    kinds: dict[str, ColumnType] = {named.column: "string", **inputs} if named.parts else inputs
-    partitions = periods.first_days(times, calendar.unit)
+    partitions = periods.first_days(times, calendar.unit, asked.timezone)
     means = columns.meaning(inputs, frame, (named.column, asked.time), asked.time, odd)
     given = {name: types[name] for name in (*means.numeric, *means.categorical)}
     complete, about_labels = targets.complete(asked.target, frame[asked.target].notna(), partitions)
@@ -129,25 +140,26 @@ def plan(asked: Asked, types: Mapping[str, ColumnType], frame: pd.DataFrame) -> 
         task=task,
         entity=named.column,
         joined=named.parts,
-        inputs=kinds,
-        labels={name: kinds.get(name) or types[name] for name in (named.column, asked.time, asked.target, *asked.later)}
+        content=named.content,
+        inputs=inputs,
+        labels={name: types[name] for name in (*_ids_of(named, inputs), asked.time, asked.target, *asked.later)}
         | {asked.target: predicted},
         numeric=means.numeric,
         categorical=means.categorical,
-        derived=_derived(times, {*types}),
+        derived=_derived(times, {*types}, asked.timezone),
         left_out=means.left_out,
         period=calendar.unit,
         start=calendar.start,
         end=calendar.end,
         last=calendar.last,
         rows=calendar.rows,
-        window=_window(calendar.rows),
-        min_new_rows=_min_new_rows(calendar.rows),
+        window=_window(calendar.rows, calendar.unit),
+        min_new_rows=_min_new_rows(calendar.rows, calendar.unit),
         covered=float(frame[asked.target].notna().mean()),
         complete=complete,
-        hours=periods.are_covered(times, partitions, calendar.unit),
+        hours=periods.are_covered(times, partitions, calendar.unit, asked.timezone),
         nearly=columns.nearly_numbers({n: k for n, k in types.items() if n != named.column and n not in odd}, frame),
-        max_bad_rows=_max_bad_rows(frame[[*(named.parts or [named.column])]], partitions) if named.twice else 0.0,
+        max_bad_rows=_max_bad_rows(frame[_ids_of(named, inputs)], partitions) if named.twice else 0.0,
         why={"row": named.why, "calendar": calendar.why},
         notes=(
             *about_task,
@@ -158,6 +170,11 @@ def plan(asked: Asked, types: Mapping[str, ColumnType], frame: pd.DataFrame) -> 
             *means.notes,
         ),
     )
+
+
+def _ids_of(named: identity.Identity, inputs: Mapping[str, ColumnType]) -> list[str]:
+    """The columns by which labels find their rows."""
+    return list(inputs) if named.content else list(named.parts or (named.column,))
 
 
 def _times(asked: Asked, types: Mapping[str, ColumnType], frame: pd.DataFrame) -> pd.Series:
@@ -178,8 +195,8 @@ def _ids(asked: Asked, types: Mapping[str, ColumnType]) -> tuple[str, ...]:
     given = (asked.entity,) if isinstance(asked.entity, str) else asked.entity or ()
     names: list[str] = []
     for text in given:
-        names += [text] if text in types else [part.strip() for part in text.split(",") if part.strip()]
-    unknown = [name for name in names if name not in types]
+        names += [text] if text in (*types, CONTENT) else [part.strip() for part in text.split(",") if part.strip()]
+    unknown = [name for name in names if name not in (*types, CONTENT)]
     if len(names) > 1 and unknown:
         raise BadInputError(f"--id {', '.join(unknown)}: the file has no such column; it has {', '.join(types)}")
     return tuple(dict.fromkeys(names))
@@ -191,9 +208,9 @@ def _max_bad_rows(names: pd.DataFrame, partitions: pd.Series) -> float:
     return min(0.5, max(0.01, math.ceil(200 * worst) / 100))
 
 
-def _derived(times: pd.Series, taken: set[str]) -> dict[str, str]:
+def _derived(instants: pd.Series, taken: set[str], zone: str) -> dict[str, str]:
     """Features of the event time, under names that no column has."""
-    found = {"event_weekday": "0 is Monday", "event_hour": "UTC"}
+    found, times = {"event_weekday": "0 is Monday", "event_hour": zone}, on_the_clock(instants, zone)
     if times.dt.hour.nunique() < 2:
         del found["event_hour"]
     if times.dt.dayofweek.nunique() < 2:
@@ -201,13 +218,15 @@ def _derived(times: pd.Series, taken: set[str]) -> dict[str, str]:
     return {name: about for name, about in found.items() if name not in taken}
 
 
-def _window(rows: int) -> int | None:
+def _window(rows: int, unit: Unit) -> int | None:
     fields = TrainingSection.model_fields
     needed = math.ceil(_ROOM * fields["min_rows"].default / max(rows, 1))
+    if unit == "hour":
+        return min(max(int(needed), HOURLY["training"]), 2000)
     return min(needed, 520) if needed > fields["window"].default else None
 
 
-def _min_new_rows(rows: int) -> int | None:
+def _min_new_rows(rows: int, unit: Unit) -> int | None:
     fields = MonitoringSection.model_fields
-    due = max(1, rows * fields["refresh"].default)
+    due = max(1, rows * (HOURLY["refresh"] if unit == "hour" else fields["refresh"].default))
     return due if due < fields["min_new_rows"].default else None

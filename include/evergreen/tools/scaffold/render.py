@@ -9,9 +9,10 @@ from typing import Any
 
 import yaml
 
+from evergreen.core.definition.local_days import UTC
 from evergreen.core.text import plain
 from evergreen.tools.propose.python_source import literal
-from evergreen.tools.scaffold.plan import Plan
+from evergreen.tools.scaffold.plan import HOURLY, Plan
 
 _PLAIN = re.compile(r"[^\W\d][\w .()/-]*")
 
@@ -46,16 +47,13 @@ def definition(plan: Plan) -> str:
         "",
         "calendar:",
         f"  period: {plan.period}",
+        *_clock(plan),
         f"  start: {plan.start}",
         *([f"  end: {plan.end} # leave it out for a feed that goes on"] if plan.end else []),
         "",
         "feed:",
         f"  name: {asked.name}",
-        f"  entity: {scalar(plan.entity)}",
-        *(
-            [f"  entity_from: [{', '.join(map(scalar, plan.joined))}] # joined where the entity is missing"]
-            * bool(plan.joined)
-        ),
+        f"  entity: {_entity(plan)}",
         f"  event_time: {scalar(asked.time)}",
         f"  label_delay: {asked.label_delay} # {plan.period}s between the end of a partition and its labels",
         *([f"  labels: {{complete: {plan.complete:g}}} {_LABELS}"] if plan.complete is not None else []),
@@ -76,7 +74,7 @@ def definition(plan: Plan) -> str:
         *_listed("categorical", plan.categorical),
         "",
         *([_window(plan), f"  window: {plan.window}", ""] if plan.window else []),
-        *([_MONITORING, f"  min_new_rows: {plan.min_new_rows}", ""] if plan.min_new_rows else []),
+        *(_hourly(plan) if plan.period == "hour" else _monitoring(plan)),
         "alerts:",
         f"  to: [{scalar(asked.mail)}]",
     ]
@@ -92,11 +90,46 @@ def _csv(declared: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def _clock(plan: Plan) -> list[str]:
+    zone = [f"  timezone: {scalar(plan.asked.timezone)} # of the days, and of times without a zone"]
+    which = [f"  repeated_hour: {plan.repeated_hour} # of the two that a time of autumn may mean"]
+    return zone * (plan.asked.timezone != UTC) + which * (plan.repeated_hour is not None)
+
+
+def _entity(plan: Plan) -> str:
+    if plan.content:
+        return "none # nothing names a row but its content: labels land all columns of the inputs too"
+    if plan.joined:
+        return f"[{', '.join(map(scalar, plan.joined))}] # together they name a row: {plan.entity} is made of them"
+    return scalar(plan.entity)
+
+
+def _monitoring(plan: Plan) -> list[str]:
+    return [_MONITORING, f"  min_new_rows: {plan.min_new_rows}", ""] if plan.min_new_rows else []
+
+
+def _hourly(plan: Plan) -> list[str]:
+    """What is counted in partitions, if they are hours."""
+    watched = [f"  {name}: {HOURLY[name]}" for name in ("cool_down", "refresh", "max_age")]
+    rows = [f"  min_new_rows: {plan.min_new_rows}"] if plan.min_new_rows else []
+    return [
+        "gate:",
+        f"  holdout: {HOURLY['holdout']} # a week of hours: rows of one day fail together",
+        "",
+        "monitoring: # in hours",
+        *watched,
+        *rows,
+        "",
+    ]
+
+
 _LABELS = "# share of the inputs that must have a label: less than half of the file's rows have one"
 _MONITORING = "monitoring: # as many as land until a challenger is due: the default would be too long in coming"
 
 
 def _window(plan: Plan) -> str:
+    if plan.period == "hour":
+        return "training: # in hours"
     return f"training: # an ordinary {plan.period} has {plan.rows:,} rows: the default window holds too few to train on"
 
 
@@ -118,8 +151,9 @@ def features(plan: Plan) -> str:
     left = "".join(f"# Not a feature: {plain(name)}: {plain(reason, 300)}.\n" for name, reason in plan.left_out.items())
     derived = {"event_weekday": "dayofweek", "event_hour": "hour"}
     body = [f"    features = inputs[[{', '.join(map(literal, ids))}, *AS_THEY_ARE]].reset_index(drop=True)"]
+    zone = "" if plan.asked.timezone == UTC else f".dt.tz_convert({literal(plan.asked.timezone)})"
     body += [
-        f"    features[{literal(name)}] = features[{literal(plan.asked.time)}].dt.{derived[name]}  # {about}"
+        f"    features[{literal(name)}] = features[{literal(plan.asked.time)}]{zone}.dt.{derived[name]}  # {about}"
         for name, about in plan.derived.items()
     ]
     return f'''"""Features of {title(plan)}: {" and ".join(what)}."""
@@ -181,7 +215,7 @@ def readme(plan: Plan) -> str:
     """`README.md`."""
     return f"""# {title(plan)}
 
-Predicts `{plan.asked.target}` ({plan.task}) for each `{plan.entity}`, {plan.period} by {plan.period}.
+Predicts `{plan.asked.target}` ({plan.task}) for each {_row(plan)}, {plan.period} by {plan.period}.
 Say here where the data comes from, who uses the predictions, and what a wrong one costs.
 
 | File | Says |
@@ -192,21 +226,26 @@ Say here where the data comes from, who uses the predictions, and what a wrong o
 {_joining(plan)}"""
 
 
+def _row(plan: Plan) -> str:
+    if plan.content:
+        return "row"
+    return " and ".join(f"`{name}`" for name in plan.joined or (plan.entity,))
+
+
 def _joining(plan: Plan) -> str:
-    """How a producer writes an id that the file lacks."""
+    """How labels find their rows, if no column names them."""
+    if plan.content:
+        return f"""
+## The id of a row
+
+Nothing names a row but its content: Evergreen makes the column `{plan.entity}` of all columns of the inputs. So labels
+land these columns too, with the same values; equal rows are counted.
+"""
     if not plan.joined:
         return ""
-    parts, spelled = plan.joined, {"timestamp": "2013-01-07T06:00:00Z", "integer": "12", "string": "as they are"}
-    kinds = sorted({plan.inputs[name] for name in parts})
-    told = "; ".join(f"{kind}s as `{spelled.get(kind, 'true')}`" for kind in kinds if kind != "string")
     return f"""
-## The id `{plan.entity}`
+## The id of a row
 
-The data has no column that names a row: `{plan.entity}` joins {", ".join(f"`{name}`" for name in parts)} with `|`{
-        f" ({told})" if told else ""
-    }. Inputs and
-labels must both have it. `evergreen feed land {plan.asked.name} --data FILE` writes it, for the past and for next {
-        plan.period
-    }'s
-rows; a producer that lands files itself writes the same text. A `|` or a `\\` within a text gets a `\\` before it.
+{", ".join(f"`{name}`" for name in plan.joined)} together name a row: inputs and labels both land them, and Evergreen
+makes the column `{plan.entity}` of them. Predictions have it, and these columns too.
 """

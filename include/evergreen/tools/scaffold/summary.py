@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from evergreen.core.definition.local_days import UTC
 from evergreen.tools.scaffold.new import Replaced
 from evergreen.tools.scaffold.plan import Plan
 
@@ -49,11 +50,11 @@ def _chosen(plan: Plan) -> list[Line]:
     found = [
         _line("task", f"{plan.task}, target {target}; {plan.covered:.1%} of the rows have one"),
         *_notes(plan, "task", "task"),
-        _line("row", f"named by {plan.entity}, at {plan.asked.time} ({plan.why['row']})"),
+        _line("row", f"{_named(plan)}, at {plan.asked.time} ({plan.why['row']})"),
         *_notes(plan, "row", "row"),
         _line(
             "calendar",
-            f"each {plan.period} from {plan.start} {until}; {plan.rows:,} rows in an ordinary one "
+            f"each {plan.period} from {plan.start} {until}{_zone(plan)}; {plan.rows:,} rows in an ordinary one "
             f"({plan.why['calendar']})",
         ),
         *_notes(plan, "calendar", "calendar"),
@@ -65,6 +66,16 @@ def _chosen(plan: Plan) -> list[Line]:
         told = f"after {plan.min_new_rows:,} new labelled rows: the default takes too long to land"
         found.append(_line("retrain", told))
     return found
+
+
+def _named(plan: Plan) -> str:
+    if plan.content:
+        return "named by its content"
+    return f"named by {' and '.join(plan.joined or (plan.entity,))}"
+
+
+def _zone(plan: Plan) -> str:
+    return "" if plan.asked.timezone == UTC else f", in {plan.asked.timezone}"
 
 
 def _left_out(plan: Plan) -> list[Line]:

@@ -95,7 +95,7 @@ def land_table(
             f"source {definition.feed.source} has no {table} for {key}; set calendar.start and calendar.end in "
             f"model.yaml to what it covers"
         )
-    data = to_parquet(frame, definition.feed.tables[table].columns)
+    data = to_parquet(frame, definition.feed.landed_columns(table))
     uri = f"{folder_uri(landing_url, definition.feed.name, key)}/{table}.parquet"
     new = not _lies_there(definition, table, key, landing_url, uri, data)
     if new:

@@ -29,8 +29,8 @@ class PastRows:
         """The tick that brings the last labels of the file, without rows that lie years away from all others."""
         calendar, times = self.definition.partitions, self._times()
         newest = calendar.key_of(times[~strays(times)].iloc[-1].to_pydatetime())
-        last = min(newest, str(calendar.end)) if calendar.end else newest
-        return calendar.shift(max(last, str(calendar.start)), self.definition.feed.label_delay)
+        last = min(newest, calendar.last_key) if calendar.last_key else newest
+        return calendar.shift(max(last, calendar.first_key), self.definition.feed.label_delay)
 
     def said(self) -> list[str]:
         """What a person should know about rows that do not land."""
@@ -42,7 +42,7 @@ class PastRows:
                 f"{int(wild.sum()):,} row(s) of {days} are left out: years away from all others. If they are right, "
                 "land them with --from and --through"
             )
-        early = int((~wild & (times.dt.date < calendar.start)).sum())
+        early = int((~wild & (times < calendar.midnight(calendar.start))).sum())
         if early:
             notes.append(f"{early:,} rows before {calendar.start}, the calendar's start, are left out")
         lacking = [table for table in ("inputs", "labels") if table not in self.tables]

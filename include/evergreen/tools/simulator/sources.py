@@ -47,8 +47,8 @@ def last_key(definition: ModelDefinition) -> str:
         UnavailableError: the source is not installed.
     """
     calendar = definition.partitions
-    if calendar.end is not None:
-        return calendar.key_of(calendar.end)
+    if calendar.last_key is not None:
+        return calendar.last_key
     _check_source(definition)
     from evergreen.tools.simulator import flights
 

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from evergreen.core.definition import load_definition
 from evergreen.errors import BadInputError
+from evergreen.loop.intake.reading.joined_id import joined
 from evergreen.tools.check_drops import check_folder
 from evergreen.tools.data_file import DataFile
-from evergreen.tools.joined_id import joined
 from evergreen.tools.scaffold.new import new
 from evergreen.tools.scaffold.plan import Asked
 from evergreen.tools.simulator.land import land
@@ -31,7 +31,7 @@ def test_an_id_that_repeats_within_a_partition_is_refused_with_a_way_that_works(
         planned(panel(), time="day", entity="shop")
     text = str(refused.value)
     assert "shop repeats within a partition: 180 of 210 (86 %) rows" in text
-    assert "--id shop --id day joins them" in text or "--id day --id shop joins them" in text
+    assert "--id shop --id day" in text or "--id day --id shop" in text
     assert "with --period day shop is unique too" in text
     assert planned(panel(), time="day", entity="shop", period="day").entity == "shop"
 
@@ -39,7 +39,7 @@ def test_an_id_that_repeats_within_a_partition_is_refused_with_a_way_that_works(
 def test_columns_that_name_a_row_together_are_found_and_joined(planned):
     plan = planned(panel(), time="day")
     assert {*plan.joined} == {"shop", "day"}
-    assert plan.inputs[plan.entity] == plan.labels[plan.entity] == "string"
+    assert {"shop", "day"} <= {*plan.inputs} & {*plan.labels}
     assert plan.categorical == ["shop"]
     assert planned(panel(), time="day", entity=("shop,day",)).joined == ("shop", "day")
     assert planned(panel(), time="day", entity=("shop", "day")).joined == ("shop", "day")
@@ -65,7 +65,7 @@ def test_a_unique_measurement_with_a_point_is_a_feature(planned):
 
 
 def test_columns_that_cannot_join_are_said(planned):
-    with pytest.raises(BadInputError, match="--id x: an id joins columns of text"):
+    with pytest.raises(BadInputError, match="--id x: an id takes columns of text"):
         planned(panel(), time="day", entity=("shop", "x"))
     with pytest.raises(BadInputError, match=r"shop and kind together repeat within a partition: .* are unique"):
         planned(panel(kind="k"), time="day", entity=("shop", "kind"))
@@ -79,7 +79,7 @@ def test_the_panel_goes_on_next_week(tmp_path):
     asked = Asked("panel", "y", "day", entity=("shop", "day"))
     _, folder = new(asked, path, folder=tmp_path / "models")
     definition = load_definition("panel", folder.parent)
-    assert definition.feed.entity_from == ("shop", "day")
+    assert definition.feed.id_columns == ("shop", "day")
     assert definition.calendar.end is None
     past = PastRows(definition, DataFile(path))
     url = (tmp_path / "landing").as_uri()

@@ -20,6 +20,7 @@ from evergreen.tools.scaffold.new import new
 from evergreen.tools.scaffold.plan import Asked
 from evergreen.tools.scaffold.render import scalar
 from evergreen.tools.simulator.land import land
+from evergreen.tools.simulator.past_rows import PastRows
 
 ASKED = Asked("hotel", "Zimmerpreis (€)", "Anreise am", later=("Trinkgeld",), label_delay=2)
 
@@ -168,10 +169,52 @@ def test_what_cannot_stand_in_a_definition_is_said_without_a_file_that_is_gone(f
     assert not list((tmp_path / "models").iterdir())
 
 
-def test_no_id_in_the_file_is_said(file, tmp_path):
-    bookings().drop(columns=["Buchung №", "note", "Anreise am"]).assign(at="2016-07-02").to_csv(file, index=False)
-    with pytest.raises(BadInputError, match="no column of text or whole numbers names each row"):
-        new(Asked("hotel", "Zimmerpreis (€)", "at"), file, folder=tmp_path)
+def test_rows_that_nothing_names_are_known_by_their_content(file, tmp_path):
+    rows = bookings().drop(columns=["Buchung №", "note", "Lead Time"])
+    rows["Anreise am"] = rows["Anreise am"].str[:10]
+    pd.concat([rows, rows.iloc[[3, 3]]]).to_csv(file, index=False)
+    asked = Asked("hotel", "Zimmerpreis (€)", "Anreise am", later=("Trinkgeld",))
+    plan, _ = new(asked, file, folder=tmp_path / "models")
+    assert plan.content
+    assert any("no column of text or whole numbers names each row" in note.text for note in plan.notes)
+    definition = load_definition("hotel", tmp_path / "models")
+    past = PastRows(definition, DataFile(file))
+    url = (tmp_path / "landing").as_uri()
+    land(definition, definition.partitions.keys("2016-07-02", past.last_tick()), landing_url=url, rows=past.partition)
+    checks = check_folder(definition, tmp_path / "landing" / "hotel")
+    assert {(check.accepted, check.table) for check in checks} == {(True, "inputs"), (True, "labels")}
+    assert sum(check.rows for check in checks if check.table == "inputs") == len(rows) + 2
+
+
+def test_hours_of_a_time_zone(tmp_path):
+    at = pd.date_range("2024-10-20", "2024-11-04", freq="h", inclusive="left").repeat(3)
+    frame = pd.DataFrame({"sensor": [7, 8, 9] * (len(at) // 3), "at": at, "x": np.arange(len(at)) % 7})
+    frame = frame.assign(y=frame["x"] % 5 / 2, at=frame["at"].dt.strftime("%Y-%m-%d %H:%M"))
+    frame.to_csv(tmp_path / "d.csv", index=False)
+    asked = Asked("air", "y", "at", period="hour", timezone="Europe/Berlin")
+    plan, folder = new(asked, tmp_path / "d.csv", folder=tmp_path / "models")
+    assert (plan.repeated_hour, {*plan.joined}) == ("first", {"sensor", "at"})
+    assert any("show twice" in note.text for note in plan.notes)
+    definition = load_definition("air", folder.parent)
+    assert (definition.partitions.first_key, definition.calendar.start) == ("2024-10-19T22", dt.date(2024, 10, 20))
+    assert (definition.gate.holdout, definition.training.window) == (168, 500)
+    past = PastRows(definition, DataFile(tmp_path / "d.csv", clock=definition.calendar.clock))
+    keys = definition.partitions.keys("2024-10-26T22", "2024-10-27T03")
+    landed = land(definition, keys, landing_url=(tmp_path / "landing").as_uri(), with_labels=True, rows=past.partition)
+    rows = {item.key: item.rows for item in landed if item.table == "inputs"}
+    # The file has no second hour from two to three: the hour of it has no rows.
+    assert rows == {key: 3 for key in keys if key != "2024-10-27T01"}
+    assert all(check.accepted for check in check_folder(definition, tmp_path / "landing" / "air"))
+
+
+def test_a_zone_whose_clocks_skip_a_time_of_the_file_is_not_its_zone(tmp_path):
+    at = pd.date_range("2024-03-20", "2024-04-04", freq="h", inclusive="left")
+    frame = pd.DataFrame({"id": range(len(at)), "at": at, "x": np.arange(len(at)) % 7, "y": np.arange(len(at)) % 5 / 2})
+    frame.to_csv(tmp_path / "d.csv", index=False)
+    with pytest.raises(BadInputError, match=r"at: 1 of 360 .* of Europe/Berlin skip, such as '2024-03-31 02"):
+        new(Asked("air", "y", "at", timezone="Europe/Berlin"), tmp_path / "d.csv", folder=tmp_path / "models")
+    with pytest.raises(BadInputError, match="--timezone 'Berlin' is no time zone"):
+        new(Asked("air", "y", "at", timezone="Berlin"), tmp_path / "d.csv", folder=tmp_path / "models")
 
 
 def test_an_existing_model_is_left_alone(file, tmp_path):

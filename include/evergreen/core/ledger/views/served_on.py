@@ -35,16 +35,19 @@ class Served:
     """Who was champion by the clock when the day ended: another if the partition was scored later"""
 
 
-def served_on(session: Session, definition: ModelDefinition, day: dt.date) -> Served | None:
-    """Who served `day` (UTC); None if nobody did."""
-    key = definition.partitions.key_of(day)
+def served_on(session: Session, definition: ModelDefinition, day: dt.date, key: str | None = None) -> Served | None:
+    """Who served `day`, or its partition `key`; None if nobody did.
+
+    A day is one of the calendar's time zone. If partitions are hours, a `key` says which one is meant.
+    """
+    key = key or definition.partitions.key_of(day)
     deployed = history.deployments(session, definition.name)
     made = history.predictions(session, definition.name, key)
     deployment = _by_clock(deployed, made[0].created_at, made[0].version) if made else _by_key(deployed, key)
     if not made and deployment is None:
         return None
     version = made[0].version if made else deployment.version if deployment else 0
-    evening = dt.datetime.combine(day + dt.timedelta(days=1), dt.time(), dt.UTC)
+    evening = definition.partitions.midnight(day + dt.timedelta(days=1))
     return Served(
         day=day.isoformat(),
         key=key,

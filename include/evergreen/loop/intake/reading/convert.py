@@ -1,8 +1,8 @@
 """Bring a landed table to the definition's types, without guessing.
 
 Only conversions that lose nothing are made: whole numbers written as floats become integers, 0 and 1 become booleans, a
-date becomes its midnight, a timestamp without a zone is taken as UTC. Everything else is a failure that says which
-values did not fit. docs/file-types.md has the table.
+date becomes its midnight, a timestamp without a zone is one of the calendar's time zone, by default UTC. All else is a
+failure that says which values did not fit. docs/file-types.md has the table.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from evergreen.core.definition.local_days import Clock
 from evergreen.core.definition.model import ColumnType
 from evergreen.core.definition.sections import CsvSection
 from evergreen.core.frames import ARROW_TYPES, booleans
@@ -20,7 +21,7 @@ from evergreen.core.sandbox import note
 from evergreen.core.text import plain
 from evergreen.loop.intake.failures import Failure, UnfitFileError, refuse_rows, unfit
 from evergreen.loop.intake.limits import Limits
-from evergreen.loop.intake.reading import texts
+from evergreen.loop.intake.reading import local_times, texts
 from evergreen.loop.intake.reading.column_names import too_long
 from evergreen.loop.intake.reading.parquet_types import in_words, is_unusable
 
@@ -52,12 +53,13 @@ def to_frame(
     *,
     from_text: bool,
     form: CsvSection = texts.DEFAULT,
+    clock: Clock = texts.IN_UTC,
 ) -> pd.DataFrame:
     """The table with the definition's columns, order and dtypes.
 
     Dtypes: string -> object (missing: None), integer -> Int64, float -> float64 (missing: NaN), boolean -> bool, or
     boolean if some are missing, timestamp -> datetime64[us, UTC]. `from_text`: the values are text of the form `form`
-    and are parsed first.
+    and are parsed first. Times without a zone are those of `clock`.
 
     Raises:
         UnfitFileError: with a failure for each column that does not fit.
@@ -69,9 +71,9 @@ def to_frame(
             note(f"converting {plain(name)} to {kind}", name)
             field, values = table.schema.field(name), table.column(name).combine_chunks()
             if from_text and kind != "string":
-                values = texts.parse(name, values, kind, form)
+                values = texts.parse(name, values, kind, form, clock)
                 field = pa.field(name, values.type)
-            series[name] = to_series(field, values, kind, limits)
+            series[name] = to_series(field, values, kind, limits, clock)
         except UnfitFileError as error:
             failures.extend(error.failures)
     if failures:
@@ -79,7 +81,9 @@ def to_frame(
     return pd.DataFrame(series)
 
 
-def to_series(field: pa.Field, values: pa.Array, kind: ColumnType, limits: Limits) -> pd.Series:
+def to_series(
+    field: pa.Field, values: pa.Array, kind: ColumnType, limits: Limits, clock: Clock = texts.IN_UTC
+) -> pd.Series:
     """The column `field` with the dtype of `kind`, as `to_frame` says; raises UnfitFileError."""
     name = field.name
     if pa.types.is_null(values.type):
@@ -89,11 +93,14 @@ def to_series(field: pa.Field, values: pa.Array, kind: ColumnType, limits: Limit
         sentence = f"{plain(name)}: holds {words}, where the definition says {kind}"
         raise UnfitFileError(unfit("column_type", sentence, observed=words, expected=kind, column=name))
     try:
-        return CONVERTERS[kind](name, values, limits)
+        found = CONVERTERS[kind](name, values, limits)
     except pa.ArrowException as error:
         detail = plain(str(error).partition("\n")[0], 120)
         sentence = f"{plain(name)}: some values do not fit the type {kind} ({detail})"
         raise UnfitFileError(unfit("column_type", sentence, observed=detail, expected=kind, column=name)) from None
+    if kind == "timestamp" and getattr(values.type, "tz", None) is None:
+        return local_times.instants(name, found, clock)
+    return found
 
 
 def _string(name: str, values: pa.Array, limits: Limits) -> pd.Series:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from evergreen.core.definition.local_days import Clock
 from evergreen.core.definition.model import ColumnType
 from evergreen.core.definition.sections import CsvSection
 from evergreen.loop.intake.failures import SAMPLE, refuse_rows
-from evergreen.loop.intake.reading import times
+from evergreen.loop.intake.reading import local_times, times
 
 _MISSING = pa.array(["", "NA", "N/A", "NaN", "nan", "NAN", "null", "NULL", "None", "NaT", "<NA>", r"\N"])
 _PATTERNS: dict[ColumnType, tuple[str, str]] = {
@@ -22,6 +24,7 @@ _PATTERNS: dict[ColumnType, tuple[str, str]] = {
 _LONG = 18
 """Digits that a 64-bit integer holds whatever they are"""
 DEFAULT = CsvSection()
+IN_UTC = Clock()
 
 
 def is_known(values: pa.Array, *, from_text: bool) -> pa.Array:
@@ -37,15 +40,15 @@ def known(texts: pa.Array) -> pa.Array:
     return pc.if_else(pc.is_in(texts, value_set=_MISSING), pa.scalar(None, pa.string()), texts)
 
 
-def parse(name: str, texts: pa.Array, kind: ColumnType, form: CsvSection = DEFAULT) -> pa.Array:
-    """Text of the column `name` as values of `kind`, which is not string.
+def parse(name: str, texts: pa.Array, kind: ColumnType, form: CsvSection = DEFAULT, clock: Clock = IN_UTC) -> pa.Array:
+    """Text of the column `name` as values of `kind`, which is not string; times without a zone are those of `clock`.
 
     Raises:
         UnfitFileError: with the number of values that do not parse, and some of them.
     """
     texts = known(texts)
     if kind == "timestamp":
-        return _times(name, texts, form.format_of(name))
+        return _times(name, texts, form.format_of(name), clock)
     shown = texts
     if kind in ("integer", "float"):
         texts = _usual_signs(texts, form)
@@ -107,7 +110,7 @@ def _cast(texts: pa.Array) -> pa.Array:
     return pc.cast(pc.replace_substring_regex(texts, r"^\+?(-?)0*([0-9])", r"\1\2"), pa.int64())
 
 
-def _times(name: str, texts: pa.Array, form: str | None) -> pa.Array:
+def _times(name: str, texts: pa.Array, form: str | None, clock: Clock) -> pa.Array:
     instants = times.parse(texts, form)
     wrong = pc.and_(pc.is_null(instants), pc.is_valid(texts))
     if pc.any(wrong).as_py():
@@ -116,4 +119,7 @@ def _times(name: str, texts: pa.Array, form: str | None) -> pa.Array:
         everywhere = pc.sum(wrong).as_py() == len(texts) - texts.null_count
         hint = "" if form else times.advice(name, sample, all_rows=everywhere)
         refuse_rows(name, texts, wrong, f"are not {expected}", expected, hint=hint)
-    return instants
+    if clock.is_utc:
+        return instants
+    bare = np.asarray(times.without_zone(texts, form))
+    return pa.array(local_times.instants(name, pd.Series(instants.to_pandas()), clock, bare))

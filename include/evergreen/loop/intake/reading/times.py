@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 _ZONE = r"(Z|[+-][0-9]{2}:?[0-9]{2})?"
+_ZONED = r":.*([Zz]|UTC|GMT|[+-][0-9]{2}(:?[0-9]{2})?)$"
+"""A time of day, and a zone behind it"""
 _ISO = rf"^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}([T ][0-9]{{2}}:[0-9]{{2}}(:[0-9]{{2}}([.,][0-9]{{1,9}})?)?{_ZONE})?$"
 """What `pandas` reads as it stands"""
 _WRITTEN = (
@@ -44,6 +49,13 @@ def parse(texts: pa.Array, form: str | None = None) -> pa.Array:
             texts = pc.replace_substring_regex(texts, pattern, better)
     instants = pd.to_datetime(_series(texts), format="ISO8601", utc=True, errors="coerce")
     return pa.array(instants.dt.as_unit("us"))
+
+
+def without_zone(texts: pa.Array, form: str | None = None) -> pa.Array:
+    """Whether each of trimmed `texts`, which `parse` reads by the same `form`, says no zone; false for null."""
+    if form is not None:
+        return pa.array(np.full(len(texts), not re.search(r"(?<!%)(%%)*%[zZ]", form)))
+    return pc.fill_null(pc.invert(pc.match_substring_regex(texts, _ZONED)), False)
 
 
 def _series(texts: pa.Array) -> pd.Series:

@@ -27,7 +27,7 @@ Newer = Callable[[str], bool]
 def read_landed(
     data: bytes, suffix: str, definition: ModelDefinition, table: TableName, limits: Limits, newer: Newer
 ) -> pa.Table:
-    """The definition's columns of a landed file, under the names that the definition has now.
+    """The columns of a landed file that the definition wants landed, under the names that they have now.
 
     A column that the file lacks is read under the first of its `aliases` that is there; one that is `newer` than the
     partition is left out. Entity, event time and target are in every table.
@@ -35,15 +35,16 @@ def read_landed(
     Raises:
         UnfitFileError: the file holds no such table, even so.
     """
-    section, needed = definition.feed.tables[table], {definition.feed.entity, definition.feed.event_time}
-    columns = section.columns
+    feed, section = definition.feed, definition.feed.tables[table]
+    needed = {*feed.id_columns, *feed.time_columns}
+    columns = feed.landed_columns(table)
     sources: dict[str, str | None] = {name: name for name in columns}
     left = {name: list(section.aliases.get(name, ())) for name in columns}
     fault: UnfitFileError | None = None
     while True:
         try:
             wanted = {source: columns[name] for name, source in sources.items() if source is not None}
-            found = read_table(data, suffix, wanted, limits, definition.feed.csv)
+            found = read_table(data, suffix, wanted, limits, feed.csv)
             break
         except UnfitFileError as error:
             fault = fault or error

@@ -28,6 +28,7 @@ from evergreen.loop.intake.failures import Failure, UnfitFileError, critical, re
 from evergreen.loop.intake.limits import LIMITS, Limits
 from evergreen.loop.intake.reading.convert import to_frame
 from evergreen.loop.intake.reading.file_types import is_text
+from evergreen.loop.intake.reading.made_columns import with_made
 from evergreen.loop.intake.validation.bad_rows import Look, Positions, sift
 from evergreen.loop.intake.validation.earlier_columns import Newer, read_landed, since_said, with_all
 from evergreen.loop.intake.validation.isolated import judge_apart
@@ -41,6 +42,8 @@ from evergreen.loop.intake.validation.structure import (
 )
 from evergreen.loop.intake.validation.suite import run_suite, suite_hash
 
+CLOCK_FIELDS = {"timezone", "week_start", "repeated_hour"}
+"""Of the calendar, beside the period: what says which instant a time is, and which partition has it."""
 READING_MARK = "-reading-"
 ROW, REASON = "evergreen_row", "evergreen_reason"
 """Columns of rejected rows beside their own: the position in the landed file, from 0, and the rules it breaks."""
@@ -122,9 +125,9 @@ def _look(landed: pa.Table, question: _Question, name_rows: int) -> Look:
     definition, table, asked = question.definition, question.table, question.asked
     columns = {n: kind for n, kind in definition.feed.tables[table].columns.items() if n in landed.column_names}
     try:
-        form = definition.feed.csv
-        frame = to_frame(landed, columns, question.limits, from_text=question.from_text, form=form)
-        frame = with_all(frame, definition, table)
+        form, clock = definition.feed.csv, definition.calendar.clock
+        frame = to_frame(landed, columns, question.limits, from_text=question.from_text, form=form, clock=clock)
+        frame = with_all(with_made(frame, definition, table), definition, table)
     except UnfitFileError as error:
         return Look(error.failures)
     structural = check_structure(frame, definition, table, definition.partitions.period(question.key))
@@ -184,6 +187,10 @@ def verdict_hash(definition: ModelDefinition, table: TableName, expectations: Se
         parts.append({"aliases": aliases})
     if since := feed.tables[table].since:
         parts.append({"since": {name: day.isoformat() for name, day in since.items()}})
+    if declared := definition.calendar.model_dump(exclude_defaults=True, include=CLOCK_FIELDS):
+        parts.append({"calendar": declared})
+    if declared := feed.made.model_dump(exclude_defaults=True):
+        parts.append({"made": declared})
     if feed.personal:
         parts.append({"personal": sorted(feed.personal)})
     if asks_for_classes(definition, table):

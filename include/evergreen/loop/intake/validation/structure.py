@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from evergreen.core.definition import ModelDefinition, Period
-from evergreen.core.definition.model import TableName
+from evergreen.core.definition.model import FeedSection, TableName
 from evergreen.core.spelling import spelled
 from evergreen.core.text import plain
 from evergreen.loop.intake.failures import SAMPLE, Failure, breach, unfit
@@ -40,9 +40,9 @@ def check_structure(
         ]
     feed = definition.feed
     failures = [
-        _missing(frame, feed.entity, "have no value; every row needs its own"),
-        _repeated(frame, feed.entity),
-        _missing(frame, feed.event_time, "have no value; every row needs its time"),
+        *(_missing(frame, name, "have no value; every row needs its own") for name in feed.id_columns),
+        _repeated(frame, feed),
+        *(_missing(frame, name, "have no value; every row needs its time") for name in feed.time_columns),
         _foreign(frame, feed.event_time, period),
     ]
     if table == "labels":
@@ -102,8 +102,8 @@ def _undeclared(frame: pd.DataFrame, definition: ModelDefinition) -> Failure | N
     return replace(found, severity="warning", bad=None)
 
 
-def _repeated(frame: pd.DataFrame, entity: str) -> Failure | None:
-    values = frame[entity]
+def _repeated(frame: pd.DataFrame, feed: FeedSection) -> Failure | None:
+    values = frame[feed.entity]
     again = values.duplicated(keep="first") & values.notna()
     rows = np.flatnonzero(again.to_numpy())
     if not len(rows):
@@ -113,7 +113,7 @@ def _repeated(frame: pd.DataFrame, entity: str) -> Failure | None:
     doubtful = np.flatnonzero((again | values.isin(contradicted)).to_numpy())
     return breach(
         "entity_unique",
-        entity,
+        " and ".join(feed.id_columns),
         "repeat the identifier of an earlier row",
         rows=rows,
         total=len(frame),

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from evergreen.core.definition import ModelDefinition
+from evergreen.core.frames import on_the_clock
 from evergreen.core.spelling import spelled
 from evergreen.core.text import listed, p_value
 from evergreen.errors import BadInputError
@@ -123,7 +124,7 @@ def check(
     Both frames hold the definition's feature columns; a column `prediction` in both is compared as well: as numbers, or
     for several classes as the shares of rows for which each is the most probable (with the
     reference's holdout part, if it says which part a row is of: predictions of rows a model was trained on are not
-    its usual ones). Rows are taken to resemble each other within a UTC day of the event time, or within a column
+    its usual ones). Rows are taken to resemble each other within a day of the event time, or within a column
     `cluster`, if both frames have it. At most `MAX_ROWS` rows of each are looked at, chosen by a fixed seed;
     `current_rows` says how many there were if `current` is a sample already.
 
@@ -131,16 +132,16 @@ def check(
         BadInputError: a frame is empty or lacks a feature column.
     """
     _require(reference, current, definition.features.columns)
-    settings, event_time = definition.monitoring, definition.feed.event_time
+    settings = definition.monitoring
     kinds: list[tuple[str, Kind]] = [(c, "numeric") for c in definition.features.numeric]
     kinds += [(c, "categorical") for c in definition.features.categorical]
     now = bounded(current)
-    pairs = _pairs(kinds, bounded(reference), now, event_time)
+    pairs = _pairs(kinds, bounded(reference), now, definition)
     families = [(pair, _run(pair)) for pair in pairs]
     families += _joint(pairs, settings.share_alpha, settings.min_effect)
     if PREDICTION in reference and PREDICTION in current:
         scores: Kind = "categorical" if definition.task == "multiclass" else "numeric"
-        scored = _pairs([(PREDICTION, scores)], bounded(_holdout(reference)), now, event_time)
+        scored = _pairs([(PREDICTION, scores)], bounded(_holdout(reference)), now, definition)
         families += [(pair, _run(pair)) for pair in scored]
     found = _compare(families, settings.share_alpha, settings.min_effect)
     prediction = next((c for c in found[len(pairs) :] if c.name == PREDICTION), None)
@@ -165,7 +166,7 @@ def check_target(reference: pd.DataFrame, current: pd.DataFrame, definition: Mod
     """
     _require(reference, current, (TARGET,))
     kind: Kind = "numeric" if definition.task == "regression" else "categorical"
-    pairs = _pairs([(TARGET, kind)], bounded(reference), bounded(current), definition.feed.event_time)
+    pairs = _pairs([(TARGET, kind)], bounded(reference), bounded(current), definition)
     families = [(pair, _run(pair)) for pair in pairs]
     found = _compare(families, definition.monitoring.share_alpha, definition.monitoring.min_effect)[0]
     if definition.task != "binary":
@@ -267,9 +268,9 @@ def _has_some_nulls(pair: _Pair) -> bool:
 
 
 def _pairs(
-    columns: list[tuple[str, Kind]], reference: pd.DataFrame, current: pd.DataFrame, event_time: str
+    columns: list[tuple[str, Kind]], reference: pd.DataFrame, current: pd.DataFrame, definition: ModelDefinition
 ) -> list[_Pair]:
-    clusters, pairs = _clusters(reference, current, event_time), []
+    clusters, pairs = _clusters(reference, current, definition), []
     for name, kind in columns:
         if kind == "numeric":
             before, now = _as_one(numbers(reference[name]), numbers(current[name]))
@@ -298,12 +299,12 @@ def _as_text(column: pd.Series[Any]) -> pd.Series[Any]:
     return text.replace(floats) if floats else text
 
 
-def _clusters(reference: pd.DataFrame, current: pd.DataFrame, event_time: str) -> Clusters | None:
-    frames = (reference, current)
+def _clusters(reference: pd.DataFrame, current: pd.DataFrame, definition: ModelDefinition) -> Clusters | None:
+    frames, event_time = (reference, current), definition.feed.event_time
     if all("cluster" in f for f in frames):
         labels = np.concatenate([f["cluster"].astype(str).to_numpy(object) for f in frames])
     elif all(event_time in f for f in frames):
-        times = [pd.to_datetime(f[event_time], utc=True).dt.tz_localize(None) for f in frames]
+        times = [on_the_clock(f[event_time], definition.calendar.timezone) for f in frames]
         labels = np.concatenate([t.dt.floor("D").to_numpy() for t in times])
     else:
         return None

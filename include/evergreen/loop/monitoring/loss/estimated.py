@@ -25,6 +25,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import LogisticRegression
 
 from evergreen.core.definition import ModelDefinition
+from evergreen.core.frames import on_the_clock
 from evergreen.core.text import number
 from evergreen.loop.monitoring.drift import two_sample
 from evergreen.loop.training import classes
@@ -186,7 +187,7 @@ def _clusters(definition: ModelDefinition, rows: pd.DataFrame) -> Codes:
     if "cluster" in rows:
         return np.asarray(pd.factorize(rows["cluster"].astype(str))[0], np.int64)
     if definition.feed.event_time in rows:
-        days = pd.to_datetime(rows[definition.feed.event_time], utc=True).dt.tz_localize(None).dt.floor("D")
+        days = on_the_clock(rows[definition.feed.event_time], definition.calendar.timezone).dt.floor("D")
         return np.asarray(pd.factorize(days)[0], np.int64)
     return np.arange(len(rows), dtype=np.int64)
 

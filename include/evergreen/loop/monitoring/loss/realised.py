@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from evergreen.core.definition import ModelDefinition
-from evergreen.core.frames import renamed
+from evergreen.core.frames import on_the_clock, renamed
 from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.queries import collected, decisions, partitions
 from evergreen.core.ledger.queries.partitions import Current
@@ -195,10 +195,12 @@ def labelled_rows(definition: ModelDefinition, predictions: pd.DataFrame, labels
 def cluster_names(
     definition: ModelDefinition, rows: pd.DataFrame, inputs: Current | None, settings: Settings
 ) -> pd.Series[str]:
-    """The cluster of each row: the definition's column of `inputs`, else the UTC day of the event time."""
+    """The cluster of each row: the definition's column of `inputs`, else the day of the event time."""
     column, entity = definition.gate.cluster, definition.feed.entity
     if column is None or inputs is None:
-        return pd.to_datetime(rows[definition.feed.event_time], utc=True).dt.strftime("%Y-%m-%d")
+        times = on_the_clock(rows[definition.feed.event_time], definition.calendar.timezone)
+        days: pd.Series[str] = times.dt.strftime("%Y-%m-%d")
+        return days
     known = read_known(inputs[1], settings, definition, "inputs").set_index(entity)[column]
     return spelled(rows[entity].map(dict(spelled(known).items()))).fillna("(none)")
 

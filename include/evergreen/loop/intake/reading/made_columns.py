@@ -1,0 +1,108 @@
+"""Make the columns of a table that do not land: the id of a row, and its time (docs/time-and-identity.md).
+
+An id of several columns joins their texts, and can be parted again. An id of a row's content is its digest; of rows
+that are equal in every column the second has `-2` behind it, the third `-3`: which is which makes no difference.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from evergreen.core.definition.made import EVENT_TIME, ROW_ID
+from evergreen.core.frames import ARROW_TYPES, on_the_clock
+from evergreen.loop.intake.failures import refuse_rows
+from evergreen.loop.intake.reading import local_times
+from evergreen.loop.intake.reading.joined_id import joined, parted, texts_of
+
+if TYPE_CHECKING:
+    from evergreen.core.definition import ModelDefinition
+    from evergreen.core.definition.model import FeedSection, TableName
+
+_BYTES = 16
+"""Of a digest: that two of 10**12 different rows have the same one has a chance of 10**-15"""
+_CLOCK = r"^([01]?[0-9]|2[0-3]):([0-5][0-9])(?::([0-5][0-9]))?$"
+_HOURS = 23
+
+
+def with_made(frame: pd.DataFrame, definition: ModelDefinition, table: TableName) -> pd.DataFrame:
+    """`frame`, the landed columns with the definition's dtypes, and before them those that are made of them.
+
+    Raises:
+        UnfitFileError: rows whose date and time of day are no time.
+    """
+    feed, found = definition.feed, dict[str, pd.Series]()
+    if feed.made.entity:
+        found[ROW_ID] = _ids(frame, feed)
+    if feed.made.event_time:
+        found[EVENT_TIME] = _times(frame, definition)
+    if not found:
+        return frame
+    order = [name for name in feed.tables[table].columns if name in found or name in frame]
+    return pd.concat([pd.DataFrame(found, index=frame.index), frame], axis=1)[order]
+
+
+def _ids(frame: pd.DataFrame, feed: FeedSection) -> pd.Series:
+    if not feed.made.content:
+        return joined(frame, feed.made.entity)
+    texts = [(name, texts_of(_one_zero(frame[name])).to_list()) for name in feed.made.entity if name in frame]
+    # What has no value says nothing: a column that came later gives the rows of before no other id.
+    rows = zip(*([None if one is None else f"{name}={one}" for one in values] for name, values in texts), strict=True)
+    digests = pd.Series([_digest([part for part in row if part is not None]) for row in rows], frame.index, object)
+    again = digests.groupby(digests, sort=False).cumcount() + 1
+    return digests.where(again == 1, digests + "-" + again.astype(str))
+
+
+def _one_zero(values: pd.Series) -> pd.Series:
+    """-0.0 as 0.0, which it equals."""
+    return values + 0.0 if pd.api.types.is_float_dtype(values.dtype) else values
+
+
+def _digest(parts: Sequence[str]) -> str:
+    whole = "".join(f"{len(part)}:{part}" for part in parts)
+    return hashlib.blake2b(whole.encode("utf-8", "surrogatepass"), digest_size=_BYTES).hexdigest()
+
+
+def _times(frame: pd.DataFrame, definition: ModelDefinition) -> pd.Series:
+    """The date that the calendar's clocks show, and the time of day, as an instant; null if one is missing."""
+    (date, clock), zone = definition.feed.made.event_time, definition.calendar.timezone
+    days = on_the_clock(frame[date], zone).dt.normalize()
+    shown = (days + _time_of_day(clock, frame[clock], zone)).dt.as_unit("us").dt.tz_localize("UTC")
+    return local_times.instants(f"{date} and {clock}", shown, definition.calendar.clock)
+
+
+def _time_of_day(name: str, values: pd.Series, zone: str) -> pd.Series:
+    if isinstance(values.dtype, pd.DatetimeTZDtype):
+        local = on_the_clock(values, zone)
+        since_midnight: pd.Series = local - local.dt.normalize()
+        return since_midnight
+    if pd.api.types.is_integer_dtype(values.dtype):
+        wrong = ((values < 0) | (values > _HOURS)).fillna(False)
+        _refuse(name, values, wrong, "hours from 0 to 23")
+        return pd.to_timedelta(values.astype("Float64").astype("float64"), unit="h")
+    parts = values.astype("string").str.strip().str.extract(_CLOCK)
+    _refuse(name, values, parts[0].isna() & values.notna(), "times of day such as 06:30")
+    seconds = [pd.to_numeric(parts[at]).astype("float64") * unit for at, unit in ((0, 3600), (1, 60))]
+    whole = seconds[0] + seconds[1] + pd.to_numeric(parts[2]).astype("float64").fillna(0)
+    return pd.to_timedelta(whole, unit="s")
+
+
+def _refuse(name: str, values: pd.Series, wrong: pd.Series, expected: str) -> None:
+    rows = pa.array(np.asarray(wrong, dtype=bool))
+    refuse_rows(name, pa.array(values, from_pandas=True), rows, f"are not {expected}", expected)
+
+
+def id_parts(ids: pa.Array, feed: FeedSection) -> dict[str, pa.Array]:
+    """The columns that the ids were made of, in the definition's types, for those who know rows by them.
+
+    Empty if the id is a column that landed, or a row's content.
+    """
+    if feed.made.content or not feed.made.entity:
+        return {}
+    kinds = {name: feed.tables["inputs"].columns[name] for name in feed.made.entity}
+    return {name: values.cast(ARROW_TYPES[kinds[name]]) for name, values in parted(ids, kinds).items()}

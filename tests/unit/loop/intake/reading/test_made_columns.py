@@ -1,0 +1,119 @@
+"""Ids of several columns and of content, and times of a date and a time of day."""
+
+import datetime as dt
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evergreen.core.definition.model import ModelDefinition
+from evergreen.core.frames import to_frame, to_table
+from evergreen.loop.intake.failures import UnfitFileError
+from evergreen.loop.intake.reading.made_columns import id_parts, with_made
+
+COLUMNS = {"shop": "string", "at": "timestamp", "till": "integer", "open": "boolean"}
+ROWS = st.lists(
+    st.tuples(
+        st.text("a|\\é\n ", max_size=4),
+        st.integers(-(2**50), 2**52).map(
+            lambda micros: dt.datetime.fromtimestamp(0, dt.UTC) + dt.timedelta(0, 0, micros)
+        ),
+        st.integers(-(2**63), 2**63 - 1),
+        st.booleans(),
+    ),
+    min_size=1,
+    max_size=20,
+)
+
+
+def definition(entity="shop", event_time="at", columns=None, **calendar):
+    columns = columns or COLUMNS
+    return ModelDefinition.model_validate(
+        {
+            "name": "sales", "title": "Sales", "owner": "shop", "task": "regression", "target": "sold",
+            "calendar": {"start": "2024-01-01", "period": "day", **calendar},
+            "features": {"numeric": ["price"]}, "alerts": {"to": ["shop@example.com"]},
+            "feed": {
+                "name": "sales", "entity": entity, "event_time": event_time,
+                "tables": {"inputs": {"columns": columns}, "labels": {"columns": {**columns, "sold": "float"}}},
+            },
+        }
+    )  # fmt: skip
+
+
+def frame(rows, columns=None):
+    columns = columns or COLUMNS
+    table = pa.table({name: [row[place] for row in rows] for place, name in enumerate(columns)})
+    return to_frame(to_table(table.to_pandas(), columns))
+
+
+@given(ROWS)
+def test_an_id_of_several_columns_is_parted_into_the_values_it_was_made_of(rows):
+    model = definition(list(COLUMNS))
+    made = with_made(frame(rows), model, "inputs")
+    parts = id_parts(pa.array(made["row_id"], pa.string()), model.feed)
+    assert list(zip(*(values.to_pylist() for values in parts.values()), strict=True)) == rows
+    assert made["row_id"].nunique() == len(set(rows))
+
+
+@given(ROWS, st.randoms())
+def test_equal_rows_stay_as_many_rows_and_order_makes_no_difference(rows, random):
+    model, shuffled = definition("none"), [*rows, rows[0]]
+    random.shuffle(shuffled)
+    first, second = (with_made(frame(some), model, "inputs")["row_id"] for some in ([*rows, rows[0]], shuffled))
+    assert first.is_unique
+    assert set(first) == set(second)
+
+
+def test_labels_find_their_rows_by_content_whatever_else_they_say():
+    model, rows = definition("none"), [("a", dt.datetime(2024, 1, 1, tzinfo=dt.UTC), 1, True)] * 2
+    inputs = with_made(frame(rows), model, "inputs")
+    labels = with_made(frame(rows).assign(sold=[3.0, 4.0]), model, "labels")
+    assert list(inputs["row_id"]) == list(labels["row_id"])
+    assert inputs["row_id"][1] == inputs["row_id"][0] + "-2"
+
+
+def test_a_column_without_a_value_changes_no_content():
+    rows = [("a", dt.datetime(2024, 1, 1, tzinfo=dt.UTC), 1, True)]
+    later = definition("none", columns={**COLUMNS, "tax": "float"})
+    known = with_made(frame(rows), definition("none"), "inputs")["row_id"][0]
+    assert with_made(frame(rows), later, "inputs")["row_id"][0] == known
+    assert with_made(frame(rows).assign(tax=float("nan")), later, "inputs")["row_id"][0] == known
+    assert with_made(frame(rows).assign(tax=1.0), later, "inputs")["row_id"][0] != known
+    zeros = [with_made(frame(rows).assign(tax=zero), later, "inputs")["row_id"][0] for zero in (0.0, -0.0)]
+    assert zeros[0] == zeros[1]
+
+
+def test_an_id_of_which_a_part_is_missing_is_missing():
+    rows = frame([(None, dt.datetime(2024, 1, 1, tzinfo=dt.UTC), 1, True)])
+    made = with_made(rows, definition(["shop", "till"]), "inputs")
+    assert made["row_id"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "expected"),
+    [("integer", 14, "12:00"), ("string", "14:30", "12:30"), ("string", "9:05:30", "07:05"), ("integer", None, None)],
+)
+def test_a_date_and_a_time_of_day_are_the_instant_at_which_the_clocks_showed_them(kind, value, expected):
+    columns = {"day": "timestamp", "hour": kind}
+    model = definition("none", ["day", "hour"], columns, timezone="Europe/Berlin")
+    midnight = dt.datetime(2024, 6, 30, 22, tzinfo=dt.UTC)  # as `2024-07-01` is read in Berlin
+    made = with_made(frame([(midnight, value)], columns), model, "inputs")["event_time"][0]
+    assert expected is None if pd.isna(made) else f"{made:%Y-%m-%d %H:%M}" == f"2024-07-01 {expected}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "told"),
+    [
+        ("integer", 24, "hour: 1 of 1 .* are not hours from 0 to 23, such as 24"),
+        ("string", "25:00", "are not times of day such as 06:30, such as '25:00'"),
+        ("integer", 2, "day and hour: 1 of 1 .* are times that the clocks of Europe/Berlin skip"),
+    ],
+)
+def test_what_is_no_time_is_refused_by_the_names_of_the_columns(kind, value, told):
+    columns = {"day": "timestamp", "hour": kind}
+    model = definition("none", ["day", "hour"], columns, timezone="Europe/Berlin")
+    with pytest.raises(UnfitFileError, match=told):
+        with_made(frame([(dt.datetime(2024, 3, 30, 23, tzinfo=dt.UTC), value)], columns), model, "inputs")
