@@ -1,6 +1,9 @@
 """Real servers for the tests. They start on first use, once for each test process, and end with it however it ends."""
 
+import gc
 import os
+import shutil
+import tempfile
 import uuid
 
 import hypothesis
@@ -18,6 +21,7 @@ from helpers.kept import (
     copy_database,
     database,
     mlflow_login,
+    relax,
     settings_values,
     superuser_url,
 )
@@ -27,6 +31,16 @@ _TEMPLATE = "ledger_template"
 # How long an example takes says how busy the machine is, not whether the code is right.
 hypothesis.settings.register_profile("evergreen", deadline=None)
 hypothesis.settings.load_profile("evergreen")
+
+# Most of what a test waits for is a disk: databases, repositories and stores that live for seconds. Memory has no such
+# waits. `tmp_path_retention_policy` gives it back as tests pass.
+_MEMORY, _ENOUGH = "/dev/shm", 8 << 30
+if "TMPDIR" not in os.environ and os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ENOUGH:
+    os.environ["TMPDIR"], tempfile.tempdir = _MEMORY, None
+
+# A test process has millions of objects of the libraries, which live as long as it does: to look through them again and
+# again, as the collector does by itself, finds nothing.
+gc.set_threshold(50_000, 20, 50)
 
 # Unlike the stack's, the shell's choice would make each test process compile the libraries it imports.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -42,6 +56,7 @@ def database_stack(tmp_path_factory):
     stack = Stack(Home(tmp_path_factory.mktemp("servers")), only=("postgres", "databases", "mail"))
     try:
         stack.start(tied=True)
+        relax(stack)
         yield stack
     finally:
         stack.stop()
@@ -82,6 +97,7 @@ def mlflow_stack(tmp_path_factory):
     stack = Stack(Home(tmp_path_factory.mktemp("mlflow")), only=("postgres", "databases", "mlflow"))
     try:
         stack.start(tied=True)
+        relax(stack)
         yield stack
     finally:
         stack.stop()
