@@ -4,7 +4,6 @@ import gc
 import os
 import shutil
 import tempfile
-import uuid
 
 import hypothesis
 import pytest
@@ -85,7 +84,7 @@ def kept():
 @pytest.fixture
 def ledger_url(postgres_url, _ledger_template, kept):
     """URL of a fresh, migrated ledger, or of a copy of the kept one."""
-    name = f"ledger_{uuid.uuid4().hex[:12]}"
+    name = "ledger_of_a_test"  # always the same: what this process knows how to ask the last one, it can ask this one
     copy_database(postgres_url, name, kept.ledger if kept else _ledger_template)
     yield database(postgres_url, name)
     _execute(postgres_url, f'DROP DATABASE "{name}" WITH (FORCE)')
