@@ -48,7 +48,7 @@ check: lint ## The fast tests: linters, unit tests, structure of the DAGs
 
 test: lint ## All tests: also on real servers, on a live stack and in a browser
 	$(BIN)/pytest -n $(JOBS) --dist loadgroup tests/unit tests/dags $(ARGS)
-	$(BIN)/pytest -n $(JOBS) --dist loadfile tests/integration $(ARGS)
+	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder tests/integration $(ARGS)
 	$(BIN)/pytest $(wildcard tests/e2e tests/browser) $(ARGS)
 
 test-cluster: setup ## The end-to-end tests on those services

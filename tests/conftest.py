@@ -1,7 +1,9 @@
 """Real servers for the tests. They start on first use, once for each test process, and end with it however it ends."""
 
+import gc
 import os
-import uuid
+import shutil
+import tempfile
 
 import hypothesis
 import pytest
@@ -18,6 +20,7 @@ from helpers.kept import (
     copy_database,
     database,
     mlflow_login,
+    relax,
     settings_values,
     superuser_url,
 )
@@ -27,6 +30,16 @@ _TEMPLATE = "ledger_template"
 # How long an example takes says how busy the machine is, not whether the code is right.
 hypothesis.settings.register_profile("evergreen", deadline=None)
 hypothesis.settings.load_profile("evergreen")
+
+# Most of what a test waits for is a disk: databases, repositories and stores that live for seconds. Memory has no such
+# waits. `tmp_path_retention_policy` gives it back as tests pass.
+_MEMORY, _ENOUGH = "/dev/shm", 8 << 30
+if "TMPDIR" not in os.environ and os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ENOUGH:
+    os.environ["TMPDIR"], tempfile.tempdir = _MEMORY, None
+
+# A test process has millions of objects of the libraries, which live as long as it does: to look through them again and
+# again, as the collector does by itself, finds nothing.
+gc.set_threshold(50_000, 20, 50)
 
 # Unlike the stack's, the shell's choice would make each test process compile the libraries it imports.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -42,6 +55,7 @@ def database_stack(tmp_path_factory):
     stack = Stack(Home(tmp_path_factory.mktemp("servers")), only=("postgres", "databases", "mail"))
     try:
         stack.start(tied=True)
+        relax(stack)
         yield stack
     finally:
         stack.stop()
@@ -70,7 +84,7 @@ def kept():
 @pytest.fixture
 def ledger_url(postgres_url, _ledger_template, kept):
     """URL of a fresh, migrated ledger, or of a copy of the kept one."""
-    name = f"ledger_{uuid.uuid4().hex[:12]}"
+    name = "ledger_of_a_test"  # always the same: what this process knows how to ask the last one, it can ask this one
     copy_database(postgres_url, name, kept.ledger if kept else _ledger_template)
     yield database(postgres_url, name)
     _execute(postgres_url, f'DROP DATABASE "{name}" WITH (FORCE)')
@@ -82,6 +96,7 @@ def mlflow_stack(tmp_path_factory):
     stack = Stack(Home(tmp_path_factory.mktemp("mlflow")), only=("postgres", "databases", "mlflow"))
     try:
         stack.start(tied=True)
+        relax(stack)
         yield stack
     finally:
         stack.stop()

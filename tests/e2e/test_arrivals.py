@@ -2,8 +2,6 @@
 
 import datetime as dt
 import os
-import re
-import shutil
 import time
 from pathlib import Path
 
@@ -11,12 +9,7 @@ import pytest
 from sqlalchemy import select, update
 
 from evergreen.core.definition import load_definition
-from evergreen.core.definition.load import models_dir
-from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.tables import Alert, PartitionVersion, Snapshot, Verdict
-from evergreen.settings import Settings
-from evergreen.stack.config.home import Home
-from evergreen.stack.control import Stack
 from evergreen.stack.embedded import caught_mails
 from evergreen.tools.simulator.land import land
 from helpers.live_stack import rows, rows_by_time, wait_until
@@ -29,34 +22,13 @@ HOUSEKEEPING = "evergreen.housekeeping"
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory):
+def stack(impatient_stack):
     """A live stack whose model has a grace period of two seconds."""
-    models = Path(shutil.copytree(models_dir(), tmp_path_factory.mktemp("impatient") / "models"))
-    text = (models / MODEL / "model.yaml").read_text()
-    (models / MODEL / "model.yaml").write_text(re.sub(r"grace: \w+", "grace: PT2S", text))
-    stack = Stack(Home(tmp_path_factory.mktemp("stack")))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EVERGREEN_MODELS_DIR", str(models))
-        try:
-            stack.start(tied=True)
-            for name, value in stack.environment().items():
-                patch.setenv(name, value)
-            assert load_definition(MODEL).feed.grace.total_seconds() == 2
-            stack.airflow.wait_until_dags_parsed([*DAGS, HOUSEKEEPING])
-            stack.airflow.unpause(DAGS)
-            yield stack
-        finally:
-            stack.stop()
-
-
-@pytest.fixture(scope="module")
-def settings(stack):
-    return Settings.from_env(stack.environment())
-
-
-@pytest.fixture(scope="module")
-def ledger(settings):
-    return Ledger.from_settings(settings)
+    assert load_definition(MODEL).feed.grace.total_seconds() == 2
+    impatient_stack.airflow.wait_until_dags_parsed([*DAGS, HOUSEKEEPING])
+    impatient_stack.airflow.unpause(DAGS)
+    yield impatient_stack
+    impatient_stack.airflow.unpause([*DAGS, HOUSEKEEPING], paused=True)  # other files count what is done
 
 
 def late_mails(ledger):

@@ -7,7 +7,6 @@ the version before it.
 
 import json
 import os
-import shutil
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +17,6 @@ import pytest
 from typer.testing import CliRunner
 
 from evergreen.cli import app
-from evergreen.core.definition.load import models_dir as shipped_models
 from evergreen.core.ledger.tables import (
     Alert,
     Decision,
@@ -40,13 +38,9 @@ STAGES = ("ingest_inputs", "ingest_labels", "features", "score", "train", "monit
 
 
 @pytest.fixture(scope="module")
-def models_dir(tmp_path_factory):
-    """The shipped models and one whose challengers are made of two weeks."""
-    folder = tmp_path_factory.mktemp("models") / "models"
-    shutil.copytree(shipped_models(), folder, ignore=shutil.ignore_patterns("__pycache__"))
-    text = orders_model.DEFINITION.replace("window: 4", "window: 2")
-    orders_model.write_model(folder / MODEL, text.replace("start: 2024-01-01", "start: 2024-01-01, end: 2024-06-24"))
-    return folder
+def stack(impatient_stack):
+    """A live stack that has the model beside the shipped one."""
+    return impatient_stack
 
 
 @pytest.fixture(scope="module")

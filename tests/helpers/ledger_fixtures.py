@@ -5,6 +5,7 @@ import socket
 
 import pytest
 from aiosmtpd.controller import Controller
+from sqlalchemy.pool import QueuePool
 
 from evergreen.core.definition import load_definition
 from evergreen.core.ledger import Ledger
@@ -20,6 +21,14 @@ def definition():
 @pytest.fixture
 def ledger(ledger_url):
     return Ledger(ledger_url)
+
+
+@pytest.fixture
+def open_ledger(ledger_url):
+    """The same, which keeps its connections: for tests of a thousand transactions."""
+    kept = Ledger(ledger_url, poolclass=QueuePool, pool_size=2)
+    yield kept
+    kept.engine.dispose()
 
 
 @pytest.fixture

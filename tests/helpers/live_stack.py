@@ -14,6 +14,11 @@ from evergreen.core.ledger.tables import Base, DriftCheck, PartitionVersion, Pre
 from evergreen.core.store import Store
 from evergreen.stack.airflow_client import AirflowApiError
 
+MODEL = "nyc_flights"
+KEYS = ["2013-01-07", "2013-01-14", "2013-01-21", "2013-01-28", "2013-02-04", "2013-02-11"]
+LATE, BROKEN = "2013-02-18", "2013-02-25"
+"""The history, and two weeks after it, of the story that `test_loop_*` tell"""
+
 
 def rows(ledger, table, *where):
     with ledger.transaction() as session:

@@ -1,6 +1,7 @@
 """A small shop whose orders walk through the whole loop, stage by stage, on real servers."""
 
 import datetime as dt
+import os
 from contextlib import contextmanager
 
 import pyarrow as pa
@@ -27,6 +28,21 @@ from helpers.kept import (
     settings_values,
     superuser_url,
 )
+
+SLOW = (
+    "stack/test_roles", "stack/test_whole_stack", "loop/intake/test_flights", "stack/test_lifecycle",
+    "operations/audit/test_audit", "core/feature_repository/test_snapshots", "tools/propose/test_flights",
+    "loop/monitoring/test_rivals", "web/test_prometheus", "core/ledger/test_roles",
+)  # fmt: skip
+"""Files that take a minute or more, the longest first"""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Let workers begin with the slow files: begun last, one would leave the other worker with nothing to do."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        place = {f"tests/integration/{name}.py": number for number, name in enumerate(SLOW)}
+        items.sort(key=lambda item: place.get(item.location[0], len(SLOW)))
 
 
 class Shop:

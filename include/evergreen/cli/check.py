@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from evergreen.cli import quick_start
 from evergreen.cli.shared import JsonOption, console, print_json
 
 QUARANTINED = 3
@@ -40,6 +41,7 @@ def check(
 
     Exit code 0: all would be accepted; 3: at least one would be quarantined.
     """
+    quick_start.import_seldom_used_when_used()
     from evergreen.core.definition import load_definition
     from evergreen.tools.check_drops import check_folder, tables_in
 

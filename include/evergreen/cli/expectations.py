@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
+from evergreen.cli import quick_start
 from evergreen.cli.shared import HomeOption, JsonOption, check_writable, console, landing_url, print_json
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def propose(
     Exit code 0: done; 1: nothing usable has landed; 2: wrong usage; 3: FILE is there already, or a partition that the
     proposal was made from would be quarantined by it.
     """
+    quick_start.import_seldom_used_when_used()
     from evergreen.core.definition import load_definition
     from evergreen.errors import RefusedError
     from evergreen.tools.propose.propose import propose as run

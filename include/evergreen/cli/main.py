@@ -28,6 +28,7 @@ from evergreen.cli import (
     model_test,
     new,
     promote,
+    quick_start,
     replay,
     replay_quarantine,
     reproduce,
@@ -79,6 +80,7 @@ for group in (
 
 def main() -> None:
     """Run the command line."""
+    quick_start.collect_seldom()
     try:
         app()
     except (RefusedError, QuarantinedError) as err:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import create_engine, text
@@ -36,11 +37,24 @@ def engine(url: str | URL, variable: str = "EVERGREEN_LEDGER_URL", **options: An
     return made
 
 
+_PATIENCE = {"connect_timeout": 10}
+
+
+@lru_cache(maxsize=8)
+def _shared_engine(url: str) -> Engine:
+    """One engine for all ledgers of a process at `url`: it knows the server, and the SQL of statements made before.
+
+    It keeps no connection, so that forks may share it. A new one would ask the server what it is, and make all SQL
+    again: as much work as a transaction.
+    """
+    return engine(url, connect_args=_PATIENCE)
+
+
 class Ledger:
     """The ledger database. Cheap to make; holds no connection between transactions, so it survives a fork."""
 
     def __init__(self, url: str, **options: Any) -> None:
-        self._engine = engine(url, connect_args={"connect_timeout": 10}, **options)
+        self._engine = engine(url, connect_args=_PATIENCE, **options) if options else _shared_engine(url)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Ledger:

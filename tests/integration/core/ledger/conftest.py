@@ -1,3 +1,3 @@
 """Fixtures of a ledger with a life in it."""
 
-from helpers.ledger_fixtures import definition, free_port, ledger, lived, owed, serve, smtp  # noqa: F401
+from helpers.ledger_fixtures import definition, free_port, ledger, lived, open_ledger, owed, serve, smtp  # noqa: F401

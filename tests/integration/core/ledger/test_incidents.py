@@ -205,8 +205,10 @@ STEP = st.tuples(st.integers(0, 11), st.sampled_from([PRICE, STORE, None]), st.i
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(STEP, max_size=30))
-def test_in_any_order_there_is_one_open_incident_a_cause_few_mails_and_one_all_clear_each(ledger, definition, steps):
-    story, now, seen = Story(ledger, definition, f"m{uuid.uuid4().hex[:12]}"), NOW, {PRICE: set(), STORE: set()}
+def test_in_any_order_there_is_one_open_incident_a_cause_few_mails_and_one_all_clear_each(
+    open_ledger, definition, steps
+):
+    story, now, seen = Story(open_ledger, definition, f"m{uuid.uuid4().hex[:12]}"), NOW, {PRICE: set(), STORE: set()}
     for number, cause, minutes in steps:
         now += dt.timedelta(minutes=minutes)
         story.settle(now)
