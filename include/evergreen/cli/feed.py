@@ -40,7 +40,8 @@ def land(
         typer.Option(
             "--data",
             metavar="FILE",
-            help="Land the rows of this file, labels included: .csv, .tsv (also .gz) or .parquet.",
+            help="Land the rows of this file, labels included: .csv, .tsv (also .gz) or .parquet; or of a folder of "
+            "part files, a Delta or an Iceberg table.",
         ),
     ] = None,
     to: Annotated[
