@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from evergreen.core.definition.alerts import AlertsSection
 from evergreen.core.definition.calendar import Calendar
+from evergreen.core.definition.query import QuerySection
 from evergreen.core.definition.sections import (
     CalendarSection,
     CsvSection,
@@ -135,8 +136,9 @@ class FeedSection(Section):
     """Columns of personal data, type string: tokens replace their values before anything is kept (docs/security.md)."""
     csv: CsvSection = CsvSection()
     """How text files are written."""
-    source: Name | None = None
-    """Simulator that `evergreen feed land` takes real rows from; none if a producer lands the feed."""
+    source: Name | dict[TableName, QuerySection] | None = None
+    """Where rows come from if no producer lands the feed: by table, a query to a database (docs/databases.md), or the
+    simulator of `evergreen feed land`."""
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

@@ -10,6 +10,7 @@ from typing import Any
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.model import TableName
 from evergreen.core.definition.partition_keys import check_key
+from evergreen.core.definition.query import query_of
 from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.queries.partitions import newest
 from evergreen.core.ledger.tables import PartitionVersion
@@ -17,6 +18,7 @@ from evergreen.core.store import Store, layout
 from evergreen.core.store.objects import sha256
 from evergreen.errors import UnavailableError
 from evergreen.loop.intake import lake, pseudonyms
+from evergreen.loop.intake.database.note import note_of
 from evergreen.loop.intake.drop_content import chunks_of, content_of, describe_parts
 from evergreen.loop.intake.failures import UnfitFileError
 from evergreen.loop.intake.landed_folder import LAKES
@@ -141,7 +143,8 @@ def _copy(
     data, suffix = content_of(drop)
     if not isinstance(data, Parts):
         _check_unchanged(definition, table, key, drop, settings, len(data) == drop.size)
-    return _keep(definition, table, key, drop, data, suffix, settings)
+    source = note_of(drop, sha256(data)) if isinstance(data, bytes) and query_of(definition, table) else None
+    return _keep(definition, table, key, drop, data, suffix, settings, source)
 
 
 def _check_unchanged(
