@@ -33,3 +33,18 @@ def test_an_airflow_connection_is_an_address(monkeypatch, dagbag):
     assert wiring.database_address("nothing_of_this_name") is None
     monkeypatch.setenv("EVERGREEN_DATABASE_WAREHOUSE", "duckdb:////srv/shop.duckdb")
     assert wiring.database_address("warehouse").get_secret_value() == "duckdb:////srv/shop.duckdb"
+
+
+def test_predictions_are_delivered_if_there_are_sinks(dagbag):
+    import score
+
+    from evergreen.core.definition.sinks import SinkSection
+
+    shipped = load_definition("nyc_flights")
+    dag = score.scoring(shipped.model_copy(update={"sinks": {"files": SinkSection(type="current")}}))
+    assert {task.task_id: set(task.downstream_task_ids) for task in dag.tasks} == {
+        "score": {"deliver"},
+        "deliver": set(),
+    }
+    assert [outlet.uri for outlet in dag.get_task("deliver").outlets] == ["evergreen://nyc_flights/delivered"]
+    assert [task.task_id for task in score.scoring(shipped).tasks] == ["score"]

@@ -24,6 +24,7 @@ from evergreen.core.definition.sections import (
     RetentionSection,
     Section,
 )
+from evergreen.core.definition.sinks import SinkSection
 from evergreen.core.definition.training import TrainingSection
 
 NAME = r"^[a-z][a-z0-9_]{0,62}$"
@@ -307,6 +308,8 @@ class ModelDefinition(Section):
     monitoring: MonitoringSection = MonitoringSection()
     online: OnlineSection = OnlineSection()
     alerts: AlertsSection
+    sinks: dict[Name, SinkSection] = Field(default={}, exclude_if=lambda value: not value)
+    """Where predictions are delivered to beside the store, by names of your own (docs/sinks.md)."""
     retention: RetentionSection | None = None
     """Left out: nothing is ever collected."""
     folder: Path = Field(default=Path(), exclude=True)

@@ -39,10 +39,13 @@ def query_of(definition: ModelDefinition, table: TableName) -> QuerySection | No
     return source.get(table) if isinstance(source, dict) else None
 
 
+ConnectionName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
+
+
 class QuerySection(Section):
     """A query whose rows are one table of the feed."""
 
-    connection: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
+    connection: ConnectionName
     """Name of the database's address: the variable `EVERGREEN_DATABASE_<NAME>` in capitals, with a URL such as
     postgresql://user:password@host/database (also mariadb://, duckdb:///file, sqlite:///file), or the Airflow
     connection of this name."""

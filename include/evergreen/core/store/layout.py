@@ -18,6 +18,7 @@ _BESIDE = (
 )
 FOLDERS = (
     "raw", "clean", "profile", "quarantine", "validation", "predictions", "reference", "pseudonyms", "reports", "code",
+    "current",
 )  # fmt: skip
 """Beginnings of names; the model's is what follows."""
 
@@ -97,6 +98,11 @@ def named_with(name: str) -> str:
 def prediction(model: str, key: str, snapshot: int, version: int) -> str:
     """Predictions of one snapshot by one model version."""
     return join("predictions", model, key, f"snapshot={snapshot}-version={version}.parquet")
+
+
+def current(model: str, sink: str, name: str) -> str:
+    """Predictions that are replaced by newer ones under a name that stays: `name` is a key or `newest`."""
+    return join("current", model, sink, f"{name}.parquet")
 
 
 def reference(model: str, version: int) -> str:
