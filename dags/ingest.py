@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from airflow.sdk import DAG, get_current_context, task
 
 from arrival import PartitionSensor
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.model import TableName
+from evergreen.core.definition.query import query_of
 from wiring import (
     active_runs,
     arrivals,
@@ -14,6 +17,7 @@ from wiring import (
     body,
     call,
     dag_arguments,
+    database_address,
     definitions,
     end_skipped,
     partition_key,
@@ -24,8 +28,7 @@ from wiring import (
 DOC = """
 Bring {table} of one partition in: wait for the drop, keep its bytes, validate, accept or quarantine.
 
-1. **wait_for_drop** waits for `landing/{feed}/<partition key>/{table}.parquet` (or .csv) and a `_SUCCESS` not older
-   than it. It is deferred from the first moment: no worker is held, nor asked.
+1. {first}
 2. **validate** copies the bytes into the store, with their SHA-256 (the same bytes again are the same version; other
    bytes are the next version, and the old one stays), and runs the structural checks and the Great Expectations suite
    on the copy. A quarantined partition fails this task with the reason, is kept, and is reported by mail; nothing
@@ -36,6 +39,24 @@ Bring {table} of one partition in: wait for the drop, keep its bytes, validate, 
 Schedule: one run a partition, when it is due. Past partitions: run a backfill over their dates.
 Rerunning a run changes nothing unless the drop was replaced.
 """
+
+
+WAITS = """\
+**wait_for_drop** waits for `landing/{feed}/<partition key>/{table}.parquet` (or .csv) and a `_SUCCESS` not older
+   than it. It is deferred from the first moment: no worker is held, nor asked."""
+ASKS = """\
+**extract** runs the query of `feed.source` in the database {connection}, with the bounds of the partition, and lands
+   its rows as `landing/{feed}/<partition key>/{table}.parquet`: of one instant, and all or none."""
+
+
+@task
+@body
+def extract(model: str, table: TableName) -> None:
+    """Land the rows of the partition from the database that the definition names."""
+    from evergreen.loop.intake.database.extract import extract
+
+    definition, common = call(model)
+    extract(definition, table, partition_key(), landing_url=common["settings"].landing_url, address_of=database_address)
 
 
 @task
@@ -73,16 +94,22 @@ def rebuild(model: str, table: TableName) -> None:
 def ingest(definition: ModelDefinition, table: TableName) -> DAG:
     """The DAG that brings one table of a model in."""
     delay = definition.feed.label_delay if table == "labels" else 0
-    doc = DOC.format(table=table, feed=definition.feed.name)
+    query = query_of(definition, table)
+    about = {"table": table, "feed": definition.feed.name, "connection": query.connection if query else ""}
+    doc = DOC.format(first=(ASKS if query else WAITS).format(**about), **about)
     with DAG(
         **dag_arguments(definition, f"ingest_{table}", doc, delay=delay),
         schedule=arrivals(definition, delay),
         max_active_runs=active_runs(definition),
     ) as dag:
-        wait = PartitionSensor(task_id="wait_for_drop", subject=table, model=definition.name)
+        first: Any = (
+            extract(definition.name, table)
+            if query
+            else PartitionSensor(task_id="wait_for_drop", subject=table, model=definition.name)
+        )
         validated = validate.override(outlets=[asset(definition.name, table)])(definition.name, table)
         rebuilt = rebuild.override(outlets=[asset(definition.name, "inputs")])(definition.name, table)
-        wait >> validated >> rebuilt
+        first >> validated >> rebuilt
     return dag
 
 

@@ -317,6 +317,25 @@ def _channel_address(name: str) -> Any:
     return SecretStr(password) if password else None
 
 
+def database_address(name: str) -> Any:
+    """URL of a database: a variable of this process, or an Airflow connection; None if neither is."""
+    from airflow.sdk import BaseHook
+
+    from evergreen.core.definition.database_address import connection_url, from_environment
+
+    given = from_environment(name)
+    if given is not None:
+        return given
+    try:
+        found = BaseHook.get_connection(name)
+    except Exception as error:  # not found, in whatever class this release of Airflow says so; its words are not ours
+        log.warning("no Airflow connection %s (%s)", name, type(error).__name__)
+        return None
+    return connection_url(
+        found.conn_type or "", found.login, found.password, found.host, found.port, found.schema, found.extra_dejson
+    )
+
+
 def _smtp_settings() -> Any:
     from airflow.sdk import BaseHook
 

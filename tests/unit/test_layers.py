@@ -8,6 +8,9 @@ import evergreen
 ROOT = Path(evergreen.__file__).parent
 SHARED_WITH_THE_AUDIT = {
     "evergreen.core.definition.ModelDefinition", "evergreen.settings.Settings",
+    "evergreen.core.definition.database_address.AddressOf", "evergreen.core.definition.database_address.url_of",
+    "evergreen.core.definition.database_address.from_environment", "evergreen.core.definition.sinks.SinkSection",
+    "evergreen.errors.EvergreenError",
     "evergreen.errors.PartitionKeyError", "evergreen.errors.UnavailableError",
     "evergreen.core.feature_repository.git.BRANCH", "evergreen.core.feature_repository.git.open_remote",
     "evergreen.core.ledger.session.engine", "evergreen.core.store.filesystem.url_to_fs",

@@ -132,7 +132,7 @@ def _run(
     from evergreen.tools.experiment.run import experiment as run
 
     with bar_of(quiet=quiet) as bar:
-        if base.feed.source and landing is None:
+        if isinstance(base.feed.source, str) and landing is None:
             where = land_source(base, folder / "landing", bar)
         else:
             where = landing_url(landing, home, "--landing")

@@ -44,7 +44,8 @@ def land(
         typer.Option(
             "--data",
             metavar="FILE",
-            help="Land the rows of this file, labels included: .csv, .tsv (also .gz) or .parquet.",
+            help="Land the rows of this file, labels included: .csv, .tsv (also .gz) or .parquet; or of a folder of "
+            "part files, a Delta or an Iceberg table.",
         ),
     ] = None,
     to: Annotated[
@@ -94,6 +95,53 @@ def land(
     for text in said:
         console().print(Text(text, "yellow"), soft_wrap=True)
     console().print(f"{sum(item.new for item in done)} landed below {url}", markup=False, soft_wrap=True)
+
+
+@feed.command("extract")
+def extract_rows(
+    model: Annotated[str, typer.Argument(help="Name of the model.")],
+    first: Annotated[str, typer.Option("--from", metavar="KEY", help="First partition, YYYY-MM-DD.")],
+    last: Annotated[
+        str | None, typer.Option("--through", metavar="KEY", help="Last partition, this one included. Default: --from.")
+    ] = None,
+    tables: Annotated[
+        list[str] | None, typer.Option("--table", help="inputs or labels; may be repeated. Default: both.")
+    ] = None,
+    to: Annotated[
+        str | None, typer.Option("--to", metavar="DIR", help="Landing zone, a folder or URL. Default: the stack's.")
+    ] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Land partitions from the database that `feed.source` names, as the ingest DAGs do when they are due.
+
+    The address of the database is in the variable EVERGREEN_DATABASE_<NAME of its connection.
+    """
+    from evergreen.core.definition import load_definition
+    from evergreen.core.definition.database_address import from_environment
+    from evergreen.core.definition.query import query_of
+    from evergreen.errors import DefinitionError
+    from evergreen.loop.intake.database.extract import extract
+
+    definition = load_definition(model)
+    strange = set(tables or ()) - {"inputs", "labels"}
+    if strange:
+        raise typer.BadParameter("give inputs or labels", param_hint="--table")
+    wanted = [name for name in ("inputs", "labels") if name in (tables or ("inputs", "labels"))]
+    asked = [table for table in wanted if query_of(definition, table)]  # type: ignore[arg-type]
+    if not asked:
+        raise DefinitionError(f"feed.source of {model} has no query for {' and '.join(wanted)}; see docs/databases.md")
+    url, done = landing_url(to, home, "--to"), []
+    for key in definition.partitions.keys(first, last or first):
+        for table in asked:
+            done.append(extract(definition, table, key, landing_url=url, address_of=from_environment))  # type: ignore[arg-type]
+            if not as_json:
+                item = done[-1]
+                console().print(
+                    f"{key} {table:<6} {item.rows:>9,} rows {item.bytes:>12,} bytes  landed", soft_wrap=True
+                )
+    if as_json:
+        print_json({"model": model, "landing": url, "landed": [asdict(item) for item in done]})
 
 
 def _say(item: Landed) -> None:

@@ -45,7 +45,10 @@ def new(
     data: Annotated[
         Path,
         typer.Option(
-            "--data", metavar="FILE", help="Rows of the past with their labels: .csv, .tsv (also .gz) or .parquet."
+            "--data",
+            metavar="FILE",
+            help="Rows of the past with their labels: .csv, .tsv (also .gz) or .parquet; or a folder of part files, a "
+            "Delta or an Iceberg table.",
         ),
     ],
     target: Annotated[str | None, typer.Option("--target", metavar="COL", help="Column to predict.")] = None,

@@ -71,7 +71,7 @@ def replay(
         raise typer.BadParameter(str(error), param_hint="--policy") from error
     cache = Home.find(home).root / "replay"
     with tempfile.TemporaryDirectory(prefix="evergreen-replay-") as folder, bar_of(quiet=as_json) as bar:
-        if definition.feed.source and landing is None:
+        if isinstance(definition.feed.source, str) and landing is None:
             where = land_source(definition, Path(folder), bar)
         else:
             where = landing_url(landing, home, "--landing")

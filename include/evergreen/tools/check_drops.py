@@ -11,12 +11,10 @@ from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.model import TableName
 from evergreen.core.definition.partition_keys import check_key
 from evergreen.errors import BadInputError, PartitionKeyError
-from evergreen.loop.intake.limits import LIMITS
-from evergreen.loop.intake.pseudonyms import nameless
-from evergreen.loop.intake.reading.file_types import ENDINGS, files_of, suffix_of
+from evergreen.loop.intake.landing_zone import local_drop
+from evergreen.loop.intake.reading.file_types import ENDINGS, files_of
 from evergreen.loop.intake.validation.gather_past import Judged, compared_keys
-from evergreen.loop.intake.validation.judge import judge, too_large
-from evergreen.loop.intake.validation.judgement import Judgement
+from evergreen.loop.intake.validation.judge_drop import judge_drop
 from evergreen.loop.intake.validation.load_expectations import load_expectations
 
 TABLES: tuple[TableName, ...] = ("inputs", "labels")
@@ -46,7 +44,7 @@ def check_folder(
     Each is compared with what is accepted of the partitions before it, in `folder` and in `history`, a feed's folder.
 
     Raises:
-        BadInputError: there is no such folder, or no table in it.
+        BadInputError: there is no such folder, no table in it, or a folder of part files that is no table.
         PartitionKeyError: the folder's name, or `key`, is not a partition of the model.
     """
     if not folder.is_dir():
@@ -82,9 +80,10 @@ def _before(
 
 
 def tables_in(folder: Path) -> list[tuple[TableName, Path]]:
-    """The tables that lie in `folder` itself, as files that could land."""
+    """The tables that lie in `folder` itself, as files or folders that could land."""
     names = sorted(file.name for file in folder.iterdir() if file.is_file())
-    return [(table, folder / name) for table in TABLES for name in files_of(table, names)]
+    found = [(table, folder / name) for table in TABLES for name in files_of(table, names)]
+    return found + [(table, folder / table) for table in TABLES if (folder / table).is_dir()]
 
 
 def _partitions(definition: ModelDefinition, folder: Path) -> list[tuple[str, Path]]:
@@ -100,15 +99,9 @@ def _partitions(definition: ModelDefinition, folder: Path) -> list[tuple[str, Pa
 
 
 def _check(definition: ModelDefinition, table: TableName, key: str, file: Path, judged: Judged, secret: bytes) -> Check:
-    size = file.stat().st_size
-    if size > LIMITS.file_bytes:
-        failure = too_large(size)
-        judgement = Judgement(False, failure.sentence, (failure,), None, None)
-    else:
-        rules = load_expectations(definition, table)
-        past = judged.past(table, key, rules)
-        data, suffix = nameless(file.read_bytes(), suffix_of(file.name) or "", definition, table, secret)
-        judgement = judge(data, suffix, definition, table, key, rules, past=past)
+    rules = load_expectations(definition, table)
+    past = judged.past(table, key, rules)
+    judgement = judge_drop(local_drop(file), definition, table, key, rules, past=past, secret=secret)
     judged.keep(table, key, judgement)
     failures = [failure.to_json() for failure in judgement.failures]
     said = (judgement.accepted, judgement.reason, judgement.rows, judgement.rows_rejected)

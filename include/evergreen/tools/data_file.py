@@ -15,14 +15,17 @@ from evergreen.core.definition.model import ColumnType, TableName
 from evergreen.core.definition.sections import CsvSection
 from evergreen.core.text import plain
 from evergreen.errors import BadInputError
+from evergreen.loop.intake.drop_content import content_of
 from evergreen.loop.intake.failures import UnfitFileError
+from evergreen.loop.intake.landing_zone import local_drop
 from evergreen.loop.intake.limits import LIMITS
 from evergreen.loop.intake.reading import convert, csv_file, infer, parquet_file, texts, times
 from evergreen.loop.intake.reading.column_names import broken_rule, repeated
-from evergreen.loop.intake.reading.file_types import is_text, suffix_of, why_not
+from evergreen.loop.intake.reading.file_types import is_text, why_not
 from evergreen.loop.intake.reading.joined_id import joined
 from evergreen.loop.intake.reading.made_columns import with_made
 from evergreen.loop.intake.reading.parquet_types import why_unusable
+from evergreen.loop.intake.reading.parts import Parts, blamed, one_column
 
 _PANDAS_INDEX = "__index_level_"
 _OURS = ("__", "evergreen_")
@@ -43,7 +46,8 @@ class DataFile:
     """
 
     def __init__(self, path: Path, form: CsvSection = csv_file.DEFAULT, clock: Clock = texts.IN_UTC) -> None:
-        """Read `path`; its times without a zone are those of `clock`.
+        """Read `path`: a file, a folder of part files, or a Delta or Iceberg table; its times without a zone are those
+        of `clock`.
 
         Raises:
             BadInputError: there is no such file, its ending is not one that is read, it cannot be read, or has no rows.
@@ -51,12 +55,11 @@ class DataFile:
         self.path, self.form, self.left_out = path, form, dict[str, str]()
         self.clock = clock
         try:
-            suffix = suffix_of(path.name)
-            data = path.read_bytes()
-            if suffix is None:
+            data, suffix = content_of(local_drop(path))
+            if isinstance(data, bytes) and not suffix:
                 raise BadInputError(f"{path} is not read: {why_not(path.name, data[:_HEAD])}")
             self.from_text = is_text(suffix)
-            self.table = self._read(data, suffix)
+            self.table = self._read_parts(data) if isinstance(data, Parts) else self._read(data, suffix)
         except OSError as error:
             raise BadInputError(f"{path} cannot be read: {error.strerror or error}") from None
         except (UnfitFileError, pa.ArrowException) as error:
@@ -64,6 +67,25 @@ class DataFile:
         self._sorted: dict[tuple[str, TableName], pd.DataFrame] = {}
         if not self.table.num_rows:
             raise BadInputError(f"{path} has no rows")
+
+    def _read_parts(self, parts: Parts) -> pa.Table:
+        """The part files as one table: columns by name, null where a file lacks one."""
+        tables = []
+        for number, name in enumerate(parts.names):
+            try:
+                tables.append(self._read(parts.read(number), parts.suffix))
+            except UnfitFileError as error:
+                raise blamed(name, error) from None
+        names = dict.fromkeys(name for table in tables for name in table.column_names if name not in self.left_out)
+        return pa.table({name: column for name in names if (column := self._whole(name, tables)) is not None})
+
+    def _whole(self, name: str, tables: list[pa.Table]) -> pa.ChunkedArray | None:
+        columns = [t.column(name) if name in t.column_names else pa.chunked_array([pa.nulls(len(t))]) for t in tables]
+        found = one_column(columns, mixed_numbers=True)
+        if found is None:
+            kinds = ", ".join(sorted({str(c.type) for c in columns}))
+            self.left_out[name] = f"its type differs from part file to part file ({kinds}), and none holds all values"
+        return found
 
     def _read(self, data: bytes, suffix: str) -> pa.Table:
         if self.from_text:

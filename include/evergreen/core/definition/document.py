@@ -69,8 +69,12 @@ def _meanings(model: type[BaseModel]) -> dict[str, str]:
 
 
 def _section(field: FieldInfo) -> type[BaseModel] | None:
-    parts = (field.annotation, *typing.get_args(field.annotation))
-    return next((p for p in parts if isinstance(p, type) and issubclass(p, BaseModel)), None)
+    parts = [field.annotation]
+    for part in parts:  # which grows: a section may stand in a map, and that in a choice
+        if isinstance(part, type) and issubclass(part, BaseModel):
+            return part
+        parts.extend(typing.get_args(part))
+    return None
 
 
 def _type(annotation: Any) -> str:
@@ -85,6 +89,8 @@ def _type(annotation: Any) -> str:
         return f"map of {_type(parts[0])} to {_type(parts[1])}"
     if origin is typing.Annotated:
         return _type(parts[0])
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return "section"
     names = {str: "text", int: "integer", float: "number", dt.date: "date", dt.timedelta: "duration", bool: "yes or no"}
     return names.get(annotation, str(annotation))
 

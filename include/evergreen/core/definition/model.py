@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from evergreen.core.definition.alerts import AlertsSection
 from evergreen.core.definition.calendar import Calendar
 from evergreen.core.definition.made import MadeSection, check, expanded
+from evergreen.core.definition.query import QuerySection
 from evergreen.core.definition.sections import (
     CalendarSection,
     CsvSection,
@@ -24,6 +25,7 @@ from evergreen.core.definition.sections import (
     RetentionSection,
     Section,
 )
+from evergreen.core.definition.sinks import SinkSection
 from evergreen.core.definition.tasks import (
     DISPARITIES,
     LOSSES,
@@ -137,8 +139,9 @@ class FeedSection(Section):
     """Columns of personal data, type string: tokens replace their values before anything is kept (docs/security.md)."""
     csv: CsvSection = CsvSection()
     """How text files are written."""
-    source: Name | None = None
-    """Simulator that `evergreen feed land` takes real rows from; none if a producer lands the feed."""
+    source: Name | dict[TableName, QuerySection] | None = None
+    """Where rows come from if no producer lands the feed: by table, a query to a database (docs/databases.md), or the
+    simulator of `evergreen feed land`."""
 
     def landed_columns(self, table: TableName) -> dict[str, ColumnType]:
         """The columns of `table` that a producer lands: all but those that intake makes."""
@@ -320,6 +323,8 @@ class ModelDefinition(Section):
     monitoring: MonitoringSection = MonitoringSection()
     online: OnlineSection = OnlineSection()
     alerts: AlertsSection
+    sinks: dict[Name, SinkSection] = Field(default={}, exclude_if=lambda value: not value)
+    """Where predictions are delivered to beside the store, by names of your own (docs/sinks.md)."""
     retention: RetentionSection | None = None
     """Left out: nothing is ever collected."""
     folder: Path = Field(default=Path(), exclude=True)

@@ -6,16 +6,19 @@ No part of a name comes from file content, and every part is checked: a name can
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from evergreen.errors import BadInputError
 
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=-]{0,127}")
 _BESIDE = (
     (re.compile(r"(^|/)profile/((?:[^/]+/){3}[^/]+)-v[0-9]+\.json$"), r"\1clean/\2.parquet"),
+    (re.compile(r"(^|/)raw/((?:[^/]+/){3}[^/]+)\.parts/[^/]+$"), r"\1raw/\2.parts.json"),
     (re.compile(r"(^|/)quarantine/((?:[^/]+/){3}[^/]+)/sample-([^/]+)\.json$"), r"\1validation/\2-\3.json"),
 )
 FOLDERS = (
     "raw", "clean", "profile", "quarantine", "validation", "predictions", "reference", "pseudonyms", "reports", "code",
+    "current",
 )  # fmt: skip
 """Beginnings of names; the model's is what follows."""
 
@@ -33,8 +36,22 @@ def join(*parts: str) -> str:
 
 
 def raw(model: str, table: str, key: str, content_hash: str, suffix: str) -> str:
-    """Immutable copy of a landed file; `suffix` is parquet or csv."""
+    """Immutable copy of a landed file; `suffix` is parquet, csv, ... or `PARTS`."""
     return join("raw", model, table, key, f"{content_hash[:16]}.{suffix}")
+
+
+PARTS = "parts.json"
+"""Suffix of a raw copy that lists part files"""
+
+
+UNREADABLE = "unreadable.json"
+"""Suffix of a raw copy of what could not be read at all: the reasons"""
+
+
+def raw_parts(name: str, hashes: Sequence[str], suffix: str) -> list[str]:
+    """Immutable copies of the part files that the raw copy `name` (of the suffix `PARTS`) lists, in its order."""
+    folder, _, last = name.removesuffix(".json").rpartition("/")
+    return [f"{folder}/{join(last, f'{n:05d}-{digest[:16]}.{suffix}')}" for n, digest in enumerate(hashes)]
 
 
 def clean(model: str, table: str, key: str, content_hash: str, suite_hash: str) -> str:
@@ -81,6 +98,11 @@ def named_with(name: str) -> str:
 def prediction(model: str, key: str, snapshot: int, version: int) -> str:
     """Predictions of one snapshot by one model version."""
     return join("predictions", model, key, f"snapshot={snapshot}-version={version}.parquet")
+
+
+def current(model: str, sink: str, name: str) -> str:
+    """Predictions that are replaced by newer ones under a name that stays: `name` is a key or `newest`."""
+    return join("current", model, sink, f"{name}.parquet")
 
 
 def reference(model: str, version: int) -> str:

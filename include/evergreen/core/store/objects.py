@@ -7,7 +7,8 @@ import hashlib
 import os
 import re
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
@@ -91,6 +92,15 @@ class Store:
         _publish(self.fs, self.path(name), data)
         return self.uri(name)
 
+    def write_chunks(self, name: str, chunks: Iterable[bytes]) -> str:
+        """Publish what `chunks` gives as `name`, and hold one chunk at a time; as `write` otherwise.
+
+        What `chunks` raises is raised, and nothing appears.
+        """
+        if not self.exists(name):
+            publish_chunks(self.uri(name), chunks)
+        return self.uri(name)
+
     def sizes(self, folder: str) -> dict[str, int]:
         """Bytes of each object below `folder`, by name: one listing (on S3, one request for a thousand objects)."""
         self.fs.invalidate_cache()  # what another process has written or removed since
@@ -134,16 +144,52 @@ def publish(uri: str, data: bytes) -> None:
     _publish(fs, path, data)
 
 
+def publish_chunks(uri: str, chunks: Iterable[bytes]) -> None:
+    """Write what `chunks` gives to `uri`, as `publish` does; if it raises, what was there stays."""
+    with published(uri) as file:
+        for data in chunks:
+            file.write(data)
+
+
+@contextmanager
+def published(uri: str) -> Iterator[BinaryIO]:
+    """A file to write that appears as `uri` when the block ends, in place of what was there; if it raises, nothing."""
+    from fsspec.spec import AbstractBufferedFile
+
+    from evergreen.core.store.filesystem import url_to_fs
+
+    fs, path = url_to_fs(uri)
+    if _is_local(fs):
+        with _renamed(Path(path)) as file:
+            yield file
+        return
+    file = fs.open(path, "wb")
+    try:
+        yield cast("BinaryIO", file)
+    except BaseException:
+        file.discard()  # closing it would publish what has been written so far
+        if isinstance(file, AbstractBufferedFile):
+            file.closed = True
+        raise
+    file.close()
+
+
 def _publish(fs: AbstractFileSystem, path: str, data: bytes) -> None:
     if not _is_local(fs):
         fs.pipe_file(path, data)
         return
-    target = Path(path)
+    with _renamed(Path(path)) as file:
+        file.write(data)
+
+
+@contextmanager
+def _renamed(target: Path) -> Iterator[BinaryIO]:
+    """A local file that is written beside `target` and renamed at the end of the block."""
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
     try:
         with scratch.open("wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         scratch.replace(target)

@@ -1,8 +1,9 @@
 """Has a table of a partition landed, whole?
 
 A producer writes `landing/<feed>/<partition key>/<table>.parquet` (or with another of `file_types.ENDINGS`) and then an
-empty `_SUCCESS` beside it.
-Both tables of a feed share the folder, so a table counts as landed only while `_SUCCESS` is not older than its file.
+empty `_SUCCESS` beside it. In place of the file there may be a folder `<table>/` of part files, which Spark marks with
+a `_SUCCESS` of its own, or a Delta or Iceberg table (`landed_folder`).
+Both tables of a feed share the folder, so a table counts as landed only while `_SUCCESS` is not older than its files.
 Light on purpose: the triggerer asks every few seconds.
 """
 
@@ -17,13 +18,17 @@ from typing import TYPE_CHECKING, Any
 from evergreen.core.store.filesystem import url_to_fs
 from evergreen.core.store.layout import join
 from evergreen.core.text import plain
-from evergreen.errors import UnavailableError
+from evergreen.errors import BadInputError, UnavailableError
+from evergreen.loop.intake.landed_folder import LAKES, Content, Part, content, names_in
+from evergreen.loop.intake.landed_folder import SUCCESS as SUCCESS
 from evergreen.loop.intake.reading.file_types import files_of, suffix_of, why_not
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
-SUCCESS = "_SUCCESS"
+TABLES = ("inputs", "labels")
+_DEPTH = 4
+"""Levels below a feed's folder: key, table, the log of a lake's table, its entries"""
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,9 @@ class Drop:
     size: int
     modified: dt.datetime
     suffix: str
-    """As `file_types.suffix_of` gives it: parquet, csv, csv.gz, tsv or tsv.gz"""
+    """As `file_types.suffix_of` gives it: parquet, csv, csv.gz, tsv or tsv.gz; of a lake's table, delta or iceberg"""
+    parts: tuple[Part, ...] = ()
+    """Its files, if it is a folder of part files: `uri` is the folder's then"""
 
 
 @dataclass(frozen=True)
@@ -105,7 +112,7 @@ def _walk(root: str) -> Iterator[tuple[list[str], dict[str, Any]]]:
         flat = not _is_local(fs)
         if not flat:
             fs.ls(path, detail=False)  # raises if it may not be read, which `find` would pass over
-        files = fs.find(path, detail=True, maxdepth=None if flat else 2)
+        files = fs.find(path, detail=True, maxdepth=None if flat else _DEPTH)
     except FileNotFoundError:
         return
     except OSError as error:
@@ -133,6 +140,28 @@ def _list(folder: str) -> dict[str, _Entry] | None:
     """The folder's entries by name, read again each time; None if there is no such folder, or a link."""
     if _is_link(folder):
         return None
+    found = _names(folder)
+    if found is None:
+        return None
+    for table in TABLES:
+        if table in found and not found[table].is_file and not _is_link(f"{folder}/{table}"):
+            found |= _below(f"{folder}/{table}", table)
+    return found
+
+
+def _below(folder: str, name: str) -> dict[str, _Entry]:
+    """What is in the folder of a table, its own folders included as far as they say what it is."""
+    found = {f"{name}/{own}": entry for own, entry in (_names(folder) or {}).items()}
+    for own, entry in list(found.items()):
+        inner = own.rpartition("/")[2]
+        if not entry.is_file and inner in ("_delta_log", "metadata", "data"):
+            found |= {f"{own}/{deep}": e for deep, e in (_names(f"{folder}/{inner}") or {}).items() if e.is_file}
+            del found[own]
+    return found
+
+
+def _names(folder: str) -> dict[str, _Entry] | None:
+    """The names in one folder; None if there is no such folder."""
     try:
         fs, path = url_to_fs(folder)
         found = fs.ls(path, detail=True, refresh=True)
@@ -166,30 +195,75 @@ def _entry(info: dict[str, Any]) -> _Entry:
 
 def _newest(folder: str, entries: dict[str, _Entry], table: str) -> Drop | None:
     files = [(name, entries[name]) for name in files_of(table, entries) if entries[name].is_file]
-    if not files:
-        return None
-    name, entry = max(files, key=lambda pair: pair[1].modified)
-    return Drop(f"{folder}/{name}", entry.size, entry.modified, suffix_of(name) or "")
+    found = [Drop(f"{folder}/{name}", e.size, e.modified, suffix_of(name) or "") for name, e in files]
+    inside = _inside(entries, table)
+    if isinstance(inside, Content):
+        found.append(Drop(f"{folder}/{table}", inside.size, inside.modified, inside.suffix, inside.parts))
+    return max(found, key=lambda drop: drop.modified, default=None)
+
+
+def _inside(entries: dict[str, _Entry], table: str) -> Content | str | None:
+    """What the folder of the table holds, or why it is no table; None if there is no such folder."""
+    names = names_in(table, entries)
+    return content(names) if names or (table in entries and not entries[table].is_file) else None
 
 
 def _obstacle(folder: str, entries: dict[str, _Entry], table: str) -> str | None:
     """Why `table` does not count as landed, in words, or None if it does."""
     drop = _newest(folder, entries, table)
     if drop is None:
-        odd = files_of(table, entries)
-        if odd:
-            return f"{odd[0]} in {folder} is a folder or a link; land it as one ordinary file"
-        other = next((name for name in entries if name.startswith(f"{table}.") and entries[name].is_file), None)
-        if other:
-            return f"{plain(other)} in {folder} is not read: {why_not(other, b'')}"
-        return f"neither {table}.parquet nor {table}.csv is in {folder} yet"
-    name = drop.uri.rpartition("/")[2]
-    success = entries.get(SUCCESS)
-    if success is None:
-        return f"{name} is in {folder}, but _SUCCESS is missing: its producer writes it when the file is complete"
-    if success.modified < drop.modified:
+        return _why_none(folder, entries, table)
+    name = drop.uri.rpartition("/")[2] + ("/" if drop.uri == f"{folder}/{table}" else "")
+    marks = [entries[SUCCESS].modified] if SUCCESS in entries else []
+    inside = _inside(entries, table)
+    if drop.parts and isinstance(inside, Content) and inside.marked:
+        marks.append(inside.marked)
+    if not marks:
+        return f"{name} is in {folder}, but _SUCCESS is missing: its producer writes it when the {_kind(drop)} complete"
+    if max(marks) < drop.modified:
         return (
-            f"_SUCCESS is older than {name} in {folder} ({success.modified:%Y-%m-%d %H:%M:%S} before "
-            f"{drop.modified:%Y-%m-%d %H:%M:%S} UTC): its producer writes it again when the file is complete"
+            f"_SUCCESS is older than {name} in {folder} ({max(marks):%Y-%m-%d %H:%M:%S} before "
+            f"{drop.modified:%Y-%m-%d %H:%M:%S} UTC): its producer writes it again when the {_kind(drop)} complete"
         )
     return None
+
+
+def _kind(drop: Drop) -> str:
+    return "folder is" if drop.parts or drop.suffix in LAKES else "file is"
+
+
+def _why_none(folder: str, entries: dict[str, _Entry], table: str) -> str:
+    """What is there in place of a table."""
+    odd = [name for name in files_of(table, entries) if not entries[name].is_file]
+    if odd:
+        return f"{odd[0]} in {folder} is a folder or a link; land it as one ordinary file"
+    inside = _inside(entries, table)
+    if isinstance(inside, str):
+        return f"{table}/ in {folder}: {inside}"
+    other = next((name for name in entries if name.startswith(f"{table}.") and entries[name].is_file), None)
+    if other:
+        return f"{plain(other)} in {folder} is not read: {why_not(other, b'')}"
+    return f"neither {table}.parquet nor {table}.csv is in {folder} yet"
+
+
+def local_drop(path: Path) -> Drop:
+    """A file or a folder of a person's own disk as a drop, with no `_SUCCESS` asked for.
+
+    Raises:
+        BadInputError: the folder is no table; the message says why.
+        OSError: it cannot be looked at.
+    """
+    uri, stat = str(path), path.stat()
+    if path.is_file():
+        modified = dt.datetime.fromtimestamp(stat.st_mtime, dt.UTC)
+        return Drop(uri, stat.st_size, modified, suffix_of(path.name) or "")
+    names = {}
+    for file in path.rglob("*"):
+        own = file.relative_to(path).as_posix()
+        if file.is_file() and not file.is_symlink():
+            about = file.stat()
+            names[own] = _Entry(about.st_size, dt.datetime.fromtimestamp(about.st_mtime, dt.UTC), True)
+    found = content(names)
+    if isinstance(found, str):
+        raise BadInputError(f"{path}: {found}")
+    return Drop(uri, found.size, found.modified, found.suffix, found.parts)

@@ -22,7 +22,8 @@ from evergreen.errors import SettingsError
 from evergreen.loop.intake.failures import Failure, UnfitFileError, unfit
 from evergreen.loop.intake.limits import LIMITS, Limits
 from evergreen.loop.intake.reading.file_types import REWRITTEN, is_text
-from evergreen.loop.intake.validation.earlier_columns import read_landed
+from evergreen.loop.intake.reading.parts import Content
+from evergreen.loop.intake.validation.landed_parts import read_content
 from evergreen.settings import Settings
 
 MARK = "tokens"
@@ -45,7 +46,7 @@ def token(key: bytes, feed: str, value: str) -> str:
 
 
 def replace(
-    data: bytes, suffix: str, definition: ModelDefinition, table: TableName, key: bytes, limits: Limits = LIMITS
+    data: Content, suffix: str, definition: ModelDefinition, table: TableName, key: bytes, limits: Limits = LIMITS
 ) -> bytes:
     """The file `data` with tokens in its personal columns, to be read under `kept_suffix(suffix)`; nulls stay null.
 
@@ -56,8 +57,8 @@ def replace(
     """
     hidden = personal(definition, table)
     # What lacks a column is for the verdict to judge, unless the column would have to be replaced.
-    landed = read_landed(data, suffix, definition, table, limits, lambda name: name not in hidden)
-    found = in_table(landed, definition, table, key)
+    landed = read_content(data, suffix, definition, table, limits, lambda name: name not in hidden)
+    found = in_table(landed, definition, table, key).replace_schema_metadata(None)
     sink = pa.BufferOutputStream()
     if is_text(suffix):
         import pyarrow.csv
@@ -150,8 +151,8 @@ def unreadable(uri: str) -> Failure:
 
 
 def nameless(
-    data: bytes, suffix: str, definition: ModelDefinition, table: TableName, secret: bytes
-) -> tuple[bytes, str]:
+    data: Content, suffix: str, definition: ModelDefinition, table: TableName, secret: bytes
+) -> tuple[Content, str]:
     """The file as intake would keep it, and its suffix: tokens, of a key that is forgotten, are the personal values."""
     if not personal(definition, table):
         return data, suffix

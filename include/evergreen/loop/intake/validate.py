@@ -20,10 +20,10 @@ from evergreen.core.store.page_links import report
 from evergreen.errors import BadInputError
 from evergreen.loop.intake import lateness, pseudonyms, quarantine, quarantine_incidents
 from evergreen.loop.intake.comparisons.past import Past
-from evergreen.loop.intake.failures import UnfitFileError
+from evergreen.loop.intake.failures import UnfitFileError, reason
 from evergreen.loop.intake.labels import coverage
 from evergreen.loop.intake.limits import LIMITS
-from evergreen.loop.intake.reading.file_types import suffix_of
+from evergreen.loop.intake.raw_parts import raw_content
 from evergreen.loop.intake.validation import data_docs, gather_past
 from evergreen.loop.intake.validation.earlier_columns import since_accepted
 from evergreen.loop.intake.validation.judge import judge, recorded_hash, too_large, verdict_hash
@@ -164,9 +164,11 @@ def _judge(
         failure = pseudonyms.unreadable(partition.raw_uri)
         return Judgement(False, failure.sentence, (failure,), None, None)
     what = f"version {partition.version} of the {partition.table} of {partition.key}"
-    with explained(settings, what, [partition.raw_uri]):
-        data = store.read(store.name(partition.raw_uri))
-    suffix = suffix_of(partition.raw_uri) or ""
+    try:
+        with explained(settings, what, [partition.raw_uri]):
+            data, suffix = raw_content(store, partition.raw_uri)
+    except UnfitFileError as error:
+        return Judgement(False, reason(error.failures), error.failures, None, None)
     if personal and not pseudonyms.is_replaced(partition.raw_uri):
         # Received before the columns were declared as personal.
         try:

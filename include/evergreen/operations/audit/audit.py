@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from evergreen.core.definition import ModelDefinition
+from evergreen.core.definition.database_address import AddressOf, from_environment
 from evergreen.operations.audit import (
     champion,
     codes,
@@ -21,6 +22,7 @@ from evergreen.operations.audit import (
     orphans,
     partitions,
     predictions,
+    sinks,
 )
 from evergreen.operations.audit.disagreement import Disagreement
 from evergreen.operations.audit.ledger_rows import Rows
@@ -65,6 +67,7 @@ def audit(
     settled: dt.timedelta = dt.timedelta(0),
     mail_folder: Path | None = None,
     airflow: Runs | None = None,
+    address_of: AddressOf = from_environment,
 ) -> Audit:
     """Compare everything that is kept of a model. Nothing is changed.
 
@@ -75,6 +78,7 @@ def audit(
         settled: what is younger is taken for work in progress.
         mail_folder: where a mail catcher keeps what arrived; None if mails go to real mailboxes.
         airflow: its runs; None if nobody could ask it.
+        address_of: looks the address of a sink's database up.
 
     Raises:
         UnavailableError: ledger, store, feature remotes or MLflow do not answer.
@@ -82,6 +86,7 @@ def audit(
     rows = ledger_rows.read(settings.ledger_url.get_secret_value(), definition.name)
     arrived = mails.read_folder(mail_folder) if mail_folder is not None else None
     found = list(_compare(definition, rows, settings, now, arrived, airflow))
+    found += sinks.check(definition, rows, settings.store_url, address_of)
     young = [one for one in found if one.since is not None and now - one.since < settled]
     return Audit(
         model=definition.name,
@@ -142,6 +147,7 @@ def _compared(rows: Rows, model: str, arrived: Iterable[mails.Arrived] | None, a
         "feature codes": len({row["code_hash"] for row in rows.feature_codes}),
         "decisions": len(rows.decisions),
         "deployments": len(rows.deployments),
+        "deliveries to sinks": len(rows.sink_deliverys),
         "requests for predictions": int(rows.online_totals[0]["requests"]),
         "mails": sum(row["model"] == model for row in rows.alerts),
     }

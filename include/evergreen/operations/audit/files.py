@@ -37,6 +37,10 @@ class Landed:
     key: str
     uri: str
     modified: dt.datetime
+    parts: tuple[str, ...] = ()
+    """URIs of its files, if it is a folder of part files"""
+    is_lake: bool = False
+    """A Delta or Iceberg table: what it holds, only its own library can tell"""
 
 
 def read(uri: str) -> bytes | None:
@@ -104,18 +108,38 @@ def landed(definition: ModelDefinition, landing_url: str, now: dt.datetime) -> l
     folders: dict[str, dict[str, Entry]] = {}
     for entry in listing(f"{landing_url.rstrip('/')}/{definition.feed.name}"):
         key, _, name = entry.path.partition("/")
-        if name and "/" not in name and not entry.is_link:
+        if name and not entry.is_link:
             folders.setdefault(key, {})[name] = entry
     found = []
     for key, names in folders.items():
         for which in TABLES:
             low = {name.removeprefix(which).lower(): entry for name, entry in names.items() if name.startswith(which)}
-            written = [low[ending] for ending in _ENDINGS if ending in low]
-            newest = max(written, key=lambda entry: entry.modified, default=None)
-            mark = names.get("_SUCCESS")
-            if newest and mark and mark.modified >= newest.modified and _due(definition, which, key, now):
-                found.append(Landed(which, key, newest.uri, newest.modified))
+            written = [Landed(which, key, e.uri, e.modified) for ending in _ENDINGS if (e := low.get(ending))]
+            written += _folder(which, key, names)
+            newest = max(written, key=lambda one: one.modified, default=None)
+            marks = [names[mark].modified for mark in _marks(newest) if mark in names]
+            if newest and marks and max(marks) >= newest.modified and _due(definition, which, key, now):
+                found.append(newest)
     return found
+
+
+def _folder(which: str, key: str, names: dict[str, Entry]) -> list[Landed]:
+    """The folder of a table, if there is one: its part files, or the log of a Delta or Iceberg table."""
+    inside = {name.removeprefix(f"{which}/"): e for name, e in names.items() if name.startswith(f"{which}/")}
+    log = [e for name, e in inside.items() if name.startswith(("_delta_log/", "metadata/")) and name.count("/") == 1]
+    if log:
+        return [Landed(which, key, log[0].uri.rsplit("/", 2)[0], max(e.modified for e in log), is_lake=True)]
+    parts = {n: e for n, e in inside.items() if not n.startswith(("_", ".")) and not n.endswith(".crc")}
+    if not parts or any("/" in name for name in parts):
+        return []
+    uri = next(iter(parts.values())).uri.rpartition("/")[0]
+    uris = tuple(sorted(e.uri for e in parts.values()))
+    return [Landed(which, key, uri, max(e.modified for e in parts.values()), uris)]
+
+
+def _marks(drop: Landed | None) -> tuple[str, ...]:
+    """The `_SUCCESS` that say that the drop is whole."""
+    return ("_SUCCESS", f"{drop.table}/_SUCCESS") if drop and drop.parts else ("_SUCCESS",)
 
 
 def _due(definition: ModelDefinition, which: str, key: str, now: dt.datetime) -> bool:

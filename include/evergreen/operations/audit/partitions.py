@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
@@ -10,6 +11,8 @@ from evergreen.operations.audit.disagreement import Disagreement, Row, by
 from evergreen.operations.audit.files import Landed
 from evergreen.operations.audit.ledger_rows import Rows
 
+_LIST = ".parts.json"
+"""How the name of a raw copy ends that lists part files"""
 AREA = "partitions"
 OUTCOMES = ("accepted", "quarantined")
 BRING_IN = (
@@ -45,10 +48,37 @@ def _received(drop: Landed, history: list[Row]) -> Iterator[Disagreement]:
     newest = history[-1]
     # A copy with tokens in its personal columns has other bytes than what landed, and nobody here has the key.
     comparable = newest["raw_uri"] != newest["landed_uri"] and ".tokens." not in newest["raw_uri"]
-    data = files.read(drop.uri) if comparable else None
-    if data is not None and files.sha256(data) != newest["content_hash"]:
+    comparable = comparable and not drop.is_lake
+    if comparable and _landed_hash(drop, newest) not in (None, newest["content_hash"]):
         what = f"{drop.uri} holds other bytes than version {newest['version']}, the newest that the ledger received"
         yield Disagreement(AREA, about, what, BRING_IN, drop.modified)
+
+
+def _landed_hash(drop: Landed, newest: Row) -> str | None:
+    """SHA-256 of what lies there, as the ledger records it; None if it cannot be read, or not be compared."""
+    if not drop.parts:
+        data = files.read(drop.uri)
+        return None if data is None else files.sha256(data)
+    kept = files.read(newest["raw_uri"]) if newest["raw_uri"].endswith(_LIST) else None
+    if kept is None:
+        return None
+    wanted = sorted((part["name"], part["sha256"]) for part in json.loads(kept)["parts"])
+    found = sorted((uri.rpartition("/")[2], files.sha256(files.read(uri) or b"")) for uri in drop.parts)
+    return str(newest["content_hash"]) if found == wanted else ""
+
+
+def _parts_kept(version: Row, data: bytes) -> str | None:
+    """What is wrong with the files of a list of part files, or None."""
+    folder = version["raw_uri"].removesuffix(".json")
+    said = json.loads(data)
+    for number, part in enumerate(said["parts"]):
+        uri = f"{folder}/{number:05d}-{part['sha256'][:16]}.{said['format']}"
+        found = files.read(uri)
+        if found is None:
+            return f"the copy of {part['name']}, {uri}, is not there"
+        if files.sha256(found) != part["sha256"]:
+            return f"{uri}, the copy of {part['name']}, does not have the SHA-256 that was recorded"
+    return None
 
 
 def _numbered(history: list[Row]) -> Iterator[Disagreement]:
@@ -75,7 +105,10 @@ def _kept(version: Row, collected: frozenset[str]) -> Iterator[Disagreement]:
     elif files.sha256(data) != version["content_hash"]:
         what = f"{version['raw_uri']} does not have the SHA-256 {version['content_hash'][:12]} that the ledger recorded"
     else:
-        return
+        lost = _parts_kept(version, data) if version["raw_uri"].endswith(_LIST) else None
+        if lost is None:
+            return
+        what = lost
     yield Disagreement(AREA, name(version), what, RESTORE, version["received_at"])
 
 

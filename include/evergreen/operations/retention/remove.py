@@ -19,6 +19,7 @@ from evergreen.core.ledger.queries.collected import count_rows, model_name, run_
 from evergreen.core.ledger.tables import Collection, TrainingRun
 from evergreen.core.store import Store, layout
 from evergreen.errors import EvergreenError
+from evergreen.loop.intake.raw_parts import names_of
 from evergreen.settings import Settings
 
 log = logging.getLogger("evergreen.retention")
@@ -98,8 +99,11 @@ def _remove(session: Session, model: str, ids: Sequence[int], settings: Settings
 def _remove_objects(marks: Sequence[Collection], settings: Settings) -> None:
     store = Store.from_settings(settings)
     names = [store.name(mark.name) for mark in marks if mark.kind not in ("features", "model")]
-    if names:
-        store.delete(names)
+    # The files of a list go before the list, without which nobody would find them again.
+    parts = [part for name in names if name.endswith(f".{layout.PARTS}") for part in names_of(store, name)]
+    for gone in (parts, names):
+        if gone:
+            store.delete(gone)
 
 
 def _remove_features(marks: Sequence[Collection], settings: Settings) -> None:

@@ -27,7 +27,7 @@ from evergreen.loop.intake.labels import maturity
 from evergreen.loop.intake.labels.maturity import Coverage
 from evergreen.loop.intake.landing_zone import find_drop
 from evergreen.loop.intake.validation.gather_past import Judged
-from evergreen.loop.intake.validation.judge import judge
+from evergreen.loop.intake.validation.judge_drop import judge_drop
 from evergreen.loop.intake.validation.load_expectations import load_expectations
 from evergreen.loop.intake.validation.suite import run_suite
 from evergreen.loop.training.dataset import cluster_names
@@ -290,15 +290,12 @@ def _read(
     judged: Judged,
 ) -> None:
     """Judge one landed table; put its rows into `found`, or the reason against them into `left_out`."""
-    from evergreen.core.store.filesystem import url_to_fs
-
     drop = find_drop(landing_url, definition.feed.name, table, key)
     if drop is None:
         return
-    fs, path = url_to_fs(drop.uri)
     rules = decides(load_expectations(definition, table))
     past = judged.past(table, key, rules)
-    judgement = judge(fs.cat_file(path), drop.suffix, definition, table, key, rules, past=past)
+    judgement = judge_drop(drop, definition, table, key, rules, past=past)
     judged.keep(table, key, judgement)
     if judgement.accepted and judgement.frame is not None:
         found[key] = judgement.frame

@@ -18,10 +18,8 @@ from evergreen.errors import BadInputError, PartitionKeyError
 from evergreen.loop.intake import pseudonyms
 from evergreen.loop.intake.comparisons.rules import REFERENCES, Categories, Numbers, Reference, ask
 from evergreen.loop.intake.landing_zone import Drop, list_feed
-from evergreen.loop.intake.limits import LIMITS
-from evergreen.loop.intake.pseudonyms import nameless
 from evergreen.loop.intake.validation.gather_past import OTHER, Judged
-from evergreen.loop.intake.validation.judge import judge, too_large
+from evergreen.loop.intake.validation.judge_drop import judge_drop
 from evergreen.loop.intake.validation.judgement import Judgement
 from evergreen.loop.intake.validation.suite import run_suite
 from evergreen.tools.propose import rules
@@ -124,16 +122,9 @@ class _Landed:
         return [key for own, key in self._drops if own == table and f"{key} {table}" not in self.left_out]
 
     def judge(self, table: TableName, key: str, expectations: Sequence[Any], judged: Judged | None = None) -> Judgement:
-        from evergreen.core.store.filesystem import url_to_fs
-
         drop = self._drops[table, key]
-        if drop.size > LIMITS.file_bytes:
-            failure = too_large(drop.size)
-            return Judgement(False, failure.sentence, (failure,), None, None)
-        fs, path = url_to_fs(drop.uri)
         past = judged.past(table, key, expectations) if judged else None
-        data, suffix = nameless(fs.cat_file(path), drop.suffix, self.definition, table, self._secret)
-        return judge(data, suffix, self.definition, table, key, expectations, past=past)
+        return judge_drop(drop, self.definition, table, key, expectations, past=past, secret=self._secret)
 
     def frames(self, table: TableName) -> Iterator[tuple[str, Judgement, pd.DataFrame]]:
         """What passes model.yaml, in order; the rest is remembered with its reason."""

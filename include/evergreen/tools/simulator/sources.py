@@ -60,6 +60,11 @@ def last_key(definition: ModelDefinition) -> str:
 def _check_source(definition: ModelDefinition) -> None:
     source = definition.feed.source
     if source not in SOURCES:
+        if isinstance(source, dict):
+            raise DefinitionError(
+                f"the rows of {definition.name} come from a database: `evergreen feed extract {definition.name}` lands "
+                "them, and its ingest DAGs do so by themselves"
+            )
         named = f"its source {source!r} is unknown" if source else "it has no `feed.source`"
         raise DefinitionError(
             f"nothing to land for {definition.name}: {named}. A producer lands this feed; only models with one of the "

@@ -7,6 +7,7 @@ import uuid
 from typing import Any
 
 from sqlalchemy import ForeignKey, Index, UniqueConstraint, func
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from evergreen.core.ledger.tables.base import Base, Json
@@ -42,6 +43,9 @@ class PartitionVersion(Base):
     """When the same bytes were last written to the landing zone again; None if they were not"""
     received_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
     run_url: Mapped[str | None]
+    source: Mapped[Json | None] = mapped_column(JSONB(none_as_null=True))
+    """What it was read from, if that is no file: format, table and version of a lake's table; connection, query, its
+    SHA-256, bounds and rows of a database; None of files, and if it was received before this was recorded"""
     verdicts: Mapped[list[Verdict]] = relationship(back_populates="partition", order_by="Verdict.id")
 
 

@@ -29,10 +29,12 @@ from evergreen.loop.intake.limits import LIMITS, Limits
 from evergreen.loop.intake.reading.convert import to_frame
 from evergreen.loop.intake.reading.file_types import is_text
 from evergreen.loop.intake.reading.made_columns import with_made
+from evergreen.loop.intake.reading.parts import Content, lacking_of, placed, size_of
 from evergreen.loop.intake.validation.bad_rows import Look, Positions, sift
-from evergreen.loop.intake.validation.earlier_columns import Newer, read_landed, since_said, with_all
+from evergreen.loop.intake.validation.earlier_columns import Newer, since_said, with_all
 from evergreen.loop.intake.validation.isolated import judge_apart
 from evergreen.loop.intake.validation.judgement import Judgement
+from evergreen.loop.intake.validation.landed_parts import read_content
 from evergreen.loop.intake.validation.structure import (
     READING_VERSION,
     RULES_VERSION,
@@ -50,7 +52,7 @@ ROW, REASON = "evergreen_row", "evergreen_reason"
 
 
 def judge(
-    data: bytes,
+    data: Content,
     suffix: str,
     definition: ModelDefinition,
     table: TableName,
@@ -60,7 +62,7 @@ def judge(
     past: Past | None = None,
     newer: Newer | None = None,
 ) -> Judgement:
-    """Read the file `data` (`suffix` as of `file_types.suffix_of`) as `table` of the partition `key`, and judge it.
+    """Read what landed (`suffix` as of `file_types.suffix_of`) as `table` of the partition `key`, and judge it.
 
     What `past` does not hold is not compared, and the reason says so. `newer` says which columns came to the
     definition after this partition; by default those that it says so of itself.
@@ -80,7 +82,18 @@ def judge(
         question = _Question(definition, table, key, expectations, asked, limits, is_text(suffix), one_by_one)
         return _decide(landed, question)
 
-    return judge_apart(decide, definition.feed.tables[table].columns, landed.num_rows, limits)
+    found = judge_apart(decide, definition.feed.tables[table].columns, landed.num_rows, limits)
+    return _with_places(found, landed)
+
+
+def _with_places(found: Judgement, landed: pa.Table) -> Judgement:
+    """The same, and of a table in several files in which of them bad rows are."""
+    sentences, told = placed(found.failures, landed), found.reason
+    for before, after in sentences.items():
+        told = told.replace(before, after)
+    failures = tuple(replace(f, sentence=sentences.get(f.sentence, f.sentence)) for f in found.failures)
+    note = lacking_of(landed) if found.accepted else ""
+    return replace(found, reason=f"{told}; {note}" if note else told, failures=failures)
 
 
 @dataclass(frozen=True)
@@ -156,12 +169,12 @@ def _rejected(landed: pa.Table, reasons: dict[int, str]) -> pa.Table:
 
 
 def _read(
-    data: bytes, suffix: str, definition: ModelDefinition, table: TableName, limits: Limits, newer: Newer
+    data: Content, suffix: str, definition: ModelDefinition, table: TableName, limits: Limits, newer: Newer
 ) -> pa.Table:
     """The definition's columns as they landed; raises UnfitFileError if the file holds no such table."""
-    if len(data) > limits.file_bytes:
-        raise UnfitFileError(too_large(len(data), limits))
-    return read_landed(data, suffix, definition, table, limits, newer)
+    if size_of(data) > limits.file_bytes:
+        raise UnfitFileError(too_large(size_of(data), limits))
+    return read_content(data, suffix, definition, table, limits, newer)
 
 
 def too_large(size: int, limits: Limits = LIMITS) -> Failure:

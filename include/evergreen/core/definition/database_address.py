@@ -1,0 +1,83 @@
+"""Where a database is. An address holds its password: it is looked up by name, and kept out of all that is written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from pydantic import SecretStr
+
+from evergreen.errors import SettingsError
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL
+
+AddressOf = Callable[[str], SecretStr | None]
+"""The address of the given name; None if there is none"""
+KINDS = {
+    "postgresql": "postgresql", "postgres": "postgresql", "redshift": "postgresql",
+    "mariadb": "mariadb", "mysql": "mariadb", "duckdb": "duckdb", "sqlite": "sqlite",
+}  # fmt: skip
+"""Beginning of a URL -> the driver that reads it"""
+
+
+def variable(name: str) -> str:
+    """The variable that may hold the address of the name."""
+    return f"EVERGREEN_DATABASE_{name.upper()}"
+
+
+def from_environment(name: str) -> SecretStr | None:
+    """The address in the variable of this name; for commands."""
+    given = os.environ.get(variable(name))
+    return SecretStr(given) if given else None
+
+
+def connection_url(
+    kind: str,
+    login: str | None,
+    password: str | None,
+    host: str | None,
+    port: int | None,
+    schema: str | None,
+    extra: Mapping[str, object],
+) -> SecretStr:
+    """The URL of an Airflow connection; `extra` holds options of the driver, such as sslmode."""
+    from sqlalchemy.engine import URL
+
+    if kind in ("sqlite", "duckdb"):  # their connections keep the file in the host
+        return SecretStr(f"{kind}:///{host or schema or ''}")
+    options = {name: str(value) for name, value in extra.items() if isinstance(value, str | int | float)}
+    url = URL.create(
+        KINDS.get(kind, kind) or "unknown", login or None, password or None, host or None, port, schema or None, options
+    )
+    return SecretStr(url.render_as_string(hide_password=False))
+
+
+def url_of(name: str, address_of: AddressOf) -> URL:
+    """The URL of the name.
+
+    Raises:
+        SettingsError: there is no address of this name, or it is no URL of a database that can be read. Nothing of the
+            address is quoted.
+    """
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    address = address_of(name)
+    if address is None or not address.get_secret_value().strip():
+        raise SettingsError(
+            f"there is no address of the database {name}: set {variable(name)} to its URL, or make the Airflow "
+            f"connection {name}"
+        )
+    try:
+        url = make_url(address.get_secret_value().strip())
+    except (ArgumentError, ValueError):
+        url = None
+    kind = url.drivername.partition("+")[0] if url is not None else ""
+    if url is None or kind not in KINDS:
+        raise SettingsError(
+            f"the address of the database {name} is no URL that can be read; write one that begins with "
+            f"{', '.join(sorted(set(KINDS.values())))}, such as postgresql://user:password@host:5432/database"
+        )
+    return url.set(drivername=KINDS[kind])

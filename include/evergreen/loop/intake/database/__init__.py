@@ -1,0 +1,1 @@
+"""Rows of a database land as a drop: one query, one snapshot, some rows at a time."""

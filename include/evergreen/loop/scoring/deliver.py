@@ -1,0 +1,169 @@
+"""Deliver the predictions of a partition to the sinks of its model: each once, whatever dies.
+
+A sink knows which predictions it has, and changes that with the rows, in one step. The ledger's row follows. A process
+that dies in between is run again: the sink has them already, and the row is written. Under the ledger's lock of the
+sink and the partition the newest predictions are read, so that older ones never replace newer ones.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.definition.database_address import AddressOf, url_of
+from evergreen.core.definition.sinks import SinkSection
+from evergreen.core.ledger import Ledger
+from evergreen.core.ledger.tables import Prediction, SinkDelivery
+from evergreen.core.store import Store, layout
+from evergreen.core.store.objects import publish
+from evergreen.errors import NotReadyError
+from evergreen.loop.scoring.score import read_bytes
+from evergreen.settings import Settings
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+log = logging.getLogger("evergreen.scoring")
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """What one sink has of one partition."""
+
+    sink: str
+    key: str
+    prediction_id: int
+    version: int
+    rows: int
+    place: str
+    new: bool
+    """False: it had these predictions already"""
+
+
+def deliver(
+    definition: ModelDefinition, key: str, *, settings: Settings, address_of: AddressOf, run_url: str | None = None
+) -> list[Delivered]:
+    """Have every sink of the model hold the newest predictions of the partition `key`, and no others of it.
+
+    Raises:
+        NotReadyError: the partition has no predictions.
+        BadInputError: a sink's table has other columns or types than predictions have; nothing of it was changed.
+        CollectedError: retention has removed the predictions.
+        SettingsError: a sink's database has no address.
+        UnavailableError: ledger, store or a sink do not answer; what was delivered stays, run it again.
+    """
+    definition.partitions.parse(key)
+    return [
+        _deliver(definition, name, sink, key, settings, address_of, run_url) for name, sink in definition.sinks.items()
+    ]
+
+
+def delivered_keys(definition: ModelDefinition, *, settings: Settings) -> list[str]:
+    """The partitions that have predictions, oldest first."""
+    with Ledger.from_settings(settings).transaction() as session:
+        return list(
+            session.scalars(
+                select(Prediction.key).where(Prediction.model == definition.name).distinct().order_by(Prediction.key)
+            )
+        )
+
+
+def _deliver(
+    definition: ModelDefinition,
+    name: str,
+    sink: SinkSection,
+    key: str,
+    settings: Settings,
+    address_of: AddressOf,
+    run_url: str | None,
+) -> Delivered:
+    with Ledger.from_settings(settings).lock("sink", definition.name, name, key) as session:
+        prediction = _newest(session, definition.name, key)
+        if prediction is None:
+            raise NotReadyError(f"{definition.name} has no predictions of {key} to deliver; its DAG score makes them")
+        if sink.type == "table":
+            place, new = _to_table(definition, sink, prediction, settings, address_of)
+        else:
+            place, new = _to_file(definition, name, prediction, settings)
+        row = {
+            "model": definition.name, "sink": name, "key": key, "prediction_id": prediction.id,
+            "version": prediction.version, "rows": prediction.rows, "place": place, "run_url": run_url,
+        }  # fmt: skip
+        once = ["model", "sink", "prediction_id"]
+        session.execute(insert(SinkDelivery).values(row).on_conflict_do_nothing(index_elements=once))
+    state = "delivered" if new else "had them already"
+    log.info(
+        "%s: %s rows of version %d to %s (%s): %s", key, f"{prediction.rows:,}", prediction.version, name, place, state
+    )
+    return Delivered(name, key, prediction.id, prediction.version, prediction.rows, place, new)
+
+
+def _newest(session: Session, model: str, key: str) -> Prediction | None:
+    """The newest predictions: of the newest snapshot, by the version that served when it was predicted."""
+    query = select(Prediction).where(Prediction.model == model, Prediction.key == key)
+    return session.scalar(query.order_by(Prediction.id.desc()).limit(1))
+
+
+def _to_table(
+    definition: ModelDefinition, sink: SinkSection, prediction: Prediction, settings: Settings, address_of: AddressOf
+) -> tuple[str, bool]:
+    from evergreen.loop.scoring.sink_table import write
+
+    url = url_of(sink.connection or "", address_of)
+    kind = definition.feed.tables["inputs"].columns[definition.feed.entity]
+    place = f"{sink.connection}: {sink.table}"
+    return place, write(url, sink.table or "", prediction, kind, lambda: _rows(prediction, settings))
+
+
+def _to_file(definition: ModelDefinition, sink: str, prediction: Prediction, settings: Settings) -> tuple[str, bool]:
+    """The partition's file, and that of the newest partition; each appears whole in place of the one before."""
+    store = Store.from_settings(settings)
+    data = _as_file(_rows(prediction, settings))
+    uri, new = store.uri(layout.current(definition.name, sink, prediction.key)), False
+    newest = delivered_keys(definition, settings=settings)[-1] == prediction.key
+    for name in (prediction.key, *(["newest"] if newest else [])):
+        own = layout.current(definition.name, sink, name)
+        if not store.exists(own) or store.read(own) != data:
+            publish(store.uri(own), data)
+            new = True
+    return uri, new
+
+
+def _rows(prediction: Prediction, settings: Settings) -> pa.Table:
+    """The predictions as they are delivered.
+
+    Columns: entity and event_time (of the feed's types), prediction (double), partition_key (text), model_version
+    (int64), predicted_at (microseconds, UTC): when they were made.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    found = pq.read_table(io.BytesIO(read_bytes(prediction, settings)))
+    count = found.num_rows
+
+    def constant(value: Any, kind: pa.DataType) -> pa.Array:
+        return pa.repeat(pa.scalar(value, kind), count)
+
+    return pa.table(
+        {
+            "entity": found.column(0),
+            "event_time": found.column(1).cast(pa.timestamp("us", "UTC")),
+            "prediction": found.column("prediction"),
+            "partition_key": constant(prediction.key, pa.string()),
+            "model_version": constant(prediction.version, pa.int64()),
+            "predicted_at": constant(prediction.created_at, pa.timestamp("us", "UTC")),
+        }
+    )
+
+
+def _as_file(table: pa.Table) -> bytes:
+    from evergreen.core.frames import as_file
+
+    return as_file(table)

@@ -1,0 +1,171 @@
+"""Predictions in a table of a PostgreSQL database: staged, compared and merged in one transaction.
+
+Rows go into a temporary table by COPY. The target's types are compared with those of predictions before anything is
+changed: an append that converts nothing (ADBC) writes a double's bits into a bigint. Then one transaction removes what
+the partition no longer has, inserts or updates the rest, and notes which predictions the table has now.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from evergreen.core.definition.model import ColumnType
+from evergreen.core.ledger.tables import Prediction
+from evergreen.core.text import plain
+from evergreen.errors import BadInputError, UnavailableError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ENTITY_TYPES: dict[ColumnType, str] = {
+    "string": "text", "integer": "bigint", "float": "double precision", "boolean": "boolean",
+    "timestamp": "timestamp with time zone",
+}  # fmt: skip
+_MAY_PASS = ("08", "40", "53", "55", "57", "58")
+
+
+def columns(entity: ColumnType) -> dict[str, str]:
+    """Column of a sink's table -> its PostgreSQL type."""
+    return {
+        "model": "text",
+        "partition_key": "text",
+        "entity": ENTITY_TYPES[entity],
+        "event_time": "timestamp with time zone",
+        "prediction": "double precision",
+        "model_version": "bigint",
+        "predicted_at": "timestamp with time zone",
+    }
+
+
+KEY = ("model", "partition_key", "entity")
+"""The primary key"""
+STATE = {
+    "model": "text", "partition_key": "text", "prediction_id": "bigint", "content_hash": "text", "rows": "bigint",
+    "model_version": "bigint", "delivered_at": "timestamp with time zone",
+}  # fmt: skip
+"""Columns of `<table>_delivery`: which predictions the table has of each partition"""
+
+
+def write(url: Any, table: str, prediction: Prediction, entity: ColumnType, rows: Callable[[], pa.Table]) -> bool:
+    """Have the table hold exactly `rows` of the prediction's partition; whether it did not before.
+
+    Args:
+        url: of the database, as of SQLAlchemy.
+        table: its name, with or without a schema.
+        prediction: the row of the ledger; its id and SHA-256 are noted.
+        entity: type of the entity in the definition.
+        rows: gives them; asked only if the table has other predictions.
+
+    Raises:
+        BadInputError: it is no PostgreSQL database, or the table has other types; nothing was changed.
+        UnavailableError: the database does not answer; nothing was changed.
+    """
+    import psycopg2
+
+    if url.drivername != "postgresql":
+        raise BadInputError(f"a sink of the type table is a PostgreSQL database, and this is {url.drivername}")
+    connection = _connect(url)
+    try:
+        with connection, connection.cursor() as cursor:  # commits at the end, or rolls back
+            cursor.execute("SET LOCAL TIME ZONE 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'")
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_lock(table, prediction),))
+            _make(cursor, table, columns(entity), KEY)
+            _make(cursor, f"{table}_delivery", STATE, KEY[:2])
+            cursor.execute(
+                f"SELECT prediction_id, content_hash FROM {table}_delivery WHERE model = %s AND partition_key = %s",  # noqa: S608
+                (prediction.model, prediction.key),
+            )
+            if cursor.fetchone() == (prediction.id, prediction.content_hash):
+                return False
+            _check_types(cursor, table, columns(entity))
+            _merge(cursor, table, prediction, rows(), columns(entity))
+            return True
+    except psycopg2.Error as error:
+        words = plain(" ".join(str(error).split()), 300)
+        if error.pgcode is None or error.pgcode.startswith(_MAY_PASS):
+            raise UnavailableError(f"the database of {table} went away ({words}); nothing of it was changed") from None
+        raise BadInputError(f"predictions cannot be written to {table}: {words}") from None
+    finally:
+        with suppress(psycopg2.Error):
+            connection.close()
+
+
+def _connect(url: Any) -> Any:
+    import psycopg2
+
+    given = {"host": url.host, "port": url.port, "user": url.username, "password": url.password, "dbname": url.database}
+    options = {**url.query, **{name: value for name, value in given.items() if value is not None}}
+    try:
+        return psycopg2.connect(**{"connect_timeout": 30, **options})
+    except psycopg2.Error as error:
+        words = plain(" ".join(str(error).split()), 300).replace(url.password or "\0", "***")
+        raise UnavailableError(f"PostgreSQL at {url.host or 'its socket'} does not answer: {words}") from None
+
+
+def _lock(table: str, prediction: Prediction) -> int:
+    digest = hashlib.sha256(f"evergreen sink {table} {prediction.model} {prediction.key}".encode()).digest()
+    return int.from_bytes(digest[:8], "big", signed=True)
+
+
+def _make(cursor: Any, table: str, types: dict[str, str], key: tuple[str, ...]) -> None:
+    """The table, if there is none: a role that may not create tables is given them."""
+    cursor.execute("SELECT to_regclass(%s)", (table,))
+    if cursor.fetchone()[0] is None:
+        said = ", ".join(f"{name} {kind} NOT NULL" for name, kind in types.items())
+        cursor.execute(f"CREATE TABLE IF NOT EXISTS {table} ({said}, PRIMARY KEY ({', '.join(key)}))")
+
+
+def _check_types(cursor: Any, table: str, wanted: dict[str, str]) -> None:
+    cursor.execute(
+        "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = to_regclass(%s) "
+        "AND attnum > 0 AND NOT attisdropped",
+        (table,),
+    )
+    found = dict(cursor.fetchall())
+    known = {name: found.get(name, "missing") for name in wanted}
+    wrong = [f"{name} is {known[name]}, not {kind}" for name, kind in wanted.items() if known[name] != kind]
+    if wrong:
+        raise BadInputError(
+            f"the table {table} does not fit predictions: {'; '.join(wrong)}. Nothing was written: change the table, "
+            "or name another one in `sinks`, which is made as it must be"
+        )
+
+
+def _merge(cursor: Any, table: str, prediction: Prediction, rows: pa.Table, types: dict[str, str]) -> None:
+    import pyarrow as pa
+    import pyarrow.csv as pc
+
+    names = list(types)
+    staged = rows.append_column("model", pa.repeat(pa.scalar(prediction.model), len(rows))).select(names)
+    said = ", ".join(f"{name} {kind}" for name, kind in types.items())
+    cursor.execute(f"CREATE TEMPORARY TABLE evergreen_staged ({said}) ON COMMIT DROP")
+    with tempfile.TemporaryFile() as file:
+        # Arrow writes a double with all digits that name it.
+        pc.write_csv(staged, file, pc.WriteOptions(include_header=False, quoting_style="needed"))
+        file.seek(0)
+        cursor.copy_expert(f"COPY evergreen_staged ({', '.join(names)}) FROM STDIN (FORMAT csv)", file)
+    where = (prediction.model, prediction.key)
+    cursor.execute(
+        f"DELETE FROM {table} t WHERE model = %s AND partition_key = %s AND NOT EXISTS "  # noqa: S608 - a checked name
+        "(SELECT FROM evergreen_staged s WHERE s.entity = t.entity)",
+        where,
+    )
+    others = ", ".join(f"{name} = EXCLUDED.{name}" for name in names if name not in KEY)
+    listed = ", ".join(names)
+    cursor.execute(
+        f"INSERT INTO {table} ({listed}) SELECT {listed} FROM evergreen_staged "  # noqa: S608 - a checked name
+        f"ON CONFLICT ({', '.join(KEY)}) DO UPDATE SET {others}"
+    )
+    if cursor.rowcount != prediction.rows:
+        raise BadInputError(f"{table} took {cursor.rowcount} rows of {prediction.rows}; nothing was changed")
+    values = (*where, prediction.id, prediction.content_hash, prediction.rows, prediction.version)
+    kept = ", ".join(f"{name} = EXCLUDED.{name}" for name in STATE if name not in KEY)
+    cursor.execute(
+        f"INSERT INTO {table}_delivery ({', '.join(STATE)}) VALUES (%s, %s, %s, %s, %s, %s, now()) "  # noqa: S608
+        f"ON CONFLICT (model, partition_key) DO UPDATE SET {kept}",
+        values,
+    )

@@ -1,0 +1,101 @@
+"""Ledger and sinks: each sink has the newest predictions of each partition, and nothing else of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.definition.database_address import AddressOf, url_of
+from evergreen.core.definition.sinks import SinkSection
+from evergreen.errors import EvergreenError
+from evergreen.operations.audit import files
+from evergreen.operations.audit.disagreement import Disagreement, Row
+from evergreen.operations.audit.ledger_rows import Rows
+
+AREA = "sinks"
+DELIVER = "Run `evergreen deliver {model} --from {key} --through {key}`, or clear the task deliver of its score DAG."
+Had = dict[str, tuple[float, int]]
+"""Entity, as text -> prediction and model version"""
+
+
+def check(definition: ModelDefinition, rows: Rows, store_url: str, address_of: AddressOf) -> Iterator[Disagreement]:
+    """Compare what each sink has with the newest predictions of each partition that it was given or has to be given."""
+    newest = {row["key"]: row for row in rows.predictions}
+    for name, sink in definition.sinks.items():
+        given = [row for row in rows.sink_deliverys if row["sink"] == name]
+        since = min((row["delivered_at"] for row in given), default=None)
+        last = {row["key"]: row for row in sorted(given, key=lambda row: row["prediction_id"])}
+        for key, prediction in newest.items():
+            if key in last or (since is not None and prediction["created_at"] >= since):
+                yield from _one(definition, name, sink, prediction, last.get(key), rows, store_url, address_of)
+        if since is None and newest:
+            what = "it has never been given any predictions"
+            yield Disagreement(AREA, name, what, DELIVER.format(model=definition.name, key=max(newest)))
+
+
+def _one(
+    definition: ModelDefinition,
+    name: str,
+    sink: SinkSection,
+    prediction: Row,
+    given: Row | None,
+    rows: Rows,
+    store_url: str,
+    address_of: AddressOf,
+) -> Iterator[Disagreement]:
+    key, since = prediction["key"], prediction["created_at"]
+    about, fix = f"{name}, {key}", DELIVER.format(model=definition.name, key=key)
+    if given is None or given["prediction_id"] != prediction["id"]:
+        what = f"the predictions by version {prediction['version']} were not delivered"
+        yield Disagreement(AREA, about, what, fix, since)
+        return
+    data = files.read(prediction["uri"]) if prediction["uri"] not in rows.collected else None
+    table = files.table(data) if data is not None else None
+    if table is None:  # collected, or said elsewhere
+        return
+    values = zip(table.column(0).to_pylist(), table["prediction"].to_pylist(), strict=True)
+    wanted = {str(entity): (value, prediction["version"]) for entity, value in values}
+    try:
+        if sink.type == "table":
+            had = _of_table(definition, sink, key, address_of)
+        else:
+            had = _of_file(definition, name, key, store_url)
+    except EvergreenError as error:
+        what = f"it could not be looked at: {error}"
+        yield Disagreement(AREA, about, what, "Make it answer, and verify again.", since)
+        return
+    wrong = [entity for entity in wanted.keys() | had.keys() if wanted.get(entity) != had.get(entity)]
+    if wrong:
+        what = f"it has {len(had):,} rows of {len(wanted):,}, and {len(wrong):,} differ, such as {min(wrong)[:60]!r}"
+        yield Disagreement(AREA, about, what, f"Find out who changed it, remove what it has, and: {fix}", since)
+
+
+def _of_file(definition: ModelDefinition, name: str, key: str, store_url: str) -> Had:
+    data = files.read(f"{store_url.rstrip('/')}/current/{definition.name}/{name}/{key}.parquet")
+    table = files.table(data) if data is not None else None
+    if table is None:
+        return {}
+    columns = (table[column].to_pylist() for column in ("entity", "prediction", "model_version"))
+    return {str(entity): (value, version) for entity, value, version in zip(*columns, strict=True)}
+
+
+def _of_table(definition: ModelDefinition, sink: SinkSection, key: str, address_of: AddressOf) -> Had:
+    from sqlalchemy import create_engine, text
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from evergreen.errors import UnavailableError
+
+    url = url_of(sink.connection or "", address_of)
+    engine = create_engine(url.set(drivername="postgresql+psycopg2"))
+    where = "WHERE model = :model AND partition_key = :key"
+    query = f"SELECT entity::text, prediction, model_version FROM {sink.table} {where}"  # noqa: S608 - a checked name
+    try:
+        with engine.connect() as connection:
+            connection.execute(text("SET TRANSACTION READ ONLY"))
+            asked: Mapping[str, Any] = {"model": definition.name, "key": key}
+            return {row[0]: (row[1], row[2]) for row in connection.execute(text(query), asked)}
+    except SQLAlchemyError as error:
+        raise UnavailableError(f"{sink.connection}: {sink.table} cannot be read ({type(error).__name__})") from None
+    finally:
+        engine.dispose()

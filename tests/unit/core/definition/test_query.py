@@ -1,0 +1,26 @@
+"""Bounds of a period in a query: replaced where they are bounds, and nowhere else."""
+
+import pytest
+from pydantic import ValidationError
+
+from evergreen.core.definition.query import QuerySection, bounds_in, with_bounds
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("SELECT 1 WHERE t >= :start AND t < :end;\n", "SELECT 1 WHERE t >= <S> AND t < <E>"),
+        ("SELECT ':start', t::text FROM x WHERE t>=:start", "SELECT ':start', t::text FROM x WHERE t>=<S>"),
+        ("SELECT 'it''s :end' -- :start\n, :end", "SELECT 'it''s :end' -- :start\n, <E>"),
+        ('":start" /* :end */, `:end`, $q$ :start $q$, :start', '":start" /* :end */, `:end`, $q$ :start $q$, <S>'),
+        ("SELECT x::start, :started, :end_of, a:start", "SELECT x::start, :started, :end_of, a:start"),
+    ],
+)  # fmt: skip
+def test_bounds(query, expected):
+    assert with_bounds(query, "<S>", "<E>") == expected
+
+
+def test_a_query_without_both_bounds_is_refused():
+    assert bounds_in("SELECT ':end' WHERE t >= :start") == {"start"}
+    with pytest.raises(ValidationError, match="does not use :end"):
+        QuerySection(connection="shop", query="SELECT ':end' WHERE t >= :start")
