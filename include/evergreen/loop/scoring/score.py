@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.ledger import Ledger
-from evergreen.core.ledger.queries import snapshots, versions
+from evergreen.core.ledger.queries import seen, snapshots, versions
 from evergreen.core.ledger.queries.collected import explained
 from evergreen.core.ledger.tables import Deployment, Prediction, Snapshot
 from evergreen.core.store import Store, layout
@@ -49,21 +49,25 @@ class Scored:
 def score(definition: ModelDefinition, key: str, *, settings: Settings, run_url: str | None = None) -> Scored:
     """Predict the current snapshot of `key` with the champion and record it: one set of predictions a snapshot.
 
-    The champion reads features of the code that it was made from: they are built now if only other code has built them.
+    A partition that the champion was trained or judged on (it landed again, or what its features look back on did) is
+    predicted by the newest version that has served and had not seen it: in-sample predictions would prove nothing.
+
+    A version reads features of the code that it was made from: they are built now if only other code has built them.
 
     The Parquet file in the store has the columns entity, event_time (as the feed calls them) and prediction (float64).
     Of a multiclass model `prediction` is the name of the most probable class, and the columns `probability_<class>`
     (float64) follow.
 
     Raises:
-        NotReadyError: there is no champion, no snapshot of `key`, or the partition is from before the first champion.
+        NotReadyError: there is no champion, no snapshot of `key`, the partition is from before the first champion, or
+            every version that has served has seen it.
         BadInputError: the model predicts something that is not a finite number.
         UnavailableError: the ledger, the registry or the feature remotes do not answer.
     """
     definition.partitions.parse(key)
     ledger = Ledger.from_settings(settings)
     with ledger.transaction() as session:
-        champion = _champion(session, definition.name, key)
+        champion = _predictor(session, definition.name, key)
         code = of_version(session, definition, champion.version)
         snapshot, found = _known(session, definition.name, key, code.hash)
     if found is None and snapshot is None:
@@ -87,8 +91,8 @@ def score(definition: ModelDefinition, key: str, *, settings: Settings, run_url:
         session.execute(insert(Prediction).values(row).on_conflict_do_nothing(index_elements=["snapshot_id"]))
         prediction = session.scalars(select(Prediction).where(Prediction.snapshot_id == snapshot.id)).one()
     log.info(
-        "%s: champion version %s predicted %s rows of snapshot %s, mean prediction %.4f; written to %s",
-        key, prediction.version, f"{prediction.rows:,}", snapshot.snapshot_id[:12], prediction.mean, prediction.uri,
+        "%s: %s version %s predicted %s rows of snapshot %s, mean prediction %.4f; written to %s",
+        key, champion.role, prediction.version, f"{prediction.rows:,}", snapshot.snapshot_id[:12], prediction.mean, prediction.uri,
     )  # fmt: skip
     return _scored(prediction, reused=prediction.uri != uri)
 
@@ -110,6 +114,33 @@ def read_bytes(prediction: Prediction, settings: Settings) -> bytes:
     store = Store.from_settings(settings)
     with explained(settings, f"the predictions of {prediction.key}", [prediction.uri]):
         return store.read(store.name(prediction.uri))
+
+
+@dataclass(frozen=True)
+class _Predictor:
+    """Who predicts a partition."""
+
+    version: int
+    role: str
+    """champion | earlier"""
+
+
+def _predictor(session: Session, model: str, key: str) -> _Predictor:
+    """The champion, or the newest version that had not seen `key`."""
+    champion = _champion(session, model, key)
+    if not seen.has_seen(session, model, champion.version, key):
+        return _Predictor(champion.version, "champion")
+    earlier = seen.newest_unseeing(session, model, key)
+    if earlier is None:
+        raise NotReadyError(
+            f"{key} is left with the predictions it has: champion version {champion.version} of {model} was trained or "
+            "judged on it, and so was every version that has served, so new predictions would prove nothing"
+        )
+    log.info(
+        "%s: champion version %s was trained or judged on it; version %s, which had not seen it, predicts it",
+        key, champion.version, earlier.version,
+    )  # fmt: skip
+    return _Predictor(earlier.version, "earlier")
 
 
 def _champion(session: Session, model: str, key: str) -> Deployment:

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.frames import on_the_clock, renamed
 from evergreen.core.ledger import Ledger
-from evergreen.core.ledger.queries import collected, decisions, partitions
+from evergreen.core.ledger.queries import collected, decisions, partitions, seen
 from evergreen.core.ledger.queries.partitions import Current
 from evergreen.core.ledger.tables import Performance, Prediction
 from evergreen.core.spelling import spelled
@@ -69,7 +69,8 @@ def measure(
 
     The newest predictions of a partition are measured against the current version of its labels, once these are
     complete. Restated labels, the same ones after a verdict that accepts other rows, and predictions of a rebuilt
-    snapshot are measured again. Rows without a label (or with a null one) are left out.
+    snapshot are measured again. Rows without a label (or with a null one) are left out. Predictions by a version that
+    was trained or judged on the partition are no measure of it, and are never measured.
     A partition that cannot be measured is passed over and tried again by the next call: the newer ones do not wait.
 
     Raises:
@@ -149,6 +150,7 @@ def _waiting(session: Session, definition: ModelDefinition, up_to_key: str) -> l
         if key in labels
         and (prediction.id, labels[key][0].id, partitions.kept(labels[key][1])) not in measured
         and not {prediction.uri, labels[key][1].clean_uri} & gone
+        and not seen.has_seen(session, model, prediction.version, key)
     ]
 
 
