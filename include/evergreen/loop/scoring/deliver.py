@@ -8,6 +8,7 @@ sink and the partition the newest predictions are read, so that older ones never
 from __future__ import annotations
 
 import io
+import json
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,12 +20,14 @@ from sqlalchemy.orm import Session
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.database_address import AddressOf, url_of
 from evergreen.core.definition.sinks import SinkSection
+from evergreen.core.definition.tasks import PROBABILITY
 from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.tables import Prediction, SinkDelivery
 from evergreen.core.store import Store, layout
 from evergreen.core.store.objects import publish
 from evergreen.errors import NotReadyError
 from evergreen.loop.scoring.score import read_bytes
+from evergreen.loop.training.classes import classes_in, columns_in
 from evergreen.settings import Settings
 
 if TYPE_CHECKING:
@@ -114,12 +117,17 @@ def _newest(session: Session, model: str, key: str) -> Prediction | None:
 def _to_table(
     definition: ModelDefinition, sink: SinkSection, prediction: Prediction, settings: Settings, address_of: AddressOf
 ) -> tuple[str, bool]:
-    from evergreen.loop.scoring.sink_table import write
+    from evergreen.loop.scoring.sink_table import columns, write
 
     url = url_of(sink.connection or "", address_of)
     kind = definition.feed.tables["inputs"].columns[definition.feed.entity]
-    place = f"{sink.connection}: {sink.table}"
-    return place, write(url, sink.table or "", prediction, kind, lambda: _rows(prediction, settings))
+    place, several = f"{sink.connection}: {sink.table}", definition.task == "multiclass"
+
+    def rows() -> pa.Table:
+        found = _rows(prediction, settings)
+        return _with_json(found) if several else found
+
+    return place, write(url, sink.table or "", prediction, columns(kind, several=several), rows)
 
 
 def _to_file(definition: ModelDefinition, sink: str, prediction: Prediction, settings: Settings) -> tuple[str, bool]:
@@ -139,8 +147,9 @@ def _to_file(definition: ModelDefinition, sink: str, prediction: Prediction, set
 def _rows(prediction: Prediction, settings: Settings) -> pa.Table:
     """The predictions as they are delivered.
 
-    Columns: entity and event_time (of the feed's types), prediction (double), partition_key (text), model_version
-    (int64), predicted_at (microseconds, UTC): when they were made.
+    Columns: entity and event_time (of the feed's types), prediction (double; of several classes the name of the most
+    probable one, and probability_<class> of each), partition_key (text), model_version (int64), predicted_at
+    (microseconds, UTC): when they were made.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -155,12 +164,21 @@ def _rows(prediction: Prediction, settings: Settings) -> pa.Table:
         {
             "entity": found.column(0),
             "event_time": found.column(1).cast(pa.timestamp("us", "UTC")),
-            "prediction": found.column("prediction"),
+            **{name: found.column(name) for name in columns_in(found.column_names)},
             "partition_key": constant(prediction.key, pa.string()),
             "model_version": constant(prediction.version, pa.int64()),
             "predicted_at": constant(prediction.created_at, pa.timestamp("us", "UTC")),
         }
     )
+
+
+def _with_json(table: pa.Table) -> pa.Table:
+    """The probabilities of all classes as one column `probabilities`, JSON: the digits name the very doubles."""
+    import pyarrow as pa
+
+    names = {f"{PROBABILITY}{name}": name for name in classes_in(table.column_names)}
+    rows = ({names[column]: share for column, share in row.items()} for row in table.select(list(names)).to_pylist())
+    return table.drop_columns(list(names)).append_column("probabilities", pa.array(map(json.dumps, rows), pa.string()))
 
 
 def _as_file(table: pa.Table) -> bytes:

@@ -28,14 +28,15 @@ ENTITY_TYPES: dict[ColumnType, str] = {
 _MAY_PASS = ("08", "40", "53", "55", "57", "58")
 
 
-def columns(entity: ColumnType) -> dict[str, str]:
-    """Column of a sink's table -> its PostgreSQL type."""
+def columns(entity: ColumnType, *, several: bool = False) -> dict[str, str]:
+    """Column of a sink's table -> its PostgreSQL type; `several`: of a multiclass model."""
+    kinds = {"prediction": "text", "probabilities": "jsonb"} if several else {"prediction": "double precision"}
     return {
         "model": "text",
         "partition_key": "text",
         "entity": ENTITY_TYPES[entity],
         "event_time": "timestamp with time zone",
-        "prediction": "double precision",
+        **kinds,
         "model_version": "bigint",
         "predicted_at": "timestamp with time zone",
     }
@@ -50,15 +51,15 @@ STATE = {
 """Columns of `<table>_delivery`: which predictions the table has of each partition"""
 
 
-def write(url: Any, table: str, prediction: Prediction, entity: ColumnType, rows: Callable[[], pa.Table]) -> bool:
+def write(url: Any, table: str, prediction: Prediction, types: dict[str, str], rows: Callable[[], pa.Table]) -> bool:
     """Have the table hold exactly `rows` of the prediction's partition; whether it did not before.
 
     Args:
         url: of the database, as of SQLAlchemy.
         table: its name, with or without a schema.
         prediction: the row of the ledger; its id and SHA-256 are noted.
-        entity: type of the entity in the definition.
-        rows: gives them; asked only if the table has other predictions.
+        types: its `columns`.
+        rows: gives them, with these columns but `model`; asked only if the table has other predictions.
 
     Raises:
         BadInputError: it is no PostgreSQL database, or the table has other types; nothing was changed.
@@ -73,7 +74,7 @@ def write(url: Any, table: str, prediction: Prediction, entity: ColumnType, rows
         with connection, connection.cursor() as cursor:  # commits at the end, or rolls back
             cursor.execute("SET LOCAL TIME ZONE 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'")
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_lock(table, prediction),))
-            _make(cursor, table, columns(entity), KEY)
+            _make(cursor, table, types, KEY)
             _make(cursor, f"{table}_delivery", STATE, KEY[:2])
             cursor.execute(
                 f"SELECT prediction_id, content_hash FROM {table}_delivery WHERE model = %s AND partition_key = %s",  # noqa: S608
@@ -81,8 +82,8 @@ def write(url: Any, table: str, prediction: Prediction, entity: ColumnType, rows
             )
             if cursor.fetchone() == (prediction.id, prediction.content_hash):
                 return False
-            _check_types(cursor, table, columns(entity))
-            _merge(cursor, table, prediction, rows(), columns(entity))
+            _check_types(cursor, table, types)
+            _merge(cursor, table, prediction, rows(), types)
             return True
     except psycopg2.Error as error:
         words = plain(" ".join(str(error).split()), 300)

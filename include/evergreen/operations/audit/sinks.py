@@ -15,8 +15,9 @@ from evergreen.operations.audit.ledger_rows import Rows
 
 AREA = "sinks"
 DELIVER = "Run `evergreen deliver {model} --from {key} --through {key}`, or clear the task deliver of its score DAG."
-Had = dict[str, tuple[float, int]]
-"""Entity, as text -> prediction and model version"""
+Had = dict[str, tuple[Any, ...]]
+"""Entity, as text -> model version, prediction, and of several classes their probabilities by name"""
+_PROBABILITY = "probability_"
 
 
 def check(definition: ModelDefinition, rows: Rows, store_url: str, address_of: AddressOf) -> Iterator[Disagreement]:
@@ -54,8 +55,7 @@ def _one(
     table = files.table(data) if data is not None else None
     if table is None:  # collected, or said elsewhere
         return
-    values = zip(table.column(0).to_pylist(), table["prediction"].to_pylist(), strict=True)
-    wanted = {str(entity): (value, prediction["version"]) for entity, value in values}
+    wanted = _had(table, table.column_names[0], [prediction["version"]] * table.num_rows)
     try:
         if sink.type == "table":
             had = _of_table(definition, sink, key, address_of)
@@ -76,8 +76,17 @@ def _of_file(definition: ModelDefinition, name: str, key: str, store_url: str) -
     table = files.table(data) if data is not None else None
     if table is None:
         return {}
-    columns = (table[column].to_pylist() for column in ("entity", "prediction", "model_version"))
-    return {str(entity): (value, version) for entity, value, version in zip(*columns, strict=True)}
+    return _had(table, "entity", table["model_version"].to_pylist())
+
+
+def _had(table: Any, entity: str, versions: list[int]) -> Had:
+    names = [name for name in table.column_names if name.startswith(_PROBABILITY)]
+    entities, values = table[entity].to_pylist(), table["prediction"].to_pylist()
+    if not names:
+        return {str(e): (version, value) for e, version, value in zip(entities, versions, values, strict=True)}
+    shares = [{n.removeprefix(_PROBABILITY): share for n, share in r.items()} for r in table.select(names).to_pylist()]
+    rows = zip(entities, versions, values, shares, strict=True)
+    return {str(e): (version, value, by_class) for e, version, value, by_class in rows}
 
 
 def _of_table(definition: ModelDefinition, sink: SinkSection, key: str, address_of: AddressOf) -> Had:
@@ -89,12 +98,13 @@ def _of_table(definition: ModelDefinition, sink: SinkSection, key: str, address_
     url = url_of(sink.connection or "", address_of)
     engine = create_engine(url.set(drivername="postgresql+psycopg2"))
     where = "WHERE model = :model AND partition_key = :key"
-    query = f"SELECT entity::text, prediction, model_version FROM {sink.table} {where}"  # noqa: S608 - a checked name
+    said = "prediction, probabilities" if definition.task == "multiclass" else "prediction"
+    query = f"SELECT entity::text, model_version, {said} FROM {sink.table} {where}"  # noqa: S608 - a checked name
     try:
         with engine.connect() as connection:
             connection.execute(text("SET TRANSACTION READ ONLY"))
             asked: Mapping[str, Any] = {"model": definition.name, "key": key}
-            return {row[0]: (row[1], row[2]) for row in connection.execute(text(query), asked)}
+            return {row[0]: tuple(row[1:]) for row in connection.execute(text(query), asked)}
     except SQLAlchemyError as error:
         raise UnavailableError(f"{sink.connection}: {sink.table} cannot be read ({type(error).__name__})") from None
     finally:

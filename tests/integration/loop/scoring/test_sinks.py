@@ -101,6 +101,14 @@ def users(shop, postgres_url):
     return Users(shop, database(postgres_url, name))
 
 
+@pytest.fixture
+def users_of_classes(class_shop, postgres_url):
+    name = f"users_{uuid.uuid4().hex[:8]}"
+    with connected(postgres_url) as connection:
+        connection.cursor().execute(f'CREATE DATABASE "{name}"')
+    return Users(class_shop, database(postgres_url, name))
+
+
 def restated(inputs, labels):
     inputs.drop(index=inputs.index[-3:], inplace=True)
 
@@ -206,3 +214,28 @@ def test_a_table_that_does_not_fit_is_refused_and_left_alone(users):
     with pytest.raises(BadInputError, match="PostgreSQL database"):
         users.deliver(6)
     assert users.deliveries() == []
+
+
+def test_several_classes_arrive_with_the_probability_of_each(users_of_classes):
+    users, shop = users_of_classes, users_of_classes.shop
+    shop.train(as_of=5)
+    shop.live(6)
+    users.deliver(6)
+    wanted = users.expected(6)
+    shares = [name for name in wanted.columns if name.startswith("probability_")]
+    assert len(shares) == 3
+    had = users.run('SELECT entity, prediction, probabilities FROM predictions ORDER BY entity COLLATE "C"')
+    assert [row[:2] for row in had] == list(zip(wanted.iloc[:, 0], wanted["prediction"], strict=True))
+    told = [
+        {name.removeprefix("probability_"): value for name, value in row.items()}
+        for row in wanted[shares].to_dict("records")
+    ]
+    assert [row[2] for row in had] == told, "to the last digit"
+    file = users.file("newest").sort_values("entity", ignore_index=True)
+    pd.testing.assert_frame_equal(file[shares], wanted[shares])
+    assert users.audit() == []
+    users.run(
+        "UPDATE predictions SET probabilities = jsonb_set(probabilities, '{kept}', '0.5') WHERE entity = "
+        f"'{had[0][0]}'"
+    )
+    assert "and 1 differ" in users.audit()[0]

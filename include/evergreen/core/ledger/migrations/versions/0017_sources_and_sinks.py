@@ -1,14 +1,14 @@
 """what a partition was read from, if that is no file; what was delivered to the users of predictions
 
-Revision: 0019, after 0015
+Revision: 0017, after 0015
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0019"
-down_revision = "0015"
+revision = "0017"
+down_revision = "0016"
 branch_labels = None
 depends_on = None
 
