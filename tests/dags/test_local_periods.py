@@ -20,6 +20,7 @@ ZONES = {
 DEFINITIONS = {
     "hourly": ("period: week", "period: hour\n  timezone: Europe/Berlin"),
     "daily": ("period: week", "period: day\n  timezone: America/New_York"),
+    "several": ("entity: flight_id", "entity: [flight_id]"),
     "sundays": ("period: week\n  start: 2013-01-07", "period: week\n  week_start: sunday\n  start: 2013-01-06"),
 }
 
@@ -128,6 +129,7 @@ def test_the_page_of_a_dag_says_what_its_keys_are(bag_of_times, name):
     told = {
         "hourly": "key = the hour in UTC, YYYY-MM-DDTHH.",
         "daily": "key = its first day (YYYY-MM-DD), in America/New_York.",
+        "several": "key = its first day (YYYY-MM-DD).",
         "sundays": "key = its first day (YYYY-MM-DD).",
     }
     assert told[name] in bag_of_times[0][f"{name}.monitor"].doc_md
