@@ -20,6 +20,7 @@ ZONES = {
 DEFINITIONS = {
     "hourly": ("period: week", "period: hour\n  timezone: Europe/Berlin"),
     "daily": ("period: week", "period: day\n  timezone: America/New_York"),
+    "several": ("entity: flight_id", "entity: [flight_id]"),
     "sundays": ("period: week\n  start: 2013-01-07", "period: week\n  week_start: sunday\n  start: 2013-01-06"),
 }
 
@@ -119,6 +120,8 @@ def test_the_dags_of_such_a_definition_run_each_partition_of_its_calendar_once(b
     assert [one.partition_key for one in found] == keys
     assert [one.run_after for one in found] == [calendar.due(key, delay) for key in keys]
     assert run is None or calendar.contains(run.partition_key)
+    # A run waits for two weeks for what never comes: as many must not stop the next.
+    assert dag.max_active_runs > 14 * 24 if name == "hourly" else dag.max_active_runs == 16
 
 
 @pytest.mark.parametrize("name", DEFINITIONS)
@@ -126,6 +129,7 @@ def test_the_page_of_a_dag_says_what_its_keys_are(bag_of_times, name):
     told = {
         "hourly": "key = the hour in UTC, YYYY-MM-DDTHH.",
         "daily": "key = its first day (YYYY-MM-DD), in America/New_York.",
+        "several": "key = its first day (YYYY-MM-DD).",
         "sundays": "key = its first day (YYYY-MM-DD).",
     }
     assert told[name] in bag_of_times[0][f"{name}.monitor"].doc_md

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 
 from evergreen.core.definition import ModelDefinition
+from evergreen.core.definition.made import MadeSection
 from evergreen.core.definition.model import FeaturesSection, TableSection
 from evergreen.core.ledger import Ledger, tables
 from evergreen.core.ledger.queries import codes, versions
@@ -30,6 +31,8 @@ log = logging.getLogger("evergreen.features")
 
 SHOWN = 12
 """Digits of a code's hash in words"""
+FEED = {"entity", "event_time", "made", "tables"}
+"""What of the feed is kept with a code"""
 
 
 @dataclass(frozen=True)
@@ -124,7 +127,12 @@ def _as_then(definition: ModelDefinition, row: tables.FeatureCode) -> ModelDefin
     tables_then = {
         name: _renamed(TableSection.model_validate(table), now[name]) for name, table in then["feed"]["tables"].items()
     }
-    known = {"entity": then["feed"]["entity"], "event_time": then["feed"]["event_time"], "tables": tables_then}
+    known = {
+        "entity": then["feed"]["entity"],
+        "event_time": then["feed"]["event_time"],
+        "made": MadeSection.model_validate(then["feed"].get("made", {})),
+        "tables": tables_then,
+    }
     names = (definition.target, *now["labels"].aliases.get(definition.target, ()))
     return definition.model_copy(
         update={
@@ -198,7 +206,7 @@ def _write(code: FeatureCode, content: str, data: bytes, settings: Settings) -> 
             folder=earlier.folder if earlier is not None else own,
             definition={
                 "features": code.definition.features.model_dump(mode="json"),
-                "feed": code.definition.feed.model_dump(mode="json", include={"entity", "event_time", "tables"}),
+                "feed": code.definition.feed.model_dump(mode="json", include=FEED),
             },
         )  # fmt: skip
         session.add(row)

@@ -37,7 +37,7 @@ def code_hash(definition: ModelDefinition) -> str:
     digest = hashlib.sha256(path.read_bytes())
     digest.update(definition.features.model_dump_json().encode())
     tables = {"__all__": {"columns", "max_bad_rows", "aliases"}}  # since when there is a column changes no features
-    known: dict[str, Any] = {"entity": True, "event_time": True, "tables": tables}
+    known: dict[str, Any] = {"entity": True, "event_time": True, "made": True, "tables": tables}
     digest.update(definition.feed.model_dump_json(include=known).encode())
     for name, data in beside(definition.folder).items():
         digest.update(f"{name}\0{hashlib.sha256(data).hexdigest()}\0".encode())

@@ -19,7 +19,7 @@ BIG = 1e12
 def free_columns(definition: ModelDefinition) -> dict[str, str]:
     """The inputs' columns that say something about a row (not which row it is, nor when), with their types."""
     feed = definition.feed
-    fixed = {feed.entity, feed.event_time}
+    fixed = {feed.entity, feed.event_time, *feed.id_columns, *feed.time_columns}
     columns = feed.tables["inputs"].columns
     return {name: str(type_) for name, type_ in columns.items() if name not in fixed}
 

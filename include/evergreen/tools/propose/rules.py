@@ -47,7 +47,7 @@ class Compared:
 def comparable(definition: ModelDefinition, table: TableName, facts: Facts) -> Compared:
     """Everything that can be compared at all."""
     feed = definition.feed
-    named = {n: f for n, f in facts.columns.items() if n not in (feed.entity, feed.event_time)}
+    named = {n: f for n, f in facts.columns.items() if n not in (feed.entity, *feed.id_columns, feed.event_time)}
     numbers = [n for n, f in named.items() if f.kind in ("integer", "float") and bounds_of(f) and not runs_on(f)]
     categories = [n for n, f in named.items() if f.profiles and _recurs(f)]
     return Compared(tuple(numbers), tuple(categories), bool(facts.reach) and max(facts.reach) < 0.05)
@@ -71,7 +71,7 @@ def lines_of(definition: ModelDefinition, table: TableName, facts: Facts, compar
             continue
         # model.yaml asks for an id, and for the truth of a label, in every row.
         given = name in feed.id_columns or (table == "labels" and name == definition.target)
-        if name == feed.entity:
+        if name in feed.id_columns:
             lines += id_lines(name, column, facts)
         elif given and definition.task == "multiclass":
             lines += class_lines(name, column, definition)

@@ -100,9 +100,10 @@ def _refuse(name: str, values: pd.Series, wrong: pd.Series, expected: str) -> No
 def id_parts(ids: pa.Array, feed: FeedSection) -> dict[str, pa.Array]:
     """The columns that the ids were made of, in the definition's types, for those who know rows by them.
 
-    Empty if the id is a column that landed, or a row's content.
+    Without the event time, which stands beside the id; empty if the id is a column that landed, or a row's content.
     """
     if feed.made.content or not feed.made.entity:
         return {}
     kinds = {name: feed.tables["inputs"].columns[name] for name in feed.made.entity}
-    return {name: values.cast(ARROW_TYPES[kinds[name]]) for name, values in parted(ids, kinds).items()}
+    found = parted(ids, kinds).items()
+    return {name: values.cast(ARROW_TYPES[kinds[name]]) for name, values in found if name != feed.event_time}

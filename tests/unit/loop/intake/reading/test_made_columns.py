@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from evergreen.core.definition.model import ModelDefinition
 from evergreen.core.frames import to_frame, to_table
 from evergreen.loop.intake.failures import UnfitFileError
+from evergreen.loop.intake.reading.joined_id import parted
 from evergreen.loop.intake.reading.made_columns import id_parts, with_made
 
+EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 COLUMNS = {"shop": "string", "at": "timestamp", "till": "integer", "open": "boolean"}
 ROWS = st.lists(
     st.tuples(
@@ -54,7 +56,11 @@ def test_an_id_of_several_columns_is_parted_into_the_values_it_was_made_of(rows)
     model = definition(list(COLUMNS))
     made = with_made(frame(rows), model, "inputs")
     parts = id_parts(pa.array(made["row_id"], pa.string()), model.feed)
-    assert list(zip(*(values.to_pylist() for values in parts.values()), strict=True)) == rows
+    assert list(parts) == ["shop", "till", "open"]  # the event time stands beside the id anyway
+    told = zip(*(values.to_pylist() for values in parts.values()), strict=True)
+    assert list(told) == [(shop, till, is_open) for shop, _, till, is_open in rows]
+    times = parted(pa.array(made["row_id"], pa.string()), COLUMNS)["at"]
+    assert times.to_pylist() == [at for _, at, _, _ in rows]
     assert made["row_id"].nunique() == len(set(rows))
 
 
