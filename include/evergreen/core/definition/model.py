@@ -242,7 +242,8 @@ class GateSection(Section):
     """
 
     loss: Loss | None = None
-    """Default: squared_error for regression, else brier, which for several classes is the sum over them."""
+    """Default: squared_error for regression, else brier, which for several classes is the sum over them. `poisson`
+    is the deviance of counts (regression): what is fitted and what is compared; the target must not be below 0."""
     holdout: int = Field(default=2, ge=1, le=400)
     """Newest labelled partitions, which neither champion nor challenger was trained on."""
     cluster: str | None = None

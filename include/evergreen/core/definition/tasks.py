@@ -14,10 +14,10 @@ from pydantic import BeforeValidator, Field
 
 ColumnType = Literal["string", "integer", "float", "boolean", "timestamp"]
 Task = Literal["binary", "regression", "multiclass"]
-Loss = Literal["brier", "log_loss", "absolute_error", "squared_error"]
+Loss = Literal["brier", "log_loss", "absolute_error", "squared_error", "poisson"]
 LOSSES: dict[Task, tuple[Loss, ...]] = {
     "binary": ("brier", "log_loss"),
-    "regression": ("squared_error", "absolute_error"),
+    "regression": ("squared_error", "absolute_error", "poisson"),
     "multiclass": ("brier", "log_loss"),
 }
 Disparity = Literal[

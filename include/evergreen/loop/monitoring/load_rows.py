@@ -22,6 +22,7 @@ from evergreen.loop.monitoring.loss.realised import labelled_rows
 from evergreen.loop.monitoring.parquet_sample import column_names, count_rows, read_sample
 from evergreen.loop.scoring.score import read_bytes, read_predictions
 from evergreen.loop.training.classes import as_columns, columns_in
+from evergreen.loop.training.classes import read as read_prediction
 from evergreen.loop.training.model_files import load
 from evergreen.settings import Settings
 
@@ -50,6 +51,7 @@ def read(definition: ModelDefinition, evidence: Evidence, settings: Settings) ->
     Of a large partition a sample is read, and never the whole into memory.
 
     Raises:
+        BadInputError: the definition has another task than the champion was made for.
         UnavailableError: the store has no reference of the champion.
     """
     snapshot, labelled, feed = evidence.snapshot, evidence.labelled, definition.feed
@@ -64,6 +66,7 @@ def read(definition: ModelDefinition, evidence: Evidence, settings: Settings) ->
     predicted = columns_in(column_names(io.BytesIO(data)))
     predictions = read_sample(io.BytesIO(data), [feed.entity, *predicted], detect.MAX_ROWS)
     reference, rows = read_reference(definition, evidence.version, settings), None
+    read_prediction(definition.task, reference.head(1))
     if labelled is not None:
         truth = read_known(evidence.labels[labelled.key][1], settings, definition, "labels")
         rows = labelled_rows(definition, read_predictions(labelled, settings), truth)

@@ -137,15 +137,18 @@ def read(task: str, frame: pd.DataFrame) -> tuple[Floats, Names]:
     """The predictions that stand in a table, and their classes: rows (float64) or rows x classes; none if one number.
 
     Raises:
-        BadInputError: a multiclass task, and no column of a probability: the version was made for another task.
+        BadInputError: they are of another task: the definition has changed since the version was made.
     """
+    several = not pd.api.types.is_numeric_dtype(frame[PREDICTION])  # the name of the most probable class
+    if len(frame) and several != (task == "multiclass"):
+        held = "classes" if several else "numbers"
+        raise BadInputError(
+            f"these predictions are {held}: they were made before the model's task became {task}. Trigger its train "
+            "DAG for a version of that task; the base rate stands in for the champion there"
+        )
     if task != "multiclass":
         return frame[PREDICTION].to_numpy("float64"), ()
     classes = classes_in(frame.columns)
-    if not classes:
-        raise BadInputError(
-            "these predictions have no probabilities of classes: they were made when the model had another task"
-        )
     return frame[[f"{PROBABILITY}{name}" for name in classes]].to_numpy("float64"), classes
 
 

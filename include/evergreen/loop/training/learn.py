@@ -136,6 +136,11 @@ def _check_classes(definition: ModelDefinition, older: Examples) -> None:
             f"{definition.name}: every one of the {len(older):,} rows to fit on has {definition.target} = "
             f"{bool(older.target[0])}; a classifier needs both. Check the label feed, or wait for more labels."
         )
+    if definition.loss == "poisson" and not older.target.any():
+        raise NotReadyError(
+            f"{definition.name}: every one of the {len(older):,} rows to fit on has {definition.target} = 0; nothing "
+            "can be learned of counts that are all 0. Check the label feed, or wait for more labels."
+        )
     if definition.task == "multiclass" and len(found := classes_of(definition, older)) < 2:
         raise NotReadyError(
             f"{definition.name}: of the classes of {definition.target}, {' and '.join(found) or 'none'} of the rows to "

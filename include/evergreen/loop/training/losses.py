@@ -23,6 +23,7 @@ TITLES: dict[Loss, str] = {
     "log_loss": "log loss",
     "absolute_error": "mean absolute error",
     "squared_error": "mean squared error",
+    "poisson": "Poisson deviance",
 }
 
 
@@ -43,10 +44,22 @@ def row_losses(loss: Loss, target: Floats, prediction: Floats) -> Floats:
         raise ValueError(f"{target.shape} targets do not pair with {prediction.shape} predictions")
     if loss == "absolute_error":
         return np.abs(target - prediction)
+    if loss == "poisson":
+        return _deviance(target, prediction)
     if loss == "log_loss":
         clipped = np.clip(prediction, CLIP, 1 - CLIP)
         return np.asarray(-(target * np.log(clipped) + (1 - target) * np.log1p(-clipped)), dtype=np.float64)
     return np.asarray((target - prediction) ** 2, dtype=np.float64)
+
+
+def _deviance(target: Floats, prediction: Floats) -> Floats:
+    """Poisson deviance of each row, 0 or more: 2 (y log(y / m) - y + m), of McCullagh and Nelder (1989).
+
+    A prediction of 0 or less is counted as `CLIP`: no expected count is that small, and no loss is infinite.
+    """
+    expected = np.maximum(prediction, CLIP)
+    part = target * np.log(np.where(target > 0, target, 1.0) / expected)
+    return np.asarray(np.maximum(2 * (part - target + expected), 0.0), dtype=np.float64)
 
 
 def _of_classes(loss: Loss, target: Floats, prediction: Floats) -> Floats:

@@ -45,6 +45,8 @@ def describe(definition: ModelDefinition, learned: Learned) -> Picture:
     target, prediction = learned.validation_target, learned.validation_prediction
     figures = diagnostics.metrics(definition.task, target, prediction, learned.classes)
     found = {f"validation.{k}": v for k, v in figures.items()}
+    if definition.loss == "poisson":
+        found["validation.poisson"] = mean_loss("poisson", target, prediction)
     curves = _tuning_curves(learned)
     bins: list[diagnostics.Bin] = []
     if definition.task == "binary":

@@ -55,7 +55,7 @@ def target_values(definition: ModelDefinition, column: pd.Series) -> Targets:
     """The target as float64; 0.0 and 1.0 for a binary task; of a multiclass task the names of classes, as objects.
 
     Raises:
-        BadInputError: a binary target holds other values, or only nulls remain to convert.
+        BadInputError: a binary target holds other values, counts are below 0, or only nulls remain to convert.
     """
     if definition.task == "multiclass":
         return spelled(column).to_numpy(dtype=object)
@@ -68,6 +68,11 @@ def target_values(definition: ModelDefinition, column: pd.Series) -> Targets:
                 f"target {definition.target!r} of a binary task holds {shown}; it must be true/false or 0/1: "
                 "correct the label feed, or declare `task: regression`"
             )
+    if definition.loss == "poisson" and (below := values < 0).any():
+        raise BadInputError(
+            f"target {definition.target!r} holds {values[below][0]:g}; gate.loss poisson is that of counts, which are "
+            "not below 0: correct the label feed, or take gate.loss squared_error"
+        )
     return values
 
 

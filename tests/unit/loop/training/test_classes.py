@@ -72,8 +72,14 @@ def test_a_number_is_no_class():
     assert classes.as_columns(np.array([0.5]), ()) == {"prediction": np.array([0.5])}
     assert classes.read("binary", pd.DataFrame({"prediction": [0.5]}))[1] == ()
     assert classes.numbered(np.array([1.0]), ()) == 1.0
-    with pytest.raises(BadInputError, match="when the model had another task"):
+
+
+def test_predictions_of_another_task_are_said_to_be_that():
+    with pytest.raises(BadInputError, match=r"predictions are numbers: they were made before the .* became multiclass"):
         classes.read("multiclass", pd.DataFrame({"prediction": [0.5]}))
+    several = pd.DataFrame(classes.as_columns(np.array([[0.5, 0.5]]), ("a", "b")))
+    with pytest.raises(BadInputError, match=r"predictions are classes: they were made before the .* became binary"):
+        classes.read("binary", several)
 
 
 def test_a_rare_class_is_not_learned_and_costs_what_an_unseen_one_costs():

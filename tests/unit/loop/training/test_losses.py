@@ -1,10 +1,16 @@
 """Row losses, of one number and of several classes: hand-computed values, and what holds for all of them."""
 
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.metrics import mean_poisson_deviance
 
+from evergreen.errors import BadInputError, NotReadyError
+from evergreen.loop.training.learn import learn
 from evergreen.loop.training.losses import (
     CLIP,
     UNSEEN,
@@ -13,6 +19,8 @@ from evergreen.loop.training.losses import (
     mean_loss,
     row_losses,
 )
+from evergreen.loop.training.model_matrix import target_values
+from helpers.synthetic_examples import definition, examples
 
 SURE = np.array([[0.7, 0.2, 0.1], [0.0, 0.0, 1.0]])
 
@@ -78,3 +86,26 @@ def test_two_classes_as_several_lose_twice_the_brier_score_of_a_binary_task():
     both = np.column_stack([1 - p, p])
     assert row_losses("brier", target, both) == pytest.approx(2 * row_losses("brier", target, p))
     assert row_losses("log_loss", target, both) == pytest.approx(row_losses("log_loss", target, p))
+
+
+def test_the_deviance_of_counts_is_that_of_scikit_learn_and_never_infinite():
+    target, predicted = np.array([0.0, 1.0, 7.0, 2.0]), np.array([0.5, 1.0, 3.0, 2.5])
+    assert row_losses("poisson", target, predicted).mean() == pytest.approx(mean_poisson_deviance(target, predicted))
+    assert np.isfinite(row_losses("poisson", target, np.array([0.0, -1.0, 0.0, 1e150]))).all()
+
+
+@given(st.lists(st.tuples(st.integers(0, 50), st.floats(1e-3, 100)), min_size=1, max_size=30))
+def test_no_expected_count_loses_less_than_the_count_itself_and_no_constant_less_than_the_mean(made):
+    target, predicted = (np.array(part, dtype=float) for part in zip(*made, strict=True))
+    assert (row_losses("poisson", target, predicted) >= 0).all()
+    assert row_losses("poisson", target, target) == pytest.approx(0, abs=1e-6)
+    best = constant_prediction("poisson", target, len(target))
+    assert mean_loss("poisson", target, best) <= mean_loss("poisson", target, np.full(len(target), predicted[0])) + 1e-9
+
+
+def test_counts_below_zero_or_all_zero_are_said():
+    rule, rows = definition("regression", "poisson", candidates=("linear",)), examples("regression")
+    with pytest.raises(BadInputError, match=r"holds -2; gate.loss poisson is that of counts"):
+        target_values(rule, pd.Series([1.0, -2.0]))
+    with pytest.raises(NotReadyError, match="has y = 0; nothing can be learned of counts that are all 0"):
+        learn(rule, replace(rows, target=np.zeros(len(rows))))

@@ -226,3 +226,20 @@ def test_whatever_was_seen_the_proposal_compiles_and_is_laid_out(shop, tmp_path_
     assert module.inputs()
     assert module.features()
     _formatted(tmp_path_factory.mktemp("proposal"), text)
+
+
+def test_a_new_class_of_the_target_is_let_through_with_a_warning():
+    import yaml
+
+    from helpers import class_orders
+
+    definition = ModelDefinition.model_validate(yaml.safe_load(class_orders.DEFINITION))
+    facts = Facts.of(definition.feed.tables["labels"].columns)
+    for number in range(6):
+        key = definition.partitions.shift("2024-01-01", number)
+        facts.add(key, class_orders.week(number, key)[1], 0.01)
+    text = "\n".join(lines_of(definition, "labels", facts, Compared()))
+    assert 'value_set=["kept", "returned", "swapped"], severity=WARNING' in text.replace("\n", " ")
+    assert text.count('"outcome"') == 1, "no other rule could stop a new class"
+    named = definition.model_copy(update={"classes": ("kept", "lost", "swapped", "returned")})
+    assert '"lost"' in "\n".join(lines_of(named, "labels", facts, Compared()))

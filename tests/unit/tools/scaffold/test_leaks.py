@@ -87,3 +87,24 @@ def test_wide_and_long_files_take_seconds():
     begun = time.process_time()
     assert found(wide)[0][0] == ("c3", "c700")
     assert time.process_time() - begun < 30, "a hang, not a slow machine"
+
+
+def test_a_column_that_alone_gives_the_class_is_asked_about_and_an_honest_one_is_not():
+    rng = np.random.default_rng(0)
+    kind = rng.integers(0, 3, 900)
+    frame = pd.DataFrame(
+        {
+            "y": np.array(["a", "b", "c"], dtype=object)[kind],
+            "code": np.array(["x", "z", "y"], dtype=object)[kind],
+            "measured": kind * 10 + rng.normal(0, 0.1, 900),
+            "honest": kind + rng.normal(0, 0.7, 900),
+            "id": [f"i{n}" for n in range(900)],
+            "noise": rng.normal(size=900),
+        }
+    )
+    kinds = {"code": "string", "measured": "float", "honest": "float", "id": "string", "noise": "float"}
+    notes = leaks("y", "multiclass", kinds, frame)
+    assert {note.columns for note in notes} == {("code",), ("measured",)}
+    assert any(
+        note.text == "code alone gives y in 100.0% of rows: known before? If not, --later code" for note in notes
+    )

@@ -40,6 +40,7 @@ from evergreen.loop.intake.validation.structure import (
     RULES_VERSION,
     UNDECLARED,
     asks_for_classes,
+    asks_for_counts,
     check_structure,
 )
 from evergreen.loop.intake.validation.suite import run_suite, suite_hash
@@ -208,6 +209,8 @@ def verdict_hash(definition: ModelDefinition, table: TableName, expectations: Se
         parts.append({"personal": sorted(feed.personal)})
     if asks_for_classes(definition, table):
         parts.append({"task": definition.task})
+    if asks_for_counts(definition, table):
+        parts.append({"loss": definition.loss})
     if definition.classes and table == "labels":
         parts.append({"classes": definition.classes})
     if declared := feed.csv.model_dump(exclude_defaults=True):

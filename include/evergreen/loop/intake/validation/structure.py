@@ -49,6 +49,8 @@ def check_structure(
         failures.append(_missing(frame, definition.target, "have no value; leave rows without ground truth out"))
     if asks_for_classes(definition, table):
         failures.append(_no_class(frame, definition.target))
+    if asks_for_counts(definition, table):
+        failures.append(_below_zero(frame, definition.target))
     if definition.classes and table == "labels":
         failures.append(_undeclared(frame, definition))
     return [failure for failure in failures if failure]
@@ -59,6 +61,27 @@ def asks_for_classes(definition: ModelDefinition, table: TableName) -> bool:
     if table != "labels" or definition.task != "binary":
         return False
     return definition.feed.tables["labels"].columns[definition.target] != "boolean"
+
+
+def asks_for_counts(definition: ModelDefinition, table: TableName) -> bool:
+    """Whether `table` has a target that must not be below 0, because its loss is that of counts. Pure."""
+    return table == "labels" and definition.loss == "poisson"
+
+
+def _below_zero(frame: pd.DataFrame, target: str) -> Failure | None:
+    values = frame[target]
+    rows = np.flatnonzero((values.notna() & (values < 0)).fillna(False).to_numpy(dtype=bool))
+    if not len(rows):
+        return None
+    return breach(
+        "count_target",
+        target,
+        "are below 0, and gate.loss poisson is that of counts",
+        rows=rows,
+        total=len(frame),
+        expected="0 or more",
+        sample=values.iloc[rows].drop_duplicates().head().tolist(),
+    )
 
 
 def _missing(frame: pd.DataFrame, column: str, sentence: str) -> Failure | None:

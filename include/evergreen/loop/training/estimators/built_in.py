@@ -19,7 +19,7 @@ from sklearn.ensemble import (
     RandomForestClassifier,
     RandomForestRegressor,
 )
-from sklearn.linear_model import HuberRegressor, LogisticRegression, Ridge
+from sklearn.linear_model import HuberRegressor, LogisticRegression, PoissonRegressor, Ridge
 from sklearn.preprocessing import StandardScaler
 
 from evergreen.core.definition.model import Loss, Task
@@ -36,6 +36,9 @@ DISTRIBUTIONS = {"lightgbm": "lightgbm", "xgboost": "xgboost-cpu", "catboost": "
 """Where these modules come from."""
 _SEEDS = 2**31
 """LightGBM, XGBoost and CatBoost read their seed as a signed 32-bit number."""
+
+_COUNTED_ROWS = 10_000
+"""scikit-learn's Poisson regression weighs the penalty against the rows' mean; so that it is about their sum."""
 
 SPACES: dict[str, Space] = {
     "linear": {"strength": Float(1e-2, 1e3, log=True)},
@@ -107,8 +110,8 @@ def not_installed(error: ImportError) -> str:
 def make(kind: str, definition: ModelDefinition, params: Params, classes: int = 0) -> BaseEstimator:
     """The last step of a built-in kind, not fitted yet, with `params` as its space gives them.
 
-    The absolute error is fitted as such if the library can, every other loss by the likelihood it belongs to. A
-    multiclass task of which the rows to fit hold two `classes` is fitted as a binary one.
+    The absolute error and counts are fitted as such if the library can, every other loss by the likelihood it belongs
+    to. A multiclass task of which the rows to fit hold two `classes` is fitted as a binary one.
 
     Raises:
         RefusedError: the kind is an extra that is not installed.
@@ -129,6 +132,8 @@ def settle(model: BaseEstimator) -> BaseEstimator:
 def _linear(task: Task, loss: Loss, params: Params, seed: int) -> BaseEstimator:
     """Linear model; `strength` is the L2 penalty, against the sum of the rows' losses."""
     strength = params["strength"]
+    if loss == "poisson":
+        return PoissonRegressor(alpha=strength / _COUNTED_ROWS, max_iter=300)
     if task != "regression":
         return LogisticRegression(C=1.0 / strength, max_iter=300)
     inner = (
@@ -143,7 +148,7 @@ def _boosted(task: Task, loss: Loss, params: Params, seed: int) -> BaseEstimator
     value = task == "regression"
     classes: Callable[..., BaseEstimator] = HistGradientBoostingRegressor if value else HistGradientBoostingClassifier
     return classes(
-        loss="absolute_error" if loss == "absolute_error" else "squared_error" if value else "log_loss",
+        loss=loss if loss in ("absolute_error", "poisson") else "squared_error" if value else "log_loss",
         learning_rate=params["learning_rate"],
         max_leaf_nodes=params["max_leaf_nodes"],
         min_samples_leaf=params["min_samples_leaf"],
@@ -158,7 +163,9 @@ def _boosted(task: Task, loss: Loss, params: Params, seed: int) -> BaseEstimator
 def _forest(task: Task, loss: Loss, params: Params, seed: int) -> BaseEstimator:
     """Random forest. Of regression it fits means, also for the absolute error: medians in trees take no nulls."""
     classes: Callable[..., BaseEstimator] = RandomForestRegressor if task == "regression" else RandomForestClassifier
+    more = {"criterion": "poisson"} if loss == "poisson" else {}
     return classes(
+        **more,
         n_estimators=params["trees"],
         min_samples_leaf=params["min_samples_leaf"],
         max_features=params["max_features"],
@@ -171,7 +178,7 @@ def _lightgbm(task: Task, loss: Loss, params: Params, seed: int) -> BaseEstimato
     module = library("lightgbm")
     classes: Callable[..., BaseEstimator] = module.LGBMRegressor if task == "regression" else module.LGBMClassifier
     return classes(
-        objective="regression_l1" if loss == "absolute_error" else task,
+        objective={"absolute_error": "regression_l1", "poisson": "poisson"}.get(loss, task),
         n_estimators=params["iterations"],
         learning_rate=params["learning_rate"],
         num_leaves=params["leaves"],
@@ -190,7 +197,7 @@ def _xgboost(task: Task, loss: Loss, params: Params, seed: int) -> BaseEstimator
     classes: Callable[..., BaseEstimator] = module.XGBRegressor if task == "regression" else module.XGBClassifier
     aims = {"binary": "binary:logistic", "multiclass": "multi:softprob", "regression": "reg:squarederror"}
     return classes(
-        objective="reg:absoluteerror" if loss == "absolute_error" else aims[task],
+        objective={"absolute_error": "reg:absoluteerror", "poisson": "count:poisson"}.get(loss, aims[task]),
         n_estimators=params["iterations"],
         learning_rate=params["learning_rate"],
         max_depth=params["depth"],
@@ -209,7 +216,7 @@ def _catboost(task: Task, loss: Loss, params: Params, seed: int) -> BaseEstimato
     )
     aims = {"binary": "Logloss", "multiclass": "MultiClass", "regression": "RMSE"}
     return classes(
-        loss_function="MAE" if loss == "absolute_error" else aims[task],
+        loss_function={"absolute_error": "MAE", "poisson": "Poisson"}.get(loss, aims[task]),
         iterations=params["iterations"],
         learning_rate=params["learning_rate"],
         depth=params["depth"],

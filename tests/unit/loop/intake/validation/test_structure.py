@@ -71,3 +71,32 @@ def test_all_faults_are_found_at_once(check, orders):
     orders.loc[1, "ordered_at"] = pd.Timestamp("1970-01-01T00:00Z")
     orders.loc[2, "order_id"] = "o-1"
     assert len(check(orders)) == 3
+
+
+def classes_of(shop, *names):
+    labels = shop.feed.tables["labels"]
+    labels = labels.model_copy(update={"columns": {**labels.columns, "returned": "string"}})
+    feed = shop.feed.model_copy(update={"tables": {**shop.feed.tables, "labels": labels}})
+    return shop.model_copy(update={"task": "multiclass", "classes": names, "feed": feed})
+
+
+def test_a_class_that_the_definition_does_not_name_is_a_warning(shop, orders):
+    labels = orders[["order_id", "ordered_at"]].assign(returned=["kept", "kept", "lost", "swapped", "back", "lost"])
+    period = shop.partitions.period(KEY)
+    (found,) = check_structure(labels, classes_of(shop, "kept", "swapped", "back"), "labels", period)
+    assert (found.severity, found.bad, found.count) == ("warning", None, 2)
+    assert found.sentence == (
+        "returned: 2 of 6 (33 %) rows are of a class that `classes` of model.yaml does not name: they count as lost "
+        "and are not learned, such as 'lost'; name it there if it is a class"
+    )
+    assert check_structure(labels, classes_of(shop), "labels", period) == [], "each training learns its own"
+
+
+def test_counts_are_not_below_zero(shop, orders):
+    labels = orders[["order_id", "ordered_at"]].assign(returned=[0.0, 3.0, -1.0, 2.0, 0.0, 1.0])
+    counts = shop.model_copy(update={"task": "regression", "gate": shop.gate.model_copy(update={"loss": "poisson"})})
+    (found,) = check_structure(labels, counts, "labels", shop.partitions.period(KEY))
+    assert found.sentence.startswith(
+        "returned: 1 of 6 (17 %) rows are below 0, and gate.loss poisson is that of counts"
+    )
+    assert list(found.bad) == [2]

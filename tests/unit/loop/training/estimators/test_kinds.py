@@ -1,6 +1,7 @@
 """Each built-in kind learns, is saved, and predicts a row alone as it does among others."""
 
 import importlib
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -132,3 +133,21 @@ def test_several_classes_of_which_two_are_left_are_learned_as_two(kind):
     rows.target[rows.target == "swap"] = "keep"
     _, model = fitted(kind, "multiclass", rows=rows)
     assert Predictor(model, 1).predict(rows.features.head(5)).shape == (5, 2)
+
+
+@pytest.mark.parametrize("kind", BUILT_IN)
+def test_a_kind_learns_counts(kind):
+    def counts(seed):
+        rows = examples("regression", seed=seed)
+        mean = np.exp(0.4 * rows.target)
+        return replace(rows, target=np.random.default_rng(seed).poisson(mean).astype(np.float64))
+
+    rule, model = fitted(kind, "regression", "poisson", counts(0))
+    back = Predictor(thaw(freeze(model), trusted_types(rule), what="it"), 1)
+    new = counts(7)
+    found = back.predict(new.features)
+    assert found.tobytes() == Predictor(model, 1).predict(new.features).tobytes()
+    assert (found > 0).all(), "an expected count"
+    constant = np.full(len(new), best_constant("poisson", new.target))
+    assert mean_loss("poisson", new.target, found) / mean_loss("poisson", new.target, constant) < 0.9
+    check_candidate(rule, kind, counts(1), new)
