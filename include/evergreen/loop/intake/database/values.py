@@ -50,7 +50,7 @@ def converted(rows: Rows, columns: Mapping[str, ColumnType]) -> Iterator[pa.Reco
 
 
 def _column(name: str, values: pa.Array, kind: ColumnType) -> pa.Array:
-    if values.type == ARROW_TYPES[kind] and kind == "integer":
+    if values.type == ARROW_TYPES[kind] and kind in ("integer", "boolean"):
         return values
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
@@ -58,8 +58,18 @@ def _column(name: str, values: pa.Array, kind: ColumnType) -> pa.Array:
         values = _from_text(name, values, kind)
     elif kind == "string":
         values = values.cast(pa.string())
+    if kind == "string" and values.type == pa.string() and not _odd(values):
+        return values
+    if kind == "float" and values.type == pa.float64() and not pc.any(pc.is_inf(values)).as_py():
+        return pc.if_else(pc.is_nan(values), pa.scalar(None, pa.float64()), values)
     series = convert.to_series(pa.field(name, values.type), values, kind, LIMITS)
     return pa.Array.from_pandas(series, type=ARROW_TYPES[kind])
+
+
+def _odd(values: pa.Array) -> bool:
+    """Whether a text may be refused: without Python objects, most batches are seen to be good."""
+    long = (pc.max(pc.binary_length(values)).as_py() or 0) > LIMITS.value_bytes
+    return bool(long or pc.any(pc.match_substring_regex(values, convert.CONTROL)).as_py())
 
 
 def _from_text(name: str, values: pa.Array, kind: ColumnType) -> pa.Array:

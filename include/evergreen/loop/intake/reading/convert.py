@@ -43,7 +43,8 @@ _UNITS = {
     "ns": (1_000_000_000, "nanoseconds"),
 }
 """How many of a unit are a second, and its name"""
-_CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
+CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
+"""Characters that no text may hold"""
 
 
 def to_frame(
@@ -112,7 +113,7 @@ def _string(name: str, values: pa.Array, limits: Limits) -> pd.Series:
     longest = pc.max(pc.binary_length(values)).as_py() or 0
     if longest > limits.value_bytes:
         raise UnfitFileError(too_long(longest, limits, name))
-    odd = pc.match_substring_regex(values, _CONTROL)
+    odd = pc.match_substring_regex(values, CONTROL)
     refuse_rows(name, values, odd, "hold control characters", "printable text", rule="encoding")
     return pd.Series(values.to_pandas(), dtype=object)
 
