@@ -90,7 +90,8 @@ def score(definition: ModelDefinition, key: str, *, settings: Settings, run_url:
         prediction = session.scalars(select(Prediction).where(Prediction.snapshot_id == snapshot.id)).one()
     log.info(
         "%s: %s version %s predicted %s rows of snapshot %s, mean prediction %.4f; written to %s",
-        key, champion.role, prediction.version, f"{prediction.rows:,}", snapshot.snapshot_id[:12], prediction.mean, prediction.uri,
+        key, champion.role, prediction.version, f"{prediction.rows:,}", snapshot.snapshot_id[:12], prediction.mean,
+        prediction.uri,
     )  # fmt: skip
     return _scored(prediction, reused=prediction.uri != uri)
 
