@@ -22,16 +22,22 @@ from evergreen.loop.intake.labels import coverage
 from evergreen.loop.monitoring import evidence, load_rows, policy
 from evergreen.loop.monitoring.class_changes import class_changes
 from evergreen.loop.monitoring.drift import detect
+from evergreen.loop.monitoring.drift.detect import ColumnDrift, DriftResult
 from evergreen.loop.monitoring.evidence import Evidence
 from evergreen.loop.monitoring.findings import Findings
 from evergreen.loop.monitoring.label_bias import review_biases
 from evergreen.loop.monitoring.load_rows import Frames
 from evergreen.loop.monitoring.loss import harm_test
 from evergreen.loop.monitoring.loss.estimated import estimate_loss
+from evergreen.loop.monitoring.loss.harm_test import HarmResult
 from evergreen.loop.monitoring.loss.realised import Unmeasured, clusters_of, losses_by_cluster, measure
 from evergreen.loop.monitoring.online_agreement import measure_online
 from evergreen.loop.monitoring.report import mail, page
 from evergreen.loop.monitoring.rivals.compare import Rivals, compare_with_rivals
+from evergreen.loop.monitoring.telling import matter, past
+from evergreen.loop.monitoring.telling.past import Past
+from evergreen.loop.monitoring.telling.weigh import Weighed, weigh
+from evergreen.loop.training.losses import TITLES
 from evergreen.settings import Settings
 
 log = logging.getLogger("evergreen.monitoring")
@@ -83,7 +89,8 @@ def run(definition: ModelDefinition, key: str, *, settings: Settings, run_url: s
         fed = of_version(session, definition, known.version).definition
         rows = load_rows.read(fed, known, settings)
         rivals = compare_with_rivals(session, definition, known, settings=settings)
-        found = examine(load_rows.comparable(fed, rows), known, rows, rivals, left)
+        before = past.read(session, fed, known, settings)
+        found = examine(load_rows.comparable(fed, rows), known, rows, rivals, before, left)
         newest = tuple(said for k, said in biases.items() if k > known.as_of)[-1:]  # each was said when it was new
         found = replace(found, held=known.held, one_sided=newest)
         uri = _write_report(fed, found, rows, known, settings)
@@ -93,22 +100,65 @@ def run(definition: ModelDefinition, key: str, *, settings: Settings, run_url: s
 
 
 def examine(
-    definition: ModelDefinition, known: Evidence, rows: Frames, rivals: Rivals, unmeasured: Sequence[Unmeasured] = ()
+    definition: ModelDefinition,
+    known: Evidence,
+    rows: Frames,
+    rivals: Rivals,
+    before: Past,
+    unmeasured: Sequence[Unmeasured] = (),
 ) -> Findings:
-    """Compare, judge and decide. No I/O: the same evidence gives the same findings."""
+    """Compare, judge and decide. The same evidence gives the same findings; no I/O, but to load a champion on drift."""
     settings = definition.monitoring
     moved = detect.check(rows.compared, rows.current, definition, current_rows=rows.current_rows)
     label = None
     if rows.labelled is not None and len(rows.labelled):
         label = detect.check_target(rows.reference, rows.labelled, definition)
     held_out = load_rows.holdout(rows.reference)
+    holdout_losses = losses_by_cluster(definition, held_out)
     judged = harm_test.judge(
-        losses_by_cluster(definition, held_out),
+        holdout_losses,
         [harm_test.Batch(p.key, clusters_of(p)) for p in known.own_losses],
         alpha=settings.harm_alpha,
         margin=settings.harm_margin,
     )
-    signals = policy.Signals(
+    estimate = estimate_loss(definition, held_out, rows.current)
+    weighed = weigh(definition, known, rows, moved, estimate, holdout_losses, before)
+    signals = _signals(definition, known, rivals, moved, label, judged, weighed)
+    return Findings(
+        key=known.key,
+        version=known.version,
+        as_of=known.as_of,
+        labels_through=known.labels_through,
+        reference=_reference_in_words(rows.reference, known),
+        drift=moved,
+        label=label,
+        label_key=known.labelled.key if known.labelled else None,
+        harm=judged,
+        estimate=estimate,
+        rivals=rivals,
+        loss=known.own_losses[-1] if known.own_losses else None,
+        signals=signals,
+        decision=policy.decide(signals, evidence.past_checks(definition, known), settings),
+        unmeasured=tuple(unmeasured),
+        classes=class_changes(rows.labelled, rows.reference) if definition.task == "multiclass" else (),
+        weighed=weighed,
+        loss_title=TITLES[definition.loss],
+        period=definition.calendar.period,
+    )
+
+
+def _signals(
+    definition: ModelDefinition,
+    known: Evidence,
+    rivals: Rivals,
+    moved: DriftResult,
+    label: ColumnDrift | None,
+    judged: HarmResult,
+    weighed: Weighed,
+) -> policy.Signals:
+    """What the policy decides on."""
+    bad = weighed.bad
+    return policy.Signals(
         version=known.version,
         serving=known.serving.version,
         age=evidence.age(definition, known),
@@ -127,24 +177,10 @@ def examine(
         comeback=rivals.comeback,
         approval=definition.gate.approval != "never",
         new_code=known.new_code,
-    )
-    return Findings(
-        key=known.key,
-        version=known.version,
-        as_of=known.as_of,
-        labels_through=known.labels_through,
-        reference=_reference_in_words(rows.reference, known),
-        drift=moved,
-        label=label,
-        label_key=known.labelled.key if known.labelled else None,
-        harm=judged,
-        estimate=estimate_loss(definition, held_out, rows.current),
-        rivals=rivals,
-        loss=known.own_losses[-1] if known.own_losses else None,
-        signals=signals,
-        decision=policy.decide(signals, evidence.past_checks(definition, known), settings),
-        unmeasured=tuple(unmeasured),
-        classes=class_changes(rows.labelled, rows.reference) if definition.task == "multiclass" else (),
+        bad=bad.key if bad else None,
+        rise=bad.rise if bad else 0.0,
+        costly=weighed.costly,
+        faults=tuple(step.name for step in weighed.steps),
     )
 
 
@@ -164,11 +200,12 @@ def _write_report(
 ) -> str:
     heading = page.Heading(
         title=f"{definition.title}: check of {found.key}",
+        headline=matter.subject(found.seen),
         decision=found.reason,
         sentences=found.sentences,
         facts=tuple(mail.facts(definition, found)),
     )
-    html = page.render(heading, found.drift, rows.compared, rows.current)
+    html = page.render(heading, found.drift, found.weighed, rows.compared, rows.current)
     name = layout.report(definition.name, found.key, f"drift-{known.input_hash[:16]}.html")
     return Store.from_settings(settings).write(name, html)
 
@@ -209,13 +246,12 @@ def _record(
         decided_by="policy",
         run_url=run_url,
     )
-    # a change of the champion is told by the mail of the task that makes it
-    if found.decision.kind in ("alert", "retrain") and found.decision.cause is not None:
+    if matter.is_told(found.decision):
         links = Links(report=uri, log=run_url, model=version_page(settings, definition.name, found.version))
         outbox.owe(
             session,
             definition,
-            kind=found.decision.cause,
+            kind=matter.kind(found.seen),
             key=found.key,
             dedup_key=_dedup_key(found.key, known),
             subject=mail.subject(found),
@@ -264,10 +300,12 @@ def _tell(found: Findings, uri: str, seconds: float) -> None:
         "%s: %s rows predicted by version %s, compared with %s (%.1f s)",
         found.key, f"{found.drift.current_rows:,}", found.version, found.reference, seconds,
     )  # fmt: skip
+    log.info("First: %s", matter.subject(found.seen))
     log.info("Inputs: %s", found.drift.sentence)
-    for column in page.by_weight(found.drift):
+    impacts = {one.name: one.sentence for one in found.weighed.impacts}
+    for column in found.ranked:
         if column.drifted:
-            log.info("  %s", column.sentence)
+            log.info("  %s%s", column.sentence, f" It {impacts[column.name]}." if column.name in impacts else "")
     log.info("%s", found.label_sentence or "No labels of this champion's predictions have landed yet.")
     log.info("Loss: %s", found.harm.sentence)
     for sentence in (*found.classes, *found.one_sided, *([found.held_sentence] if found.held_sentence else [])):

@@ -214,7 +214,12 @@ def past_checks(definition: ModelDefinition, evidence: Evidence) -> list[PastChe
                 seen["cause"],
                 tuple(seen["drifted"]),
                 bool(seen["harmed"]),
-                seen.get("effects", {}),  # not in what was recorded before there were any
+                # not in what was recorded before there were any
+                seen.get("effects", {}),
+                tuple(seen.get("told", ())),
+                seen.get("bad"),
+                float(seen.get("rise", 0.0)),
+                float(seen.get("costly", 0.0)),
             )
         )
     return checks

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from evergreen.core.definition.calendar import Unit
 from evergreen.core.ledger.tables import Performance
 from evergreen.core.text import listed, percent
 from evergreen.loop.intake.labels.maturity import Maturity
@@ -14,6 +15,8 @@ from evergreen.loop.monitoring.loss.harm_test import HarmResult
 from evergreen.loop.monitoring.loss.realised import Unmeasured
 from evergreen.loop.monitoring.policy import PolicyDecision, Signals
 from evergreen.loop.monitoring.rivals.compare import Rival, Rivals
+from evergreen.loop.monitoring.telling.matter import Seen, matters
+from evergreen.loop.monitoring.telling.weigh import Weighed
 
 LEADS = {"alert": "Worth a look", "retrain": "Retrain", "rollback": "Roll back", "promote": "Promote"}
 
@@ -45,26 +48,63 @@ class Findings:
     """Partitions with labels whose loss could not be measured"""
     held: tuple[Maturity, ...] = ()
     """Partitions whose labels are incomplete: they were left out of all that is said here"""
+    weighed: Weighed = field(default_factory=Weighed)
+    """What of it may matter to a person"""
+    loss_title: str = "loss"
+    """The definition's loss in words"""
+    period: Unit = "week"
+    """Length of a partition"""
     one_sided: tuple[str, ...] = ()
     """How the labelled rows of the newest one-sided partition differ from the others, in words; empty if none do"""
     classes: tuple[str, ...] = ()
     """Of a multiclass task: labels of classes that the version does not know, and classes without a label, in words"""
 
     @property
+    def seen(self) -> Seen:
+        """What decides which of it is said first."""
+        return Seen(
+            loss=self.loss_title,
+            period=self.period,
+            harm=self.harm,
+            expectation=self.weighed.expectation,
+            outlook=self.weighed.outlook,
+            steps=self.weighed.steps,
+            drifted=[c.name for c in self.ranked if c.drifted],
+            decision=self.decision,
+        )
+
+    @property
+    def ranked(self) -> list[ColumnDrift]:
+        """The inputs: drifted ones first, by what they do to the predictions."""
+        return self.weighed.ranked(self.drift.inputs)
+
+    @property
     def reason(self) -> str:
-        """The decision as a sentence."""
-        quiet = "No action now" if self.signals.harmed or self.signals.drifted else "Nothing to do"
-        return f"{LEADS.get(self.decision.kind, quiet)}: {self.decision.reason}."
+        """What matters most, and the decision, in sentences."""
+        bad = self.signals.harmed or self.signals.drifted or self.signals.bad is not None
+        lead = LEADS.get(self.decision.kind, "No action now" if bad else "Nothing to do")
+        first = matters(self.seen)[0].sentence if not self.harm.proven else ""
+        return f"{first} {lead}: {self.decision.reason}.".strip()
 
     @property
     def sentences(self) -> tuple[str, ...]:
         """What was found: inputs, labels, loss and what it probably is now, rivals."""
         rivals = (rival.sentence for rival in self.rivals.all)
+        weighed = [matter.sentence for matter in matters(self.seen)[1:] if matter.name != "harm"]
         estimated = self.estimate.sentence if self.estimate else None
         unmeasured = (f"{partition.sentence}." for partition in self.unmeasured)
         labels = (*self.classes, *self.one_sided, self.held_sentence)
-        found = (self.drift.sentence, self.label_sentence, self.harm.sentence, *labels, *unmeasured, estimated, *rivals)
+        loss = (self.harm.sentence, *labels, *unmeasured, estimated)
+        found = (*weighed, self.drift.sentence, self.impact_sentence, self.label_sentence, *loss, *rivals)
         return tuple(sentence for sentence in found if sentence)
+
+    @property
+    def impact_sentence(self) -> str | None:
+        """Which drifted inputs move the predictions most, in words; None if that is not known."""
+        most = self.weighed.impacts[:3]
+        if not most:
+            return None
+        return f"By what it does to the predictions: {'; '.join(f'{one.name} {one.sentence}' for one in most)}."
 
     @property
     def held_sentence(self) -> str | None:
@@ -96,6 +136,7 @@ class Findings:
             "drifted": list(self.signals.drifted),
             "cause": self.decision.cause,
             "cause_key": self.decision.cause_key,
+            "told": list(self.decision.told),
             "as_of": self.labels_through,
             "e_value": min(self.harm.e_value, 1e12),
             "e_value_needed": self.harm.needed,
@@ -120,6 +161,7 @@ class Findings:
             **({"classes": list(self.classes)} if self.classes else {}),
             **({"labels_one_sided": list(self.one_sided)} if self.one_sided else {}),
             "estimate": asdict(self.estimate) if self.estimate else None,
+            **self.weighed.results,
             "alpha": self.drift.alpha,
             "min_effect": self.drift.min_effect,
             "tests": self.drift.tests,

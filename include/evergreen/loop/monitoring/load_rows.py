@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -23,6 +23,7 @@ from evergreen.loop.monitoring.parquet_sample import column_names, count_rows, r
 from evergreen.loop.scoring.score import read_bytes, read_predictions
 from evergreen.loop.training.classes import as_columns, columns_in
 from evergreen.loop.training.classes import read as read_prediction
+from evergreen.loop.training.losses import Floats
 from evergreen.loop.training.model_files import load
 from evergreen.settings import Settings
 
@@ -43,6 +44,8 @@ class Frames:
     """Rows of the whole partition"""
     labelled: pd.DataFrame | None
     """Of the newest partition that this champion served and that has labels"""
+    predict: Callable[[pd.DataFrame], Floats] | None = None
+    """The champion, which is loaded when it is first asked; None asks nobody"""
 
 
 def read(definition: ModelDefinition, evidence: Evidence, settings: Settings) -> Frames:
@@ -77,6 +80,7 @@ def read(definition: ModelDefinition, evidence: Evidence, settings: Settings) ->
         current=features.merge(predictions, on=feed.entity, how="left", validate="one_to_one"),
         current_rows=rows_in_all,
         labelled=rows,
+        predict=lambda frame: load(definition, evidence.version, settings=settings).predict(frame),
     )
 
 

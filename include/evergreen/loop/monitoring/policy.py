@@ -5,7 +5,9 @@ promotion is young; the newest challenger that was refused because of insufficie
 the champion since; or one that served earlier, if the world is again as it was. Proven harm asks for a new challenger
 at once. All other causes only choose when to look whether a challenger would do better, which costs a training and
 nothing more: as soon as the feature code has changed, `refresh` partitions after the champion was made, and a little
-sooner if its inputs have drifted for good. The result says how soon to look again: a champion that was replaced was
+sooner if its inputs have drifted for good. Who is told what is another question (`_news`): proven harm, a loss above
+expectation, drift that will probably cost, and what looks like a fault of the feed are told at once; all else that has
+drifted is for the weekly digest. The result of a look says how soon to look again: a champion that was replaced was
 worth replacing, so its successor is looked at as soon; a challenger that was refused makes the wait longer. So a world
 that changes is followed, and one that does not costs two trainings a year. Each cause waits for the cool-down and for
 new labelled rows, and one cause makes one retrain.
@@ -14,17 +16,21 @@ new labelled rows, and one cause makes one retrain.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from evergreen.core.definition.sections import MonitoringSection
 from evergreen.core.text import listed
-from evergreen.loop.monitoring.drift.wording import MAJOR
 
 Kind = Literal["no_action", "alert", "retrain", "rollback", "promote"]
-Cause = Literal["drift", "harm", "age", "code", "rollback", "promotion"]
-GROWN = 2.0
-"""Times the effect reported last from which the same input is reported again"""
+Cause = Literal["drift", "harm", "loss", "age", "code", "rollback", "promotion"]
+News = Literal["harm", "loss", "cost", "fault"]
+"""What is told at once: proven harm, a partition that lost more than expected, drift that will probably cost, what
+looks like a fault of the feed"""
+QUIET = 4
+"""Partitions for which a loss above expectation is not told again"""
+WORSE = 1.5
+"""Times the rise that was told from which a loss above expectation is told again even so, and an estimate of one"""
 PATIENCE: dict[Cause, int] = {"harm": 2, "drift": 2, "age": 3}
 """What each refused challenger multiplies the wait by: if something has moved, newer labels may tell more."""
 _CODE = (
@@ -71,6 +77,14 @@ class Signals:
     """Whether the definition leaves promotions to a person"""
     new_code: str | None = None
     """Hash of the feature code of today, if the champion was made from other code and none was asked for from this"""
+    bad: str | None = None
+    """The newest labelled partition, if it lost more than was to be expected"""
+    rise: float = 0.0
+    """By how much, as a share of what was expected"""
+    costly: float = 0.0
+    """By how much more the partition will probably lose than the champion did at its promotion; 0 if that is not so"""
+    faults: tuple[str, ...] = ()
+    """Drifted inputs that have made a step which the feed has never made before"""
 
 
 @dataclass(frozen=True)
@@ -85,6 +99,11 @@ class PastCheck:
     drifted: tuple[str, ...] = ()
     harmed: bool = False
     effects: Mapping[str, float] = field(default_factory=dict)
+    told: tuple[str, ...] = ()
+    """What of it was news (`News`); empty in what was recorded before there were any"""
+    bad: str | None = None
+    rise: float = 0.0
+    costly: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -98,6 +117,8 @@ class PolicyDecision:
     reason: str
     version: int | None = None
     """Version that serves from now on, if it is a rollback or a promotion"""
+    told: tuple[News, ...] = ()
+    """What is told at once, the most important first"""
 
 
 def decide(signals: Signals, history: Sequence[PastCheck], policy: MonitoringSection) -> PolicyDecision:
@@ -113,19 +134,19 @@ def decide(signals: Signals, history: Sequence[PastCheck], policy: MonitoringSec
             "no_action", None, None, f"version {signals.serving} has replaced version {signals.version} since"
         )
     own = [check for check in history if check.version == signals.version and check.ago > 0]
+    news = _news(signals, own)
     rival = _rival(signals, own, policy)
     if rival is not None:
-        return rival
-    wishes = _wishes(signals, own, policy)
+        return replace(rival, told=news)
     held = []
-    for cause, why in wishes:
+    for cause, why in _wishes(signals, own, policy):
         hold = _hold(cause, signals, own, history, policy)
         if hold is None:
             also = "" if cause == "code" or signals.new_code is None else f"; {_CODE}"
             said = f"{why}: a challenger is trained{also}"
-            return PolicyDecision("retrain", cause, _cause_key(cause, signals, own), said)
+            return PolicyDecision("retrain", cause, _cause_key(cause, signals, own), said, told=news)
         held.append(f"{why}; {hold}")
-    return _tell(signals, own, held[0] if held else _quiet(signals, policy), held=bool(held))
+    return _tell(signals, own, held[0] if held else _quiet(signals, policy), news)
 
 
 def _rival(signals: Signals, own: Sequence[PastCheck], policy: MonitoringSection) -> PolicyDecision | None:
@@ -210,13 +231,17 @@ def _besides(signals: Signals) -> str:
         return ", while its inputs are as they were (the concept has changed)"
     if signals.harmed:
         return ", and its inputs have drifted"
-    loss = "no loss is proven" if signals.judged else "no labels of its predictions have landed yet"
+    loss, well = "no labels of its predictions have landed yet", "the champion loses no more than it should"
+    if signals.bad is not None:
+        loss = well = f"{signals.bad} lost more than was to be expected"
+    elif signals.judged:
+        loss = "no loss is proven"
     if signals.label_drifted and not signals.drifted:
-        return ", but the labels have moved and the champion still loses no more than it should"
+        return f", but the labels have moved and {well.replace('champion loses', 'champion still loses')}"
     if signals.drifted:
         moved = "predictions have moved too" if signals.prediction_drifted else "predictions have not moved"
         return f" (the {moved}; {loss})"
-    return f", and {'the champion loses no more than it should' if signals.judged else loss}"
+    return f", and {well if signals.judged else loss}"
 
 
 def _lasting(signals: Signals, own: Sequence[PastCheck], persistence: int) -> list[str]:
@@ -265,34 +290,40 @@ def _wait(cause: Cause, own: Sequence[PastCheck], policy: MonitoringSection) -> 
     return f"its challenger of {_partitions(min(asked))} ago was not promoted, the next one is tried after {wait}"
 
 
-def _tell(signals: Signals, own: Sequence[PastCheck], why: str, *, held: bool) -> PolicyDecision:
-    """An alert if there is something new to tell about this champion, else nothing."""
-    known = {column for check in own if check.kind in ("alert", "retrain") for column in check.drifted}
-    if signals.harmed and not any(check.harmed for check in own if check.kind in ("alert", "retrain")):
-        return PolicyDecision("alert", "harm", _cause_key("harm", signals, own), why)
-    news = [column for column in signals.drifted if column not in known]
-    grown = _grown(signals, own)
-    if grown:
-        why += f"; {listed(grown)} moved much further than was reported before"
-    if news or grown:
-        return PolicyDecision("alert", "drift", _cause_key("drift", signals, own), why)
-    if signals.drifted and not held:
-        why += "; it has been reported before"
-    return PolicyDecision("no_action", None, None, why)
+def _news(signals: Signals, own: Sequence[PastCheck]) -> tuple[News, ...]:
+    """What is told at once and has not been told of this champion lately, the most important first.
 
-
-def _grown(signals: Signals, own: Sequence[PastCheck]) -> list[str]:
-    """Inputs that were reported as drifted and have moved another `GROWN` times as far, visibly so.
-
-    A season creeps; a feed that suddenly reports Fahrenheit does not, and may do it in a column that is known to drift.
+    A step that looks like a fault is news by itself: the partition after it has seen one like it.
     """
-    told: dict[str, float] = {}
-    for check in own:
-        if check.kind in ("alert", "retrain"):
-            for column in check.drifted:  # a check recorded without effects: nothing is known to have grown
-                told[column] = max(told.get(column, 0.0), check.effects.get(column, float("inf")))
-    now = {column: signals.effects.get(column, 0.0) for column in signals.drifted if column in told}
-    return [column for column, effect in now.items() if effect >= max(MAJOR, GROWN * told[column])]
+    found: list[News] = []
+    if signals.harmed and not any(check.harmed for check in own if check.kind in ("alert", "retrain")):
+        found.append("harm")
+    if signals.bad is not None and not _said_before(signals, own):
+        found.append("loss")
+    if signals.costly > WORSE * max((check.costly for check in own if "cost" in check.told), default=0.0):
+        found.append("cost")
+    if signals.faults:
+        found.append("fault")
+    return tuple(found)
+
+
+def _said_before(signals: Signals, own: Sequence[PastCheck]) -> bool:
+    """Whether this bad partition was told, or lately one that was nearly as bad."""
+    told = [check for check in own if "loss" in check.told]
+    if any(check.bad == signals.bad for check in told):
+        return True
+    return any(check.ago <= QUIET and signals.rise < WORSE * check.rise for check in told)
+
+
+CAUSES: dict[News, Cause] = {"harm": "harm", "loss": "loss", "cost": "drift", "fault": "drift"}
+
+
+def _tell(signals: Signals, own: Sequence[PastCheck], why: str, news: tuple[News, ...]) -> PolicyDecision:
+    """An alert if there is something to tell at once about this champion, else nothing."""
+    if not news:
+        return PolicyDecision("no_action", None, None, why)
+    cause = CAUSES[news[0]]
+    return PolicyDecision("alert", cause, _cause_key(cause, signals, own), why, told=news)
 
 
 def _partitions(count: int) -> str:

@@ -91,17 +91,24 @@ class Evergreen:
 
     def decide(self, now: Now) -> Wish:
         """The monitor's decision."""
+        signals = self.signals(now)
+        decided = policy.decide(signals, past_checks(now), now.fits.history.definition.monitoring)
+        asked = decided.kind, decided.cause or "", decided.reason
+        return Wish(*asked, signals.drifted, signals.harmed, signals.effects, decided.version)
+
+    def signals(self, now: Now) -> policy.Signals:
+        """What the monitor sees. Whom it tells of what is not replayed: no decision depends on it."""
         definition = now.fits.history.definition
         settings, calendar = definition.monitoring, definition.partitions
         effects = self._drifted(now)
         harmed = harm_test.judge(
-            _clusters(now.fits, now.champion.as_of, now.fits.by_as_of[now.champion.as_of].holdout_keys),
-            [harm_test.Batch(k, _clusters(now.fits, now.champion.as_of, [k])) for k in now.served],
+            clusters_of(now.fits, now.champion.as_of, now.fits.by_as_of[now.champion.as_of].holdout_keys),
+            [harm_test.Batch(k, clusters_of(now.fits, now.champion.as_of, [k])) for k in now.served],
             alpha=settings.harm_alpha,
             margin=settings.harm_margin,
         )
         new = calendar.keys(calendar.shift(now.champion.as_of, 1), now.labels_through)
-        signals = policy.Signals(
+        return policy.Signals(
             version=now.champion.version,
             serving=now.champion.version,
             age=len(new),
@@ -112,21 +119,18 @@ class Evergreen:
             harmed=harmed.proven,
             **_rivals(now),
         )
-        decided = policy.decide(signals, _past(now), settings)
-        asked = decided.kind, decided.cause or "", decided.reason
-        return Wish(*asked, tuple(effects), harmed.proven, effects, decided.version)
 
     def _drifted(self, now: Now) -> dict[str, float]:
         """The effect of each drifted input, the largest first."""
         pair = (now.champion.as_of, now.key)
         if pair not in self._drift:
             current = now.fits.history[now.key].features
-            found = detect.check(_compared(now), current, now.fits.history.definition)
+            found = detect.check(compared(now), current, now.fits.history.definition)
             self._drift[pair] = found.drifted_effects
         return self._drift[pair]
 
 
-def _compared(now: Now) -> pd.DataFrame:
+def compared(now: Now) -> pd.DataFrame:
     """What the partition's inputs are compared with (see `monitoring.references`)."""
     definition, history = now.fits.history.definition, now.fits.history
     settings = definition.monitoring
@@ -160,7 +164,8 @@ def reference(fits: Fits, as_of: str) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def _clusters(fits: Fits, as_of: str, keys: Iterable[str]) -> tuple[harm_test.Cluster, ...]:
+def clusters_of(fits: Fits, as_of: str, keys: Iterable[str]) -> tuple[harm_test.Cluster, ...]:
+    """Losses by cluster of the challenger of `as_of` on the partitions `keys` together."""
     parts = [fits.history[k].examples for k in keys]
     rows = pd.DataFrame(
         {
@@ -224,7 +229,8 @@ def paired_clusters(fits: Fits, as_of: str, before: str, keys: Iterable[str]) ->
     return found
 
 
-def _past(now: Now) -> list[policy.PastCheck]:
+def past_checks(now: Now) -> list[policy.PastCheck]:
+    """The steps so far, as the policy reads them."""
     count = len(now.steps)
     found = []
     for place, step in enumerate(now.steps):

@@ -173,8 +173,8 @@ def served_keys(fits: Fits, start: str | None = None) -> tuple[str, list[str]]:
         NotReadyError: the history is too short for a champion and a partition to serve.
     """
     definition, keys = fits.history.definition, list(fits.by_as_of)
-    full = [k for k in keys if len(fits.by_as_of[k].train_keys) >= definition.training.window]
-    first = start or next(iter(full or keys), None)
+    full = (k for k in keys if len(fits.by_as_of[k].train_keys) >= definition.training.window)
+    first = start or next(full, next(iter(keys), None))
     if first is None or first not in fits.by_as_of:
         raise NotReadyError(f"{definition.name}: not enough labelled partitions for a first champion: land more weeks")
     after = definition.partitions.shift(first, definition.feed.label_delay)

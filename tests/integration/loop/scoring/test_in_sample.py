@@ -75,8 +75,7 @@ def test_a_loss_that_was_measured_in_sample_before_counts_nowhere(followed):
         session.add(
             Performance(
                 model="orders", key=shop.key(8), prediction_id=honest.prediction_id, version=2, rows=700, loss=0.001,
-                labels_version_id=honest.labels_version_id, labels_rows="by an earlier release", clusters=[],
-                metrics={},
+                labels_version_id=honest.labels_version_id, labels_rows="an earlier release", clusters=[], metrics={},
             )
         )  # fmt: skip
     with shop.ledger.transaction() as session:

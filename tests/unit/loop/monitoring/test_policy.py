@@ -29,43 +29,62 @@ def test_quiet_data_asks_for_nothing():
     assert decision.reason == "the inputs are as they were, and the champion loses no more than it should"
 
 
-def test_new_drift_is_told_once_and_asks_for_a_retrain_when_it_lasts():
+def test_drift_that_costs_nothing_is_for_the_digest_and_asks_for_a_retrain_when_it_lasts():
     first = decide(seen(drifted=("temperature",)), [past(1)], POLICY)
-    assert (first.kind, first.cause) == ("alert", "drift")
+    assert (first.kind, first.cause, first.told) == ("no_action", None, ())
     assert "2 checks in a row must see" in first.reason
-    second = decide(seen(drifted=("temperature", "carrier")), [past(1, "alert", drifted=("temperature",))], POLICY)
+    second = decide(seen(drifted=("temperature", "carrier")), [past(1, drifted=("temperature",))], POLICY)
     assert (second.kind, second.cause, second.cause_key) == ("retrain", "drift", "drift-v3-1")
     assert second.reason.startswith("temperature has drifted for 2 checks in a row")
+    assert second.told == (), "what becomes of the challenger has a mail of its own"
 
 
 def test_two_columns_that_take_turns_are_not_lasting_drift():
-    decision = decide(seen(drifted=("carrier",)), [past(1, "alert", drifted=("temperature",))], POLICY)
-    assert decision.kind == "alert"
+    decision = decide(seen(drifted=("carrier",)), [past(1, drifted=("temperature",))], POLICY)
+    assert decision.kind == "no_action"
 
 
 def test_a_check_that_was_left_out_breaks_the_row():
     assert decide(seen(drifted=("carrier",)), [past(2, "alert", drifted=("carrier",))], POLICY).kind == "no_action"
 
 
-def told(effect):
-    return [past(1), past(4, "alert", drifted=("temperature",), effects={"temperature": effect})]
+def test_what_looks_like_a_fault_is_told_at_once_whatever_was_told_before():
+    before = [past(1, "alert", cause="drift", drifted=("temperature",), told=("fault",))]
+    decision = decide(seen(drifted=("carrier",), faults=("carrier",)), before, POLICY)
+    assert (decision.kind, decision.cause, decision.told) == ("alert", "drift", ("fault",))
 
 
-def test_a_season_that_creeps_on_is_not_told_again_and_a_change_of_unit_is():
-    creeping = seen(drifted=("temperature",), effects={"temperature": 0.7})
-    assert decide(creeping, told(0.4), POLICY).kind == "no_action"
-    jump = decide(seen(drifted=("temperature",), effects={"temperature": 4.0}), told(0.4), POLICY)
-    assert (jump.kind, jump.cause) == ("alert", "drift")
-    assert "temperature moved much further than was reported before" in jump.reason
-    after = [*told(0.4), past(2, "alert", drifted=("temperature",), effects={"temperature": 4.0})]
-    assert decide(seen(drifted=("temperature",), effects={"temperature": 5.0}), after, POLICY).kind == "no_action"
+def test_drift_that_may_cost_is_told_once_and_again_if_it_grows():
+    found = decide(seen(drifted=("temperature",), costly=0.2), [past(1)], POLICY)
+    assert (found.kind, found.cause, found.told) == ("alert", "drift", ("cost",))
+    told = [past(20, "alert", cause="drift", told=("cost",), costly=0.2)]
+    assert decide(seen(costly=0.29), told, POLICY).kind == "no_action"
+    assert decide(seen(costly=0.31), told, POLICY).kind == "alert"
+    assert decide(seen(costly=0.2), [past(2, told=(), costly=0.2)], POLICY).kind == "alert", "nobody was told"
 
 
-def test_what_stays_slight_or_was_recorded_without_its_size_is_not_told_again():
-    slight = seen(drifted=("temperature",), effects={"temperature": 0.3})
-    assert decide(slight, told(0.1), POLICY).kind == "no_action"
-    unknown = [past(4, "alert", drifted=("temperature",))]
-    assert decide(seen(drifted=("temperature",), effects={"temperature": 4.0}), unknown, POLICY).kind == "no_action"
+def test_a_bad_week_is_told_once_and_soon_again_only_if_it_is_much_worse():
+    found = decide(seen(bad="2013-06-24", rise=0.5), [past(1)], POLICY)
+    assert (found.kind, found.cause, found.told) == ("alert", "loss", ("loss",))
+    assert "2013-06-24 lost more than was to be expected" in found.reason
+    told = past(1, "alert", cause="loss", told=("loss",), bad="2013-06-24", rise=0.5)
+    assert decide(seen(bad="2013-06-24", rise=0.5), [told], POLICY).kind == "no_action", "the labels landed again"
+    assert decide(seen(bad="2013-07-01", rise=0.6), [told], POLICY).kind == "no_action"
+    assert decide(seen(bad="2013-07-01", rise=0.8), [told], POLICY).kind == "alert"
+    long_ago = past(5, "alert", cause="loss", told=("loss",), bad="2013-06-24", rise=0.5)
+    assert decide(seen(bad="2013-07-29", rise=0.3), [long_ago], POLICY).kind == "alert"
+
+
+@given(
+    harmed=st.booleans(), bad=st.sampled_from([None, "2013-06-24"]), costly=st.sampled_from([0.0, 0.3]),
+    faults=st.sampled_from([(), ("carrier",)]), age=st.integers(0, 60),
+)  # fmt: skip
+def test_what_is_told_is_ordered_and_an_alert_has_something_to_tell(harmed, bad, costly, faults, age):
+    decision = decide(seen(harmed=harmed, bad=bad, rise=0.4, costly=costly, faults=faults, age=age), [], POLICY)
+    wanted = [("harm", harmed), ("loss", bad is not None), ("cost", costly > 0), ("fault", bool(faults))]
+    assert decision.told == tuple(name for name, there in wanted if there)
+    assert decision.kind != "alert" or decision.told
+    assert decision.kind != "no_action" or not decision.told
 
 
 def test_harm_asks_at_once_and_says_whether_the_inputs_moved():

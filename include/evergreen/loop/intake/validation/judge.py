@@ -194,29 +194,29 @@ def verdict_hash(definition: ModelDefinition, table: TableName, expectations: Se
         definition.target if table == "labels" else None,
         suite_hash(expectations),
     ]
-    # Said only if it is set, so that verdicts given without it stay what they are.
-    if share_of_rows := feed.tables[table].max_bad_rows:
-        parts.append(share_of_rows)
-    if aliases := feed.tables[table].aliases:
-        parts.append({"aliases": aliases})
-    if since := feed.tables[table].since:
-        parts.append({"since": {name: day.isoformat() for name, day in since.items()}})
-    if declared := definition.calendar.model_dump(exclude_defaults=True, include=CLOCK_FIELDS):
-        parts.append({"calendar": declared})
-    if declared := feed.made.model_dump(exclude_defaults=True):
-        parts.append({"made": declared})
-    if feed.personal:
-        parts.append({"personal": sorted(feed.personal)})
-    if asks_for_classes(definition, table):
-        parts.append({"task": definition.task})
-    if asks_for_counts(definition, table):
-        parts.append({"loss": definition.loss})
-    if definition.classes and table == "labels":
-        parts.append({"classes": definition.classes})
-    if declared := feed.csv.model_dump(exclude_defaults=True):
-        parts.append({"csv": declared})
+    parts += _declared(definition, table)
     # The columns keep their order: it is the order of the clean file.
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _declared(definition: ModelDefinition, table: TableName) -> list[Any]:
+    """What is said only if it is set, so that verdicts given without it stay what they are."""
+    feed, section = definition.feed, definition.feed.tables[table]
+    calendar = definition.calendar.model_dump(exclude_defaults=True, include=CLOCK_FIELDS)
+    made, form = (part.model_dump(exclude_defaults=True) for part in (feed.made, feed.csv))
+    known: list[tuple[Any, Any]] = [
+        (section.max_bad_rows, section.max_bad_rows),
+        (section.aliases, {"aliases": section.aliases}),
+        (section.since, {"since": {name: day.isoformat() for name, day in section.since.items()}}),
+        (calendar, {"calendar": calendar}),
+        (made, {"made": made}),
+        (feed.personal, {"personal": sorted(feed.personal)}),
+        (asks_for_classes(definition, table), {"task": definition.task}),
+        (asks_for_counts(definition, table), {"loss": definition.loss}),
+        (definition.classes and table == "labels", {"classes": definition.classes}),
+        (form, {"csv": form}),
+    ]
+    return [part for is_set, part in known if is_set]
 
 
 def recorded_hash(rules: str, *, accepted: bool) -> str:

@@ -7,29 +7,19 @@ from collections.abc import Sequence
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.ledger.outbox import AlertBody, Chart, Links, Mark, Series, Table
 from evergreen.core.ledger.tables import Deployment, Performance
-from evergreen.core.text import p_value
+from evergreen.core.text import listed, number, p_value
 from evergreen.loop.monitoring.drift import wording
 from evergreen.loop.monitoring.drift.detect import ColumnDrift
 from evergreen.loop.monitoring.findings import Findings
-from evergreen.loop.monitoring.report.page import by_weight
+from evergreen.loop.monitoring.telling import matter
 from evergreen.loop.training.losses import TITLES
 
-SUBJECTS = {
-    ("harm", "retrain"): "the champion is proven worse, a challenger is trained",
-    ("harm", "alert"): "the champion is proven worse",
-    ("drift", "retrain"): "inputs have drifted, a challenger is trained",
-    ("drift", "alert"): "inputs have drifted",
-    ("age", "retrain"): "a challenger is due and is trained",
-    ("code", "retrain"): "the feature code has changed, a challenger is trained from it",
-    ("promotion", "alert"): "a challenger that was refused is proven better",
-    ("rollback", "alert"): "a version that served earlier is proven better",
-}
 MOST_ROWS = 12
 
 
 def subject(found: Findings) -> str:
-    """What happened, for the mail's subject line."""
-    return SUBJECTS[(found.decision.cause or "drift", found.decision.kind)]
+    """What matters first, for the mail's subject line."""
+    return matter.subject(found.seen)
 
 
 def body(
@@ -51,7 +41,7 @@ def body(
     """
     return AlertBody(
         headline=f"{definition.title}: {subject(found)}",
-        summary=" ".join((*found.sentences, found.reason)),
+        summary=" ".join((found.reason, *found.sentences)),
         facts=facts(definition, found),
         table=_table(found),
         chart=_loss_chart(definition, found, losses, deployments)
@@ -94,22 +84,37 @@ def _table(found: Findings) -> Table | None:
     moved = _moved(found)[:MOST_ROWS]
     if not moved:
         return None
-    rows = [[c.name, c.change, f"{wording.size(c.effect)} ({c.effect:.2f} sd)", p_value(c.p_value)] for c in moved]
-    return Table(columns=["Column", "What moved", "How much", "Certainty"], rows=rows)
+    does = {one.name: f"{number(one.change)} ({one.shift:+.2g})" for one in found.weighed.impacts}
+    rows = [
+        [c.name, does.get(c.name, ""), c.change, f"{wording.size(c.effect)} ({c.effect:.2f} sd)", p_value(c.p_value)]
+        for c in moved
+    ]
+    return Table(columns=["Column", "Moves a prediction by", "What moved", "How much", "Certainty"], rows=rows)
 
 
 def _moved(found: Findings) -> list[ColumnDrift]:
-    columns = [*by_weight(found.drift), found.drift.prediction, found.label]
+    columns = [*found.ranked, found.drift.prediction, found.label]
     return [c for c in columns if c is not None and c.drifted]
 
 
 def _tells_of_loss(found: Findings, losses: Sequence[Performance]) -> bool:
-    """The course of the loss is what a mail about harm or age is about; one about drift shows what moved."""
-    return len(losses) > 1 and (found.decision.cause != "drift" or not _moved(found))
+    """The course of the loss is what harm, a bad week and age are about; a mail about drift shows what has moved."""
+    about_drift = matter.matters(found.seen)[0].name in ("cost", "fault", "drifted") or found.decision.cause == "drift"
+    return len(losses) > 1 and (found.weighed.bad is not None or found.harm.proven or not about_drift)
 
 
 def _effect_chart(found: Findings) -> Chart | None:
-    columns = by_weight(found.drift)[:MOST_ROWS]
+    """What each drifted input does to the predictions; how far each has moved, if that is not known."""
+    if found.weighed.impacts:
+        most = found.weighed.impacts[:MOST_ROWS]
+        return Chart(
+            title="What the move of each drifted input does to the predictions",
+            kind="bars",
+            x=[one.name for one in most],
+            series=[Series(name="mean change of a prediction", values=[one.change for one in most])],
+            y_label="change of a prediction",
+        )
+    columns = found.ranked[:MOST_ROWS]
     if not columns:
         return None
     return Chart(
@@ -163,23 +168,29 @@ def _running_mean(losses: Sequence[Performance]) -> list[float | None]:
 
 
 def _next_steps(definition: ModelDefinition, found: Findings) -> list[str]:
-    steps = ["Open the report: each column has both distributions side by side."]
-    if any("missing" in c.change or "new" in c.change for c in _moved(found)):
-        steps.append("Ask the producer of the feed whether a source or a code list has changed.")
+    steps = []
+    if found.weighed.steps:
+        names = listed([step.name for step in found.weighed.steps])
+        steps.append(
+            f"Ask the producer of the feed what has happened to {names} since the partition before {found.key}."
+        )
+    if found.weighed.bad is not None:
+        key = found.weighed.bad.key
+        steps.append(f"Tell those who used the predictions of {key}; look at its labels and its report for the reason.")
+    steps.append("Open the report: each column has both distributions side by side.")
+    return [*steps, *_after_decision(definition, found)]
+
+
+def _after_decision(definition: ModelDefinition, found: Findings) -> list[str]:
+    name, cause = definition.name, found.decision.cause
     if found.decision.kind == "retrain":
-        steps.append(
-            f"Nothing else need be done: {definition.name}.train makes a challenger, and a mail says how it ended."
-        )
-    elif found.decision.cause == "promotion":
-        steps.append(
-            f"If it should serve: `evergreen promote {definition.name} {found.signals.challenger} --why REASON`."
-        )
-    elif found.decision.cause == "rollback":
-        steps.append(
-            f"If it should serve: `evergreen rollback {definition.name} --to {found.signals.comeback} --why REASON`."
-        )
-    elif found.decision.cause == "harm":
-        steps.append(f"If it cannot wait: trigger {definition.name}.train by hand, with the reason.")
-    else:
-        steps.append(f"If the change is meant to last, trigger {definition.name}.train with your reason.")
-    return steps
+        return [f"Nothing else need be done: {name}.train makes a challenger, and a mail says how it ended."]
+    if cause == "promotion":
+        return [f"If it should serve: `evergreen promote {name} {found.signals.challenger} --why REASON`."]
+    if cause == "rollback":
+        return [f"If it should serve: `evergreen rollback {name} --to {found.signals.comeback} --why REASON`."]
+    if cause == "harm":
+        return [f"If it cannot wait: trigger {name}.train by hand, with the reason."]
+    if cause == "loss":
+        return [f"If the next one is as bad: trigger {name}.train with your reason. Proven harm does so by itself."]
+    return [f"If the change is meant to last, trigger {name}.train with your reason."]

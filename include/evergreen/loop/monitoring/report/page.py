@@ -20,10 +20,12 @@ from evidently.legacy.model.dashboard import DashboardInfo
 from evidently.legacy.renderers.html_widgets import group_widget
 from evidently.legacy.utils.dashboard import STATIC_PATH, dashboard_info_to_json
 
-from evergreen.core.text import p_value
+from evergreen.core.text import number, p_value
 from evergreen.loop.monitoring.drift import wording
 from evergreen.loop.monitoring.drift.detect import MAX_ROWS, PREDICTION, ColumnDrift, DriftResult, bounded
 from evergreen.loop.monitoring.report.evidently_metrics import ColumnDriftMetric
+from evergreen.loop.monitoring.telling.impact import Impact
+from evergreen.loop.monitoring.telling.weigh import Weighed
 
 
 @dataclass(frozen=True)
@@ -31,18 +33,23 @@ class Heading:
     """What the page says before the columns. Plain text; it is escaped."""
 
     title: str
+    headline: str
+    """What matters first"""
     decision: str
     sentences: tuple[str, ...]
     facts: tuple[tuple[str, str], ...]
 
 
-def render(heading: Heading, drift: DriftResult, reference: pd.DataFrame, current: pd.DataFrame) -> bytes:
+def render(
+    heading: Heading, drift: DriftResult, weighed: Weighed, reference: pd.DataFrame, current: pd.DataFrame
+) -> bytes:
     """The page as UTF-8 HTML; `reference` and `current` are the frames that `drift` was made of."""
-    shown = [c for c in (drift.prediction, *by_weight(drift)) if c is not None and c.kind != "joint"]
+    ranked = weighed.ranked(drift.inputs)
+    shown = [c for c in (drift.prediction, *ranked) if c is not None and c.kind != "joint"]
     widgets = _evidently(shown, bounded(reference), bounded(current))
     parts = {
         "title": html.escape(heading.title),
-        "summary": _summary(heading, drift),
+        "summary": _summary(heading, drift, weighed),
         "font": _packed("material-ui-icons.woff2", compress=False),
         "library": _packed("index.js", compress=True),
         "data": widgets,
@@ -65,11 +72,6 @@ def methods(drift: DriftResult) -> str:
         f"{drift.reference_rows:,} reference rows, {drift.current_rows:,} current rows; at most {MAX_ROWS:,} of each "
         "are looked at."
     )
-
-
-def by_weight(drift: DriftResult) -> list[ColumnDrift]:
-    """The inputs (`DriftResult.inputs`): drifted ones first, the largest effect first."""
-    return sorted(drift.inputs, key=lambda c: (not c.drifted, -c.effect))
 
 
 def _evidently(shown: list[ColumnDrift], reference: pd.DataFrame, current: pd.DataFrame) -> str:
@@ -102,23 +104,34 @@ def _evidently(shown: list[ColumnDrift], reference: pd.DataFrame, current: pd.Da
     return str(dashboard_info_to_json(page)).replace("<", "\\u003c")
 
 
-def _summary(heading: Heading, drift: DriftResult) -> str:
-    shown = (*([drift.prediction] if drift.prediction else []), *by_weight(drift))
-    rows = "".join(_row(c, drift) for c in shown)
+def _summary(heading: Heading, drift: DriftResult, weighed: Weighed) -> str:
+    shown = (*([drift.prediction] if drift.prediction else []), *weighed.ranked(drift.inputs))
+    does = {one.name: one for one in weighed.impacts}
+    rows = "".join(_row(c, drift, does.get(c.name)) for c in shown)
     facts = "".join(f"<tr><th>{html.escape(k)}<td>{html.escape(v)}" for k, v in heading.facts)
     said = "".join(f"<p>{html.escape(s)}</p>" for s in heading.sentences)
-    names = ("Column", "What was found", "Severity", "Effect (sd)", "p, adjusted", "Judged by", "Design effect")
+    names = (
+        "Column", "What was found", "Moves a prediction by", "Estimated loss", "Severity", "Effect (sd)",
+        "p, adjusted", "Judged by", "Design effect",
+    )  # fmt: skip
     head = "".join(f"<th>{name}" for name in names)
     return (
+        f"<p class=headline>{html.escape(_capital(heading.headline))}</p>"
         f"<p class=decision>{html.escape(heading.decision)}</p>{said}<table class=facts>{facts}</table>"
         f"<table><tr>{head}{rows}</table><p class=methods>{html.escape(methods(drift))}</p>"
     )
 
 
-def _row(column: ColumnDrift, drift: DriftResult) -> str:
+def _capital(words: str) -> str:
+    return f"{words[:1].upper()}{words[1:]}"
+
+
+def _row(column: ColumnDrift, drift: DriftResult, does: Impact | None) -> str:
     cells = (
         column.name,
         column.sentence,
+        f"{number(does.change)} ({does.shift:+.2g} in the mean)" if does else "",
+        f"{does.loss:+.2g}" if does and does.loss is not None else "",
         column.severity,
         f"{column.effect:.2f}",
         p_value(column.p_value)[2:],
@@ -144,11 +157,11 @@ _PAGE = """<!DOCTYPE html>
 <title>{title}</title><style>
 @font-face{font-family:'Material Icons';src:url(data:font/woff2;base64,{font}) format('woff2')}
 body{font:15px/1.5 system-ui,sans-serif;color:#1f2933;max-width:1100px;margin:2rem auto;padding:0 1rem}
-h1{font-size:1.4rem}.decision{font-size:1.1rem;font-weight:600}.methods{color:#52606d;font-size:.85rem}
+h1{font-size:1.4rem}.headline{font-size:1.2rem;font-weight:600}.methods{color:#52606d;font-size:.85rem}
 table{border-collapse:collapse;width:100%;margin:1rem 0}td,th{text-align:left;padding:.3rem .6rem;
 border-bottom:1px solid #d5dbe1;vertical-align:top}.facts{width:auto}tr.minor td:first-child{font-weight:600}
 tr.major td:first-child{font-weight:600;color:#c2410c}tr.none{color:#52606d}
-td:nth-child(6){font-size:.8rem}</style></head><body>
+td:nth-child(8){font-size:.8rem}</style></head><body>
 <h1>{title}</h1>{summary}<div id="root"></div>
 <script type="application/octet-stream" id="library">{library}</script>
 <script>var data={data};

@@ -5,6 +5,8 @@ import pytest
 
 from evergreen.core.text import listed, p_value, percent, quoted_name
 from evergreen.loop.monitoring.drift import detect, wording
+from evergreen.loop.monitoring.telling.impact import Impact
+from evergreen.loop.monitoring.telling.weigh import Weighed
 from helpers.drift_frames import SMALL, batch
 
 pytestmark = pytest.mark.xdist_group("evidently")  # one worker imports Evidently, not each
@@ -23,14 +25,17 @@ def page():
     current = current.assign(prediction=rng.random(1000))
     current.loc[:99, "carrier"] = HOSTILE
     found = detect.check(reference, current, SMALL)
+    weighed = Weighed(impacts=(Impact("carrier", 0.0123, -0.01, 0.002),))
     heading = page.Heading(
-        "Check of 2013-04-15", f"Retrain: {HOSTILE} {PLACES}", (found.sentence,), (("Champion", "v3"),)
+        "Check of 2013-04-15", "a bad week", f"Retrain: {HOSTILE} {PLACES}", (found.sentence,), (("Champion", "v3"),)
     )
-    return page.render(heading, found, reference, current).decode()
+    return page.render(heading, found, weighed, reference, current).decode()
 
 
 def test_it_says_what_was_decided_found_and_assumed(page):
     assert "<h1>Check of 2013-04-15</h1>" in page
+    assert "<p class=headline>A bad week</p>" in page
+    assert "0.0123 (-0.01 in the mean)" in page
     assert "1 of 5 inputs has drifted: carrier" in page
     for method in (
         "Kolmogorov-Smirnov",

@@ -1,0 +1,135 @@
+"""What drift and losses of one check are worth telling: put together from the pure functions of this folder."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from evergreen.core.definition import ModelDefinition
+from evergreen.errors import BadInputError, CollectedError, RefusedError
+from evergreen.loop.champion.evaluation.guards import CANNOT_PREDICT
+from evergreen.loop.monitoring.drift.detect import ColumnDrift, DriftResult
+from evergreen.loop.monitoring.evidence import Evidence
+from evergreen.loop.monitoring.load_rows import Frames
+from evergreen.loop.monitoring.loss.estimated import Estimate
+from evergreen.loop.monitoring.loss.harm_test import Cluster
+from evergreen.loop.monitoring.loss.realised import clusters_of
+from evergreen.loop.monitoring.telling import impact, seasons, shapes
+from evergreen.loop.monitoring.telling.expected import Expectation, Outlook, Pair, expect, look_ahead
+from evergreen.loop.monitoring.telling.impact import Impact
+from evergreen.loop.monitoring.telling.past import Past, shapes_before
+from evergreen.loop.monitoring.telling.seasons import Step
+
+log = logging.getLogger("evergreen.monitoring")
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """What of a check may matter to a person."""
+
+    expectation: Expectation | None = None
+    """Of the newest labelled partition, whoever predicted it"""
+    outlook: Outlook | None = None
+    """Of the partition that is checked"""
+    steps: tuple[Step, ...] = ()
+    """Drifted inputs that look like a fault of the feed, the largest step first"""
+    impacts: tuple[Impact, ...] = ()
+    """What each drifted input does to the predictions, the largest first; empty if the champion cannot be asked"""
+    shapes: Mapping[str, shapes.Shape] | None = None
+    """Of the partition: what later checks learn the seasons from"""
+
+    @property
+    def bad(self) -> Expectation | None:
+        """The newest labelled partition, if it lost more than was to be expected."""
+        return self.expectation if self.expectation is not None and self.expectation.above else None
+
+    @property
+    def costly(self) -> float:
+        """By how much more the partition will probably lose than the champion did at its promotion; 0 if not so."""
+        return self.outlook.rise if self.outlook is not None and self.outlook.costs else 0.0
+
+    def ranked(self, columns: Sequence[ColumnDrift]) -> list[ColumnDrift]:
+        """Drifted inputs by what they do to the predictions, then by effect; those that have not drifted last."""
+        change = {one.name: one.change for one in self.impacts}
+        return sorted(columns, key=lambda c: (not c.drifted, -change.get(c.name, 0.0), -c.effect))
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """As JSON, for the check's row."""
+        return {
+            "expectation": asdict(self.expectation) if self.expectation else None,
+            "outlook": asdict(self.outlook) if self.outlook else None,
+            "steps": [asdict(step) for step in self.steps],
+            "impacts": [asdict(one) for one in self.impacts],
+            "shapes": shapes.to_json(dict(self.shapes or {})),
+        }
+
+
+def weigh(
+    definition: ModelDefinition,
+    known: Evidence,
+    rows: Frames,
+    drift: DriftResult,
+    estimate: Estimate | None,
+    holdout: Sequence[Cluster],
+    past: Past,
+) -> Weighed:
+    """Weigh what a check has found; pure but for the champion, which `rows` loads when it is first asked.
+
+    Args:
+        definition: with the features that were compared.
+        known: what the ledger knows.
+        rows: what was compared.
+        drift: what has drifted.
+        estimate: of the partition's loss.
+        holdout: clusters of what the champion was judged on.
+        past: of the partitions before.
+    """
+    now = shapes.shapes_of(rows.current, definition)
+    worth = {c.name: c.design_effect for c in drift.columns}
+    before = shapes_before(past, rows.reference, definition, known.key)
+    margin = definition.monitoring.harm_margin
+    return Weighed(
+        expectation=_expectation(known, holdout, past, margin),
+        outlook=look_ahead(estimate, _pairs(known, past), margin=margin),
+        steps=seasons.steps(now, before, worth=worth, among=drift.drifted_columns),
+        impacts=_impacts(definition, rows, drift),
+        shapes=now,
+    )
+
+
+def _expectation(known: Evidence, own: Sequence[Cluster], past: Past, margin: float) -> Expectation | None:
+    newest = known.losses[max(known.losses)] if known.losses else None
+    if newest is None:
+        return None
+    holdout = own if newest.version == known.version else past.holdouts.get(newest.version, ())
+    before = [clusters_of(p) for p in known.losses.values() if p.version == newest.version and p.key < newest.key]
+    return expect(newest.key, clusters_of(newest), holdout, before, margin=margin)
+
+
+def _pairs(known: Evidence, past: Past) -> list[Pair]:
+    """Partitions whose loss was estimated before it was known."""
+    return [
+        Pair(looked.estimated, found.loss, looked.holdout)
+        for looked in past.checks
+        if looked.estimated is not None
+        and looked.holdout is not None
+        and (found := known.losses.get(looked.key)) is not None
+        and found.version == looked.version
+    ]
+
+
+def _impacts(definition: ModelDefinition, rows: Frames, drift: DriftResult) -> tuple[Impact, ...]:
+    if rows.predict is None or not drift.drifted:
+        return ()
+    held_out = rows.reference[rows.reference["part"] == "holdout"]
+    try:
+        return impact.weigh(
+            definition, rows.predict, drift.drifted_columns,
+            reference=rows.compared, current=rows.current, holdout=held_out,
+        )  # fmt: skip
+    except (BadInputError, CollectedError, RefusedError, ImportError, *CANNOT_PREDICT) as error:
+        log.warning("what the drift does to the predictions is not known: %s", error)
+        return ()

@@ -1,0 +1,77 @@
+"""What is said first."""
+
+import itertools
+
+import pytest
+
+from evergreen.loop.monitoring.loss.harm_test import HarmResult
+from evergreen.loop.monitoring.policy import PolicyDecision
+from evergreen.loop.monitoring.telling import matter
+from evergreen.loop.monitoring.telling.expected import Expectation, Outlook
+from evergreen.loop.monitoring.telling.matter import Seen
+from evergreen.loop.monitoring.telling.seasons import Step
+
+BAD = Expectation("2013-06-24", 0.278, 0.182, 0.21, above=True)
+COSTS = Outlook(0.21, 0.19, 0.17, costs=True)
+STEP = Step("temperature", "shift", 4.0, 0.5, "its values have moved further than ever before")
+NOTHING = PolicyDecision("no_action", None, None, "the inputs are as they were")
+AGE = PolicyDecision("retrain", "age", "age-v1-1", "the champion is old")
+
+
+def seen(*, harm=False, bad=False, cost=False, fault=False, drifted=(), decision=NOTHING):
+    result = HarmResult(harm, "2013-06-17", 30.0, 20.0, 0.03, 0.2, 4, "The champion is proven worse.")
+    found = BAD if bad else Expectation("2013-06-24", 0.17, 0.182, 0.21, above=False)
+    return Seen(
+        "Brier score", "week", result, found, COSTS if cost else None, (STEP,) if fault else (), drifted, decision
+    )
+
+
+def test_a_bad_week_is_said_as_a_bad_week_though_nothing_is_done():
+    assert matter.subject(seen(bad=True, drifted=("pressure",))) == (
+        "a bad week: Brier score 0.278 where 0.182 was expected"
+    )
+    said = matter.matters(seen(bad=True))[0].sentence
+    assert said.startswith("A bad week: the realised Brier score of 2013-06-24 was 0.278, where 0.182 was expected")
+    assert "53 % more than expected" in said
+
+
+def test_an_alert_because_of_age_is_headed_by_age():
+    assert matter.subject(seen(drifted=("pressure",), decision=AGE)) == "a challenger is due and is trained"
+    assert matter.kind(seen(drifted=("pressure",), decision=AGE)) == "age"
+
+
+@pytest.mark.parametrize("there", list(itertools.product([False, True], repeat=4)))
+def test_the_order_is_harm_then_a_bad_week_then_cost_then_fault(there):
+    names = ("harm", "bad", "cost", "fault")
+    found = [one.name for one in matter.matters(seen(**dict(zip(names, there, strict=True)), drifted=("a",)))]
+    wanted = [name for name, is_there in zip(("harm", "loss", "cost", "fault"), there, strict=True) if is_there]
+    assert found == [*wanted, "drifted"]
+
+
+@pytest.mark.parametrize(
+    ("decision", "kind", "told"),
+    [
+        (PolicyDecision("alert", "loss", "loss-v1-1", "", told=("loss",)), "harm", True),
+        (PolicyDecision("alert", "promotion", "promotion-v2", ""), "promotion", True),
+        (PolicyDecision("retrain", "drift", "drift-v1-1", ""), "harm", False),
+        (PolicyDecision("retrain", "drift", "drift-v1-1", "", told=("loss",)), "harm", True),
+        (PolicyDecision("retrain", "code", "code-v1-1", ""), "code", True),
+        (NOTHING, "harm", False),
+    ],
+)
+def test_the_kind_of_a_mail_about_a_bad_week_and_whether_there_is_one(decision, kind, told):
+    assert matter.kind(seen(bad=True, decision=decision)) == kind
+    assert matter.is_told(decision) is told
+
+
+def test_what_is_done_is_said_after_what_matters():
+    assert matter.subject(seen(fault=True, decision=AGE)) == (
+        "likely a fault of the feed: temperature, a challenger is trained"
+    )
+    promotion = PolicyDecision("alert", "promotion", "promotion-v2", "")
+    assert matter.subject(seen(cost=True, decision=promotion)).endswith(
+        "; a challenger that was refused is proven better"
+    )
+    assert matter.subject(seen()) == "nothing to tell"
+    assert matter.subject(seen(drifted=("a", "b"))) == "a and b drifted, nothing says that it costs"
+    assert matter.kind(seen(fault=True)) == matter.kind(seen(cost=True)) == "drift"
