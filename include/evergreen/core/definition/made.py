@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from evergreen.core.definition.sections import Section
 
 if TYPE_CHECKING:
-    from evergreen.core.definition.model import FeedSection
+    from evergreen.core.definition.feed import FeedSection
 
 ROW_ID = "row_id"
 EVENT_TIME = "event_time"
