@@ -24,36 +24,43 @@ def register(app: typer.Typer) -> None:
     app.add_typer(feed, name="feed")
 
 
+FromOption = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="KEY",
+        help="First partition (of hours 2024-01-01T05, UTC). Default: the calendar's.",
+    ),
+]
+ThroughOption = Annotated[
+    str | None,
+    typer.Option("--through", metavar="KEY", help="Last partition, this one included. Default: the file's last."),
+]
+DataOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        metavar="FILE",
+        help="Land the rows of this file, labels included: .csv, .tsv (also .gz) or .parquet; or of a folder of "
+        "part files, a Delta or an Iceberg table.",
+    ),
+]
+ToOption = Annotated[
+    str | None, typer.Option("--to", metavar="DIR", help="Landing zone, a folder or URL. Default: the stack's.")
+]
+WithLabelsOption = Annotated[
+    bool, typer.Option("--with-labels", help="Land the labels of the same partitions at once, without delay.")
+]
+
+
 @feed.command("land")
 def land(
     model: Annotated[str, typer.Argument(help="Name of the model, such as nyc_flights.")],
-    first: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            metavar="KEY",
-            help="First partition (of hours 2024-01-01T05, UTC). Default: the calendar's.",
-        ),
-    ] = None,
-    last: Annotated[
-        str | None,
-        typer.Option("--through", metavar="KEY", help="Last partition, this one included. Default: the file's last."),
-    ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            "--data",
-            metavar="FILE",
-            help="Land the rows of this file, labels included: .csv, .tsv (also .gz) or .parquet; or of a folder of "
-            "part files, a Delta or an Iceberg table.",
-        ),
-    ] = None,
-    to: Annotated[
-        str | None, typer.Option("--to", metavar="DIR", help="Landing zone, a folder or URL. Default: the stack's.")
-    ] = None,
-    with_labels: Annotated[
-        bool, typer.Option("--with-labels", help="Land the labels of the same partitions at once, without delay.")
-    ] = False,
+    first: FromOption = None,
+    last: ThroughOption = None,
+    data: DataOption = None,
+    to: ToOption = None,
+    with_labels: WithLabelsOption = False,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -2,37 +2,40 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import sys
 from dataclasses import asdict
-from enum import StrEnum
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 from rich.text import Text
 
+from evergreen.cli.new_options import (
+    DataOption,
+    DecimalOption,
+    DelimiterOption,
+    EncodingOption,
+    EndOption,
+    EntityOption,
+    ForceOption,
+    LabelDelayOption,
+    LaterOption,
+    MailOption,
+    NameArgument,
+    OwnerOption,
+    PeriodOption,
+    StartOption,
+    TargetOption,
+    TaskOption,
+    ThousandsOption,
+    TimeFormatOption,
+    TimeOption,
+    TimezoneOption,
+    YesOption,
+)
 from evergreen.cli.shared import JsonOption, console, print_json
 
 if TYPE_CHECKING:
     from evergreen.core.definition.sections import CsvSection
-
-
-class Period(StrEnum):
-    """Length of a partition."""
-
-    HOUR = "hour"
-    DAY = "day"
-    WEEK = "week"
-    MONTH = "month"
-
-
-class Task(StrEnum):
-    """What is predicted."""
-
-    BINARY = "binary"
-    REGRESSION = "regression"
-    MULTICLASS = "multiclass"
 
 
 def register(app: typer.Typer) -> None:
@@ -41,77 +44,27 @@ def register(app: typer.Typer) -> None:
 
 
 def new(
-    name: Annotated[str, typer.Argument(help="Name of the model: small letters, digits and underscores.")],
-    data: Annotated[
-        Path,
-        typer.Option(
-            "--data",
-            metavar="FILE",
-            help="Rows of the past with their labels: .csv, .tsv (also .gz) or .parquet; or a folder of part files, a "
-            "Delta or an Iceberg table.",
-        ),
-    ],
-    target: Annotated[str | None, typer.Option("--target", metavar="COL", help="Column to predict.")] = None,
-    task: Annotated[
-        Task | None,
-        typer.Option("--task", help="What is predicted: a probability, a number, or one of several classes."),
-    ] = None,
-    time: Annotated[
-        str | None, typer.Option("--time", metavar="COL", help="Column that says when a row's event was.")
-    ] = None,
-    entity: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--entity",
-            "--id",
-            metavar="COL",
-            help="Column that names a row; repeated, columns that together do. Default: what fits.",
-        ),
-    ] = None,
-    later: Annotated[
-        list[str] | None,
-        typer.Option("--later", metavar="COL", help="Column known only with the target: no feature. May be repeated."),
-    ] = None,
-    period: Annotated[
-        Period | None,
-        typer.Option("--period", help="Length of a partition. Default: what the stamps mean, or 200 rows or more."),
-    ] = None,
-    start: Annotated[
-        dt.datetime | None,
-        typer.Option(
-            "--start", formats=["%Y-%m-%d"], metavar="DATE", help="First partition. Default: the first whole."
-        ),
-    ] = None,
-    end: Annotated[
-        str | None,
-        typer.Option("--end", metavar="DATE", help="Last partition, or `last`: the file's. Default: the feed goes on."),
-    ] = None,
-    label_delay: Annotated[
-        int, typer.Option("--label-delay", min=0, help="Periods from a partition's end to its labels' landing.")
-    ] = 1,
-    delimiter: Annotated[
-        str, typer.Option("--delimiter", metavar="SIGN", help="Of a text file: the sign between two fields.")
-    ] = ",",
-    decimal: Annotated[
-        str, typer.Option("--decimal", metavar="SIGN", help="Of a text file: the sign before decimals, . or ,")
-    ] = ".",
-    thousands: Annotated[
-        str | None, typer.Option("--thousands", metavar="SIGN", help="Of a text file: the sign between thousands.")
-    ] = None,
-    encoding: Annotated[str, typer.Option("--encoding", help="Of a text file, such as cp1252.")] = "utf-8",
-    time_format: Annotated[
-        str | None,
-        typer.Option(
-            "--time-format", metavar="FORMAT", help="Of times that are not ISO 8601, such as '%d/%m/%Y %H:%M'."
-        ),
-    ] = None,
-    timezone: Annotated[
-        str, typer.Option("--timezone", metavar="ZONE", help="Of the days and of times without one: Europe/Berlin.")
-    ] = "UTC",
-    owner: Annotated[str, typer.Option("--owner", help="The team.")] = "data-science",
-    mail: Annotated[str, typer.Option("--mail", metavar="ADDRESS", help="Who is told.")] = "data-science@example.com",
-    force: Annotated[bool, typer.Option("--force", help="Replace a folder that this command wrote before.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing: take what is proposed.")] = False,
+    name: NameArgument,
+    data: DataOption,
+    target: TargetOption = None,
+    task: TaskOption = None,
+    time: TimeOption = None,
+    entity: EntityOption = None,
+    later: LaterOption = None,
+    period: PeriodOption = None,
+    start: StartOption = None,
+    end: EndOption = None,
+    label_delay: LabelDelayOption = 1,
+    delimiter: DelimiterOption = ",",
+    decimal: DecimalOption = ".",
+    thousands: ThousandsOption = None,
+    encoding: EncodingOption = "utf-8",
+    time_format: TimeFormatOption = None,
+    timezone: TimezoneOption = "UTC",
+    owner: OwnerOption = "data-science",
+    mail: MailOption = "data-science@example.com",
+    force: ForceOption = False,
+    yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Write a new model's folder from a file of its past: model.yaml, features.py, expectations.py and a README.
@@ -131,9 +84,7 @@ def new(
 
     place_of(name, force=force)  # before anybody waits for a file to be read
     asks = not (yes or as_json) and sys.stdin.isatty() and sys.stdout.isatty()
-    lacking = [option for option, given in (("--target", target), ("--time", time)) if given is None]
-    if lacking and not asks:
-        raise typer.BadParameter("name the column: without a terminal nothing is asked", param_hint=", ".join(lacking))
+    _check_named({"--target": target, "--time": time}, asks=asks)
     asked = Asked(
         name, target or "", time or "", tuple(entity or ()), tuple(later or ()), period.value if period else None,
         label_delay, owner, mail, start.date() if start else None, end, task.value if task else None, timezone,
@@ -149,9 +100,16 @@ def new(
     if as_json:
         there = asdict(replaced) if replaced else None
         print_json({"model": name, "folder": str(folder), "replaced": there, **asdict(decided)})
-    else:
-        for line in lines(decided, folder, data, replaced):
-            say(line.text, line.style)
+        return
+    for line in lines(decided, folder, data, replaced):
+        say(line.text, line.style)
+
+
+def _check_named(columns: dict[str, str | None], *, asks: bool) -> None:
+    """Raise BadParameter if a column is not named and nobody is asked for it."""
+    lacking = [option for option, given in columns.items() if given is None]
+    if lacking and not asks:
+        raise typer.BadParameter("name the column: without a terminal nothing is asked", param_hint=", ".join(lacking))
 
 
 def _form(**said: str | None) -> CsvSection:
