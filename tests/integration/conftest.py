@@ -30,7 +30,8 @@ from helpers.kept import (
 )
 
 SLOW = (
-    "stack/test_roles", "stack/test_whole_stack", "loop/intake/test_flights", "stack/test_lifecycle",
+    "stack/test_roles", "stack/test_whole_stack", "loop/intake/test_flights", "loop/intake/test_comparisons",
+    "stack/test_lifecycle", "loop/champion/test_champion_change", "loop/monitoring/test_check",
     "operations/audit/test_audit", "core/feature_repository/test_snapshots", "tools/propose/test_flights",
     "loop/monitoring/test_rivals", "web/test_prometheus", "core/ledger/test_roles",
 )  # fmt: skip
