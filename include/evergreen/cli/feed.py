@@ -162,8 +162,11 @@ def _repeats(definition: ModelDefinition, done: list[Landed]) -> list[str]:
     if not doubled:
         return []
     rows = share(sum(item.repeated for item in doubled), sum(item.rows for item in done))
-    named = " and ".join(definition.feed.id_columns)
-    told = f"{named} repeats within a partition: {rows} rows, in {len(doubled)} of {len(done)} tables"
+    columns = definition.feed.id_columns or ("the content of rows",)
+    told = (
+        f"{' and '.join(columns)} {'repeat' if len(columns) > 1 else 'repeats'} within a partition: {rows} rows, in "
+        f"{len(doubled)} of {len(done)} tables"
+    )
     allowed = {name: table.max_bad_rows for name, table in definition.feed.tables.items()}
     if all(item.repeated <= allowed[item.table] * item.rows for item in doubled):  # type: ignore[index]
         return [f"{told}: these rows alone go to quarantine (max_bad_rows)"]
