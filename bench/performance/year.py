@@ -65,7 +65,7 @@ def through_airflow(definition: ModelDefinition, keys: list[str], stack: Stack) 
         first = rest[0] if stage == "ingest_inputs" else keys[HISTORY - 1]  # labels come, and are checked, a week later
         last = keys[-2] if stage == "ingest_labels" else rest[-1]
         stack.airflow.backfill(
-            story.dag(stage), calendar.period(first).start, calendar.period(last).start, max_active_runs=6
+            story.dag(stage), calendar.clock_time(first), calendar.clock_time(last), max_active_runs=6
         )
     story.wait(lambda: story._missing(DriftCheck, keys[HISTORY - 1 :]), "checking", timeout=3600)
     return Run(time.perf_counter() - begun, trainings(story.settings))

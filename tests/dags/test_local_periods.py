@@ -43,7 +43,7 @@ def test_ten_years_of_runs_have_each_key_once_and_in_order(dagbag, zone, year, d
     assert [run.run_after for run in runs] == [calendar.due(key, delay) for key in keys]
     assert [run.partition_date for run in runs] == [calendar.period(key).start for key in keys]
     # A backfill walks the same partitions, whatever is said of their days: Airflow hands clock times over as UTC.
-    begin, end = (dt.datetime.combine(calendar.parse(key), dt.time(), dt.UTC) for key in (keys[0], keys[-1]))
+    begin, end = (calendar.clock_time(key) for key in (keys[0], keys[-1]))
     filled = list(timetable.iter_partition_dagrun_infos(earliest=begin, latest=end))
     assert [run.partition_key for run in filled] == keys
     assert all(timetable.resolve_partition_date(run.partition_key) == run.partition_date for run in filled)

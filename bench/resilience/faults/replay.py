@@ -161,14 +161,14 @@ class Replay:
 
     def _backfill(self, stage: str, first: str, last: str, reprocess: str = "none") -> None:
         """Ask for a backfill; one that an earlier try of ours began, or another one of this DAG, is enough."""
-        period = self.definition.partitions.period
+        calendar = self.definition.partitions
 
         def ask() -> None:
             try:
                 self.airflow.backfill(
                     self.dag(stage),
-                    period(first).start,
-                    period(last).start,
+                    calendar.clock_time(first),
+                    calendar.clock_time(last),
                     max_active_runs=6,
                     reprocess=reprocess,  # type: ignore[arg-type]
                 )

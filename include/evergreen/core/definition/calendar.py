@@ -214,6 +214,15 @@ class Calendar:
         following = self.shift(key, 1)
         return Period(key, self._start(key), self._start(following))
 
+    def clock_time(self, key: str) -> dt.datetime:
+        """What the calendar's clocks show as the partition `key` begins: the bound of a backfill that holds it.
+
+        Airflow takes a bound's clock time in the zone of the DAG, whatever zone the bound has itself.
+        """
+        if self.is_local:
+            return dt.datetime.combine(self.parse(key), dt.time(), dt.UTC)
+        return self.period(key).start
+
     def keys(self, first: str, last: str) -> list[str]:
         """All keys from `first` through `last`, in order; empty if `last` is before `first`."""
         self.parse(last)

@@ -81,10 +81,8 @@ class Story:
         self.say(f"landing {keys[0]} through {keys[-1]}")
         self.land(keys)
         for stage, wanted in (("ingest_inputs", keys), ("ingest_labels", labels)):
-            period = self.definition.partitions.period
-            self.airflow.backfill(
-                self.dag(stage), period(wanted[0]).start, period(wanted[-1]).start, max_active_runs=8
-            )  # fmt: skip
+            first, last = (self.definition.partitions.clock_time(key) for key in (wanted[0], wanted[-1]))
+            self.airflow.backfill(self.dag(stage), first, last, max_active_runs=8)
         self.wait(lambda: self._accepted("inputs", keys), "validating inputs of")
         self.wait(lambda: self._accepted("labels", labels), "validating labels of")
         self.wait(lambda: self._missing(Snapshot, keys), "building features of")
