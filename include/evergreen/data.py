@@ -20,9 +20,12 @@ from evergreen.settings import Settings
 if TYPE_CHECKING:
     import pandas as pd
 
+    from evergreen.core.ledger.tables import Prediction
+
 Row = TypeVar("Row")
 PARTITION = "partition"
 """Column that each frame begins with: the partition's key"""
+VERSION = "version"
 
 
 class Model:
@@ -101,15 +104,11 @@ class Model:
             UnavailableError: the ledger does not answer.
         """
         from evergreen.core.ledger.queries import decisions
-        from evergreen.loop.scoring.score import read_predictions
 
         with self._ledger.transaction() as session:
             made = decisions.current_predictions(session, self.definition.name)
             wanted = self._wanted(made, "predictions", first, last)
-            return _joined(
-                {key: made[key] for key in wanted},
-                lambda row: read_predictions(row, self.settings).assign(version=row.version),
-            )
+            return _joined({key: made[key] for key in wanted}, self._predicted)
 
     def losses(self, first: str | None = None, last: str | None = None) -> pd.DataFrame:
         """Realised loss of each partition whose labels have landed.
@@ -152,6 +151,21 @@ class Model:
             rows = [(d.version, d.from_key, pd.Timestamp(d.served_from), why.reason) for d, why in found]
         return pd.DataFrame(rows, columns=["version", PARTITION, "since", "reason"])
 
+    def _predicted(self, row: Prediction) -> pd.DataFrame:
+        """Under the names of today, of the task of today."""
+        from evergreen.core.frames import renamed
+        from evergreen.loop.scoring.score import read_predictions
+        from evergreen.loop.training import classes
+
+        feed = self.definition.feed
+        found = read_predictions(row, self.settings)
+        classes.read(self.definition.task, found)
+        named = dict.fromkeys((feed.entity, feed.event_time, *feed.id_columns))
+        found = renamed(found, tuple(named), feed.tables["inputs"].aliases)
+        if VERSION in found:
+            raise BadInputError(f"the feed has a column {VERSION!r}, which is the model's version here; rename it")
+        return found.assign(**{VERSION: row.version})
+
     def _accepted(self, table: Literal["inputs", "labels"], first: str | None, last: str | None) -> pd.DataFrame:
         from evergreen.core.ledger.queries import partitions
         from evergreen.loop.intake.accepted_rows import read_known
@@ -184,6 +198,8 @@ def _joined(rows: Mapping[str, Row], read: Callable[[Row], pd.DataFrame]) -> pd.
     parts = []
     for key, row in rows.items():
         part = read(row)
+        if PARTITION in part:
+            raise BadInputError(f"the feed has a column {PARTITION!r}, which is the partition's key here; rename it")
         part.insert(0, PARTITION, key)
         parts.append(part)
     return pd.concat(parts, ignore_index=True)

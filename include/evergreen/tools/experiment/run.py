@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from evergreen.tools.backtest.landed_data import History, build_history, read_ta
 from evergreen.tools.backtest.landed_data import Progress as Read
 from evergreen.tools.experiment.result import Result, Round, Side
 from evergreen.tools.experiment.variant import Variant
+
+log = logging.getLogger("evergreen.experiment")
 
 ROUNDS = 8
 """Rounds by default: with a holdout of two weeks some four months of days"""
@@ -79,16 +82,23 @@ def run_rounds(
     progress: Progress | None = None,
 ) -> Result:
     """As `experiment`, on histories that have been read: the definition's and the variant's, of the same rows."""
-    base, judged = ours.definition, list[_Judged]()
+    base, judged, fault = ours.definition, list[_Judged](), None
     cuts = cut_points(ours, theirs, rounds)
     if not cuts:
         for history in (ours, theirs):
             split(history, history.keys[-1])  # says what is there and what is needed
         raise NotReadyError(f"no held-out partition of {base.name} is common to the definition and the variant")
     for as_of in cuts:
-        judged.append(_round(ours, theirs, as_of, cache))
+        try:
+            judged.append(_round(ours, theirs, as_of, cache))
+        except NotReadyError as reason:  # one class only, say: later windows have both
+            log.warning("no round of labels through %s: %s", as_of, reason)
+            fault = reason
+            continue
         if progress:
             progress(judged[-1].round, len(cuts))
+    if not judged and fault is not None:
+        raise fault
     comparison = compare(
         np.concatenate([part.definition for part in judged]),
         np.concatenate([part.variant for part in judged]),
@@ -113,7 +123,8 @@ def _histories(
 ) -> tuple[History, History]:
     tables, keys = read_tables(base, landing_url, progress=read)
     ours = build_history(base, tables, keys)
-    if variant.feed != base.feed or _text(variant, "expectations.py") != _text(base, "expectations.py"):
+    told = [(d.feed, d.classes, d.loss, _text(d, "expectations.py")) for d in (base, variant)]
+    if told[0] != told[1]:  # what intake accepts depends on all of these
         tables, keys = read_tables(variant, landing_url, progress=read)
     return ours, build_history(variant, tables, keys)
 

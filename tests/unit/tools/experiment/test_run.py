@@ -86,3 +86,20 @@ def test_too_little_history_says_what_is_needed(world):
     young = History(world.definition, world.partitions[:3], {})
     with pytest.raises(NotReadyError, match="not enough labelled partitions to train"):
         run_rounds(young, young, ())
+
+
+def test_a_round_that_teaches_nothing_is_left_out(world, caplog):
+    first = cut_points(world, world, 3)[0]
+    window = split(world, first)[0]
+    parts = [
+        replace(p, examples=replace(p.examples, target=np.zeros_like(p.examples.target))) if p.key in window else p
+        for p in world
+    ]
+    dull = History(world.definition, tuple(parts), {})
+    found = run_rounds(dull, dull, (), rounds=3)
+    assert first not in [part.as_of for part in found.rounds]
+    assert found.rounds
+    assert f"no round of labels through {first}" in caplog.text
+    alone = History(dull.definition, dull.partitions[: dull.keys.index(first) + 1], {})
+    with pytest.raises(NotReadyError, match="class"):
+        run_rounds(alone, alone, (), rounds=1)
