@@ -21,6 +21,8 @@ from evergreen.core.ledger.tables.upkeep import LateFeed
 
 HOSTILE = "<script>alert(1)</script>"
 KEYS = ["2013-02-25", "2013-03-04", "2013-03-11", "2013-03-18"]
+SEEN = ["2013-02-04", "2013-02-11", "2013-02-18"]
+"""What the champions were trained and judged on: losses on these would be in-sample"""
 DAY = dt.datetime(2013, 3, 25, tzinfo=dt.UTC)
 RESULT = "validation/nyc_flights/inputs/2013-03-25/aa-bb.json"
 """Where the quarantined partition's Great Expectations result would lie in the store"""
@@ -93,7 +95,7 @@ def _partition(session, key, table, version=1, outcome="accepted", reason="all 1
 def _training(session, version, cause, as_of, state):
     run = TrainingRun(
         model="nyc_flights", cause=cause, cause_key=f"{cause}:{as_of}", reason=f"because of {cause}", state=state,
-        as_of=as_of, dataset={"train_keys": KEYS[:2], "holdout_keys": ["2013-03-11"], "rows": 20, "snapshots": {}},
+        as_of=as_of, dataset={"train_keys": SEEN[:2], "holdout_keys": SEEN[2:], "rows": 20, "snapshots": {}},
         dataset_hash=f"dataset{version}", git_commit="c0ffee", candidate="boosted", params={}, metrics={"brier": 0.14},
         mlflow_run_id=f"mlflow{version}", version=version, code_version="v1", code_hash="ch", lock_hash="lh", seed=7,
         finished_at=DAY, run_url="javascript:alert(1)",
