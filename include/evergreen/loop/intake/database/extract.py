@@ -117,14 +117,14 @@ def _write(
 
     from evergreen.loop.intake.database.values import converted, schema_of
 
-    columns, rows = definition.feed.landed_columns(table), 0
+    columns, rows, personal = definition.feed.landed_columns(table), 0, definition.feed.personal
     with published(uri) as file:
         counted = _Counted(file)
-        with driver(url, asked.query, period, columns) as answer:
+        with driver(url, asked.query, period, columns, personal) as answer:
             with pq.ParquetWriter(
                 pa.PythonFile(counted, mode="w"), schema_of(columns), compression="zstd", write_page_checksum=True
             ) as writer:
-                for batch in _grouped(converted(answer, columns)):
+                for batch in _grouped(converted(answer, columns, personal=personal, clock=definition.calendar.clock)):
                     writer.write_table(batch)
                     rows += batch.num_rows
             sent = answer.counted()
