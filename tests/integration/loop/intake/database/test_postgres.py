@@ -287,4 +287,4 @@ def test_the_command_lands_partitions(postgres, monkeypatch, tmp_path):
     found = CliRunner().invoke(app, arguments)
     assert found.exit_code == 0, found.output
     assert [item["rows"] for item in json.loads(found.output)["landed"]] == [1000]
-    assert (tmp_path / "there" / "orders" / KEY / "_SUCCESS").exists()
+    assert find_drop((tmp_path / "there").as_uri(), "orders", "inputs", KEY) is not None
