@@ -138,17 +138,23 @@ def extract_rows(
     asked = [table for table in wanted if query_of(definition, table)]  # type: ignore[arg-type]
     if not asked:
         raise DefinitionError(f"feed.source of {model} has no query for {' and '.join(wanted)}; see docs/databases.md")
-    url, done = landing_url(to, home, "--to"), []
+    url, done, kept = landing_url(to, home, "--to"), [], list[str]()
     for key in definition.partitions.keys(first, last or first):
         for table in asked:
-            done.append(extract(definition, table, key, landing_url=url, address_of=from_environment))  # type: ignore[arg-type]
+            item = extract(definition, table, key, landing_url=url, address_of=from_environment)  # type: ignore[arg-type]
+            if item is None:
+                kept.append(f"{key} {table}")
+                continue
+            done.append(item)
             if not as_json:
-                item = done[-1]
                 console().print(
                     f"{key} {table:<6} {item.rows:>9,} rows {item.bytes:>12,} bytes  landed", soft_wrap=True
                 )
     if as_json:
-        print_json({"model": model, "landing": url, "landed": [asdict(item) for item in done]})
+        print_json({"model": model, "landing": url, "landed": [asdict(item) for item in done], "kept": kept})
+    elif kept:
+        told = f"landed by hand and left as they are: {', '.join(kept)}. Delete a file to have the query's answer"
+        console().print(Text(told, "yellow"), soft_wrap=True)
 
 
 def _say(item: Landed) -> None:

@@ -4,6 +4,7 @@ A producer writes `landing/<feed>/<partition key>/<table>.parquet` (or with anot
 empty `_SUCCESS` beside it. In place of the file there may be a folder `<table>/` of part files, which Spark marks with
 a `_SUCCESS` of its own, or a Delta or Iceberg table (`landed_folder`).
 Both tables of a feed share the folder, so a table counts as landed only while `_SUCCESS` is not older than its files.
+A table that a query gave has a mark of its own, its note (`database.note`), which says nothing about the other table.
 Light on purpose: the triggerer asks every few seconds.
 """
 
@@ -51,6 +52,11 @@ class _Entry:
     size: int
     modified: dt.datetime
     is_file: bool
+
+
+def note_name(table: str) -> str:
+    """Name of the file beside a table that says which query it is the answer to."""
+    return f"{table}.source.json"
 
 
 def find_drop(landing_url: str, feed: str, table: str, key: str) -> Drop | None:
@@ -215,6 +221,9 @@ def _obstacle(folder: str, entries: dict[str, _Entry], table: str) -> str | None
         return _why_none(folder, entries, table)
     name = drop.uri.rpartition("/")[2] + ("/" if drop.uri == f"{folder}/{table}" else "")
     marks = [entries[SUCCESS].modified] if SUCCESS in entries else []
+    noted = entries.get(note_name(table))
+    if noted is not None and noted.is_file and drop.uri == f"{folder}/{table}.parquet":
+        marks.append(noted.modified)
     inside = _inside(entries, table)
     if drop.parts and isinstance(inside, Content) and inside.marked:
         marks.append(inside.marked)
@@ -240,7 +249,8 @@ def _why_none(folder: str, entries: dict[str, _Entry], table: str) -> str:
     inside = _inside(entries, table)
     if isinstance(inside, str):
         return f"{table}/ in {folder}: {inside}"
-    other = next((name for name in entries if name.startswith(f"{table}.") and entries[name].is_file), None)
+    named = [name for name in entries if name.startswith(f"{table}.") and name != note_name(table)]
+    other = next((name for name in named if entries[name].is_file), None)
     if other:
         return f"{plain(other)} in {folder} is not read: {why_not(other, b'')}"
     return f"neither {table}.parquet nor {table}.csv is in {folder} yet"

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.model import TableName
+from evergreen.core.definition.query import query_of
 from evergreen.core.ledger import Ledger, incidents
 from evergreen.core.ledger.outbox import AlertBody, Links, owe
 from evergreen.core.ledger.queries.partitions import newest
@@ -156,8 +157,8 @@ def _late_body(
     )
     return AlertBody(
         headline=f"The {table} of {key} have not landed in time",
-        summary=f"{missing[:1].upper()}{missing[1:]}. {waits} The run waits on, without holding a worker; a second "
-        "mail says when it has come. Further partitions that are late join this incident without a mail of their own.",
+        summary=f"{missing[:1].upper()}{missing[1:]}. {waits} {_meanwhile(definition, table)}; a second mail says when "
+        "it has come. Further partitions that are late join this incident without a mail of their own.",
         facts=[
             ("Feed", definition.feed.name),
             ("Partition", f"{key}, {table}"),
@@ -167,13 +168,31 @@ def _late_body(
             ("Looked for in", folder_uri(landing_url, definition.feed.name, key)),
             ("Missing", missing),
         ],
-        next_steps=[
-            f"Ask {definition.owner} whether {table} of {key} will come, and when.",
-            "If a file is there without _SUCCESS, ask whether it is complete before you put one beside it.",
-            "If it will never come, mark the waiting run as failed in Airflow (its log is linked).",
-        ],
+        next_steps=_next_steps(definition, table, key),
         links=Links(log=run_url),
     )
+
+
+def _meanwhile(definition: ModelDefinition, table: TableName) -> str:
+    if query_of(definition, table) is None:
+        return "The run waits on, without holding a worker"
+    return "Housekeeping has started a run of the query, and it has not brought them in"
+
+
+def _next_steps(definition: ModelDefinition, table: TableName, key: str) -> list[str]:
+    if query_of(definition, table) is not None:
+        dag = f"{definition.name}.ingest_{table}"
+        return [
+            f"See in Airflow why the run of {dag} for {key} has not ended well: the log of `extract` says it. If the "
+            "run is queued, the DAG is paused.",
+            f"Clear the run when the cause is gone, or run `evergreen feed extract {definition.name} --from {key} "
+            f"--table {table}`: what it lands is found by itself.",
+        ]
+    return [
+        f"Ask {definition.owner} whether {table} of {key} will come, and when.",
+        "If a file is there without _SUCCESS, ask whether it is complete before you put one beside it.",
+        "If it will never come, mark the waiting run as failed in Airflow (its log is linked).",
+    ]
 
 
 def _arrived_body(

@@ -2,7 +2,7 @@
 
 A drop that is on time is seen within seconds by the run that waits for it. This finds the others: it compares one
 listing of the feed's folder with what the ledger has received, and says which ingest runs to start. Nothing is read or
-decided here: the run it starts does what every ingest run does.
+decided here: the run it starts does what every ingest run does. Of a query, it finds what no run has asked for.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import datetime as dt
 import hashlib
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
@@ -25,6 +24,8 @@ from evergreen.core.ledger.tables import PartitionVersion, Verdict
 from evergreen.core.text import plain
 from evergreen.errors import PartitionKeyError
 from evergreen.loop.intake.landing_zone import Drop, Folder, list_feed
+from evergreen.operations.housekeeping import missed_queries
+from evergreen.operations.housekeeping.missed_queries import Arrival
 from evergreen.settings import Settings
 
 log = logging.getLogger("evergreen.intake")
@@ -42,16 +43,6 @@ LIMIT = 500
 TABLES: tuple[TableName, ...] = ("inputs", "labels")
 
 Newest = tuple[PartitionVersion, Verdict | None]
-
-
-@dataclass(frozen=True)
-class Arrival:
-    """A drop that no run is bringing in, and the id of the run that will: the same drop gives the same id."""
-
-    table: TableName
-    key: str
-    reason: str
-    run_id: str
 
 
 def discover(
@@ -82,12 +73,32 @@ def discover(
     with ledger.transaction() as session:
         known = {table: partitions.newest_map(session, definition.name, table) for table in TABLES}
         found = unscheduled(definition, folders, known, now=now, settled=QUEUE_PATIENCE if queued else SETTLED)
+        missed = _missed(definition, folders, known, now, queued=queued)
+        found = sorted([*found, *missed], key=lambda one: (one.key, one.table))
+        waited = missed_queries.late(session, definition, [] if dry_run else missed)
         if not dry_run:
             wanted = [arrival.run_id for arrival in found]
             new = sightings.act_on(session, definition.name, "drop", wanted, again_after=AGAIN_AFTER, limit=limit)
             found = [arrival for arrival in found if arrival.run_id in new]
             _report(session, definition, strangers, settings.landing_url)
+    missed_queries.report(definition, waited, now=now, settings=settings)
     _tell(definition, found, strangers if dry_run else {})
+    return found
+
+
+def _missed(
+    definition: ModelDefinition,
+    folders: Mapping[str, Folder],
+    known: Mapping[TableName, Mapping[str, Newest]],
+    now: dt.datetime,
+    *,
+    queued: bool,
+) -> list[Arrival]:
+    found = []
+    for table in TABLES:
+        landed = [key for key, folder in folders.items() if table in folder.drops]
+        patience = QUEUE_PATIENCE if queued else missed_queries.PATIENCE
+        found += missed_queries.missed(definition, table, known[table], landed, now=now, patience=patience)
     return found
 
 

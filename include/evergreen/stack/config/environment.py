@@ -24,6 +24,9 @@ ON_CALL = "on-call@localhost"
 NOT_INHERITED = ("AIRFLOW_", "EVERGREEN_", "MLFLOW_", "GIT_", "PG", "PYTHON")
 """A stack must not be steered by what a shell, a Git hook or another stack happens to export. (Without bytecode files,
 for one, each process would compile the libraries it imports, which takes longer than importing them.)"""
+INHERITED = ("EVERGREEN_DATABASE_", "EVERGREEN_CHANNEL_")
+"""Addresses that definitions refer to by name: of databases and channels. They steer nothing else, and a stack has no
+other place for them."""
 
 _CHATTER = ("aiobotocore", "alembic", "boto3", "botocore", "dvc", "dvc_data", "fsspec", "git", "great_expectations",
             "httpx", "matplotlib", "mlflow", "optuna", "s3fs", "scmrepo", "urllib3")  # fmt: skip
@@ -46,7 +49,7 @@ def environment(
         SettingsError: `airflow_settings.yaml` is wrong.
     """
     shell = os.environ if base is None else base
-    env = {k: v for k, v in shell.items() if not k.startswith(NOT_INHERITED)}
+    env = {k: v for k, v in shell.items() if not k.startswith(NOT_INHERITED) or k.startswith(INHERITED)}
     env |= process(home, shell)
     env |= _airflow_defaults(home)
     env |= {k: v for k, v in shell.items() if k.startswith("AIRFLOW__")}

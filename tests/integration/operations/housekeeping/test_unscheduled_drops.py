@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, update
 
-from evergreen.core.ledger.tables import Alert, Sighting
+from evergreen.core.definition.query import QuerySection
+from evergreen.core.ledger.tables import Alert, LateFeed, Sighting
 from evergreen.operations.housekeeping.unscheduled_drops import AGAIN_AFTER, discover
 
 pytestmark = pytest.mark.integration
@@ -105,3 +106,33 @@ def test_a_name_that_is_no_text_is_reported_too(shop, found):
     land(shop, os.fsdecode(b"\xff\xfe"), b"x")
     assert found() == []
     assert mails(shop)[0].body["table"]["rows"][0][0] == "\\udcff\\udcfe"
+
+
+def test_what_a_query_was_not_asked_for_is_found_and_told_if_it_does_not_come(shop):
+    land(shop, KEY)
+    shop.ingest(KEY)
+    query = QuerySection(connection="warehouse", query="SELECT 1 WHERE t >= :start AND t < :end")
+    feed = shop.definition.feed.model_copy(update={"source": {"inputs": query}})
+    definition = shop.definition.model_copy(update={"feed": feed})
+    noon = dt.datetime(2024, 1, 4, 12, tzinfo=dt.UTC)
+
+    def look(now=noon, **more):
+        return [one.key for one in discover(definition, settings=shop.settings, now=now, **more)]
+
+    def told():
+        with shop.ledger.transaction() as session:
+            return sorted(session.scalars(select(LateFeed.key)))
+
+    assert look(dry_run=True) == look(limit=1) + look() == ["2024-01-02", "2024-01-03"]
+    assert look() == told() == [], "their runs have been started"
+    with shop.ledger.transaction() as session:
+        session.execute(update(Sighting).values(first_seen=noon))
+    later = noon + feed.grace
+    look(later - dt.timedelta(seconds=1))
+    assert told() == []
+    look(later)
+    look(later)
+    assert told() == ["2024-01-02", "2024-01-03"]
+    with shop.ledger.transaction() as session:
+        (mail,) = session.scalars(select(Alert).where(Alert.kind == "late_feed"))
+    assert "evergreen feed extract shop --from 2024-01-02 --table inputs" in str(mail.body["next_steps"])

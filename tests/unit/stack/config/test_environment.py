@@ -38,6 +38,14 @@ def test_another_stack_or_a_git_hook_does_not_steer_it(env):
     assert not {"GIT_DIR", "PGHOST", "PYTHONDONTWRITEBYTECODE"} & set(found)
 
 
+def test_addresses_that_definitions_name_reach_tasks(env):
+    addresses = {
+        "EVERGREEN_DATABASE_WAREHOUSE": "sqlite:////srv/shop.db",
+        "EVERGREEN_CHANNEL_SHOP_CHAT": "json://chat.example",
+    }
+    assert addresses.items() <= env(**addresses).items()
+
+
 def test_airflow_options_of_the_shell_win_except_for_what_makes_the_stack_one(env):
     found = env(AIRFLOW__CORE__PARALLELISM="8", AIRFLOW__DATABASE__SQL_ALCHEMY_CONN="sqlite://")
     assert found["AIRFLOW__CORE__PARALLELISM"] == "8"

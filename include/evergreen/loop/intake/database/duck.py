@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,8 @@ from evergreen.core.definition.calendar import Period
 from evergreen.core.definition.model import ColumnType
 from evergreen.core.definition.query import with_bounds
 from evergreen.core.text import plain
-from evergreen.errors import BadInputError, UnavailableError
-from evergreen.loop.intake.database.rows import BATCH, Rows, check_columns
+from evergreen.errors import UnavailableError
+from evergreen.loop.intake.database.rows import BATCH, Rows, check_columns, refusal
 
 _KEPT = re.compile(
     r"(BOOLEAN|U?(TINY|SMALL|BIG)INT|U?INTEGER|FLOAT|DOUBLE|VARCHAR|DATE|TIMESTAMP(_S|_MS|_NS)?|"
@@ -23,7 +23,9 @@ _KEPT = re.compile(
 
 
 @contextmanager
-def read(url: Any, query: str, period: Period, columns: Mapping[str, ColumnType]) -> Iterator[Rows]:
+def read(
+    url: Any, query: str, period: Period, columns: Mapping[str, ColumnType], personal: Collection[str] = ()
+) -> Iterator[Rows]:
     """As `rows.Driver`."""
     duckdb = _library()
     text = with_bounds(query, *(f"TIMESTAMP '{at:%Y-%m-%d %H:%M:%S}'" for at in (period.start, period.end)))
@@ -43,7 +45,7 @@ def read(url: Any, query: str, period: Period, columns: Mapping[str, ColumnType]
     except duckdb.IOException as error:
         raise UnavailableError(f"DuckDB file {path} cannot be read now: {plain(error, 300)}") from None
     except duckdb.Error as error:
-        raise BadInputError(f"DuckDB refuses the query: {plain(error, 300)}") from None
+        raise refusal("DuckDB", error, personal) from None
 
 
 def _library() -> Any:

@@ -1,8 +1,11 @@
 """Land one table of one partition from the database that the definition names.
 
 One query in one read-only transaction: the rows are of one instant. They are written some at a time, and the file
-appears when it is whole; then a note of the query, then `_SUCCESS`. A task that is killed leaves what was there before,
+appears when it is whole; then a note of the query, which is the mark that this table has landed. `_SUCCESS` speaks for
+both tables: it is written only if no producer lands the other one. A task that is killed leaves what was there before,
 and the next try begins anew. The same rows in the same order are the same bytes.
+
+A file that somebody has landed in place of an answer is a correction: it is left alone, and taken as any drop.
 """
 
 from __future__ import annotations
@@ -22,9 +25,9 @@ from evergreen.core.definition.partition_keys import check_key
 from evergreen.core.definition.query import QuerySection, query_of
 from evergreen.core.store.objects import publish, published
 from evergreen.errors import DefinitionError, UnavailableError
-from evergreen.loop.intake.database.note import note, note_name
+from evergreen.loop.intake.database.note import is_answer, note
 from evergreen.loop.intake.database.rows import Driver
-from evergreen.loop.intake.landing_zone import SUCCESS, folder_uri
+from evergreen.loop.intake.landing_zone import SUCCESS, find_drop, folder_uri, note_name
 
 log = logging.getLogger("evergreen.intake")
 _DRIVERS = {"postgresql": "postgres", "mariadb": "mariadb", "duckdb": "duck", "sqlite": "sqlite"}
@@ -34,7 +37,7 @@ _GROUP = 1 << 17
 
 @dataclass(frozen=True)
 class Extracted:
-    """One table in the landing zone."""
+    """One table in the landing zone that a query gave."""
 
     table: str
     key: str
@@ -46,8 +49,10 @@ class Extracted:
 
 def extract(
     definition: ModelDefinition, table: TableName, key: str, *, landing_url: str, address_of: AddressOf
-) -> Extracted:
+) -> Extracted | None:
     """Run the query of `table` with the bounds of the partition `key`, and land its rows.
+
+    None if a whole drop lies there that no query gave: it stays as it is.
 
     Raises:
         BadInputError: the database refuses the query, or a value does not fit its type; nothing has landed.
@@ -63,13 +68,21 @@ def extract(
             f"feed.source of {definition.name} has no query for {table}; add it in model.yaml, or land a file"
         )
     period, folder = definition.partitions.period(key), folder_uri(landing_url, definition.feed.name, key)
+    there = find_drop(landing_url, definition.feed.name, table, key)
+    if there is not None and not is_answer(there):
+        log.warning(
+            "%s of %s: %s was landed by hand, and is taken as it is; the query is not run. To have the query's answer "
+            "again, delete that file and clear this task", table, key, there.uri,
+        )  # fmt: skip
+        return None
     url = url_of(asked.connection, address_of)
     driver = cast("Driver", import_module(f"evergreen.loop.intake.database.{_DRIVERS[url.drivername]}").read)
     uri = f"{folder}/{table}.parquet"
     rows, size, digest = _write(uri, driver, url, asked, period, definition, table)
     said = note(asked, period, rows, digest)
     publish(f"{folder}/{note_name(table)}", json.dumps(said, indent=1).encode())
-    publish(f"{folder}/{SUCCESS}", b"")
+    if all(query_of(definition, name) for name in definition.feed.tables):
+        publish(f"{folder}/{SUCCESS}", b"")
     log.info(
         "%s of %s: %s rows of the database %s (%s bytes) landed as %s; SHA-256 of the query: %s",
         table, key, f"{rows:,}", asked.connection, f"{size:,}", uri, said["query_sha256"],
@@ -117,14 +130,14 @@ def _write(
 
     from evergreen.loop.intake.database.values import converted, schema_of
 
-    columns, rows = definition.feed.landed_columns(table), 0
+    columns, rows, personal = definition.feed.landed_columns(table), 0, definition.feed.personal
     with published(uri) as file:
         counted = _Counted(file)
-        with driver(url, asked.query, period, columns) as answer:
+        with driver(url, asked.query, period, columns, personal) as answer:
             with pq.ParquetWriter(
                 pa.PythonFile(counted, mode="w"), schema_of(columns), compression="zstd", write_page_checksum=True
             ) as writer:
-                for batch in _grouped(converted(answer, columns)):
+                for batch in _grouped(converted(answer, columns, personal=personal, clock=definition.calendar.clock)):
                     writer.write_table(batch)
                     rows += batch.num_rows
             sent = answer.counted()

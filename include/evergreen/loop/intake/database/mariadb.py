@@ -5,7 +5,7 @@ A `FLOAT` in that text has six digits, whatever it holds, so that such columns a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -15,16 +15,18 @@ from evergreen.core.definition.calendar import Period
 from evergreen.core.definition.model import ColumnType
 from evergreen.core.definition.query import with_bounds
 from evergreen.core.text import plain
-from evergreen.errors import BadInputError, UnavailableError
-from evergreen.loop.intake.database.rows import BATCH, Rows, as_texts, check_columns
+from evergreen.errors import UnavailableError
+from evergreen.loop.intake.database.rows import BATCH, Rows, as_texts, check_columns, refusal
 
-_FLOAT, _BIT = 4, 16
+_FLOAT, _TIMESTAMP, _BIT = 4, 7, 16
 _LOST = (1927, 2002, 2003, 2006, 2013, 2014, 1040, 1045, 1053, 1205, 1213)
 """Numbers of errors that are about the connection or the moment, not about the query"""
 
 
 @contextmanager
-def read(url: Any, query: str, period: Period, columns: Mapping[str, ColumnType]) -> Iterator[Rows]:
+def read(
+    url: Any, query: str, period: Period, columns: Mapping[str, ColumnType], personal: Collection[str] = ()
+) -> Iterator[Rows]:
     """As `rows.Driver`."""
     import pymysql
 
@@ -48,7 +50,7 @@ def read(url: Any, query: str, period: Period, columns: Mapping[str, ColumnType]
         words = plain(" ".join(str(part) for part in error.args), 300)
         if number in _LOST or isinstance(error, pymysql.InterfaceError):
             raise UnavailableError(f"MariaDB went away while it was read ({words}); nothing has landed") from None
-        raise BadInputError(f"MariaDB refuses the query: {words}") from None
+        raise refusal("MariaDB", words, personal, number) from None
     finally:
         with suppress(Exception):
             connection.close()
@@ -92,9 +94,12 @@ def _called(kind: int) -> str:
 
 def _batches(cursor: Any, columns: Mapping[str, ColumnType], types: Mapping[str, int]) -> Iterator[pa.RecordBatch]:
     bits = [types[name] == _BIT for name in columns]
+    # A TIMESTAMP is an instant, written in the session's zone, and a DATETIME is what some clock showed.
+    instants = [types[name] == _TIMESTAMP and kind == "timestamp" for name, kind in columns.items()]
     rows = cursor.fetchmany(BATCH)
     while True:
         values: list[list[Any]] = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in columns]
+        values = [_in_utc(column) if at else column for column, at in zip(values, instants, strict=True)]
         arrays = [_array(column, is_bit=bit) for column, bit in zip(values, bits, strict=True)]
         yield pa.RecordBatch.from_arrays(arrays, list(columns))
         rows = cursor.fetchmany(BATCH)
@@ -104,6 +109,10 @@ def _batches(cursor: Any, columns: Mapping[str, ColumnType], types: Mapping[str,
 
 def _array(values: list[Any], *, is_bit: bool) -> pa.Array:
     return as_texts([None if v is None else _of_bits(v) for v in values] if is_bit else values)
+
+
+def _in_utc(values: list[Any]) -> list[Any]:
+    return [None if value is None else f"{value}+00:00" for value in values]
 
 
 def _of_bits(value: bytes | str) -> int:

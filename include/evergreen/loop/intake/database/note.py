@@ -9,14 +9,10 @@ from typing import Any
 from evergreen.core.definition.calendar import Period
 from evergreen.core.definition.query import QuerySection
 from evergreen.core.store.filesystem import url_to_fs
-from evergreen.loop.intake.landing_zone import Drop
+from evergreen.errors import UnavailableError
+from evergreen.loop.intake.landing_zone import Drop, note_name
 
 _LONGEST = 1 << 20
-
-
-def note_name(table: str) -> str:
-    """Name of the file beside a drop that says which query it is the answer to."""
-    return f"{table}.source.json"
 
 
 def note(asked: QuerySection, period: Period, rows: int, file_sha256: str) -> dict[str, Any]:
@@ -35,12 +31,38 @@ def note(asked: QuerySection, period: Period, rows: int, file_sha256: str) -> di
 
 def note_of(drop: Drop, file_sha256: str) -> dict[str, Any] | None:
     """The note beside a drop; None if there is none about these bytes: somebody has landed another file."""
-    table = drop.uri.rpartition("/")[2].partition(".")[0]
-    fs, path = url_to_fs(f"{drop.uri.rpartition('/')[0]}/{note_name(table)}")
+    found = _beside(drop)
+    if found is None or found.get("file_sha256") != file_sha256:
+        return None
+    return {name: value for name, value in found.items() if name != "file_sha256"}
+
+
+def is_answer(drop: Drop) -> bool:
+    """Whether the drop holds the bytes that a query gave; False if somebody has landed another file in their place.
+
+    Raises:
+        UnavailableError: the drop cannot be read.
+    """
+    found = _beside(drop)
+    if found is None or drop.parts:
+        return False
+    digest = hashlib.sha256()
+    try:
+        fs, path = url_to_fs(drop.uri)
+        with fs.open(path, "rb") as file:
+            while block := file.read(_LONGEST):
+                digest.update(block)
+    except OSError as error:
+        raise UnavailableError(f"cannot read {drop.uri}: {error.strerror or error}; try again") from error
+    return bool(found.get("file_sha256") == digest.hexdigest())
+
+
+def _beside(drop: Drop) -> dict[str, Any] | None:
+    """The note beside a drop, whatever bytes it is about."""
+    folder, _, name = drop.uri.rpartition("/")
+    fs, path = url_to_fs(f"{folder}/{note_name(name.partition('.')[0])}")
     try:
         found = json.loads(fs.cat_file(path, start=0, end=_LONGEST))
     except (OSError, ValueError):
         return None
-    if not isinstance(found, dict) or found.get("file_sha256") != file_sha256:
-        return None
-    return {name: value for name, value in found.items() if name != "file_sha256"}
+    return found if isinstance(found, dict) else None

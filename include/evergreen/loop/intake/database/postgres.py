@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import IO, Any
 
@@ -20,7 +20,7 @@ from evergreen.core.definition.model import ColumnType
 from evergreen.core.definition.query import with_bounds
 from evergreen.core.text import plain
 from evergreen.errors import BadInputError, UnavailableError
-from evergreen.loop.intake.database.rows import Rows, check_columns
+from evergreen.loop.intake.database.rows import Rows, check_columns, refusal
 
 _BLOCK = 4 << 20
 """Bytes of text that are parsed at once"""
@@ -48,7 +48,9 @@ _SESSION = (
 
 
 @contextmanager
-def read(url: Any, query: str, period: Period, columns: Mapping[str, ColumnType]) -> Iterator[Rows]:
+def read(
+    url: Any, query: str, period: Period, columns: Mapping[str, ColumnType], personal: Collection[str] = ()
+) -> Iterator[Rows]:
     """As `rows.Driver`."""
     import psycopg2
 
@@ -66,13 +68,13 @@ def read(url: Any, query: str, period: Period, columns: Mapping[str, ColumnType]
             check_columns(names, columns)
             said = _type_names(cursor, types)
             with _Stream(connection, text) as stream:
-                batches = _parsed(stream, names, types, columns)
+                batches = _parsed(stream, names, types, columns, personal)
                 yield Rows(dict(zip(names, said, strict=True)), batches, stream.counted)
     except psycopg2.Error as error:
         # Without a code the connection has gone: in the middle of COPY that is no OperationalError (psycopg2 2.9).
         if error.pgcode is None or error.pgcode.startswith(_MAY_PASS):
             raise UnavailableError(f"PostgreSQL went away ({_words(error)}); nothing has landed") from None
-        raise BadInputError(f"PostgreSQL refuses the query: {_words(error)}") from None
+        raise refusal("PostgreSQL", _words(error), personal, error.pgcode) from None
     finally:
         with suppress(psycopg2.Error):
             connection.close()
@@ -147,7 +149,11 @@ class _Stream:
 
 
 def _parsed(
-    stream: _Stream, names: list[str], types: list[int], columns: Mapping[str, ColumnType]
+    stream: _Stream,
+    names: list[str],
+    types: list[int],
+    columns: Mapping[str, ColumnType],
+    personal: Collection[str],
 ) -> Iterator[pa.RecordBatch]:
     """Batches of the columns in their order. A quoted empty text is empty; without quotes it is null."""
     own = [str(number) for number in range(len(names))]  # any text may be a name
@@ -171,7 +177,7 @@ def _parsed(
     reading = pc.ReadOptions(column_names=own, block_size=_BLOCK)
     parsing = pc.ParseOptions(newlines_in_values=True)
     numbered = {own[number]: name for number, name in enumerate(names)}
-    with _in_words(stream, names), pc.open_csv(stream.file, reading, parsing, convert) as reader:
+    with _in_words(stream, names, personal), pc.open_csv(stream.file, reading, parsing, convert) as reader:
         for batch in reader:
             yield batch.rename_columns([numbered[name] for name in batch.schema.names])
 
@@ -182,7 +188,7 @@ def _type(oid: int, kind: ColumnType) -> pa.DataType:
 
 
 @contextmanager
-def _in_words(stream: _Stream, names: list[str]) -> Iterator[None]:
+def _in_words(stream: _Stream, names: list[str], personal: Collection[str]) -> Iterator[None]:
     """A value that its type in Arrow does not hold, by the name of its column."""
     import re
 
@@ -192,8 +198,11 @@ def _in_words(stream: _Stream, names: list[str]) -> Iterator[None]:
         found = re.search(r"In CSV column #(\d+):.*?invalid value (.*)", str(error).partition("\n")[0])
         if not found:
             stream.counted()  # a stream that was cut off says why itself
-            raise UnavailableError(f"what PostgreSQL sent cannot be read ({plain(error, 200)})") from None
+            why = "" if personal else f" ({plain(error, 200)})"
+            raise UnavailableError(f"what PostgreSQL sent cannot be read{why}") from None
+        column = names[int(found[1])]
+        value = "a value (not shown: personal)" if column in personal else plain(found[2], 80)
         raise BadInputError(
-            f"column {plain(names[int(found[1])])} holds {plain(found[2], 80)}, which no timestamp or number can say; "
+            f"column {plain(column)} holds {value}, which no timestamp or number can say; "
             "leave such rows out, or turn them into null in the query (NULLIF)"
         ) from None

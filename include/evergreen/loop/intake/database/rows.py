@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -34,14 +34,32 @@ class Driver(Protocol):
     """Reads one kind of database."""
 
     def __call__(
-        self, url: object, query: str, period: Period, columns: Mapping[str, ColumnType]
+        self,
+        url: object,
+        query: str,
+        period: Period,
+        columns: Mapping[str, ColumnType],
+        personal: Collection[str] = (),
     ) -> AbstractContextManager[Rows]:
         """Run `query` with the bounds of `period`, and give the `columns` that the definition has.
+
+        If the feed has `personal` columns, no error quotes the database, which could quote a value of them.
 
         Raises:
             BadInputError: the database refuses the query, or its answer lacks a column.
             UnavailableError: it does not answer.
         """
+
+
+def refusal(database: str, words: object, personal: Collection[str], code: object = None) -> BadInputError:
+    """The error for a query that `database` refuses; its own words could quote a value of a personal column."""
+    if not personal:
+        return BadInputError(f"{database} refuses the query: {plain(words, 300)}")
+    coded = f" (code {plain(code, 20)})" if code else ""
+    return BadInputError(
+        f"{database} refuses the query{coded}. Its message is not shown: it may quote values of the feed's personal "
+        "columns. Run the query in the database to see it"
+    )
 
 
 def check_columns(names: list[str], columns: Mapping[str, ColumnType]) -> None:

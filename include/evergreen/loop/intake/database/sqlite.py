@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,14 @@ import pyarrow as pa
 from evergreen.core.definition.calendar import Period
 from evergreen.core.definition.model import ColumnType
 from evergreen.core.definition.query import with_bounds
-from evergreen.core.text import plain
-from evergreen.errors import BadInputError, UnavailableError
-from evergreen.loop.intake.database.rows import BATCH, Rows, as_texts, check_columns
+from evergreen.errors import UnavailableError
+from evergreen.loop.intake.database.rows import BATCH, Rows, as_texts, check_columns, refusal
 
 
 @contextmanager
-def read(url: Any, query: str, period: Period, columns: Mapping[str, ColumnType]) -> Iterator[Rows]:
+def read(
+    url: Any, query: str, period: Period, columns: Mapping[str, ColumnType], personal: Collection[str] = ()
+) -> Iterator[Rows]:
     """As `rows.Driver`. A bound is the text `2024-01-01 00:00:00`, as SQLite's `datetime()` writes it."""
     import sqlite3
 
@@ -38,9 +39,9 @@ def read(url: Any, query: str, period: Period, columns: Mapping[str, ColumnType]
     except sqlite3.OperationalError as error:
         if "locked" in str(error) or "busy" in str(error):
             raise UnavailableError(f"SQLite file {path} is locked by another process; nothing has landed") from None
-        raise BadInputError(f"SQLite refuses the query: {plain(error, 300)}") from None
+        raise refusal("SQLite", error, personal) from None
     except sqlite3.Error as error:
-        raise BadInputError(f"SQLite refuses the query: {plain(error, 300)}") from None
+        raise refusal("SQLite", error, personal) from None
 
 
 def _batches(found: Any, names: list[str], columns: Mapping[str, ColumnType]) -> Iterator[pa.RecordBatch]:

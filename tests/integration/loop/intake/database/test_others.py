@@ -5,6 +5,7 @@ import datetime as dt
 import pytest
 
 from evergreen.errors import BadInputError, UnavailableError
+from evergreen.loop.intake.landing_zone import find_drop
 
 pytestmark = pytest.mark.integration
 KEY = "2024-01-01"
@@ -156,3 +157,44 @@ def test_duckdb_streams_many_rows_of_the_period(duck):
     duck.define(f"SELECT * FROM orders WHERE {WITHIN} ORDER BY ordered_at", price="float")
     assert duck.ingest().rows == 86_399
     assert duck.ingest().new is False
+
+
+def shop(sqlite):
+    sqlite.run("CREATE TABLE orders (order_id, ordered_at, price)")
+    sqlite.run("INSERT INTO orders VALUES ('a', '2024-01-01 06:00:00', 1.5)")
+    return sqlite.define(f"SELECT * FROM orders WHERE {WITHIN}", price="float")
+
+
+def test_a_correction_that_was_landed_by_hand_is_left_alone(sqlite, tmp_path, caplog):
+    assert shop(sqlite).ingest().version == 1
+    assert sqlite.extract().rows == 1, "an answer is asked for again"
+    folder = tmp_path / "place" / "landing" / "orders" / KEY
+    (folder / "inputs.parquet").unlink()
+    (folder / "inputs.csv").write_text("order_id,ordered_at,price\na,2024-01-01 06:00:00,7\nb,2024-01-01 07:00:00,8\n")
+    (folder / "_SUCCESS").touch()
+    assert sqlite.extract() is None
+    assert "landed by hand" in caplog.text
+    assert (sqlite.ingest().version, sqlite.ingest().rows) == (2, 2)
+    (folder / "inputs.csv").unlink()
+    assert sqlite.extract().rows == 1
+
+    sqlite.landed().assign(price=9.0).to_parquet(folder / "inputs.parquet")
+    assert sqlite.extract().rows == 1, "without _SUCCESS it is no drop yet"
+    sqlite.landed().assign(price=9.0).to_parquet(folder / "inputs.parquet")
+    (folder / "_SUCCESS").touch()
+    assert sqlite.extract() is None
+    assert sqlite.landed()["price"].to_list() == [9.0]
+
+
+def test_an_answer_does_not_vouch_for_the_other_table(sqlite, tmp_path):
+    folder = tmp_path / "place" / "landing" / "orders" / KEY
+    folder.mkdir(parents=True)
+    (folder / "labels.csv").write_text("order_id,ordered_at,retur")
+    shop(sqlite).extract()
+    landed = {t: find_drop(sqlite.settings.landing_url, "orders", t, KEY) is not None for t in ("inputs", "labels")}
+    assert landed == {"inputs": True, "labels": False}
+    feed = sqlite.definition.feed
+    both = feed.source | {"labels": feed.source["inputs"]}
+    sqlite.definition = sqlite.definition.model_copy(update={"feed": feed.model_copy(update={"source": both})})
+    sqlite.extract()
+    assert (folder / "_SUCCESS").exists()

@@ -117,6 +117,9 @@ def test_what_a_type_cannot_hold_is_refused_by_name(one):
     assert find_drop(one("1").settings.landing_url, "orders", "inputs", KEY) is None, "nothing has landed"
 
 
+WITHIN = "ordered_at >= :start AND ordered_at < :end"
+
+
 def orders(postgres, rows=1000):
     postgres.run("DROP TABLE IF EXISTS orders")
     postgres.run(
@@ -152,6 +155,21 @@ def test_columns_that_the_query_lacks_are_named(postgres):
     orders(postgres).define(ORDERS.replace("*", "order_id, ordered_at"), price="float")
     with pytest.raises(BadInputError, match="gives no column price; it gives order_id, ordered_at"):
         postgres.extract()
+
+
+@pytest.mark.parametrize("note", ["(n || ' of alice')::int::text", "'alice' || chr(7)"])
+def test_no_personal_value_is_in_an_error(postgres, note):
+    rows = f"(SELECT *, order_id AS n FROM orders WHERE {WITHIN}) q"
+    query = f"SELECT order_id, ordered_at, price, {note} AS note FROM {rows}"
+    orders(postgres).define(query, price="float", note="string")
+    feed = postgres.definition.feed
+    postgres.definition = postgres.definition.model_copy(
+        update={"feed": feed.model_copy(update={"personal": ["note"]})}
+    )
+    with pytest.raises(BadInputError) as raised:
+        postgres.extract()
+    assert "alice" not in str(raised.value)
+    assert "not shown" in str(raised.value)
 
 
 def test_a_query_that_would_write_is_refused(postgres):
@@ -269,4 +287,4 @@ def test_the_command_lands_partitions(postgres, monkeypatch, tmp_path):
     found = CliRunner().invoke(app, arguments)
     assert found.exit_code == 0, found.output
     assert [item["rows"] for item in json.loads(found.output)["landed"]] == [1000]
-    assert (tmp_path / "there" / "orders" / KEY / "_SUCCESS").exists()
+    assert find_drop((tmp_path / "there").as_uri(), "orders", "inputs", KEY) is not None
