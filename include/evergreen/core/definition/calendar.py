@@ -44,9 +44,9 @@ class Period:
 class Calendar:
     """The sequence of a model's partitions.
 
-    Weeks begin on `week_start`, months on the first, days at midnight in `timezone` (docs/time.md). `start` is the
-    first partition's first day; `end`, if given, the last partition's. Of hours, they are the days of the first and of
-    the last.
+    Weeks begin on `week_start`, months on the first, days at midnight in `timezone` (docs/time-and-identity.md).
+    `start` is the first partition's first day; `end`, if given, the last partition's. Of hours, they are the days of
+    the first and of the last.
     """
 
     unit: Unit

@@ -26,6 +26,8 @@ class Clock(NamedTuple):
     timezone: str = UTC
     repeated_hour: Literal["refuse", "first", "second"] = "refuse"
     """Which of two instants is meant by a time that the clocks show twice"""
+    only_days: bool = False
+    """Whether the times say days: what the clocks show at a time of day does not count"""
 
     @property
     def is_utc(self) -> bool:

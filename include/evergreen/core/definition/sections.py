@@ -32,7 +32,7 @@ class CalendarSection(Section):
     """Last partition's first day (of hours, the day of the last); leave it out for a feed that goes on."""
     timezone: str = UTC
     """Zone of the IANA database, such as `Europe/Berlin`: days, weeks and months begin at its midnights, and times that
-    land without a zone are its clock's (docs/time.md)."""
+    land without a zone are its clock's (docs/time-and-identity.md)."""
     week_start: Weekday = "monday"
     """Weekday on which weeks begin."""
     repeated_hour: Literal["refuse", "first", "second"] = "refuse"

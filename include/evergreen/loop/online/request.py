@@ -109,7 +109,10 @@ def to_inputs(
     table = pa.table({name: _texts(name, rows, kind) for name, kind in columns.items()})
     if key is not None:
         table = pseudonyms.in_table(table, definition, "inputs", key)
-    frame = to_frame(table, columns, LIMITS, from_text=True, clock=definition.calendar.clock)
+    frame = to_frame(
+        table, columns, LIMITS, from_text=True, clock=definition.calendar.clock,
+        dates=definition.feed.made.event_time[:1],
+    )  # fmt: skip
     failures = [
         breach(
             "not_null", name, "have no value; every row needs its own",

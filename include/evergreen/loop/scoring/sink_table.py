@@ -73,11 +73,12 @@ def write(url: Any, table: str, prediction: Prediction, types: dict[str, str], r
     try:
         with connection, connection.cursor() as cursor:  # commits at the end, or rolls back
             cursor.execute("SET LOCAL TIME ZONE 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'")
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_lock(table, prediction),))
+            _hold(cursor, table, prediction.model, prediction.key)
             _make(cursor, table, types, KEY)
             _make(cursor, f"{table}_delivery", STATE, KEY[:2])
             cursor.execute(
-                f"SELECT prediction_id, content_hash FROM {table}_delivery WHERE model = %s AND partition_key = %s",  # noqa: S608
+                f"SELECT prediction_id, content_hash FROM {quoted(f'{table}_delivery')} "  # noqa: S608 - a checked name
+                "WHERE model = %s AND partition_key = %s",
                 (prediction.model, prediction.key),
             )
             if cursor.fetchone() == (prediction.id, prediction.content_hash):
@@ -107,24 +108,39 @@ def _connect(url: Any) -> Any:
         raise UnavailableError(f"PostgreSQL at {url.host or 'its socket'} does not answer: {words}") from None
 
 
-def _lock(table: str, prediction: Prediction) -> int:
-    digest = hashlib.sha256(f"evergreen sink {table} {prediction.model} {prediction.key}".encode()).digest()
-    return int.from_bytes(digest[:8], "big", signed=True)
+def quoted(table: str) -> str:
+    """The name as SQL writes it, each part in quotes: it may be a reserved word, such as order."""
+    return ".".join(f'"{part}"' for part in table.split("."))
+
+
+def _hold(cursor: Any, *name: str) -> None:
+    digest = hashlib.sha256(" ".join(("evergreen sink", *name)).encode()).digest()
+    cursor.execute("SELECT pg_advisory_xact_lock(%s)", (int.from_bytes(digest[:8], "big", signed=True),))
+
+
+def _is_there(cursor: Any, table: str) -> bool:
+    cursor.execute("SELECT to_regclass(%s) IS NOT NULL", (quoted(table),))
+    return bool(cursor.fetchone()[0])
 
 
 def _make(cursor: Any, table: str, types: dict[str, str], key: tuple[str, ...]) -> None:
-    """The table, if there is none: a role that may not create tables is given them."""
-    cursor.execute("SELECT to_regclass(%s)", (table,))
-    if cursor.fetchone()[0] is None:
+    """The table, if there is none: a role that may not create tables is given them.
+
+    IF NOT EXISTS does not protect two that create it at once (the second fails on a key of the catalogue), so only one
+    at a time does, until its transaction ends. The next one needs IF NOT EXISTS: `to_regclass` may answer from the
+    cache of before.
+    """
+    if not _is_there(cursor, table):
+        _hold(cursor, "create")
         said = ", ".join(f"{name} {kind} NOT NULL" for name, kind in types.items())
-        cursor.execute(f"CREATE TABLE IF NOT EXISTS {table} ({said}, PRIMARY KEY ({', '.join(key)}))")
+        cursor.execute(f"CREATE TABLE IF NOT EXISTS {quoted(table)} ({said}, PRIMARY KEY ({', '.join(key)}))")
 
 
 def _check_types(cursor: Any, table: str, wanted: dict[str, str]) -> None:
     cursor.execute(
         "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = to_regclass(%s) "
         "AND attnum > 0 AND NOT attisdropped",
-        (table,),
+        (quoted(table),),
     )
     found = dict(cursor.fetchall())
     known = {name: found.get(name, "missing") for name in wanted}
@@ -151,14 +167,14 @@ def _merge(cursor: Any, table: str, prediction: Prediction, rows: pa.Table, type
         cursor.copy_expert(f"COPY evergreen_staged ({', '.join(names)}) FROM STDIN (FORMAT csv)", file)
     where = (prediction.model, prediction.key)
     cursor.execute(
-        f"DELETE FROM {table} t WHERE model = %s AND partition_key = %s AND NOT EXISTS "  # noqa: S608 - a checked name
+        f"DELETE FROM {quoted(table)} t WHERE model = %s AND partition_key = %s AND NOT EXISTS "  # noqa: S608 - a checked name
         "(SELECT FROM evergreen_staged s WHERE s.entity = t.entity)",
         where,
     )
     others = ", ".join(f"{name} = EXCLUDED.{name}" for name in names if name not in KEY)
     listed = ", ".join(names)
     cursor.execute(
-        f"INSERT INTO {table} ({listed}) SELECT {listed} FROM evergreen_staged "  # noqa: S608 - a checked name
+        f"INSERT INTO {quoted(table)} ({listed}) SELECT {listed} FROM evergreen_staged "  # noqa: S608 - a checked name
         f"ON CONFLICT ({', '.join(KEY)}) DO UPDATE SET {others}"
     )
     if cursor.rowcount != prediction.rows:
@@ -166,7 +182,7 @@ def _merge(cursor: Any, table: str, prediction: Prediction, rows: pa.Table, type
     values = (*where, prediction.id, prediction.content_hash, prediction.rows, prediction.version)
     kept = ", ".join(f"{name} = EXCLUDED.{name}" for name in STATE if name not in KEY)
     cursor.execute(
-        f"INSERT INTO {table}_delivery ({', '.join(STATE)}) VALUES (%s, %s, %s, %s, %s, %s, now()) "  # noqa: S608
+        f"INSERT INTO {quoted(f'{table}_delivery')} ({', '.join(STATE)}) VALUES (%s, %s, %s, %s, %s, %s, now()) "  # noqa: S608
         f"ON CONFLICT (model, partition_key) DO UPDATE SET {kept}",
         values,
     )

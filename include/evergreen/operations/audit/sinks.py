@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -83,10 +84,15 @@ def _had(table: Any, entity: str, versions: list[int]) -> Had:
     names = [name for name in table.column_names if name.startswith(_PROBABILITY)]
     entities, values = table[entity].to_pylist(), table["prediction"].to_pylist()
     if not names:
-        return {str(e): (version, value) for e, version, value in zip(entities, versions, values, strict=True)}
+        return {_named(e): (version, value) for e, version, value in zip(entities, versions, values, strict=True)}
     shares = [{n.removeprefix(_PROBABILITY): share for n, share in r.items()} for r in table.select(names).to_pylist()]
     rows = zip(entities, versions, values, shares, strict=True)
-    return {str(e): (version, value, by_class) for e, version, value, by_class in rows}
+    return {_named(e): (version, value, by_class) for e, version, value, by_class in rows}
+
+
+def _named(entity: Any) -> str:
+    """The same text for the same value, of PostgreSQL as of Parquet: an instant is said in UTC."""
+    return str(entity.astimezone(dt.UTC) if isinstance(entity, dt.datetime) else entity)
 
 
 def _of_table(definition: ModelDefinition, sink: SinkSection, key: str, address_of: AddressOf) -> Had:
@@ -94,17 +100,18 @@ def _of_table(definition: ModelDefinition, sink: SinkSection, key: str, address_
     from sqlalchemy.exc import SQLAlchemyError
 
     from evergreen.errors import UnavailableError
+    from evergreen.loop.scoring.sink_table import quoted
 
     url = url_of(sink.connection or "", address_of)
     engine = create_engine(url.set(drivername="postgresql+psycopg2"))
     where = "WHERE model = :model AND partition_key = :key"
     said = "prediction, probabilities" if definition.task == "multiclass" else "prediction"
-    query = f"SELECT entity::text, model_version, {said} FROM {sink.table} {where}"  # noqa: S608 - a checked name
+    query = f"SELECT entity, model_version, {said} FROM {quoted(sink.table or '')} {where}"  # noqa: S608 - a checked name
     try:
         with engine.connect() as connection:
             connection.execute(text("SET TRANSACTION READ ONLY"))
             asked: Mapping[str, Any] = {"model": definition.name, "key": key}
-            return {row[0]: tuple(row[1:]) for row in connection.execute(text(query), asked)}
+            return {_named(row[0]): tuple(row[1:]) for row in connection.execute(text(query), asked)}
     except SQLAlchemyError as error:
         raise UnavailableError(f"{sink.connection}: {sink.table} cannot be read ({type(error).__name__})") from None
     finally:

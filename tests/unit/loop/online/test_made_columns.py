@@ -59,3 +59,11 @@ def test_a_part_that_is_missing_is_said_by_its_name():
         to_inputs(definition(["shop", "day"]), [row(shop=None)])
     with pytest.raises(UnfitFileError, match=r"hour: 1 of 1 .* have no value"):
         to_inputs(definition("none"), [row(hour=None)])
+
+
+@pytest.mark.parametrize("day", ["2024-04-26", "2024-04-26 00:00"])
+def test_a_date_whose_midnight_the_clocks_skip_has_its_other_hours(day):
+    model = definition(["shop", "day", "hour"])
+    cairo = model.calendar.model_copy(update={"timezone": "Africa/Cairo"})
+    frame = to_inputs(model.model_copy(update={"calendar": cairo}), [row(day=day, hour=1), row(day=day, hour=14)])
+    assert [f"{at:%Y-%m-%dT%H:%M}" for at in frame["event_time"]] == ["2024-04-25T22:00", "2024-04-26T11:00"]

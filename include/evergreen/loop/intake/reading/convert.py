@@ -1,13 +1,13 @@
 """Bring a landed table to the definition's types, without guessing.
 
 Only conversions that lose nothing are made: whole numbers written as floats become integers, 0 and 1 become booleans, a
-date becomes its midnight, a timestamp without a zone is one of the calendar's time zone, by default UTC. All else is a
-failure that says which values did not fit. docs/file-types.md has the table.
+date becomes the begin of its day, a timestamp without a zone is one of the calendar's time zone, by default UTC. All
+else is a failure that says which values did not fit. docs/file-types.md has the table.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import pandas as pd
 import pyarrow as pa
@@ -55,12 +55,14 @@ def to_frame(
     from_text: bool,
     form: CsvSection = texts.DEFAULT,
     clock: Clock = texts.IN_UTC,
+    dates: Collection[str] = (),
 ) -> pd.DataFrame:
     """The table with the definition's columns, order and dtypes.
 
     Dtypes: string -> object (missing: None), integer -> Int64, float -> float64 (missing: NaN), boolean -> bool, or
     boolean if some are missing, timestamp -> datetime64[us, UTC]. `from_text`: the values are text of the form `form`
-    and are parsed first. Times without a zone are those of `clock`.
+    and are parsed first. Times without a zone are those of `clock`; of the columns `dates` only the day
+    counts.
 
     Raises:
         UnfitFileError: with a failure for each column that does not fit.
@@ -71,10 +73,11 @@ def to_frame(
         try:
             note(f"converting {plain(name)} to {kind}", name)
             field, values = table.schema.field(name), table.column(name).combine_chunks()
+            shown_by = clock._replace(only_days=name in dates)
             if from_text and kind != "string":
-                values = texts.parse(name, values, kind, form, clock)
+                values = texts.parse(name, values, kind, form, shown_by)
                 field = pa.field(name, values.type)
-            series[name] = to_series(field, values, kind, limits, clock)
+            series[name] = to_series(field, values, kind, limits, shown_by)
         except UnfitFileError as error:
             failures.extend(error.failures)
     if failures:
@@ -100,6 +103,7 @@ def to_series(
         sentence = f"{plain(name)}: some values do not fit the type {kind} ({detail})"
         raise UnfitFileError(unfit("column_type", sentence, observed=detail, expected=kind, column=name)) from None
     if kind == "timestamp" and getattr(values.type, "tz", None) is None:
+        clock = clock._replace(only_days=clock.only_days or pa.types.is_date(values.type))
         return local_times.instants(name, found, clock)
     return found
 

@@ -122,4 +122,5 @@ def _times(name: str, texts: pa.Array, form: str | None, clock: Clock) -> pa.Arr
     if clock.is_utc:
         return instants
     bare = np.asarray(times.without_zone(texts, form))
-    return pa.array(local_times.instants(name, pd.Series(instants.to_pandas()), clock, bare))
+    days = np.asarray(times.without_time_of_day(texts, form))
+    return pa.array(local_times.instants(name, pd.Series(instants.to_pandas()), clock, bare, days))

@@ -58,6 +58,13 @@ def without_zone(texts: pa.Array, form: str | None = None) -> pa.Array:
     return pc.fill_null(pc.invert(pc.match_substring_regex(texts, _ZONED)), False)
 
 
+def without_time_of_day(texts: pa.Array, form: str | None = None) -> pa.Array:
+    """Whether each of trimmed `texts`, which `parse` reads by the same `form`, is a date; false for null."""
+    if form is not None:
+        return pa.array(np.full(len(texts), not re.search(r"(?<!%)(%%)*%[HIMSfpcXTRrs]", form)))
+    return pc.fill_null(pc.invert(pc.match_substring(texts, ":")), False)
+
+
 def _series(texts: pa.Array) -> pd.Series:
     return pd.Series(texts.to_pandas(), dtype=object)
 

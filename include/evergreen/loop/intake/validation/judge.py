@@ -140,7 +140,10 @@ def _look(landed: pa.Table, question: _Question, name_rows: int) -> Look:
     columns = {n: kind for n, kind in definition.feed.tables[table].columns.items() if n in landed.column_names}
     try:
         form, clock = definition.feed.csv, definition.calendar.clock
-        frame = to_frame(landed, columns, question.limits, from_text=question.from_text, form=form, clock=clock)
+        dates = definition.feed.made.event_time[:1]
+        frame = to_frame(
+            landed, columns, question.limits, from_text=question.from_text, form=form, clock=clock, dates=dates
+        )
         frame = with_all(with_made(frame, definition, table), definition, table)
     except UnfitFileError as error:
         return Look(error.failures)

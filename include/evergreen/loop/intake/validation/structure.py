@@ -20,7 +20,7 @@ A rule for some tables only is better named in `judge.verdict_hash` for these: r
 """
 UNDECLARED = "undeclared_class"
 """The one structural rule that warns"""
-READING_VERSION = 2
+READING_VERSION = 3
 """Part of the hash that a quarantined verdict is kept under. Raise it when the reading takes files that it refused:
 they can be validated again, while verdicts that accepted stay (`judge.recorded_hash`)."""
 

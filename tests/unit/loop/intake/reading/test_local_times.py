@@ -105,3 +105,42 @@ def test_the_ends_of_time_have_no_zone_and_raise_nothing():
 def _parse(values, clock, form=texts.DEFAULT):
     found = texts.parse("at", pa.array(values, pa.string()), "timestamp", form, clock).to_pylist()
     return [None if one is None else f"{one:%Y-%m-%dT%H:%M}" for one in found]
+
+
+DATES = [
+    ("Africa/Cairo", "2024-04-26", "2024-04-25T22:00"),
+    ("America/Santiago", "2024-09-08", "2024-09-08T04:00"),
+    ("Asia/Beirut", "2024-03-31", "2024-03-30T22:00"),
+    ("America/Havana", "2024-11-03", "2024-11-03T05:00"),
+]
+"""Zone, day, and the instant at which it begins: the clocks skip its midnight, or show it twice"""
+
+
+@pytest.mark.parametrize(("zone", "day", "begins"), DATES)
+def test_a_date_is_the_begin_of_its_day_whatever_the_clocks_do_at_midnight(zone, day, begins):
+    clock = Clock(zone)
+    assert _parse([day], clock) == [begins]
+    assert _parse([day.replace("-", "")], clock, CsvSection(time_format="%Y%m%d")) == [begins]
+    values = pa.table({"at": pa.array([dt.date.fromisoformat(day), None, dt.date(2024, 7, 1)])})
+    frame = to_frame(values, {"at": "timestamp"}, LIMITS, from_text=False, clock=clock)
+    assert f"{frame['at'][0]:%Y-%m-%dT%H:%M}" == begins
+    assert pd.isna(frame["at"][1])
+    with pytest.raises(UnfitFileError, match=r"skip|twice"):
+        _parse([f"{day} 00:00"], clock)
+    with pytest.raises(UnfitFileError, match=r"skip|twice"):
+        _parse([f"{day} 00:00"], clock, CsvSection(time_format="%Y-%m-%d %H:%M"))
+
+
+@pytest.mark.parametrize(("zone", "day", "begins"), DATES)
+def test_of_a_column_that_says_days_the_time_does_not_count(zone, day, begins):
+    at = pd.Series(pd.to_datetime([f"{day} 00:00", "2024-07-01 12:00"])).dt.as_unit("us")
+    for values, from_text in ((pa.array(at), False), (pa.array(at.astype(str)), True)):
+        table = pa.table({"at": values})
+        frame = to_frame(table, {"at": "timestamp"}, LIMITS, from_text=from_text, clock=Clock(zone), dates=["at"])
+        assert f"{frame['at'][0]:%Y-%m-%dT%H:%M}" == begins
+        assert on_the_clock(frame["at"], zone)[1] == pd.Timestamp("2024-07-01 12:00")
+
+
+def test_a_date_that_never_was_is_refused():
+    with pytest.raises(UnfitFileError, match="skip"):
+        _parse(["2011-12-30"], Clock("Pacific/Apia"))
