@@ -185,6 +185,8 @@ def _after_decision(definition: ModelDefinition, found: Findings) -> list[str]:
     name, cause = definition.name, found.decision.cause
     if found.decision.kind == "retrain":
         return [f"Nothing else need be done: {name}.train makes a challenger, and a mail says how it ended."]
+    if found.decision.kind in ("promote", "rollback"):
+        return [f"Nothing else need be done: version {found.decision.version} takes over, and a mail says from when."]
     if cause == "promotion":
         return [f"If it should serve: `evergreen promote {name} {found.signals.challenger} --why REASON`."]
     if cause == "rollback":

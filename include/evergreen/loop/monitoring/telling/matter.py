@@ -104,17 +104,22 @@ def is_told(decision: PolicyDecision) -> bool:
     """Whether a check's decision is mailed at once; else it is on the page, and in the weekly digest.
 
     That a challenger is trained because inputs have drifted is no news to a person: what becomes of it is, and comes in
-    a mail of its own. A change of the champion is told by the task that makes it.
+    a mail of its own. A change of the champion is told by the task that makes it. What was found besides is news
+    whatever is decided: it is recorded as told, so no later check tells it.
     """
-    if decision.kind == "alert":
+    if decision.kind == "alert" or decision.told:
         return True
-    return decision.kind == "retrain" and (decision.cause != "drift" or bool(decision.told))
+    return decision.kind == "retrain" and decision.cause != "drift"
 
 
 def kind(seen: Seen) -> Kind:
-    """The kind of the mail: of the decision if a person must act on it or it is about code, else of what matters."""
+    """The kind of the mail: of the decision if a person must act on it or it is about code, else of what matters.
+
+    A change of the champion needs nobody, and has its own mail: this one is about what was found besides.
+    """
     cause, first = seen.decision.cause, matters(seen)[0]
-    if cause == "promotion" or cause == "rollback" or cause == "code":
+    acts = seen.decision.kind not in ("promote", "rollback")
+    if cause == "code" or (acts and (cause == "promotion" or cause == "rollback")):
         return cause
     if first.name in KINDS:
         return KINDS[first.name]
