@@ -2,7 +2,8 @@
 
 Headline, subject and kind of the mail, the first line of the page and of the log, and the reason on record all begin
 with it. The order: harm that is proven; a loss above expectation; drift that will probably cost; what looks like a
-fault of the feed; then what was decided, and last that inputs have drifted and that is all. Pure.
+fault of the feed; then what was decided, and last that inputs have drifted and that is all. What is no news (it has been
+told, or was no worse than what had been) heads no mail about something else: it stands after what was decided. Pure.
 """
 
 from __future__ import annotations
@@ -77,15 +78,20 @@ class Matter:
 
 def matters(seen: Seen) -> list[Matter]:
     """All that matters about a check, the most important first; one at least."""
+    said = [one for one in (_bad(seen), _costly(seen), _fault(seen.steps)) if one is not None]
     found = [
         _harm(seen.harm),
-        _bad(seen),
-        _costly(seen),
-        _fault(seen.steps),
+        *(one for one in said if is_news(seen.decision, one.name)),
         _decided(seen.decision),
+        *(one for one in said if not is_news(seen.decision, one.name)),
         _drifted(seen.drifted),
     ]
     return [matter for matter in found if matter is not None] or [Matter("quiet", "nothing to tell", "")]
+
+
+def is_news(decision: PolicyDecision, name: Name) -> bool:
+    """Whether a decision tells of it, or is made because of it."""
+    return name in decision.told or name == decision.cause
 
 
 def subject(seen: Seen) -> str:

@@ -1,6 +1,7 @@
 """What is said first."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
@@ -53,7 +54,8 @@ def test_the_order_is_harm_then_a_bad_week_then_cost_then_fault(there):
     [
         (PolicyDecision("alert", "loss", "loss-v1-1", "", told=("loss",)), "harm", True),
         (PolicyDecision("alert", "promotion", "promotion-v2", ""), "promotion", True),
-        (PolicyDecision("retrain", "drift", "drift-v1-1", ""), "harm", False),
+        (PolicyDecision("retrain", "drift", "drift-v1-1", ""), "drift", False),
+        (AGE, "age", True),
         (PolicyDecision("retrain", "drift", "drift-v1-1", "", told=("loss",)), "harm", True),
         (PolicyDecision("retrain", "code", "code-v1-1", ""), "code", True),
         (PolicyDecision("promote", "promotion", "promotion-v4", "", 4, ("loss", "fault")), "harm", True),
@@ -67,11 +69,20 @@ def test_the_kind_of_a_mail_about_a_bad_week_and_whether_there_is_one(decision, 
     assert matter.is_told(decision) is told
 
 
+def test_a_bad_week_that_is_no_news_heads_no_mail_about_something_else():
+    about = PolicyDecision("alert", "drift", "drift-v1-1", "", told=("fault",))
+    assert matter.subject(seen(bad=True, fault=True, decision=about)) == "likely a fault of the feed: temperature"
+    assert matter.kind(seen(bad=True, fault=True, decision=about)) == "drift"
+    assert matter.subject(seen(bad=True, cost=True, fault=True, decision=AGE)) == "a challenger is due and is trained"
+    names = [one.name for one in matter.matters(seen(bad=True, fault=True, drifted=("a",), decision=AGE))]
+    assert names == ["decided", "loss", "fault", "drifted"], "it is said all the same"
+
+
 def test_what_is_done_is_said_after_what_matters():
-    assert matter.subject(seen(fault=True, decision=AGE)) == (
+    assert matter.subject(seen(fault=True, decision=replace(AGE, told=("fault",)))) == (
         "likely a fault of the feed: temperature, a challenger is trained"
     )
-    promotion = PolicyDecision("alert", "promotion", "promotion-v2", "")
+    promotion = PolicyDecision("alert", "promotion", "promotion-v2", "", told=("cost",))
     assert matter.subject(seen(cost=True, decision=promotion)).endswith(
         "; a challenger that was refused is proven better"
     )
