@@ -143,10 +143,11 @@ def _bad(seen: Seen) -> Matter | None:
     if found is None or not found.above:
         return None
     lost, expected, high = (number(value) for value in (found.loss, found.expected, found.high))
+    whose = "" if found.version is None else f", which version {found.version} predicted,"
     return Matter(
         "loss",
         f"a bad {seen.period}: {seen.loss} {lost} where {expected} was expected",
-        f"A bad {seen.period}: the realised {seen.loss} of {found.key} was {lost}, where {expected} was expected and "
+        f"A bad {seen.period}: the realised {seen.loss} of {found.key}{whose} was {lost}, where {expected} was expected and "
         f"more than {high} is beyond chance: {percent(found.rise)} more than expected. "
         f"One bad {seen.period} proves no lasting harm; the test of harm takes all of them together.",
     )

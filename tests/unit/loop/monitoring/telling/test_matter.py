@@ -34,6 +34,10 @@ def test_a_bad_week_is_said_as_a_bad_week_though_nothing_is_done():
     said = matter.matters(seen(bad=True))[0].sentence
     assert said.startswith("A bad week: the realised Brier score of 2013-06-24 was 0.278, where 0.182 was expected")
     assert "53 % more than expected" in said
+    assert (
+        "of 2013-06-24, which version 2 predicted, was"
+        in matter.matters(replace(seen(), expectation=replace(BAD, version=2)))[0].sentence
+    )
 
 
 def test_an_alert_because_of_age_is_headed_by_age():
