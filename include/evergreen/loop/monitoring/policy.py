@@ -301,7 +301,8 @@ def _wait(cause: Cause, own: Sequence[PastCheck], policy: MonitoringSection) -> 
 def _news(signals: Signals, own: Sequence[PastCheck], history: Sequence[PastCheck]) -> tuple[News, ...]:
     """What is told at once and has not been told lately, the most important first.
 
-    Harm and cost are told of a champion. A bad partition stays the same one when the champion changes. A step that looks like a fault is news by itself: the partition after it has seen one like it.
+    Harm and cost are told of a champion. A bad partition stays the same one when the champion changes. A step that
+    looks like a fault is news by itself: the partition after it has seen one like it.
     """
     found: list[News] = []
     if signals.harmed and not any(check.harmed for check in own if check.kind in ("alert", "retrain")):

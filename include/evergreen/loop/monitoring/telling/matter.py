@@ -2,8 +2,9 @@
 
 Headline, subject and kind of the mail, the first line of the page and of the log, and the reason on record all begin
 with it. The order: harm that is proven; a loss above expectation; drift that will probably cost; what looks like a
-fault of the feed; then what was decided, and last that inputs have drifted and that is all. What is no news (it has been
-told, or was no worse than what had been) heads no mail about something else: it stands after what was decided. Pure.
+fault of the feed; then what was decided, and last that inputs have drifted and that is all. What is no news (it has
+been told, or was no worse than what had been) heads no mail about something else: it stands after what was decided.
+Pure.
 """
 
 from __future__ import annotations
@@ -147,8 +148,8 @@ def _bad(seen: Seen) -> Matter | None:
     return Matter(
         "loss",
         f"a bad {seen.period}: {seen.loss} {lost} where {expected} was expected",
-        f"A bad {seen.period}: the realised {seen.loss} of {found.key}{whose} was {lost}, where {expected} was expected and "
-        f"more than {high} is beyond chance: {percent(found.rise)} more than expected. "
+        f"A bad {seen.period}: the realised {seen.loss} of {found.key}{whose} was {lost}, where {expected} was "
+        f"expected and more than {high} is beyond chance: {percent(found.rise)} more than expected. "
         f"One bad {seen.period} proves no lasting harm; the test of harm takes all of them together.",
     )
 

@@ -64,7 +64,7 @@ def test_the_order_is_harm_then_a_bad_week_then_cost_then_fault(there):
         (PolicyDecision("retrain", "code", "code-v1-1", ""), "code", True),
         (PolicyDecision("promote", "promotion", "promotion-v4", "", 4, ("loss", "fault")), "harm", True),
         (PolicyDecision("rollback", "rollback", "rollback-v3", "", 2, ("loss",)), "harm", True),
-        (PolicyDecision("promote", "promotion", "promotion-v4", "", 4), "harm", False),
+        (PolicyDecision("promote", "promotion", "promotion-v4", "", 4), "promotion", False),
         (NOTHING, "harm", False),
     ],
 )
