@@ -33,7 +33,8 @@ Check one partition in production: has the data moved, does the champion still p
    realised loss on labels that have landed, scores versions that served earlier and a challenger that was refused for
    want of proof beside the champion, and decides: no_action, alert, retrain, rollback or promote. Decision, evidence
    and the mail that is owed are written to the ledger in one transaction; the report goes to the store.
-3. **alert** sends the mail. Skipped where the check owes none.
+3. **alert** sends the mail, if the check owes one: a bad week or a fault is told whatever is decided. Skipped where
+   nothing is decided.
 4. **retrain** triggers `{name}.train` with the cause. One cause makes one retrain, however many checks see it. Skipped
    where the check did not decide so.
 5. **change_champion** has the version serve that is proven better, from the next partition on, and sends the mail about
@@ -43,7 +44,7 @@ Schedule: one run a partition, when it is due. Backfills decide with what was kn
 """
 
 ACTS_ON = {
-    "alert": ("alert", "retrain"),
+    "alert": ("alert", "retrain", "rollback", "promote"),
     "retrain": ("retrain",),
     "change_champion": ("rollback", "promote"),
 }

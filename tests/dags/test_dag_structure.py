@@ -72,6 +72,12 @@ def test_partitions_flow_through_assets(dagbag, model, stage):
     assert found == {task: [f"evergreen://{model}/{name}"] for task, name in OUTLETS[stage].items()}
 
 
+def test_a_mail_is_sent_whatever_is_decided_if_something_is(dagbag):
+    """A bad week or a fault that is found with a promotion is owed a mail, and no later check tells it."""
+    module = sys.modules[type(dagbag.dags["nyc_flights.monitor"].get_task("retrain")).__module__]
+    assert set(module.ACTS_ON["alert"]) == {"alert", "retrain", "rollback", "promote"}
+
+
 def test_what_may_be_left_empty_in_a_form_is_not_asked_for(dagbag):
     """Airflow's form holds its button back while a text without null among its types is empty."""
     stuck = [

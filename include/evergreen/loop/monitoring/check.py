@@ -178,6 +178,7 @@ def _signals(
         approval=definition.gate.approval != "never",
         new_code=known.new_code,
         bad=bad.key if bad else None,
+        bad_version=bad.version if bad else None,
         rise=bad.rise if bad else 0.0,
         costly=weighed.costly,
         faults=tuple(step.name for step in weighed.steps),

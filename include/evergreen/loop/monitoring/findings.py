@@ -83,7 +83,8 @@ class Findings:
         """What matters most, and the decision, in sentences."""
         bad = self.signals.harmed or self.signals.drifted or self.signals.bad is not None
         lead = LEADS.get(self.decision.kind, "No action now" if bad else "Nothing to do")
-        first = matters(self.seen)[0].sentence if not self.harm.proven else ""
+        most = matters(self.seen)[0]
+        first = most.sentence if most.name != "harm" else ""
         return f"{first} {lead}: {self.decision.reason}.".strip()
 
     @property

@@ -79,6 +79,8 @@ class Signals:
     """Hash of the feature code of today, if the champion was made from other code and none was asked for from this"""
     bad: str | None = None
     """The newest labelled partition, if it lost more than was to be expected"""
+    bad_version: int | None = None
+    """Version that predicted it: not the champion, if that is new"""
     rise: float = 0.0
     """By how much, as a share of what was expected"""
     costly: float = 0.0
@@ -126,7 +128,8 @@ def decide(signals: Signals, history: Sequence[PastCheck], policy: MonitoringSec
 
     Args:
         signals: what it saw.
-        history: earlier checks, in any order; only those of this champion and their retrains count.
+        history: earlier checks, in any order; only those of this champion, and retrains and bad partitions that were
+            told of any, count.
         policy: the definition's `monitoring`.
     """
     if signals.serving != signals.version:
@@ -134,7 +137,7 @@ def decide(signals: Signals, history: Sequence[PastCheck], policy: MonitoringSec
             "no_action", None, None, f"version {signals.serving} has replaced version {signals.version} since"
         )
     own = [check for check in history if check.version == signals.version and check.ago > 0]
-    news = _news(signals, own)
+    news = _news(signals, own, history)
     rival = _rival(signals, own, policy)
     if rival is not None:
         return replace(rival, told=news)
@@ -233,7 +236,12 @@ def _besides(signals: Signals) -> str:
         return ", and its inputs have drifted"
     loss, well = "no labels of its predictions have landed yet", "the champion loses no more than it should"
     if signals.bad is not None:
-        loss = well = f"{signals.bad} lost more than was to be expected"
+        whose = (
+            ""
+            if signals.bad_version in (None, signals.version)
+            else f", which version {signals.bad_version} predicted,"
+        )
+        loss = well = f"{signals.bad}{whose} lost more than was to be expected"
     elif signals.judged:
         loss = "no loss is proven"
     if signals.label_drifted and not signals.drifted:
@@ -290,15 +298,16 @@ def _wait(cause: Cause, own: Sequence[PastCheck], policy: MonitoringSection) -> 
     return f"its challenger of {_partitions(min(asked))} ago was not promoted, the next one is tried after {wait}"
 
 
-def _news(signals: Signals, own: Sequence[PastCheck]) -> tuple[News, ...]:
-    """What is told at once and has not been told of this champion lately, the most important first.
+def _news(signals: Signals, own: Sequence[PastCheck], history: Sequence[PastCheck]) -> tuple[News, ...]:
+    """What is told at once and has not been told lately, the most important first.
 
-    A step that looks like a fault is news by itself: the partition after it has seen one like it.
+    Harm and cost are told of a champion. A bad partition stays the same one when the champion changes. A step that
+    looks like a fault is news by itself: the partition after it has seen one like it.
     """
     found: list[News] = []
     if signals.harmed and not any(check.harmed for check in own if check.kind in ("alert", "retrain")):
         found.append("harm")
-    if signals.bad is not None and not _said_before(signals, own):
+    if signals.bad is not None and not _said_before(signals, history):
         found.append("loss")
     if signals.costly > WORSE * max((check.costly for check in own if "cost" in check.told), default=0.0):
         found.append("cost")
@@ -307,9 +316,9 @@ def _news(signals: Signals, own: Sequence[PastCheck]) -> tuple[News, ...]:
     return tuple(found)
 
 
-def _said_before(signals: Signals, own: Sequence[PastCheck]) -> bool:
-    """Whether this bad partition was told, or lately one that was nearly as bad."""
-    told = [check for check in own if "loss" in check.told]
+def _said_before(signals: Signals, history: Sequence[PastCheck]) -> bool:
+    """Whether this bad partition was told, or lately one that was nearly as bad, whoever was champion."""
+    told = [check for check in history if "loss" in check.told and check.ago > 0]
     if any(check.bad == signals.bad for check in told):
         return True
     return any(check.ago <= QUIET and signals.rise < WORSE * check.rise for check in told)

@@ -75,6 +75,15 @@ def test_a_bad_week_is_told_once_and_soon_again_only_if_it_is_much_worse():
     assert decide(seen(bad="2013-07-29", rise=0.3), [long_ago], POLICY).kind == "alert"
 
 
+def test_a_bad_week_is_not_told_again_under_a_new_champion():
+    told = PastCheck(1, 2, "alert", "loss", told=("loss",), bad="2013-06-24", rise=0.5)
+    again = decide(seen(bad="2013-06-24", bad_version=2, rise=0.5), [told], POLICY)
+    assert (again.kind, again.told) == ("no_action", ())
+    assert "2013-06-24, which version 2 predicted, lost more than was to be expected" in again.reason
+    assert decide(seen(bad="2013-07-01", rise=0.6), [told], POLICY).told == ()
+    assert decide(seen(bad="2013-07-01", rise=0.8), [told], POLICY).told == ("loss",)
+
+
 @given(
     harmed=st.booleans(), bad=st.sampled_from([None, "2013-06-24"]), costly=st.sampled_from([0.0, 0.3]),
     faults=st.sampled_from([(), ("carrier",)]), age=st.integers(0, 60),

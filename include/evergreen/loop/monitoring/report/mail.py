@@ -99,8 +99,9 @@ def _moved(found: Findings) -> list[ColumnDrift]:
 
 def _tells_of_loss(found: Findings, losses: Sequence[Performance]) -> bool:
     """The course of the loss is what harm, a bad week and age are about; a mail about drift shows what has moved."""
-    about_drift = matter.matters(found.seen)[0].name in ("cost", "fault", "drifted") or found.decision.cause == "drift"
-    return len(losses) > 1 and (found.weighed.bad is not None or found.harm.proven or not about_drift)
+    first = matter.matters(found.seen)[0].name
+    about_drift = first in ("cost", "fault", "drifted") or found.decision.cause == "drift"
+    return len(losses) > 1 and (first in ("harm", "loss") or not about_drift)
 
 
 def _effect_chart(found: Findings) -> Chart | None:
@@ -174,7 +175,7 @@ def _next_steps(definition: ModelDefinition, found: Findings) -> list[str]:
         steps.append(
             f"Ask the producer of the feed what has happened to {names} since the partition before {found.key}."
         )
-    if found.weighed.bad is not None:
+    if found.weighed.bad is not None and matter.is_news(found.decision, "loss"):
         key = found.weighed.bad.key
         steps.append(f"Tell those who used the predictions of {key}; look at its labels and its report for the reason.")
     steps.append("Open the report: each column has both distributions side by side.")
@@ -185,6 +186,8 @@ def _after_decision(definition: ModelDefinition, found: Findings) -> list[str]:
     name, cause = definition.name, found.decision.cause
     if found.decision.kind == "retrain":
         return [f"Nothing else need be done: {name}.train makes a challenger, and a mail says how it ended."]
+    if found.decision.kind in ("promote", "rollback"):
+        return [f"Nothing else need be done: version {found.decision.version} takes over, and a mail says from when."]
     if cause == "promotion":
         return [f"If it should serve: `evergreen promote {name} {found.signals.challenger} --why REASON`."]
     if cause == "rollback":

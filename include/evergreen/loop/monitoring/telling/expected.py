@@ -41,6 +41,8 @@ class Expectation:
     """Above this a loss is not explained by chance"""
     above: bool
     """Whether it is above that, and by more than the margin"""
+    version: int | None = None
+    """Version that predicted it"""
 
     @property
     def rise(self) -> float:

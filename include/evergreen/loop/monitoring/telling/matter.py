@@ -2,7 +2,9 @@
 
 Headline, subject and kind of the mail, the first line of the page and of the log, and the reason on record all begin
 with it. The order: harm that is proven; a loss above expectation; drift that will probably cost; what looks like a
-fault of the feed; then what was decided, and last that inputs have drifted and that is all. Pure.
+fault of the feed; then what was decided, and last that inputs have drifted and that is all. What is no news (it has
+been told, or was no worse than what had been) heads no mail about something else: it stands after what was decided.
+Pure.
 """
 
 from __future__ import annotations
@@ -77,15 +79,20 @@ class Matter:
 
 def matters(seen: Seen) -> list[Matter]:
     """All that matters about a check, the most important first; one at least."""
+    said = [one for one in (_bad(seen), _costly(seen), _fault(seen.steps)) if one is not None]
     found = [
         _harm(seen.harm),
-        _bad(seen),
-        _costly(seen),
-        _fault(seen.steps),
+        *(one for one in said if is_news(seen.decision, one.name)),
         _decided(seen.decision),
+        *(one for one in said if not is_news(seen.decision, one.name)),
         _drifted(seen.drifted),
     ]
     return [matter for matter in found if matter is not None] or [Matter("quiet", "nothing to tell", "")]
+
+
+def is_news(decision: PolicyDecision, name: Name) -> bool:
+    """Whether a decision tells of it, or is made because of it."""
+    return name in decision.told or name == decision.cause
 
 
 def subject(seen: Seen) -> str:
@@ -104,17 +111,22 @@ def is_told(decision: PolicyDecision) -> bool:
     """Whether a check's decision is mailed at once; else it is on the page, and in the weekly digest.
 
     That a challenger is trained because inputs have drifted is no news to a person: what becomes of it is, and comes in
-    a mail of its own. A change of the champion is told by the task that makes it.
+    a mail of its own. A change of the champion is told by the task that makes it. What was found besides is news
+    whatever is decided: it is recorded as told, so no later check tells it.
     """
-    if decision.kind == "alert":
+    if decision.kind == "alert" or decision.told:
         return True
-    return decision.kind == "retrain" and (decision.cause != "drift" or bool(decision.told))
+    return decision.kind == "retrain" and decision.cause != "drift"
 
 
 def kind(seen: Seen) -> Kind:
-    """The kind of the mail: of the decision if a person must act on it or it is about code, else of what matters."""
+    """The kind of the mail: of the decision if a person must act on it or it is about code, else of what matters.
+
+    A change of the champion needs nobody, and has its own mail: this one is about what was found besides.
+    """
     cause, first = seen.decision.cause, matters(seen)[0]
-    if cause == "promotion" or cause == "rollback" or cause == "code":
+    acts = seen.decision.kind not in ("promote", "rollback")
+    if cause == "code" or (acts and (cause == "promotion" or cause == "rollback")):
         return cause
     if first.name in KINDS:
         return KINDS[first.name]
@@ -132,11 +144,12 @@ def _bad(seen: Seen) -> Matter | None:
     if found is None or not found.above:
         return None
     lost, expected, high = (number(value) for value in (found.loss, found.expected, found.high))
+    whose = "" if found.version is None else f", which version {found.version} predicted,"
     return Matter(
         "loss",
         f"a bad {seen.period}: {seen.loss} {lost} where {expected} was expected",
-        f"A bad {seen.period}: the realised {seen.loss} of {found.key} was {lost}, where {expected} was expected and "
-        f"more than {high} is beyond chance: {percent(found.rise)} more than expected. "
+        f"A bad {seen.period}: the realised {seen.loss} of {found.key}{whose} was {lost}, where {expected} was "
+        f"expected and more than {high} is beyond chance: {percent(found.rise)} more than expected. "
         f"One bad {seen.period} proves no lasting harm; the test of harm takes all of them together.",
     )
 

@@ -4,9 +4,10 @@ A shift is compared with the partitions before in five ways: how far the quantil
 where none of theirs lay, how much the spread differs, how much of it is one value, and how many values are missing (of
 categories: the distance of the shares). Each is measured to the *nearest* partition of the past, so that a trend counts
 by its pace and a season that returns counts as nothing. It is a step if it is `BEYOND` times as large as any step of
-that past, and large in itself. The unit that changes, the join that is lost, the sensor that hangs and the values that
-are no longer filled in are such steps; they show in one column or in a few. If most columns step at once, the world has
-changed, or the population.
+that past, and large in itself. The past is measured as it was met, each partition by its distance to *earlier* ones:
+the first of a level that then stayed was a step. The unit that changes, the join that is lost, the sensor that hangs
+and the values that are no longer filled in are such steps; they show in one column or in a few. If most columns step
+at once, the world has changed, or the population.
 
 Pure: shapes in, names out.
 """
@@ -98,15 +99,18 @@ def _step(name: str, now: Shape, past: Sequence[Shapes], worth: float) -> Step |
 
 
 def _facets(now: Shape, before: Sequence[Shape], worth: float) -> dict[Facet, tuple[float, float]]:
-    """By facet: how far `now` is from the nearest of `before`, and how far one of these is at most from the others.
+    """By facet: how far `now` is from the nearest of `before`, and how far one of these is at most from earlier ones.
 
     Of the share beside the most frequent value only a fall counts: what hangs varies less than before. Partitions
-    without any value say nothing but that.
+    without any value say nothing but that. Of a column that has had one value within each partition (the month, a
+    flag for holidays) nothing says how it varies, so only missing values count.
     """
     missing = 2 * np.arcsin(np.sqrt(np.array([shape.missing for shape in (*before, now)])))
     found: dict[Facet, tuple[float, float]] = {"missing": _sizes(_apart(missing))}
     shapes = [*(shape for shape in before if shape.missing < 1.0), now]
     if now.missing >= 1.0 or len(shapes) <= FEWEST:
+        return found
+    if all(shape.top == 1.0 for shape in shapes[:-1]):
         return found
     left = np.log(np.array([1 - shape.top + 0.5 * worth / max(shape.rows, 1) for shape in shapes]))
     found["constant"] = _sizes(np.maximum(0.0, left[None, :] - left[:, None]))
@@ -118,9 +122,9 @@ def _facets(now: Shape, before: Sequence[Shape], worth: float) -> dict[Facet, tu
 
 
 def _sizes(distances: Floats) -> tuple[float, float]:
-    """Of the last row to the nearest other one, and the largest such distance among the others."""
-    among = distances[:-1, :-1] + np.where(np.eye(len(distances) - 1) > 0, np.inf, 0.0)
-    return float(distances[-1, :-1].min()), float(among.min(axis=1).max())
+    """Of the last row to the nearest other one, and the largest distance of one of these to the nearest before it."""
+    nearest = [float(distances[n, :n].min()) for n in range(1, len(distances))]
+    return nearest[-1], max(nearest[:-1])
 
 
 def _of_quantiles(quantiles: Floats) -> dict[Facet, tuple[float, float]]:
@@ -154,7 +158,7 @@ def _outside(quantiles: Floats) -> tuple[float, float]:
         return float(2 * np.arcsin(np.sqrt(np.clip(below + 1 - above, 0.0, 1.0))))
 
     past = quantiles[:-1]
-    return share(-1, past), max(share(n, np.delete(past, n, axis=0)) for n in range(len(past)))
+    return share(-1, past), max(share(n, past[:n]) for n in range(1, len(past)))
 
 
 def _of_shares(shapes: Sequence[Shape]) -> Floats:

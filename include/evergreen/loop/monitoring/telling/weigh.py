@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from evergreen.core.definition import ModelDefinition
@@ -106,7 +106,8 @@ def _expectation(known: Evidence, own: Sequence[Cluster], past: Past, margin: fl
         return None
     holdout = own if newest.version == known.version else past.holdouts.get(newest.version, ())
     before = [clusters_of(p) for p in known.losses.values() if p.version == newest.version and p.key < newest.key]
-    return expect(newest.key, clusters_of(newest), holdout, before, margin=margin)
+    found = expect(newest.key, clusters_of(newest), holdout, before, margin=margin)
+    return replace(found, version=newest.version) if found is not None else None
 
 
 def _pairs(known: Evidence, past: Past) -> list[Pair]:

@@ -1,6 +1,7 @@
 """What is said first."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
@@ -33,6 +34,10 @@ def test_a_bad_week_is_said_as_a_bad_week_though_nothing_is_done():
     said = matter.matters(seen(bad=True))[0].sentence
     assert said.startswith("A bad week: the realised Brier score of 2013-06-24 was 0.278, where 0.182 was expected")
     assert "53 % more than expected" in said
+    assert (
+        "of 2013-06-24, which version 2 predicted, was"
+        in matter.matters(replace(seen(), expectation=replace(BAD, version=2)))[0].sentence
+    )
 
 
 def test_an_alert_because_of_age_is_headed_by_age():
@@ -53,9 +58,13 @@ def test_the_order_is_harm_then_a_bad_week_then_cost_then_fault(there):
     [
         (PolicyDecision("alert", "loss", "loss-v1-1", "", told=("loss",)), "harm", True),
         (PolicyDecision("alert", "promotion", "promotion-v2", ""), "promotion", True),
-        (PolicyDecision("retrain", "drift", "drift-v1-1", ""), "harm", False),
+        (PolicyDecision("retrain", "drift", "drift-v1-1", ""), "drift", False),
+        (AGE, "age", True),
         (PolicyDecision("retrain", "drift", "drift-v1-1", "", told=("loss",)), "harm", True),
         (PolicyDecision("retrain", "code", "code-v1-1", ""), "code", True),
+        (PolicyDecision("promote", "promotion", "promotion-v4", "", 4, ("loss", "fault")), "harm", True),
+        (PolicyDecision("rollback", "rollback", "rollback-v3", "", 2, ("loss",)), "harm", True),
+        (PolicyDecision("promote", "promotion", "promotion-v4", "", 4), "promotion", False),
         (NOTHING, "harm", False),
     ],
 )
@@ -64,11 +73,20 @@ def test_the_kind_of_a_mail_about_a_bad_week_and_whether_there_is_one(decision, 
     assert matter.is_told(decision) is told
 
 
+def test_a_bad_week_that_is_no_news_heads_no_mail_about_something_else():
+    about = PolicyDecision("alert", "drift", "drift-v1-1", "", told=("fault",))
+    assert matter.subject(seen(bad=True, fault=True, decision=about)) == "likely a fault of the feed: temperature"
+    assert matter.kind(seen(bad=True, fault=True, decision=about)) == "drift"
+    assert matter.subject(seen(bad=True, cost=True, fault=True, decision=AGE)) == "a challenger is due and is trained"
+    names = [one.name for one in matter.matters(seen(bad=True, fault=True, drifted=("a",), decision=AGE))]
+    assert names == ["decided", "loss", "fault", "drifted"], "it is said all the same"
+
+
 def test_what_is_done_is_said_after_what_matters():
-    assert matter.subject(seen(fault=True, decision=AGE)) == (
+    assert matter.subject(seen(fault=True, decision=replace(AGE, told=("fault",)))) == (
         "likely a fault of the feed: temperature, a challenger is trained"
     )
-    promotion = PolicyDecision("alert", "promotion", "promotion-v2", "")
+    promotion = PolicyDecision("alert", "promotion", "promotion-v2", "", told=("cost",))
     assert matter.subject(seen(cost=True, decision=promotion)).endswith(
         "; a challenger that was refused is proven better"
     )

@@ -124,3 +124,28 @@ def test_a_reference_is_taken_apart_by_partition():
     assert list(found) == ["2013-04-01", "2013-04-08"]
     assert sum(shapes["temperature"].rows for shapes in found.values()) == ROWS
     assert shapes_by_partition(frame, SMALL) == {}
+
+
+def of(value):
+    """A partition whose carrier is one value."""
+    return batch(np.random.default_rng(0), ROWS).assign(carrier=value)
+
+
+def test_a_column_that_has_one_value_within_each_partition_makes_no_step():
+    months = [of(month) for month in ("4", "4", "4", "4", "5", "5", "5", "5")]
+    assert named(of("6"), months) == []
+    days = [frame.assign(distance=0.0) for frame in year(10, warmer=0.0)]
+    assert named(days[-1].assign(distance=1.0), days) == [], "the first holiday"
+    some = np.where(np.arange(ROWS) % 7 == 0, "yes", "no")
+    assert named(of(some), [of("no") for _ in range(8)]) == [], "the first week with a holiday"
+    assert named(of(None), months) == ["carrier"], "that its values are gone is a step all the same"
+
+
+def test_the_first_partition_of_a_level_that_stayed_counts_as_a_step_of_the_past():
+    mixed = np.where(np.arange(ROWS) % 2 == 0, "4", "5")
+    assert named(of("6"), [of(month) for month in ("4", "4", "4", mixed, "5", "5", "5")]) == []
+    parts = year(11, parts=20, warmer=0.0)
+    levels = [p.assign(temperature=p["temperature"] + (100 if n >= 10 else 0)) for n, p in enumerate(parts)]
+    now = parts[0].assign(temperature=parts[0]["temperature"] + 200)
+    assert named(now, levels) == []
+    assert named(now, parts) == ["temperature"]
