@@ -88,7 +88,7 @@ def _are_codes(target: str, known: pd.Series, distinct: int) -> bool:
     Counts and grades follow each other without a gap, their shares rise to one number and fall from there, and at one
     end, or both, few rows are left.
     """
-    if not 2 < distinct <= _FEW or len(known) < _EACH * distinct:
+    if not 2 < distinct <= _FEW or len(known) < FEWEST_ROWS * distinct:  # so few of each would not be learned
         return False
     if called := is_called(target):
         return called == "code"
