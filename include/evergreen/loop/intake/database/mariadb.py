@@ -30,7 +30,8 @@ def read(
     """As `rows.Driver`."""
     import pymysql
 
-    text = with_bounds(query, *(f"TIMESTAMP '{at:%Y-%m-%d %H:%M:%S}'" for at in (period.start, period.end)))
+    bounds = (f"TIMESTAMP '{at:%Y-%m-%d %H:%M:%S}'" for at in (period.start, period.end))
+    text = with_bounds(query, *bounds, mysql=True)
     connection = _connect(url)
     try:
         with connection.cursor() as cursor:
