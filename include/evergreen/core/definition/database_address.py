@@ -50,7 +50,9 @@ def connection_url(
 
     if kind in ("sqlite", "duckdb"):  # their connections keep the file in the host
         return SecretStr(f"{kind}:///{host or schema or ''}")
-    driver = KINDS.get(kind, kind)
+    driver, tls = KINDS.get(kind, kind), extra.get("ssl")
+    if driver == "mariadb" and isinstance(tls, Mapping):
+        extra = {**extra, **{f"ssl_{name}": value for name, value in tls.items()}}
     options = {
         name: str(value)
         for name, value in extra.items()

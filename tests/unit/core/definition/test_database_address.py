@@ -8,6 +8,7 @@ from pydantic import SecretStr
 from evergreen.core.definition.calendar import Period
 from evergreen.core.definition.database_address import connection_url, url_of
 from evergreen.errors import SettingsError
+from evergreen.loop.intake.database.mariadb import options_of
 
 
 def test_of_a_connections_extras_those_of_libpq_are_kept():
@@ -25,3 +26,13 @@ def test_a_parameter_that_libpq_does_not_know_is_no_outage():
     with pytest.raises(SettingsError, match='"cursor"') as raised, read(url, "SELECT 1", period, {}):
         pass
     assert "s3cret" not in str(raised.value)
+
+
+def test_options_of_mariadb_are_taken_or_refused_by_name():
+    extra = {"ssl": {"ca": "/srv/ca.pem"}, "ssl_verify_identity": True, "cursor": "sscursor", "connect_timeout": 5}
+    url = url_of("shop", lambda _: connection_url("mysql", "me", "p", "db.example", None, "shop", extra))
+    assert options_of(url.query) == {"ssl_ca": "/srv/ca.pem", "ssl_verify_identity": True, "connect_timeout": 5}
+    with pytest.raises(SettingsError, match="the option sslmode, which is not known"):
+        options_of({"sslmode": "require"})
+    with pytest.raises(SettingsError, match="ssl_verify_cert of the MariaDB address has no value"):
+        options_of({"ssl_verify_cert": "perhaps"})
