@@ -42,16 +42,35 @@ def connection_url(
     schema: str | None,
     extra: Mapping[str, object],
 ) -> SecretStr:
-    """The URL of an Airflow connection; `extra` holds options of the driver, such as sslmode."""
+    """The URL of an Airflow connection; `extra` holds options of the driver, such as sslmode.
+
+    Of PostgreSQL only libpq's own are kept: the others (such as cursor) are about Airflow's hooks, and no server's.
+    """
     from sqlalchemy.engine import URL
 
     if kind in ("sqlite", "duckdb"):  # their connections keep the file in the host
         return SecretStr(f"{kind}:///{host or schema or ''}")
-    options = {name: str(value) for name, value in extra.items() if isinstance(value, str | int | float)}
-    url = URL.create(
-        KINDS.get(kind, kind) or "unknown", login or None, password or None, host or None, port, schema or None, options
-    )
+    driver, tls = KINDS.get(kind, kind), extra.get("ssl")
+    if driver == "mariadb" and isinstance(tls, Mapping):
+        extra = {**extra, **{f"ssl_{name}": value for name, value in tls.items()}}
+    options = {
+        name: str(value)
+        for name, value in extra.items()
+        if isinstance(value, str | int | float) and (driver != "postgresql" or _is_of_libpq(name))
+    }
+    url = URL.create(driver or "unknown", login or None, password or None, host or None, port, schema or None, options)
     return SecretStr(url.render_as_string(hide_password=False))
+
+
+def _is_of_libpq(name: str) -> bool:
+    """Whether libpq, as it is installed here, knows a parameter of this name."""
+    import psycopg2
+    from psycopg2.extensions import parse_dsn
+
+    try:
+        return name.isidentifier() and bool(parse_dsn(f"{name}=1"))
+    except psycopg2.ProgrammingError:
+        return False
 
 
 def url_of(name: str, address_of: AddressOf) -> URL:

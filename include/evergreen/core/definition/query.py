@@ -13,24 +13,52 @@ if TYPE_CHECKING:
     from evergreen.core.definition.model import ModelDefinition, TableName
 
 BOUNDS = ("start", "end")
-_TOKENS = re.compile(
-    r"(?P<skip>'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`[^`]*`|--[^\n]*|/\*.*?\*/|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$)"
-    r"|(?<![:\w]):(?P<name>start|end)\b",
+_BOUND = r"|(?<![:\w]):(?P<name>start|end)\b"
+_SHARED = r"`[^`]*`|(?P<comment>--[^\n]*|/\*.*?\*/{more})|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$"
+_STANDARD = re.compile(
+    r"(?P<skip>\b[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|"
+    + _SHARED.replace("{more}", "")
+    + ")"
+    + _BOUND,
     re.DOTALL,
 )
-"""Text, names and comments, in which nothing is replaced; and a bound, which is no cast (`::`)"""
+_MYSQL = re.compile(
+    r"(?P<skip>'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.|\"\")*\"|" + _SHARED.replace("{more}", r"|#[^\n]*") + ")" + _BOUND,
+    re.DOTALL,
+)
+"""Text, names and comments, in which nothing is replaced; and a bound, which is no cast (`::`). A backslash escapes in
+every text of MariaDB and MySQL, elsewhere in E'...' alone, and `#` begins a comment there (MySQL 8 manual, 11.1 and
+11.7; PostgreSQL manual, 4.1.2)"""
 
 
-def bounds_in(query: str) -> frozenset[str]:
-    """Which of `:start` and `:end` stand in the query, outside of texts and comments."""
-    return frozenset(found["name"] for found in _TOKENS.finditer(query) if found["name"])
+def bounds_in(query: str, *, mysql: bool = False) -> frozenset[str]:
+    """Which of `:start` and `:end` stand in the query, outside of texts and comments, as SQL or as MySQL reads it."""
+    return frozenset(found["name"] for found in _tokens(mysql).finditer(query) if found["name"])
 
 
-def with_bounds(query: str, start: str, end: str) -> str:
-    """The query with these SQL literals in place of `:start` and `:end`, and without a semicolon at its end."""
+def with_bounds(query: str, start: str, end: str, *, mysql: bool = False) -> str:
+    """The query with these SQL literals in place of `:start` and `:end`, and without a semicolon at its end.
+
+    Comments behind the semicolon go with it.
+    """
     values = {"start": start, "end": end}
-    filled = _TOKENS.sub(lambda found: values[found["name"]] if found["name"] else found[0], query)
-    return filled.strip().rstrip(";").rstrip()
+    query = _without_end(query, _tokens(mysql))
+    return _tokens(mysql).sub(lambda found: values[found["name"]] if found["name"] else found[0], query)
+
+
+def _tokens(mysql: bool) -> re.Pattern[str]:
+    return _MYSQL if mysql else _STANDARD
+
+
+def _without_end(query: str, tokens: re.Pattern[str]) -> str:
+    """The query up to the semicolons, blanks and comments behind which nothing follows."""
+
+    def blank(found: re.Match[str]) -> str:
+        return (" " if found["comment"] else "x") * len(found[0])
+
+    seen = tokens.sub(blank, query)  # as long as the query
+    end = len(seen.rstrip("; \t\r\n\f\v"))
+    return query[:end].strip() if ";" in seen[end:] else query.strip()
 
 
 def query_of(definition: ModelDefinition, table: TableName) -> QuerySection | None:
@@ -56,7 +84,8 @@ class QuerySection(Section):
     @field_validator("query")
     @classmethod
     def _has_bounds(cls, value: str) -> str:
-        missing = [f":{name}" for name in BOUNDS if name not in bounds_in(value)]
+        there = bounds_in(value) | bounds_in(value, mysql=True)  # which database reads it is not known here
+        missing = [f":{name}" for name in BOUNDS if name not in there]
         if missing:
             raise ValueError(
                 f"the query does not use {' and '.join(missing)}: it would give the same rows for each partition; "

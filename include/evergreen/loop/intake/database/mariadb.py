@@ -5,7 +5,7 @@ A `FLOAT` in that text has six digits, whatever it holds, so that such columns a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -15,12 +15,22 @@ from evergreen.core.definition.calendar import Period
 from evergreen.core.definition.model import ColumnType
 from evergreen.core.definition.query import with_bounds
 from evergreen.core.text import plain
-from evergreen.errors import UnavailableError
+from evergreen.errors import SettingsError, UnavailableError
 from evergreen.loop.intake.database.rows import BATCH, Rows, as_texts, check_columns, refusal
 
 _FLOAT, _TIMESTAMP, _BIT = 4, 7, 16
 _LOST = (1927, 2002, 2003, 2006, 2013, 2014, 1040, 1045, 1053, 1205, 1213)
 """Numbers of errors that are about the connection or the moment, not about the query"""
+
+_YES_NO = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+_OPTIONS: dict[str, Callable[[str], Any]] = {
+    **dict.fromkeys(("ssl_ca", "ssl_cert", "ssl_key", "unix_socket"), str),
+    **dict.fromkeys(("ssl_verify_cert", "ssl_verify_identity", "ssl_disabled"), lambda text: _YES_NO[text.lower()]),
+    **dict.fromkeys(("connect_timeout", "read_timeout"), int),
+}
+"""Options of an address -> what makes PyMySQL's argument of the same name of their text"""
+_IRRELEVANT = ("charset", "client", "cursor", "local_infile")
+"""Of Airflow's hook: values come as UTF-8 text, whatever they are"""
 
 
 @contextmanager
@@ -30,7 +40,8 @@ def read(
     """As `rows.Driver`."""
     import pymysql
 
-    text = with_bounds(query, *(f"TIMESTAMP '{at:%Y-%m-%d %H:%M:%S}'" for at in (period.start, period.end)))
+    bounds = (f"TIMESTAMP '{at:%Y-%m-%d %H:%M:%S}'" for at in (period.start, period.end))
+    text = with_bounds(query, *bounds, mysql=True)
     connection = _connect(url)
     try:
         with connection.cursor() as cursor:
@@ -63,6 +74,7 @@ def _connect(url: Any) -> Any:
         raise UnavailableError(
             "the driver of MariaDB is not installed: install evergreen[mariadb] where tasks run"
         ) from None
+    options = options_of(url.query)
     try:
         return pymysql.connect(
             host=url.host or "127.0.0.1",
@@ -73,11 +85,32 @@ def _connect(url: Any) -> Any:
             charset="utf8mb4",
             conv=dict(pymysql.converters.encoders),  # and no decoders: values stay text
             cursorclass=pymysql.cursors.SSCursor,
-            connect_timeout=30,
+            **{"connect_timeout": 30, **options},
         )
     except pymysql.Error as error:
         words = plain(" ".join(str(part) for part in error.args), 300).replace(url.password or "\0", "***")
         raise UnavailableError(f"MariaDB at {url.host} does not answer: {words}") from None
+
+
+def options_of(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of the address as PyMySQL takes them.
+
+    Raises:
+        SettingsError: one is not known; left out, the connection might be without the TLS that was asked for.
+    """
+    found: dict[str, Any] = {}
+    for name, value in given.items():
+        if name in _OPTIONS:
+            try:
+                found[name] = _OPTIONS[name](str(value))
+            except (KeyError, ValueError):
+                raise SettingsError(f"the option {name} of the MariaDB address has no value that it takes") from None
+        elif name not in _IRRELEVANT:
+            raise SettingsError(
+                f"the address of MariaDB has the option {plain(name)}, which is not known; known are "
+                f"{', '.join(_OPTIONS)}"
+            )
+    return found
 
 
 def _asked(name: str, kind: int) -> str:

@@ -19,7 +19,7 @@ from evergreen.core.definition.calendar import Period
 from evergreen.core.definition.model import ColumnType
 from evergreen.core.definition.query import with_bounds
 from evergreen.core.text import plain
-from evergreen.errors import BadInputError, UnavailableError
+from evergreen.errors import BadInputError, SettingsError, UnavailableError
 from evergreen.loop.intake.database.rows import Rows, check_columns, refusal
 
 _BLOCK = 4 << 20
@@ -87,6 +87,9 @@ def _connect(url: Any) -> Any:
     options = {**url.query, **{name: value for name, value in given.items() if value is not None}}
     try:
         return psycopg2.connect(**{"connect_timeout": 30, **options})
+    except psycopg2.ProgrammingError as error:  # libpq knows no such parameter: another try would change nothing
+        words = _words(error).replace(url.password or "\0", "***")
+        raise SettingsError(f"the address of PostgreSQL at {url.host or 'its socket'} is wrong: {words}") from None
     except psycopg2.Error as error:
         words = _words(error).replace(url.password or "\0", "***")
         raise UnavailableError(f"PostgreSQL at {url.host or 'its socket'} does not answer: {words}") from None

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _BYTES = 16
 """Of a digest: that two of 10**12 different rows have the same one has a chance of 10**-15"""
-_CLOCK = r"^([01]?[0-9]|2[0-3]):([0-5][0-9])(?::([0-5][0-9]))?$"
+_CLOCK = r"^([01]?[0-9]|2[0-3]):([0-5][0-9])(?::([0-5][0-9])(?:\.([0-9]{1,6})0*)?)?$"
 _HOURS = 23
 
 
@@ -89,7 +89,8 @@ def _time_of_day(name: str, values: pd.Series, zone: str) -> pd.Series:
     _refuse(name, values, parts[0].isna() & values.notna(), "times of day such as 06:30")
     seconds = [pd.to_numeric(parts[at]).astype("float64") * unit for at, unit in ((0, 3600), (1, 60))]
     whole = seconds[0] + seconds[1] + pd.to_numeric(parts[2]).astype("float64").fillna(0)
-    return pd.to_timedelta(whole, unit="s")
+    micros = pd.to_numeric(parts[3].str.ljust(6, "0")).astype("float64").fillna(0)
+    return pd.to_timedelta(whole, unit="s") + pd.to_timedelta(micros, unit="us")
 
 
 def _refuse(name: str, values: pd.Series, wrong: pd.Series, expected: str) -> None:

@@ -111,6 +111,18 @@ def test_a_date_and_a_time_of_day_are_the_instant_at_which_the_clocks_showed_the
 
 
 @pytest.mark.parametrize(
+    ("value", "micros"),
+    [("06:30:00.000000", 0), ("06:30:00.123456", 123_456), ("23:59:59.999999", 999_999), ("06:30:00.5", 500_000)],
+)
+def test_decimals_of_a_second_are_kept(value, micros):
+    columns = {"day": "timestamp", "hour": "string"}
+    model = definition("none", ["day", "hour"], columns, timezone="Europe/Berlin")
+    midnight = dt.datetime(2024, 6, 30, 22, tzinfo=dt.UTC)
+    made = with_made(frame([(midnight, value)], columns), model, "inputs")["event_time"][0]
+    assert (made.microsecond, f"{made:%S}") == (micros, value[6:8])
+
+
+@pytest.mark.parametrize(
     ("kind", "value", "told"),
     [
         ("integer", 24, "hour: 1 of 1 .* are not hours from 0 to 23, such as 24"),
