@@ -54,6 +54,7 @@ class Seen:
         steps: what looks like a fault of the feed.
         drifted: inputs that have drifted, what moves the predictions most first.
         decision: what was decided.
+        replaced: whether another version serves by now: that this one is worse than it was matters no more.
     """
 
     loss: str
@@ -64,6 +65,7 @@ class Seen:
     steps: Sequence[Step]
     drifted: Sequence[str]
     decision: PolicyDecision
+    replaced: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def matters(seen: Seen) -> list[Matter]:
     """All that matters about a check, the most important first; one at least."""
     said = [one for one in (_bad(seen), _costly(seen), _fault(seen.steps)) if one is not None]
     found = [
-        _harm(seen.harm),
+        None if seen.replaced else _harm(seen.harm),
         *(one for one in said if is_news(seen.decision, one.name)),
         _decided(seen.decision),
         *(one for one in said if not is_news(seen.decision, one.name)),

@@ -82,6 +82,12 @@ def test_a_bad_week_that_is_no_news_heads_no_mail_about_something_else():
     assert names == ["decided", "loss", "fault", "drifted"], "it is said all the same"
 
 
+def test_harm_of_a_champion_that_was_replaced_heads_nothing():
+    about = PolicyDecision("alert", "drift", "drift-v1-1", "", told=("fault",))
+    late = replace(seen(harm=True, fault=True, decision=about), replaced=True)
+    assert (matter.subject(late), matter.kind(late)) == ("likely a fault of the feed: temperature", "drift")
+
+
 def test_what_is_done_is_said_after_what_matters():
     assert matter.subject(seen(fault=True, decision=replace(AGE, told=("fault",)))) == (
         "likely a fault of the feed: temperature, a challenger is trained"
