@@ -161,12 +161,14 @@ def _costly(seen: Seen) -> Matter | None:
     if found is None or not found.costs:
         return None
     loss, low, expected = (number(value) for value in (found.loss, found.low, found.expected))
-    about = f": {listed(list(seen.drifted), 3)}" if seen.drifted else ""
+    what, about = "the loss may rise though no input has drifted", "No input has drifted by itself"
+    if seen.drifted:
+        what, about = "drift that may cost", f"What moves the predictions most: {listed(list(seen.drifted), 3)}"
     return Matter(
         "cost",
-        f"drift that may cost: {seen.loss} of {loss} estimated, {expected} at promotion",
+        f"{what}: {seen.loss} of {loss} estimated, {expected} at promotion",
         f"Before any label, a {seen.loss} of {loss} is estimated (at least {low}, by the error that estimates have "
-        f"had), where the champion lost {expected} at its promotion. What moves the predictions most{about}.",
+        f"had), where the champion lost {expected} at its promotion. {about}.",
     )
 
 
