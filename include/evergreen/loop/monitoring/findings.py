@@ -71,6 +71,7 @@ class Findings:
             steps=self.weighed.steps,
             drifted=[c.name for c in self.ranked if c.drifted],
             decision=self.decision,
+            replaced=self.signals.serving != self.signals.version,
         )
 
     @property

@@ -132,11 +132,11 @@ def decide(signals: Signals, history: Sequence[PastCheck], policy: MonitoringSec
             told of any, count.
         policy: the definition's `monitoring`.
     """
-    if signals.serving != signals.version:
-        return PolicyDecision(
-            "no_action", None, None, f"version {signals.serving} has replaced version {signals.version} since"
-        )
     own = [check for check in history if check.version == signals.version and check.ago > 0]
+    if signals.serving != signals.version:
+        why = f"version {signals.serving} has replaced version {signals.version} since"
+        # Who has the predictions has them still. Harm is of who serves, and nothing need be done about it any more.
+        return _tell(signals, own, why, _news(replace(signals, harmed=False), own, history))
     news = _news(signals, own, history)
     rival = _rival(signals, own, policy)
     if rival is not None:

@@ -84,6 +84,14 @@ def test_a_bad_week_is_not_told_again_under_a_new_champion():
     assert decide(seen(bad="2013-07-01", rise=0.8), [told], POLICY).told == ("loss",)
 
 
+def test_what_was_found_in_a_partition_of_a_replaced_champion_is_told_and_its_harm_is_not():
+    late = seen(serving=4, harmed=True, faults=("wind",), bad="2013-06-24", rise=0.5)
+    found = decide(late, [], POLICY)
+    assert (found.kind, found.cause, found.told) == ("alert", "loss", ("loss", "fault"))
+    assert found.reason == "version 4 has replaced version 3 since"
+    assert decide(seen(serving=4, harmed=True), [], POLICY).kind == "no_action"
+
+
 @given(
     harmed=st.booleans(), bad=st.sampled_from([None, "2013-06-24"]), costly=st.sampled_from([0.0, 0.3]),
     faults=st.sampled_from([(), ("carrier",)]), age=st.integers(0, 60),

@@ -56,14 +56,44 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class _Expected:
-    """Expected losses of the current rows, and how far realised ones fell from their expectation on the holdout."""
+class _Model:
+    """What the holdout taught: how far its losses fell from what was expected of them, and what to expect of others."""
 
-    current: Floats
-    variance: float
-    """Of a current row's loss about its expectation"""
+    method: str
     residual: Floats
     """Of each holdout row"""
+    expect: Callable[[pd.DataFrame], tuple[Floats, Callable[[], float]]]
+    """Of rows with a prediction: the loss to expect of each, and the variance of a row's loss about it"""
+
+
+@dataclass(frozen=True)
+class Learned:
+    """An estimator of losses, fitted to a champion's holdout once."""
+
+    definition: ModelDefinition
+    groups: Codes
+    """Cluster of each holdout row"""
+    realised: float
+    """Mean loss on the holdout"""
+    model: _Model
+
+    def mean(self, current: pd.DataFrame) -> float | None:
+        """The estimated mean loss of `current` as `estimate_loss` takes it; None if no row has a prediction."""
+        rows = current.dropna(subset=["prediction"])
+        return None if rows.empty else float(self.model.expect(rows)[0].mean())
+
+    def estimate(self, current: pd.DataFrame) -> Estimate | None:
+        """The same with its interval."""
+        rows = current.dropna(subset=["prediction"])
+        if rows.empty:
+            return None
+        losses, variance = self.model.expect(rows)
+        centre = float(losses.mean())
+        error = _standard_error(self.model.residual, variance(), self.groups, _clusters(self.definition, rows))
+        reach = float(student.ppf((1 + LEVEL) / 2, self.groups.max())) * error
+        low, high = max(0.0, centre - reach), centre + reach
+        sentence = _sentence(self.definition, centre, low, high, self.realised)
+        return Estimate(centre, low, high, self.realised, self.model.method, sentence)
 
 
 def estimate_loss(definition: ModelDefinition, holdout: pd.DataFrame, current: pd.DataFrame) -> Estimate | None:
@@ -71,73 +101,79 @@ def estimate_loss(definition: ModelDefinition, holdout: pd.DataFrame, current: p
 
     Args:
         definition: names the task, the loss, the features and the event time.
-        holdout: the champion's: `target` and `prediction` (float64), `cluster` (str); features too for regression, and
-            for several classes the target's name and the probabilities.
+        holdout: the champion's, as `learn` takes it.
         current: `prediction`, and `cluster` or the event time (else its rows stand for themselves); features too for
             regression. Rows without a prediction are left out.
     """
+    learned = learn(definition, holdout)
+    return learned.estimate(current) if learned is not None else None
+
+
+def learn(definition: ModelDefinition, holdout: pd.DataFrame) -> Learned | None:
+    """Fit what estimates losses; None if the holdout is too small to say.
+
+    Args:
+        definition: names the task, the loss, the features and the event time.
+        holdout: the champion's: `target` and `prediction` (float64), `cluster` (str); features too for regression, and
+            for several classes the target's name and the probabilities.
+    """
     held = holdout.dropna(subset=["target", "prediction"])
-    rows = current.dropna(subset=["prediction"])
     groups = np.asarray(pd.factorize(held["cluster"].astype(str))[0], np.int64)
-    if len(held) < FEWEST_ROWS or groups.max() + 1 < FEWEST_CLUSTERS or rows.empty:
+    if len(held) < FEWEST_ROWS or groups.max() + 1 < FEWEST_CLUSTERS:
         return None
     if definition.task == "binary" and held["target"].nunique() < 2:
         return None
     predicted, names = classes.read(definition.task, held)
     losses = row_losses(definition.loss, classes.numbered(held["target"].to_numpy(), names), predicted)
     if definition.task == "multiclass":
-        method, expected = "CBPE", _of_classes(definition, held, losses, rows)
+        model = _of_classes(definition, held, losses)
     elif definition.task == "binary":
-        method, expected = "CBPE", _of_probabilities(definition, held, losses, rows)
+        model = _of_probabilities(definition, held, losses)
     else:
-        method, expected = "DLE", _of_values(definition, held, losses, groups, rows)
-    centre = float(expected.current.mean())
-    error = _standard_error(expected, groups, _clusters(definition, rows))
-    reach = float(student.ppf((1 + LEVEL) / 2, groups.max())) * error
-    low, realised = max(0.0, centre - reach), float(losses.mean())
-    return Estimate(
-        centre, low, centre + reach, realised, method, _sentence(definition, centre, low, centre + reach, realised)
-    )
+        model = _of_values(definition, held, losses, groups)
+    return Learned(definition, groups, float(losses.mean()), model)
 
 
-def _of_probabilities(definition: ModelDefinition, held: pd.DataFrame, losses: Floats, rows: pd.DataFrame) -> _Expected:
-    before, now = _floats(held, "prediction"), _floats(rows, "prediction")
+def _of_probabilities(definition: ModelDefinition, held: pd.DataFrame, losses: Floats) -> _Model:
+    before = _floats(held, "prediction")
     # C is large enough to leave both parameters free, and finite so that a separable holdout has a solution
     curve = LogisticRegression(C=1e4).fit(_log_odds(before), held["target"].to_numpy("float64") > 0.5)
-    truth_before, truth_now = (curve.predict_proba(_log_odds(p))[:, 1] for p in (before, now))
-    if_one, if_none = (row_losses(definition.loss, np.full(len(now), y), now) for y in (1.0, 0.0))
-    one, none = (row_losses(definition.loss, np.full(len(before), y), before) for y in (1.0, 0.0))
-    return _Expected(
-        current=truth_now * if_one + (1 - truth_now) * if_none,
-        variance=float((truth_now * (1 - truth_now) * (if_one - if_none) ** 2).mean()),
-        residual=losses - (truth_before * one + (1 - truth_before) * none),
-    )
+
+    def weigh(predicted: Floats) -> tuple[Floats, Floats, Floats]:
+        """How often each row's outcome is one, and its loss if it is and if it is none."""
+        one, none = (row_losses(definition.loss, np.full(len(predicted), y), predicted) for y in (1.0, 0.0))
+        return curve.predict_proba(_log_odds(predicted))[:, 1], one, none
+
+    def expect(rows: pd.DataFrame) -> tuple[Floats, Callable[[], float]]:
+        truth, one, none = weigh(_floats(rows, "prediction"))
+        return truth * one + (1 - truth) * none, lambda: float((truth * (1 - truth) * (one - none) ** 2).mean())
+
+    truth, one, none = weigh(before)
+    return _Model("CBPE", losses - (truth * one + (1 - truth) * none), expect)
 
 
-def _of_classes(definition: ModelDefinition, held: pd.DataFrame, losses: Floats, rows: pd.DataFrame) -> _Expected:
+def _of_classes(definition: ModelDefinition, held: pd.DataFrame, losses: Floats) -> _Model:
     """As NannyML does for several classes: each is calibrated against the rest, and the row is divided by its sum."""
-    (before, own), (now, others) = (classes.read("multiclass", frame) for frame in (held, rows))
-    names = classes.union(own, others)  # one list: it is one version that predicted both
-    before, now = classes.align(before, own, names), classes.align(now, others, names)
+    before, names = classes.read("multiclass", held)
     target = classes.codes(held["target"].to_numpy(), names)
     curves = [_curve(before[:, number], target == number) for number in range(len(names))]
 
-    def truths(predicted: Floats) -> Floats:
+    def weigh(predicted: Floats) -> tuple[Floats, Floats]:
+        """How often each class is true, and the loss of each row if it is: both rows x classes."""
         raw = np.column_stack([curve(predicted[:, number]) for number, curve in enumerate(curves)])
-        return np.asarray(raw / raw.sum(axis=1, keepdims=True), np.float64)
-
-    def if_true(predicted: Floats) -> Floats:
-        """Loss of each row if each class were the true one: rows x classes."""
         each = (np.full(len(predicted), float(number)) for number in range(len(names)))
-        return np.column_stack([row_losses(definition.loss, truth, predicted) for truth in each])
+        cost = np.column_stack([row_losses(definition.loss, truth, predicted) for truth in each])
+        return np.asarray(raw / raw.sum(axis=1, keepdims=True), np.float64), cost
 
-    truth_now, truth_before, cost = truths(now), truths(before), if_true(now)
-    current = (truth_now * cost).sum(axis=1)
-    return _Expected(
-        current=current,
-        variance=float((truth_now * (cost - current[:, None]) ** 2).sum(axis=1).mean()),
-        residual=losses - (truth_before * if_true(before)).sum(axis=1),
-    )
+    def expect(rows: pd.DataFrame) -> tuple[Floats, Callable[[], float]]:
+        predicted, own = classes.read("multiclass", rows)
+        # one version has predicted both: `rows` has the classes of the holdout
+        truth, cost = weigh(classes.align(predicted, own, names))
+        current = (truth * cost).sum(axis=1)
+        return current, lambda: float((truth * (cost - current[:, None]) ** 2).sum(axis=1).mean())
+
+    truth, cost = weigh(before)
+    return _Model("CBPE", losses - (truth * cost).sum(axis=1), expect)
 
 
 def _curve(predicted: Floats, true: NDArray[np.bool_]) -> Callable[[Floats], Floats]:
@@ -148,35 +184,38 @@ def _curve(predicted: Floats, true: NDArray[np.bool_]) -> Callable[[Floats], Flo
     return lambda p: np.asarray(fitted.predict_proba(_log_odds(p))[:, 1], np.float64)
 
 
-def _of_values(
-    definition: ModelDefinition, held: pd.DataFrame, losses: Floats, groups: Codes, rows: pd.DataFrame
-) -> _Expected:
+def _of_values(definition: ModelDefinition, held: pd.DataFrame, losses: Floats, groups: Codes) -> _Model:
     """Out-of-fold by cluster on the holdout, so that the residuals are those of rows the loss model has not seen."""
     names = [*definition.features.numeric, "prediction"]
-    seen, new = (
-        np.nan_to_num(f[names].to_numpy("float64"), nan=np.nan, posinf=np.nan, neginf=np.nan) for f in (held, rows)
-    )
-    out = np.empty(len(held))
+
+    def matrix(frame: pd.DataFrame) -> Floats:
+        return np.nan_to_num(frame[names].to_numpy("float64"), nan=np.nan, posinf=np.nan, neginf=np.nan)
+
+    seen, out = matrix(held), np.empty(len(held))
     for fold in range(FOLDS):
         inside = groups % FOLDS == fold
-        out[inside] = _learned(seen[~inside], losses[~inside], seen[inside])
-    residual = losses - out
-    current = np.maximum(_learned(seen, losses, new), 0.0)
-    return _Expected(np.asarray(current, np.float64), float(residual.var()), np.asarray(residual, np.float64))
+        out[inside] = _fitted(seen[~inside], losses[~inside])(seen[inside])
+    residual, whole = np.asarray(losses - out, np.float64), _fitted(seen, losses)
+
+    def expect(rows: pd.DataFrame) -> tuple[Floats, Callable[[], float]]:
+        return np.asarray(np.maximum(whole(matrix(rows)), 0.0), np.float64), lambda: float(residual.var())
+
+    return _Model("DLE", residual, expect)
 
 
-def _learned(seen: Floats, losses: Floats, new: Floats) -> Floats:
-    """Losses of the rows `new` as learned from those of the rows `seen`, by the columns that hold something there."""
+def _fitted(seen: Floats, losses: Floats) -> Callable[[Floats], Floats]:
+    """From rows to their losses, learned from those of the rows `seen`, by the columns that hold something there."""
     filled = ~np.isnan(seen).all(axis=0)
     model = HistGradientBoostingRegressor(max_iter=40, max_leaf_nodes=8, min_samples_leaf=40, random_state=0)
-    return np.asarray(model.fit(seen[:, filled], losses).predict(new[:, filled]), np.float64)
+    model.fit(seen[:, filled], losses)
+    return lambda new: np.asarray(model.predict(new[:, filled]), np.float64)
 
 
-def _standard_error(expected: _Expected, groups: Codes, clusters: Codes) -> float:
+def _standard_error(residual: Floats, current: float, groups: Codes, clusters: Codes) -> float:
     """Of the realised mean about the estimate: by rows and days of the batch, and of the holdout it was learned on."""
-    alike = two_sample.intra_cluster_correlation(expected.residual[:, None], groups)
+    alike = two_sample.intra_cluster_correlation(residual[:, None], groups)
     error = 0.0
-    for variance, code in ((float(expected.residual.var()), groups), (expected.variance, clusters)):
+    for variance, code in ((float(residual.var()), groups), (current, clusters)):
         sizes = np.bincount(code).astype(float)
         rows = sizes.sum()
         error += variance / rows * (1 + alike * (float((sizes**2).sum()) / rows - 1))

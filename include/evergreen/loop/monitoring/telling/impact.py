@@ -22,7 +22,7 @@ from evergreen.core.definition import ModelDefinition
 from evergreen.core.spelling import spelled
 from evergreen.core.text import number, plain
 from evergreen.loop.monitoring.drift.detect import numbers
-from evergreen.loop.monitoring.loss.estimated import estimate_loss
+from evergreen.loop.monitoring.loss.estimated import Learned, learn
 from evergreen.loop.training.classes import Names, as_columns, classes_in
 from evergreen.loop.training.losses import Floats
 
@@ -72,21 +72,23 @@ def weigh(
         names: drifted inputs, the strongest first; what is no feature column (the joint dependence) is left out.
         reference: what the partition was compared with.
         current: the partition: the features that the champion reads.
-        holdout: the champion's, as `estimate_loss` takes it.
+        holdout: the champion's, as `estimate_loss` takes it: what estimates are made of is fitted to it once.
     """
     chosen = [n for n in names if n in definition.features.columns and n in reference and n in current][:MOST_COLUMNS]
     if not chosen:
         return ()
+    classes = classes_in(holdout.columns) if definition.task == "multiclass" else ()
+    learned = learn(definition, holdout)
     rows = current.sample(min(len(current), MOST_ROWS), random_state=0)
     now = predict(rows)
-    base = _estimated(definition, holdout, rows, now)
+    base = _estimated(learned, rows, now, classes)
     found = []
     for name in chosen:
         exchanged = rows.assign(**{name: exchange(reference[name], rows[name], name in definition.features.numeric)})
         then = predict(exchanged)
-        before = _estimated(definition, holdout, exchanged, then)
+        before = _estimated(learned, exchanged, then, classes)
         loss = None if base is None or before is None else base - before
-        found.append(_impact(name, now - then, loss, classes_in(holdout.columns)))
+        found.append(_impact(name, now - then, loss, classes))
     return tuple(sorted(found, key=lambda one: -one.change))
 
 
@@ -99,11 +101,8 @@ def _impact(name: str, moved: Floats, loss: float | None, classes: Names) -> Imp
     return Impact(name, float(np.abs(moved).sum(axis=1).mean() / 2), float(means[most]), loss, classes[most])
 
 
-def _estimated(
-    definition: ModelDefinition, holdout: pd.DataFrame, rows: pd.DataFrame, predicted: Floats
-) -> float | None:
-    found = estimate_loss(definition, holdout, rows.assign(**as_columns(predicted, classes_in(holdout.columns))))
-    return found.loss if found else None
+def _estimated(learned: Learned | None, rows: pd.DataFrame, predicted: Floats, classes: Names) -> float | None:
+    return learned.mean(rows.assign(**as_columns(predicted, classes))) if learned is not None else None
 
 
 def exchange(reference: pd.Series[Any], current: pd.Series[Any], numeric: bool) -> pd.Series[Any]:

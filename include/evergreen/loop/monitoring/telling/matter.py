@@ -54,6 +54,7 @@ class Seen:
         steps: what looks like a fault of the feed.
         drifted: inputs that have drifted, what moves the predictions most first.
         decision: what was decided.
+        replaced: whether another version serves by now: that this one is worse than it was matters no more.
     """
 
     loss: str
@@ -64,6 +65,7 @@ class Seen:
     steps: Sequence[Step]
     drifted: Sequence[str]
     decision: PolicyDecision
+    replaced: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def matters(seen: Seen) -> list[Matter]:
     """All that matters about a check, the most important first; one at least."""
     said = [one for one in (_bad(seen), _costly(seen), _fault(seen.steps)) if one is not None]
     found = [
-        _harm(seen.harm),
+        None if seen.replaced else _harm(seen.harm),
         *(one for one in said if is_news(seen.decision, one.name)),
         _decided(seen.decision),
         *(one for one in said if not is_news(seen.decision, one.name)),
@@ -159,12 +161,14 @@ def _costly(seen: Seen) -> Matter | None:
     if found is None or not found.costs:
         return None
     loss, low, expected = (number(value) for value in (found.loss, found.low, found.expected))
-    about = f": {listed(list(seen.drifted), 3)}" if seen.drifted else ""
+    what, about = "the loss may rise though no input has drifted", "No input has drifted by itself"
+    if seen.drifted:
+        what, about = "drift that may cost", f"What moves the predictions most: {listed(list(seen.drifted), 3)}"
     return Matter(
         "cost",
-        f"drift that may cost: {seen.loss} of {loss} estimated, {expected} at promotion",
+        f"{what}: {seen.loss} of {loss} estimated, {expected} at promotion",
         f"Before any label, a {seen.loss} of {loss} is estimated (at least {low}, by the error that estimates have "
-        f"had), where the champion lost {expected} at its promotion. What moves the predictions most{about}.",
+        f"had), where the champion lost {expected} at its promotion. {about}.",
     )
 
 

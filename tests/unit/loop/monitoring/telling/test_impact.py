@@ -87,3 +87,34 @@ def test_nothing_that_is_a_column_has_drifted(frames):
         impact.weigh(SMALL, predicts, ["joint dependence"], reference=reference, current=current, holdout=reference)
         == ()
     )
+
+
+def test_a_feature_named_like_a_probability_is_no_class():
+    features = SMALL.features.model_copy(update={"numeric": ("probability_of_rain",), "categorical": ()})
+    model = SMALL.model_copy(update={"features": features})
+    rng = np.random.default_rng(1)
+    p = rng.random(800)
+    about = {"target": (rng.random(800) < p).astype(float), "cluster": np.arange(800) % 14, "part": "holdout"}
+    reference = pd.DataFrame({"probability_of_rain": p, "prediction": p, **about})
+    current = pd.DataFrame({"probability_of_rain": p**2})
+    (found,) = impact.weigh(
+        model, lambda rows: rows["probability_of_rain"].to_numpy(), ["probability_of_rain"],
+        reference=reference, current=current, holdout=reference,
+    )  # fmt: skip
+    assert found.most == ""
+    assert found.shift < -0.1
+    assert found.loss is not None
+
+
+def test_the_holdout_is_learned_once_however_many_inputs_have_drifted(frames, monkeypatch):
+    from evergreen.loop.monitoring.loss import estimated
+
+    reference, current = frames
+    fits = []
+    fit = estimated.LogisticRegression.fit
+    monkeypatch.setattr(estimated.LogisticRegression, "fit", lambda *given: fits.append(1) or fit(*given))
+    found = impact.weigh(
+        SMALL, predicts, ["temperature", "distance", "carrier"],
+        reference=reference, current=current, holdout=reference,
+    )  # fmt: skip
+    assert (len(found), len(fits)) == (3, 1)

@@ -82,6 +82,23 @@ def test_a_bad_week_that_is_no_news_heads_no_mail_about_something_else():
     assert names == ["decided", "loss", "fault", "drifted"], "it is said all the same"
 
 
+def test_harm_of_a_champion_that_was_replaced_heads_nothing():
+    about = PolicyDecision("alert", "drift", "drift-v1-1", "", told=("fault",))
+    late = replace(seen(harm=True, fault=True, decision=about), replaced=True)
+    assert (matter.subject(late), matter.kind(late)) == ("likely a fault of the feed: temperature", "drift")
+
+
+def test_an_estimate_that_has_risen_without_drift_is_not_called_drift():
+    first = matter.matters(seen(cost=True))[0]
+    assert first.headline == (
+        "the loss may rise though no input has drifted: Brier score of 0.21 estimated, 0.17 at promotion"
+    )
+    assert first.sentence.endswith("at its promotion. No input has drifted by itself.")
+    moved = matter.matters(seen(cost=True, drifted=("wind",)))[0]
+    assert moved.headline.startswith("drift that may cost: ")
+    assert moved.sentence.endswith("What moves the predictions most: wind.")
+
+
 def test_what_is_done_is_said_after_what_matters():
     assert matter.subject(seen(fault=True, decision=replace(AGE, told=("fault",)))) == (
         "likely a fault of the feed: temperature, a challenger is trained"
