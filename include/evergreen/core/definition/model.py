@@ -243,9 +243,9 @@ class ModelDefinition(Section):
     def _check_target(self) -> None:
         kind = self.feed.tables["labels"].columns[self.target]
         if self.task == "multiclass":
-            check_classes(
-                self.target, kind, self.classes, (self.feed.entity, self.feed.event_time, *self.features.columns)
-            )
+            feed = self.feed
+            ids = (feed.entity, feed.event_time, *feed.id_columns, *feed.made.entity)
+            check_classes(self.target, kind, self.classes, (*ids, *self.features.columns))
             return
         if self.classes:
             raise ValueError(f"classes are those of task 'multiclass', and task is {self.task!r}: remove one of them")

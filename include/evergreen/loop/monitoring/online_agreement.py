@@ -136,12 +136,13 @@ def compare(
 
     Args:
         definition: names the loss, the entity and the target.
-        asked: each entity once; at least one.
+        asked: each entity once; at least one. Answers by versions of another task are counted in `rows` and
+            `versions`, and compared with nothing: the definition has changed since.
         batch: the partition's predictions (columns entity, and those of a prediction), or None.
         batch_version: that made them.
         labels: the partition's labels, or None.
     """
-    given = {one.entity: one for one in asked}
+    given = {one.entity: one for one in asked if (one.probabilities is not None) == (definition.task == "multiclass")}
     entity, target = definition.feed.entity, definition.target
     differences = np.empty(0)
     if batch is not None:
@@ -159,8 +160,8 @@ def compare(
         if labelled:
             loss = _loss(definition, [given[name] for name in truth[entity].astype(str)], truth[target])
     return {
-        "versions": sorted({one.version for one in given.values()}),
-        "rows": len(given),
+        "versions": sorted({one.version for one in asked}),
+        "rows": len(asked),
         "compared": len(differences),
         "differing": int((differences > _allowed(definition, batch)).sum()),
         "difference": float(differences.mean()) if len(differences) else None,

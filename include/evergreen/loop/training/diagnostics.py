@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -104,7 +105,8 @@ def metric_names(classes: Sequence[str]) -> list[str]:
     found: list[str] = []
     for number, name in enumerate(classes):
         short = re.sub(r"[^\w .-]", "_", name)[:60].strip() or "_"
-        found.append(short if short not in found else f"{short}_{number}")
+        free = itertools.chain([short], (f"{short}_{count}" for count in itertools.count(number)))
+        found.append(next(tried for tried in free if tried not in found))
     return found
 
 

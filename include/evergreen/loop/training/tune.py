@@ -101,9 +101,23 @@ def _to_fit(definition: ModelDefinition, older: Examples) -> Examples:
     if definition.task == "multiclass":
         return older.sample_of_each(TRIAL_ROWS, seed, FEWEST_ROWS)
     drawn = older.sample(TRIAL_ROWS, seed)
+    if definition.loss == "poisson":
+        return drawn if drawn.target.any() else _with_events(older, drawn, seed)
     if definition.task != "binary" or np.unique(drawn.target).size == np.unique(older.target).size:
         return drawn
     return older.sample_of_each(TRIAL_ROWS, seed)
+
+
+def _with_events(older: Examples, drawn: Examples, seed: int) -> Examples:
+    """`drawn`, counts that are all 0, with rows of `older` in place of some whose count is not 0.
+
+    A forest, and boosted trees, fit no counts that are all 0. At most `FEWEST_ROWS` are put in, or all there are.
+    """
+    events = np.flatnonzero(older.target)
+    random = np.random.default_rng(seed)
+    chosen = random.choice(events, size=min(len(events), FEWEST_ROWS, max(len(drawn) // 2, 1)), replace=False)
+    zeros = random.choice(np.flatnonzero(older.target == 0), size=len(drawn) - len(chosen), replace=False)
+    return older.take(np.sort(np.concatenate([chosen, zeros])))
 
 
 def best_trial(trials: list[Trial]) -> Trial:

@@ -39,3 +39,13 @@ def test_classes_are_texts_and_whole_numbers_are_named_by_their_digits():
 def test_what_cannot_be_is_said_with_what_to_do(kind, changes, said):
     with pytest.raises(ValidationError, match=said):
         made(kind, **changes)
+
+
+def test_columns_that_an_id_is_made_of_stand_beside_predictions_too():
+    raw = yaml.safe_load(DEFINITION)
+    feed = raw["feed"]
+    for table in feed["tables"].values():
+        table["columns"]["probability_code"] = "string"
+    feed["entity"] = [feed["entity"], "probability_code"]
+    with pytest.raises(ValidationError, match="rename probability_code: names that begin with"):
+        ModelDefinition.model_validate(raw)

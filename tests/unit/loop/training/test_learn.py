@@ -179,3 +179,14 @@ def test_splits_go_by_time(count, validation):
         assert newer
         assert max(older) < min(newer)
         assert keys[: len(older) + len(newer)] == older + newer
+
+
+def test_counts_that_a_draw_leaves_all_0_stop_no_tuning(monkeypatch):
+    monkeypatch.setattr(tune, "TRIAL_ROWS", 50)
+    rule, rows = definition("regression", "poisson", candidates=("forest",)), rare(positives=3)
+    older = rows.of_keys(sorted(set(rows.key))[:-1])
+    assert not older.sample(50, rule.training.seed).target.any(), "the plain draw has no count above 0"
+    drawn = tune._to_fit(rule, older)
+    assert (len(drawn), int(drawn.target.sum())) == (50, 3)
+    assert drawn.event_time.is_monotonic_increasing
+    assert len(learn(rule, rows).trials) == 2
