@@ -202,10 +202,13 @@ def age(definition: ModelDefinition, evidence: Evidence) -> int:
 
 def past_checks(definition: ModelDefinition, evidence: Evidence) -> list[PastCheck]:
     """The earlier decisions of the monitor, as the policy reads them."""
+    if not evidence.history:
+        return []
+    keys = definition.partitions.keys(str(evidence.history[0].key), evidence.key)
+    ago_of = {key: len(keys) - 1 - place for place, key in enumerate(keys)}
     checks = []
     for row in evidence.history:
-        seen = row.evidence
-        ago = len(definition.partitions.keys(str(row.key), evidence.key)) - 1
+        seen, ago = row.evidence, ago_of.get(str(row.key), len(keys))
         checks.append(
             PastCheck(
                 ago,

@@ -18,7 +18,7 @@ from evergreen.core.ledger.queries.collected import explained
 from evergreen.core.ledger.tables import Deployment, Prediction, Snapshot
 from evergreen.core.store import Store, layout
 from evergreen.core.store.objects import sha256
-from evergreen.errors import BadInputError, NotReadyError
+from evergreen.errors import BadInputError, NotReadyError, RefusedError
 from evergreen.loop.features.build import build
 from evergreen.loop.features.feature_code import of_version
 from evergreen.settings import Settings
@@ -52,7 +52,10 @@ def score(definition: ModelDefinition, key: str, *, settings: Settings, run_url:
     A partition that the champion was trained or judged on (it landed again, or what its features look back on did) is
     predicted by the newest version that has served and had not seen it: in-sample predictions would prove nothing.
 
+    If that version cannot be loaded, or its features cannot be built, the next older one predicts.
+
     A version reads features of the code that it was made from: they are built now if only other code has built them.
+    An earlier version's are brought up to date first: what lands again is built again by the champion's code only.
 
     The Parquet file in the store has the columns entity, event_time (as the feed calls them) and prediction (float64).
     Of a multiclass model `prediction` is the name of the most probable class, and the columns `probability_<class>`
@@ -60,42 +63,73 @@ def score(definition: ModelDefinition, key: str, *, settings: Settings, run_url:
 
     Raises:
         NotReadyError: there is no champion, no snapshot of `key`, the partition is from before the first champion, or
-            every version that has served has seen it.
-        BadInputError: the model predicts something that is not a finite number.
+            every version that has served has seen it or cannot predict it.
+        BadInputError: the champion predicts something that is not a finite number.
+        RefusedError: the champion cannot be loaded.
         UnavailableError: the ledger, the registry or the feature remotes do not answer.
     """
     definition.partitions.parse(key)
-    ledger = Ledger.from_settings(settings)
-    with ledger.transaction() as session:
-        champion = _predictor(session, definition.name, key)
-        code = of_version(session, definition, champion.version)
-        snapshot, found = _known(session, definition.name, key, code.hash)
-    if found is None and snapshot is None:
-        built = build(definition, key, settings=settings, run_url=run_url, code=code).snapshot_row
-        with ledger.transaction() as session:
-            snapshot, found = session.get_one(Snapshot, built), _written(session, built)
+    with Ledger.from_settings(settings).transaction() as session:
+        predictors = _predictors(session, definition.name, key)
+    failed: list[str] = []
+    for predictor in predictors:
+        try:
+            return _score(definition, key, predictor, settings, run_url)
+        except (RefusedError, BadInputError) as error:
+            if predictor.role == "champion":
+                raise
+            log.warning("%s: version %s cannot predict it: %s", key, predictor.version, error)
+            failed.append(f"version {predictor.version}: {error}")
+    raise NotReadyError(
+        f"{key} is left with the predictions it has: the champion of {definition.name} was trained or judged on it, "
+        f"and no earlier version that was not can predict it ({'; '.join(failed)})"
+    )
+
+
+def _score(
+    definition: ModelDefinition, key: str, predictor: _Predictor, settings: Settings, run_url: str | None
+) -> Scored:
+    """Predict `key` by one version, unless predictions of it stand."""
+    snapshot, found, code = _to_predict(definition, key, predictor, settings, run_url)
     if found is not None:
         log.info("%s: version %s had predicted this snapshot already: %s", key, found.version, found.uri)
         return _scored(found, reused=True)
-    if snapshot is None:
-        raise LookupError(f"{key} of {definition.name} has neither features nor predictions")
-    predictions = _predict(code.definition, champion.version, snapshot, settings)
-    name = layout.prediction(definition.name, key, snapshot.id, champion.version)
+    predictions = _predict(code, predictor.version, snapshot, settings)
+    name = layout.prediction(definition.name, key, snapshot.id, predictor.version)
     uri = Store.from_settings(settings).write(name, predictions.parquet)
     row = {
-        "model": definition.name, "key": key, "snapshot_id": snapshot.id, "version": champion.version, "uri": uri,
+        "model": definition.name, "key": key, "snapshot_id": snapshot.id, "version": predictor.version, "uri": uri,
         "content_hash": sha256(predictions.parquet), "rows": len(predictions.values),
         "mean": _mean(predictions.values), "run_url": run_url,
     }  # fmt: skip
-    with ledger.transaction() as session:
+    with Ledger.from_settings(settings).transaction() as session:
         session.execute(insert(Prediction).values(row).on_conflict_do_nothing(index_elements=["snapshot_id"]))
         prediction = session.scalars(select(Prediction).where(Prediction.snapshot_id == snapshot.id)).one()
     log.info(
         "%s: %s version %s predicted %s rows of snapshot %s, mean prediction %.4f; written to %s",
-        key, champion.role, prediction.version, f"{prediction.rows:,}", snapshot.snapshot_id[:12], prediction.mean,
+        key, predictor.role, prediction.version, f"{prediction.rows:,}", snapshot.snapshot_id[:12], prediction.mean,
         prediction.uri,
     )  # fmt: skip
     return _scored(prediction, reused=prediction.uri != uri)
+
+
+def _to_predict(
+    definition: ModelDefinition, key: str, predictor: _Predictor, settings: Settings, run_url: str | None
+) -> tuple[Snapshot, Prediction | None, ModelDefinition]:
+    """The snapshot that `predictor` reads, the predictions that stand, and the definition as its code has it."""
+    ledger, model = Ledger.from_settings(settings), definition.name
+    with ledger.transaction() as session:
+        code = of_version(session, definition, predictor.version)
+        snapshot, found = _known(session, model, key, code.hash)
+        if found is not None and snapshot is None:  # predictions of other code stand
+            snapshot = session.get_one(Snapshot, found.snapshot_id)
+    earlier = predictor.role == "earlier"
+    if earlier or snapshot is None:
+        built = build(definition, key, settings=settings, run_url=run_url, code=code).snapshot_row
+        with ledger.transaction() as session:
+            snapshot = session.get_one(Snapshot, built)
+            found = _known(session, model, key, code.hash)[1] if earlier else _written(session, built)
+    return snapshot, found, code.definition
 
 
 def read_predictions(prediction: Prediction, settings: Settings) -> pd.DataFrame:
@@ -126,22 +160,22 @@ class _Predictor:
     """champion | earlier"""
 
 
-def _predictor(session: Session, model: str, key: str) -> _Predictor:
-    """The champion, or the newest version that had not seen `key`."""
+def _predictors(session: Session, model: str, key: str) -> list[_Predictor]:
+    """The champion, or the versions that had not seen `key`, newest first."""
     champion = _champion(session, model, key)
     if not seen.has_seen(session, model, champion.version, key):
-        return _Predictor(champion.version, "champion")
-    earlier = seen.newest_unseeing(session, model, key)
-    if earlier is None:
+        return [_Predictor(champion.version, "champion")]
+    earlier = seen.unseeing(session, model, key)
+    if not earlier:
         raise NotReadyError(
             f"{key} is left with the predictions it has: champion version {champion.version} of {model} was trained or "
             "judged on it, and so was every version that has served, so new predictions would prove nothing"
         )
     log.info(
         "%s: champion version %s was trained or judged on it; version %s, which had not seen it, predicts it",
-        key, champion.version, earlier.version,
+        key, champion.version, earlier[0],
     )  # fmt: skip
-    return _Predictor(earlier.version, "earlier")
+    return [_Predictor(version, "earlier") for version in earlier]
 
 
 def _champion(session: Session, model: str, key: str) -> Deployment:

@@ -14,7 +14,7 @@ from evergreen.core.definition import ModelDefinition
 from evergreen.core.ledger import incidents, outbox, silences
 from evergreen.core.ledger.incident_rules import general
 from evergreen.core.ledger.outbox import AlertBody, Table
-from evergreen.core.ledger.queries import labels, versions
+from evergreen.core.ledger.queries import labels, seen, versions
 from evergreen.core.ledger.tables import (
     Decision,
     Deployment,
@@ -108,7 +108,7 @@ def read_week(session: Session, model: str, begin: dt.date, now: dt.datetime) ->
         DriftCheck.model == model, DriftCheck.created_at >= since, DriftCheck.created_at < until
     )
     losses = select(Performance).where(
-        Performance.model == model, Performance.created_at >= since, Performance.created_at < until
+        Performance.model == model, Performance.created_at >= since, Performance.created_at < until, ~seen.IN_SAMPLE
     )
     waiting = select(TrainingRun).where(
         TrainingRun.model == model, TrainingRun.state == "compared", TrainingRun.started_at < due

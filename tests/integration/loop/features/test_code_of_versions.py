@@ -204,19 +204,21 @@ def test_a_version_of_older_code_is_made_again_from_it(shop):
     assert "code differs" not in made.reason
 
 
-def test_partitions_restated_after_the_change_are_predicted_anew_by_who_serves(shop):
+def test_a_partition_restated_after_the_change_is_predicted_again_by_who_had_not_seen_it(shop):
     shop.live(6)
+    before = today(shop.definition).hash
     change(shop)
-    second = shop.train(as_of=6, cause="code")
+    shop.train(as_of=6, cause="code")
     inputs = shop.week(6)[0]
     shop.accept("inputs", 6, inputs.assign(price=inputs["price"] + 1))
     shop.build(6)
-    assert score(shop.definition, shop.key(6), settings=shop.settings).version == second
+    again = score(shop.definition, shop.key(6), settings=shop.settings)
+    assert (again.version, again.reused) == (shop.version, False), "the second version was judged on it"
     with shop.ledger.transaction() as session:
-        of_new = snapshots.current(session, "orders", shop.key(6), today(shop.definition).hash)
+        of_old = snapshots.current(session, "orders", shop.key(6), before)
         scored = session.scalars(select(Prediction).where(Prediction.key == shop.key(6)).order_by(Prediction.id)).all()
-    assert [p.version for p in scored] == [shop.version, second]
-    assert scored[-1].snapshot_id == of_new.id
+    assert [p.version for p in scored] == [shop.version, shop.version]
+    assert scored[-1].snapshot_id == of_old.id, "built of the new rows by the code that it was made from"
 
 
 def test_new_code_that_fails_leaves_the_champion_in_peace(shop):

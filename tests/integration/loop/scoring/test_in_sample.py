@@ -1,14 +1,19 @@
 """In-sample never counts: a partition that a version was made of is predicted and measured by one that was not."""
 
+import datetime as dt
+
 import pytest
 
+from evergreen.core.definition.load import read_definition
 from evergreen.core.ledger.queries import decisions, seen
-from evergreen.core.ledger.tables import Deployment, Performance, Prediction
+from evergreen.core.ledger.tables import Deployment, Performance, Prediction, Snapshot
 from evergreen.core.ledger.views import history
 from evergreen.errors import NotReadyError
 from evergreen.loop.monitoring.check import run
 from evergreen.loop.monitoring.loss.realised import measure
 from evergreen.loop.scoring.score import score
+from evergreen.operations.audit import ledger_rows, predictions
+from evergreen.operations.housekeeping.stuck_partitions import find, read_state
 
 pytestmark = pytest.mark.integration
 
@@ -99,3 +104,41 @@ def test_it_is_said_if_every_version_has_seen_the_partition(followed):
     restated(shop, 8)
     with pytest.raises(NotReadyError, match="so was every version that has served"):
         score(shop.definition, shop.key(8), settings=shop.settings)
+
+
+CENTS = """
+def build(inputs, history):
+    return inputs.drop(columns="day").assign(price=inputs["price"] * 100)
+"""
+
+
+def stuck(shop, number):
+    """What housekeeping and the audit say of a week's predictions, long after."""
+    later = dt.datetime.now(dt.UTC) + dt.timedelta(days=2)
+    with shop.ledger.transaction() as session:
+        found = find(shop.definition, read_state(session, shop.definition), now=later)
+    rows = ledger_rows.read(shop.settings.ledger_url.get_secret_value(), "orders")
+    told = [one.what for one in predictions._all_scored(rows, predictions.by(rows.predictions, "snapshot_id"))
+            if one.about == shop.key(number)]  # fmt: skip
+    return [one.what for one in found if one.step == "score" and one.key == shop.key(number)], told
+
+
+def test_what_is_restated_is_predicted_by_the_code_of_the_version_that_had_not_seen_it(shop):
+    for number in range(6, 10):
+        shop.live(number)
+    (shop.definition.folder / "features.py").write_text(CENTS)
+    shop.definition = read_definition(shop.definition.folder / "model.yaml")
+    shop.train(as_of=8, cause="operator")
+    force(shop, 2)
+    restated(shop, 8)
+    assert [len(said) for said in stuck(shop, 8)] == [1, 1]
+    again = score(shop.definition, shop.key(8), settings=shop.settings)
+    assert (again.version, again.reused) == (1, False)
+    with shop.ledger.transaction() as session:
+        read = session.get_one(Snapshot, session.get_one(Prediction, again.prediction_id).snapshot_id)
+        newest = session.query(Snapshot).filter_by(key=shop.key(8)).order_by(Snapshot.id)
+        assert read.inputs_version_id == newest[-1].inputs_version_id, "of the rows that landed last"
+        assert read.code_hash == newest[0].code_hash != newest[-2].code_hash
+    assert stuck(shop, 8) == ([], [])
+    once_more = score(shop.definition, shop.key(8), settings=shop.settings)
+    assert (once_more.prediction_id, once_more.reused) == (again.prediction_id, True)

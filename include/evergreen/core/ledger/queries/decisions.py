@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import Session
 
 from evergreen.core.ledger.queries import partitions
-from evergreen.core.ledger.queries.seen import in_sample
+from evergreen.core.ledger.queries.seen import IN_SAMPLE
 from evergreen.core.ledger.tables import Decision, Deployment, DriftCheck, Performance, Prediction
 
 MONITOR = "monitor:"
@@ -105,7 +105,7 @@ def measured(session: Session, model: str, up_to_key: str | None = None) -> dict
     measured, the newest on any. What a version lost on a partition that it had been trained or judged on never counts.
     """
     query = select(Performance).where(Performance.model == model)
-    query = query.where(~in_sample(Performance.model, Performance.version, Performance.key))
+    query = query.where(~IN_SAMPLE)
     if up_to_key is not None:
         query = query.where(Performance.key <= up_to_key)
     measured_on = tuple_(Performance.labels_version_id, Performance.labels_rows)

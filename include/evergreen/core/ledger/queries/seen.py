@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, String, cast, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from evergreen.core.ledger.tables import Deployment, TrainingRun
+from evergreen.core.ledger.tables import Deployment, Performance, TrainingRun
 
 PARTS = ("train_keys", "holdout_keys")
 
@@ -26,6 +26,10 @@ def in_sample(model: InstrumentedAttribute[str], version: Any, key: Any) -> Colu
     return run.exists()
 
 
+IN_SAMPLE = in_sample(Performance.model, Performance.version, Performance.key)
+"""Whether a row of Performance was measured on what its version was trained or judged on: it proves nothing"""
+
+
 def has_seen(session: Session, model: str, version: int, key: str) -> bool:
     """Whether `version` was trained or judged on the labels of `key`; False of a version without a training run."""
     query = select(TrainingRun).where(TrainingRun.model == model, TrainingRun.version == version)
@@ -33,7 +37,9 @@ def has_seen(session: Session, model: str, version: int, key: str) -> bool:
     return run is not None and any(key in run.dataset.get(part, ()) for part in PARTS)
 
 
-def newest_unseeing(session: Session, model: str, key: str) -> Deployment | None:
-    """The newest deployment of a version that has not seen `key`; None if every version that served has."""
-    query = select(Deployment).where(Deployment.model == model, ~in_sample(Deployment.model, Deployment.version, key))
-    return session.scalar(query.order_by(Deployment.id.desc()).limit(1))
+def unseeing(session: Session, model: str, key: str) -> list[int]:
+    """The versions that have served and had not seen `key`, the one deployed last first."""
+    query = select(Deployment.version).where(
+        Deployment.model == model, ~in_sample(Deployment.model, Deployment.version, key)
+    )
+    return list(dict.fromkeys(session.scalars(query.order_by(Deployment.id.desc()))))

@@ -11,6 +11,7 @@ from sqlalchemy import Select, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from evergreen.core.ledger.outbox import UNDELIVERED, UNSENT
+from evergreen.core.ledger.queries.seen import IN_SAMPLE
 from evergreen.core.ledger.tables import (
     Alert,
     Decision,
@@ -208,7 +209,7 @@ def _incidents(session: Session) -> Counts:
 def _newest(session: Session) -> dict[str, Newest]:
     champions = _latest(session, Deployment)
     checks = {c.model: c for c in _latest_by_key(session, DriftCheck)}
-    losses = {p.model: p for p in _latest_by_key(session, Performance)}
+    losses = {p.model: p for p in _latest_by_key(session, Performance, ~IN_SAMPLE)}
     runs = select(TrainingRun.model, TrainingRun.version, TrainingRun.as_of).where(TrainingRun.version.is_not(None))
     made = {(model, version): as_of for model, version, as_of in session.execute(runs).tuples()}
     lost, compared = (
