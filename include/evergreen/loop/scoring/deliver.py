@@ -13,16 +13,17 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from evergreen.core.definition import ModelDefinition
-from evergreen.core.definition.database_address import AddressOf, url_of
+from evergreen.core.definition.database_address import AddressOf, url_of, variable
 from evergreen.core.definition.sinks import SinkSection
 from evergreen.core.definition.tasks import PROBABILITY
 from evergreen.core.ledger import Ledger
-from evergreen.core.ledger.tables import Prediction, SinkDelivery
+from evergreen.core.ledger.session import hold
+from evergreen.core.ledger.tables import Collection, Prediction, SinkDelivery
 from evergreen.core.store import Store, layout
 from evergreen.core.store.objects import publish
 from evergreen.errors import NotReadyError
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 log = logging.getLogger("evergreen.scoring")
+NEWEST = "newest"
+"""Name of the file of the newest partition, and of its lock; no key is called so"""
 
 
 @dataclass(frozen=True)
@@ -68,14 +71,28 @@ def deliver(
     ]
 
 
-def delivered_keys(definition: ModelDefinition, *, settings: Settings) -> list[str]:
-    """The partitions that have predictions, oldest first."""
+def predicted_keys(definition: ModelDefinition, *, settings: Settings) -> dict[str, bool]:
+    """The partitions that have predictions, oldest first -> whether the newest are kept: retention removes old ones."""
+    newest = (
+        select(Prediction.key, Prediction.uri)
+        .where(Prediction.model == definition.name)
+        .distinct(Prediction.key)
+        .order_by(Prediction.key, Prediction.id.desc())
+    )
+    gone = select(Collection.name).where(Collection.model == definition.name, Collection.done_at.is_not(None))
     with Ledger.from_settings(settings).transaction() as session:
-        return list(
-            session.scalars(
-                select(Prediction.key).where(Prediction.model == definition.name).distinct().order_by(Prediction.key)
-            )
-        )
+        removed, found = set(session.scalars(gone)), dict(session.execute(newest).tuples().all())
+    store = Store.from_settings(settings)  # what was removed may have been written again since
+    return {key: uri not in removed or store.exists(store.name(uri)) for key, uri in found.items()}
+
+
+def without_address(definition: ModelDefinition, address_of: AddressOf) -> dict[str, str]:
+    """The sinks whose database `address_of` does not know -> the variable that would say where it is."""
+    return {
+        name: variable(sink.connection)
+        for name, sink in definition.sinks.items()
+        if sink.connection is not None and address_of(sink.connection) is None
+    }
 
 
 def _deliver(
@@ -94,7 +111,7 @@ def _deliver(
         if sink.type == "table":
             place, new = _to_table(definition, sink, prediction, settings, address_of)
         else:
-            place, new = _to_file(definition, name, prediction, settings)
+            place, new = _to_file(session, definition, name, prediction, settings)
         row = {
             "model": definition.name, "sink": name, "key": key, "prediction_id": prediction.id,
             "version": prediction.version, "rows": prediction.rows, "place": place, "run_url": run_url,
@@ -130,18 +147,29 @@ def _to_table(
     return place, write(url, sink.table or "", prediction, columns(kind, several=several), rows)
 
 
-def _to_file(definition: ModelDefinition, sink: str, prediction: Prediction, settings: Settings) -> tuple[str, bool]:
-    """The partition's file, and that of the newest partition; each appears whole in place of the one before."""
+def _to_file(
+    session: Session, definition: ModelDefinition, sink: str, prediction: Prediction, settings: Settings
+) -> tuple[str, bool]:
+    """The partition's file, and that of the newest partition; each appears whole in place of the one before.
+
+    All partitions write the second one: until the session ends no other does, so that it never goes back.
+    """
     store = Store.from_settings(settings)
     data = _as_file(_rows(prediction, settings))
-    uri, new = store.uri(layout.current(definition.name, sink, prediction.key)), False
-    newest = delivered_keys(definition, settings=settings)[-1] == prediction.key
-    for name in (prediction.key, *(["newest"] if newest else [])):
-        own = layout.current(definition.name, sink, name)
-        if not store.exists(own) or store.read(own) != data:
-            publish(store.uri(own), data)
-            new = True
-    return uri, new
+    new = _have(store, layout.current(definition.name, sink, prediction.key), data)
+    hold(session, "sink", definition.name, sink, NEWEST)
+    last = session.scalar(select(func.max(Prediction.key)).where(Prediction.model == definition.name))
+    if last == prediction.key:
+        new = _have(store, layout.current(definition.name, sink, NEWEST), data) or new
+    return store.uri(layout.current(definition.name, sink, prediction.key)), new
+
+
+def _have(store: Store, name: str, data: bytes) -> bool:
+    """Have the object hold `data`; whether it did not before."""
+    if store.exists(name) and store.read(name) == data:
+        return False
+    publish(store.uri(name), data)
+    return True
 
 
 def _rows(prediction: Prediction, settings: Settings) -> pa.Table:

@@ -39,6 +39,8 @@ class Audit:
     disagreements: tuple[Disagreement, ...]
     in_progress: tuple[Disagreement, ...]
     """What is so young that somebody may still be at work on it"""
+    not_compared: tuple[str, ...] = ()
+    """What could not be looked at, and why"""
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""
@@ -46,6 +48,7 @@ class Audit:
             "model": self.model,
             "agrees": not self.disagreements,
             "compared": self.compared,
+            "not_compared": list(self.not_compared),
             "disagreements": [found.as_dict() for found in self.disagreements],
             "in_progress": [found.as_dict() for found in self.in_progress],
         }
@@ -93,6 +96,7 @@ def audit(
         compared=_compared(rows, definition.name, arrived, airflow),
         disagreements=tuple(one for one in found if one not in young),
         in_progress=tuple(young),
+        not_compared=tuple(sinks.not_compared(definition, address_of)),
     )
 
 

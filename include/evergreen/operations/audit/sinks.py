@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.database_address import AddressOf, url_of
 from evergreen.core.definition.sinks import SinkSection
 from evergreen.errors import EvergreenError
+from evergreen.loop.scoring.deliver import NEWEST, without_address
 from evergreen.operations.audit import files
 from evergreen.operations.audit.disagreement import Disagreement, Row
 from evergreen.operations.audit.ledger_rows import Rows
@@ -21,62 +23,84 @@ Had = dict[str, tuple[Any, ...]]
 _PROBABILITY = "probability_"
 
 
+@dataclass(frozen=True)
+class _Sink:
+    """A sink, and what is known about it."""
+
+    definition: ModelDefinition
+    name: str
+    section: SinkSection
+    rows: Rows
+    store_url: str
+    address_of: AddressOf
+    reachable: bool
+    """False: nobody says where its database is"""
+
+
 def check(definition: ModelDefinition, rows: Rows, store_url: str, address_of: AddressOf) -> Iterator[Disagreement]:
-    """Compare what each sink has with the newest predictions of each partition that it was given or has to be given."""
+    """Compare what each sink has with the newest predictions of each partition that it was given or has to be given.
+
+    The rows of a table whose address is not known are not compared; `not_compared` says so.
+    """
     newest = {row["key"]: row for row in rows.predictions}
-    for name, sink in definition.sinks.items():
+    unknown = without_address(definition, address_of)
+    for name, section in definition.sinks.items():
+        sink = _Sink(definition, name, section, rows, store_url, address_of, name not in unknown)
         given = [row for row in rows.sink_deliverys if row["sink"] == name]
         since = min((row["delivered_at"] for row in given), default=None)
         last = {row["key"]: row for row in sorted(given, key=lambda row: row["prediction_id"])}
         for key, prediction in newest.items():
             if key in last or (since is not None and prediction["created_at"] >= since):
-                yield from _one(definition, name, sink, prediction, last.get(key), rows, store_url, address_of)
+                yield from _one(sink, prediction, last.get(key), is_newest=key == max(newest))
         if since is None and newest:
             what = "it has never been given any predictions"
             yield Disagreement(AREA, name, what, DELIVER.format(model=definition.name, key=max(newest)))
 
 
-def _one(
-    definition: ModelDefinition,
-    name: str,
-    sink: SinkSection,
-    prediction: Row,
-    given: Row | None,
-    rows: Rows,
-    store_url: str,
-    address_of: AddressOf,
-) -> Iterator[Disagreement]:
+def not_compared(definition: ModelDefinition, address_of: AddressOf) -> list[str]:
+    """For each sink whose rows `check` cannot read, the reason."""
+    unknown = without_address(definition, address_of).items()
+    return [f"sink {name}: rows not compared: this command knows only the variable {said}" for name, said in unknown]
+
+
+def _one(sink: _Sink, prediction: Row, given: Row | None, *, is_newest: bool) -> Iterator[Disagreement]:
     key, since = prediction["key"], prediction["created_at"]
-    about, fix = f"{name}, {key}", DELIVER.format(model=definition.name, key=key)
+    about, fix = f"{sink.name}, {key}", DELIVER.format(model=sink.definition.name, key=key)
     if given is None or given["prediction_id"] != prediction["id"]:
         what = f"the predictions by version {prediction['version']} were not delivered"
         yield Disagreement(AREA, about, what, fix, since)
         return
-    data = files.read(prediction["uri"]) if prediction["uri"] not in rows.collected else None
+    data = files.read(prediction["uri"]) if prediction["uri"] not in sink.rows.collected else None
     table = files.table(data) if data is not None else None
-    if table is None:  # collected, or said elsewhere
+    if table is None or not sink.reachable:  # collected, or said elsewhere
         return
     wanted = _had(table, table.column_names[0], [prediction["version"]] * table.num_rows)
     try:
-        if sink.type == "table":
-            had = _of_table(definition, sink, key, address_of)
+        if sink.section.type == "table":
+            found = {"it": _of_table(sink.definition, sink.section, key, sink.address_of)}
         else:
-            had = _of_file(definition, name, key, store_url)
+            found = {f"{name}.parquet": _of_file(sink, name, key) for name in (key, *[NEWEST] * is_newest)}
     except EvergreenError as error:
         what = f"it could not be looked at: {error}"
         yield Disagreement(AREA, about, what, "Make it answer, and verify again.", since)
         return
-    wrong = [entity for entity in wanted.keys() | had.keys() if wanted.get(entity) != had.get(entity)]
-    if wrong:
-        what = f"it has {len(had):,} rows of {len(wanted):,}, and {len(wrong):,} differ, such as {min(wrong)[:60]!r}"
-        yield Disagreement(AREA, about, what, f"Find out who changed it, remove what it has, and: {fix}", since)
+    for place, had in found.items():
+        wrong = [entity for entity in wanted.keys() | had.keys() if wanted.get(entity) != had.get(entity)]
+        if wrong:
+            few = f"{len(wrong):,} differ, such as {min(wrong)[:60]!r}"
+            what = f"{place} has {len(had):,} rows of {len(wanted):,}, and {few}"
+            yield Disagreement(AREA, about, what, f"Find out who changed it, remove what it has, and: {fix}", since)
 
 
-def _of_file(definition: ModelDefinition, name: str, key: str, store_url: str) -> Had:
-    data = files.read(f"{store_url.rstrip('/')}/current/{definition.name}/{name}/{key}.parquet")
+def _of_file(sink: _Sink, name: str, key: str) -> Had:
+    """The rows of the partition that a file has."""
+    data = files.read(f"{sink.store_url.rstrip('/')}/current/{sink.definition.name}/{sink.name}/{name}.parquet")
     table = files.table(data) if data is not None else None
     if table is None:
         return {}
+    import pyarrow.compute as pc
+
+    table = table.filter(pc.equal(table["partition_key"], key))
     return _had(table, "entity", table["model_version"].to_pylist())
 
 

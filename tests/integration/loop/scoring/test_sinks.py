@@ -9,9 +9,9 @@ from pydantic import SecretStr
 from sqlalchemy import select
 
 from evergreen.core.definition.sinks import SinkSection
-from evergreen.core.ledger.tables import Prediction, SinkDelivery
+from evergreen.core.ledger.tables import Collection, Prediction, SinkDelivery
 from evergreen.core.store import Store
-from evergreen.errors import BadInputError, NotReadyError, UnavailableError
+from evergreen.errors import BadInputError, NotReadyError, SettingsError, UnavailableError
 from evergreen.loop.scoring import deliver as delivering
 from evergreen.loop.scoring import sink_table
 from evergreen.loop.scoring.deliver import deliver
@@ -195,6 +195,71 @@ def test_a_process_that_dies_anywhere_delivers_once(users, monkeypatch):
         done = list(pool.map(lambda _: users.deliver(7)[0].new, range(4)))
     assert sorted(done) == [False, False, False, True]
     assert len(users.rows(7)) == users.prediction(7).rows
+
+
+def test_the_newest_file_never_goes_back_and_what_retention_removed_is_left_out(users, monkeypatch):
+    from concurrent.futures import ThreadPoolExecutor
+    from threading import Event
+
+    users.sinks = {"files": users.sinks["files"]}
+    shop, real = users.shop, delivering.publish
+    shop.live(6)
+    writes, goes_on = Event(), Event()
+
+    def waits(uri, data):
+        if uri.endswith("newest.parquet") and not writes.is_set():
+            writes.set()
+            assert goes_on.wait(60)
+        real(uri, data)
+
+    monkeypatch.setattr(delivering, "publish", waits)
+    with ThreadPoolExecutor(2) as pool:
+        older = pool.submit(users.deliver, 6)
+        assert writes.wait(60)
+        shop.live(7)
+        newer = pool.submit(users.deliver, 7)
+        with pytest.raises(TimeoutError):
+            newer.result(3)
+        goes_on.set()
+        assert older.result(60)[0].new
+        assert newer.result(60)[0].new
+    pd.testing.assert_frame_equal(users.file("newest"), users.file(shop.key(7)))
+    assert users.audit() == []
+
+    store = Store.from_settings(shop.settings)
+    real(store.uri("current/orders/files/newest.parquet"), store.read(f"current/orders/files/{shop.key(6)}.parquet"))
+    assert [said.partition(" differ")[0] for said in users.audit()] == [
+        f"files, {shop.key(7)}: newest.parquet has 0 rows of {len(users.expected(7))}, and {len(users.expected(7))}"
+    ]
+
+    assert delivering.predicted_keys(users.definition, settings=shop.settings) == {shop.key(6): True, shop.key(7): True}
+    with shop.ledger.transaction() as session:
+        gone = users.prediction(6)
+        session.add(
+            Collection(
+                model="orders", kind="predictions", name=gone.uri, key=gone.key, rule="keep_predictions: 1", rows=1,
+                asked_by="policy", done_at=gone.created_at,
+            )
+        )  # fmt: skip
+    store.delete([store.name(gone.uri)])
+    kept = delivering.predicted_keys(users.definition, settings=shop.settings)
+    assert kept == {shop.key(6): False, shop.key(7): True}
+
+
+def test_a_sink_whose_address_only_airflow_knows_is_said_once(users):
+    users.shop.live(6)
+    users.deliver(6)
+    users.run("UPDATE predictions SET prediction = 0.5")
+    assert len(users.audit()) == 1
+    users.address = lambda name: None
+    assert users.audit() == []
+    assert sinks.not_compared(users.definition, users.address) == [
+        "sink crm: rows not compared: this command knows only the variable EVERGREEN_DATABASE_CRM"
+    ]
+    from evergreen.cli.deliver import _check_addresses
+
+    with pytest.raises(SettingsError, match="only the variable EVERGREEN_DATABASE_CRM, and it is not set"):
+        _check_addresses(users.definition, users.address)
 
 
 def test_a_table_that_does_not_fit_is_refused_and_left_alone(users):
