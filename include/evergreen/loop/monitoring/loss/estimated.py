@@ -142,7 +142,7 @@ def _of_probabilities(definition: ModelDefinition, held: pd.DataFrame, losses: F
     def weigh(predicted: Floats) -> tuple[Floats, Floats, Floats]:
         """How often each row's outcome is one, and its loss if it is and if it is none."""
         one, none = (row_losses(definition.loss, np.full(len(predicted), y), predicted) for y in (1.0, 0.0))
-        return curve.predict_proba(_log_odds(predicted))[:, 1], one, none
+        return np.asarray(curve.predict_proba(_log_odds(predicted))[:, 1], np.float64), one, none
 
     def expect(rows: pd.DataFrame) -> tuple[Floats, Callable[[], float]]:
         truth, one, none = weigh(_floats(rows, "prediction"))
