@@ -189,7 +189,8 @@ def _of_values(definition: ModelDefinition, held: pd.DataFrame, losses: Floats, 
     names = [*definition.features.numeric, "prediction"]
 
     def matrix(frame: pd.DataFrame) -> Floats:
-        return np.nan_to_num(frame[names].to_numpy("float64"), nan=np.nan, posinf=np.nan, neginf=np.nan)
+        found = frame[names].to_numpy("float64")
+        return np.asarray(np.nan_to_num(found, nan=np.nan, posinf=np.nan, neginf=np.nan), np.float64)
 
     seen, out = matrix(held), np.empty(len(held))
     for fold in range(FOLDS):
