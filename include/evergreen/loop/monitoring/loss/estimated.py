@@ -142,7 +142,7 @@ def _of_probabilities(definition: ModelDefinition, held: pd.DataFrame, losses: F
     def weigh(predicted: Floats) -> tuple[Floats, Floats, Floats]:
         """How often each row's outcome is one, and its loss if it is and if it is none."""
         one, none = (row_losses(definition.loss, np.full(len(predicted), y), predicted) for y in (1.0, 0.0))
-        return curve.predict_proba(_log_odds(predicted))[:, 1], one, none
+        return np.asarray(curve.predict_proba(_log_odds(predicted))[:, 1], np.float64), one, none
 
     def expect(rows: pd.DataFrame) -> tuple[Floats, Callable[[], float]]:
         truth, one, none = weigh(_floats(rows, "prediction"))
@@ -189,7 +189,8 @@ def _of_values(definition: ModelDefinition, held: pd.DataFrame, losses: Floats, 
     names = [*definition.features.numeric, "prediction"]
 
     def matrix(frame: pd.DataFrame) -> Floats:
-        return np.nan_to_num(frame[names].to_numpy("float64"), nan=np.nan, posinf=np.nan, neginf=np.nan)
+        found = frame[names].to_numpy("float64")
+        return np.asarray(np.nan_to_num(found, nan=np.nan, posinf=np.nan, neginf=np.nan), np.float64)
 
     seen, out = matrix(held), np.empty(len(held))
     for fold in range(FOLDS):

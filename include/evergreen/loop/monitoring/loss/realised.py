@@ -98,8 +98,10 @@ def measure(
             same = (getattr(Performance, n) == row[n] for n in ("prediction_id", "labels_version_id", "labels_rows"))
             found = session.scalars(select(Performance).where(*same)).one()
         log.info(
-            "%s: labels have landed; version %s lost %.4f on %s rows (%s), it expected %.4f",
-            found.key, found.version, found.loss, f"{found.rows:,}", definition.loss, found.metrics["expected_loss"],
+            "%s: labels have landed; version %s lost %.4f on %s rows (%s)%s",
+            found.key, found.version, found.loss, f"{found.rows:,}", definition.loss,
+            # values expect no loss of themselves
+            "" if definition.task == "regression" else f", it expected {found.metrics['expected_loss']:.4f}",
         )  # fmt: skip
         done.append(Measured(found.id, found.key, found.version, found.rows, found.loss))
     return done, left

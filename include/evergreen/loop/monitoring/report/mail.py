@@ -66,7 +66,7 @@ def facts(definition: ModelDefinition, found: Findings) -> list[tuple[str, str]]
         told.append(
             (
                 f"Realised {TITLES[definition.loss]}",
-                f"{found.loss.loss:.4f} in {found.loss.key}; {found.loss.metrics['expected_loss']:.4f} was expected",
+                f"{found.loss.loss:.4f} in {found.loss.key}{_expected(definition, found, found.loss)}",
             )
         )
     if found.estimate is not None:
@@ -80,11 +80,19 @@ def facts(definition: ModelDefinition, found: Findings) -> list[tuple[str, str]]
     return told
 
 
+def _expected(definition: ModelDefinition, found: Findings, loss: Performance) -> str:
+    """What was expected of the loss, as all else in the mail says it; values expect no loss of themselves."""
+    weighed = found.weighed.expectation
+    if weighed is not None and weighed.key == loss.key:
+        return f"; {weighed.expected:.4f} was expected"
+    return "" if definition.task == "regression" else f"; {loss.metrics['expected_loss']:.4f} was expected"
+
+
 def _table(found: Findings) -> Table | None:
     moved = _moved(found)[:MOST_ROWS]
     if not moved:
         return None
-    does = {one.name: f"{number(one.change)} ({one.shift:+.2g})" for one in found.weighed.impacts}
+    does = {one.name: f"{number(one.change)} ({one.mean})" for one in found.weighed.impacts}
     rows = [
         [c.name, does.get(c.name, ""), c.change, f"{wording.size(c.effect)} ({c.effect:.2f} sd)", p_value(c.p_value)]
         for c in moved

@@ -130,7 +130,7 @@ def _row(column: ColumnDrift, drift: DriftResult, does: Impact | None) -> str:
     cells = (
         column.name,
         column.sentence,
-        f"{number(does.change)} ({does.shift:+.2g} in the mean)" if does else "",
+        f"{number(does.change)} ({does.mean})" if does else "",
         f"{does.loss:+.2g}" if does and does.loss is not None else "",
         column.severity,
         f"{column.effect:.2f}",

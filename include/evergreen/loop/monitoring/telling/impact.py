@@ -48,10 +48,14 @@ class Impact:
     """Of several classes the one whose mean probability changes most"""
 
     @property
+    def mean(self) -> str:
+        """The mean change in words, with the class that it is of: '+0.2 in the mean of swap'."""
+        return f"{self.shift:+.2g} in the mean" + (f" of {plain(self.most)}" if self.most else "")
+
+    @property
     def sentence(self) -> str:
         """In words: 'moves a prediction by 0.021 on average (+0.018 in the mean)'."""
-        whose = f" of {plain(self.most)}" if self.most else ""
-        said = f"moves a prediction by {number(self.change)} on average ({self.shift:+.2g} in the mean{whose})"
+        said = f"moves a prediction by {number(self.change)} on average ({self.mean})"
         return said if self.loss is None else f"{said} and the estimated loss by {self.loss:+.2g}"
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from evergreen.core.definition import ModelDefinition
-from evergreen.errors import BadInputError, CollectedError, RefusedError
+from evergreen.errors import BadInputError, CollectedError, RefusedError, UnavailableError
 from evergreen.loop.champion.evaluation.guards import CANNOT_PREDICT
 from evergreen.loop.monitoring.drift.detect import ColumnDrift, DriftResult
 from evergreen.loop.monitoring.evidence import Evidence
@@ -131,6 +131,6 @@ def _impacts(definition: ModelDefinition, rows: Frames, drift: DriftResult) -> t
             definition, rows.predict, drift.drifted_columns,
             reference=rows.compared, current=rows.current, holdout=held_out,
         )  # fmt: skip
-    except (BadInputError, CollectedError, RefusedError, ImportError, *CANNOT_PREDICT) as error:
+    except (BadInputError, CollectedError, RefusedError, UnavailableError, ImportError, *CANNOT_PREDICT) as error:
         log.warning("what the drift does to the predictions is not known: %s", error)
         return ()
