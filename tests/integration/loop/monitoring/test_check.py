@@ -125,7 +125,9 @@ def test_a_bad_week_is_said_first_though_nothing_is_done(shop):
     for number in range(6, 9):
         shop.live(number, scrambled if number == 7 else None)
         last = check(shop, number)
-    assert last.reason.startswith(f"A bad week: the realised Brier score of {shop.key(7)} was 0.")
+    assert last.reason.startswith(
+        f"A bad week: the realised Brier score of {shop.key(7)}, which version 1 predicted, was 0."
+    )
     (mail,) = monitor_mails(shop)
     assert mail.kind == "harm"
     assert ": a bad week: Brier score 0." in mail.subject

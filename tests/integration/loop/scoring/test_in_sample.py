@@ -136,7 +136,7 @@ def test_what_is_restated_is_predicted_by_the_code_of_the_version_that_had_not_s
     assert (again.version, again.reused) == (1, False)
     with shop.ledger.transaction() as session:
         read = session.get_one(Snapshot, session.get_one(Prediction, again.prediction_id).snapshot_id)
-        newest = session.query(Snapshot).filter_by(key=shop.key(8)).order_by(Snapshot.id)
+        newest = session.query(Snapshot).filter_by(key=shop.key(8)).order_by(Snapshot.id).all()
         assert read.inputs_version_id == newest[-1].inputs_version_id, "of the rows that landed last"
         assert read.code_hash == newest[0].code_hash != newest[-2].code_hash
     assert stuck(shop, 8) == ([], [])
