@@ -26,7 +26,7 @@ from evergreen.core.ledger.session import hold
 from evergreen.core.ledger.tables import Collection, Prediction, SinkDelivery
 from evergreen.core.store import Store, layout
 from evergreen.core.store.objects import publish
-from evergreen.errors import NotReadyError
+from evergreen.errors import BadInputError, NotReadyError
 from evergreen.loop.scoring.score import read_bytes
 from evergreen.loop.training.classes import classes_in, columns_in
 from evergreen.settings import Settings
@@ -142,9 +142,24 @@ def _to_table(
 
     def rows() -> pa.Table:
         found = _rows(prediction, settings)
+        _check_task(definition, prediction, found)
         return _with_json(found) if several else found
 
     return place, write(url, sink.table or "", prediction, columns(kind, several=several), rows)
+
+
+def _check_task(definition: ModelDefinition, prediction: Prediction, rows: pa.Table) -> None:
+    """Raise BadInputError if the version that predicted was made for another task than the table is."""
+    import pyarrow as pa
+
+    several = not pa.types.is_floating(rows["prediction"].type)
+    if rows.num_rows and several != (definition.task == "multiclass"):
+        held = "classes" if several else "numbers"
+        raise BadInputError(
+            f"version {prediction.version} predicted {held} for {prediction.key}: it was made before the model's task "
+            f"became {definition.task}. Trigger {definition.name}.train for a version of that task; what that predicts "
+            "is delivered"
+        )
 
 
 def _to_file(

@@ -281,6 +281,15 @@ def test_a_table_that_does_not_fit_is_refused_and_left_alone(users):
     assert users.deliveries() == []
 
 
+def test_predictions_of_another_task_are_not_delivered_as_classes(users):
+    users.shop.live(6)
+    users.sinks = {"crm": users.table}
+    users.shop.definition = users.shop.definition.model_copy(update={"task": "multiclass"})
+    with pytest.raises(BadInputError, match=r"predicted numbers for .* before the model's task became multiclass"):
+        users.deliver(6)
+    assert users.run("SELECT to_regclass('predictions')") == [(None,)]
+
+
 def test_several_classes_arrive_with_the_probability_of_each(users_of_classes):
     users, shop = users_of_classes, users_of_classes.shop
     shop.train(as_of=5)
