@@ -42,10 +42,15 @@ def dagbag(tmp_path_factory):
     for name, value in airflow_environment(tmp_path_factory.mktemp("airflow")).items():
         os.environ.setdefault(name, value)
     sys.path[:0] = [str(PROJECT / "dags"), str(PROJECT / "plugins")]
+    from airflow import plugins_manager, settings
     from airflow.dag_processing.dagbag import DagBag
-    from airflow.plugins_manager import ensure_plugins_loaded
 
-    ensure_plugins_loaded()  # afterwards it would put another copy of each plugin into sys.modules than the DAGs import
+    # Another test of this process may have imported Airflow, which then has looked for plugins elsewhere.
+    settings.PLUGINS_FOLDER = str(PROJECT / "plugins")
+    for part in vars(plugins_manager).values():
+        getattr(part, "cache_clear", lambda: None)()
+    # Later it would put another copy of each plugin into sys.modules than the DAGs import.
+    plugins_manager.ensure_plugins_loaded()
     return DagBag(str(PROJECT / "dags"))
 
 

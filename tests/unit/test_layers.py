@@ -10,6 +10,7 @@ SHARED_WITH_THE_AUDIT = {
     "evergreen.core.definition.ModelDefinition", "evergreen.settings.Settings",
     "evergreen.core.definition.database_address.AddressOf", "evergreen.core.definition.database_address.url_of",
     "evergreen.core.definition.database_address.from_environment", "evergreen.core.definition.sinks.SinkSection",
+    "evergreen.core.definition.database_address.without_address",
     "evergreen.errors.EvergreenError",
     "evergreen.errors.PartitionKeyError", "evergreen.errors.UnavailableError",
     "evergreen.core.feature_repository.git.BRANCH", "evergreen.core.feature_repository.git.open_remote",

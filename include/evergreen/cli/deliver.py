@@ -64,10 +64,10 @@ def deliver(
 
 
 def _check_addresses(definition: ModelDefinition, address_of: AddressOf) -> None:
+    from evergreen.core.definition.database_address import without_address
     from evergreen.errors import SettingsError
-    from evergreen.loop.scoring.deliver import without_address
 
-    for sink, variable in without_address(definition, address_of).items():
+    for sink, variable in without_address(definition.sinks, address_of).items():
         raise SettingsError(
             f"the sink {sink} cannot be reached: this command knows only the variable {variable}, and it is not set. "
             "Set it; or, if DAGs have an Airflow connection, clear the task deliver of the score DAG"

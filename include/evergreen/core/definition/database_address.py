@@ -13,6 +13,8 @@ from evergreen.errors import SettingsError
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
 
+    from evergreen.core.definition.sinks import SinkSection
+
 AddressOf = Callable[[str], SecretStr | None]
 """The address of the given name; None if there is none"""
 KINDS = {
@@ -100,3 +102,12 @@ def url_of(name: str, address_of: AddressOf) -> URL:
             f"{', '.join(sorted(set(KINDS.values())))}, such as postgresql://user:password@host:5432/database"
         )
     return url.set(drivername=KINDS[kind])
+
+
+def without_address(sinks: Mapping[str, SinkSection], address_of: AddressOf) -> dict[str, str]:
+    """Those of `sinks` whose database `address_of` does not know -> the variable that would say where it is."""
+    return {
+        name: variable(sink.connection)
+        for name, sink in sinks.items()
+        if sink.connection is not None and address_of(sink.connection) is None
+    }

@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from evergreen.core.definition import ModelDefinition
-from evergreen.core.definition.database_address import AddressOf, url_of, variable
+from evergreen.core.definition.database_address import AddressOf, url_of
 from evergreen.core.definition.sinks import SinkSection
 from evergreen.core.definition.tasks import PROBABILITY
 from evergreen.core.ledger import Ledger
@@ -84,15 +84,6 @@ def predicted_keys(definition: ModelDefinition, *, settings: Settings) -> dict[s
         removed, found = set(session.scalars(gone)), dict(session.execute(newest).tuples().all())
     store = Store.from_settings(settings)  # what was removed may have been written again since
     return {key: uri not in removed or store.exists(store.name(uri)) for key, uri in found.items()}
-
-
-def without_address(definition: ModelDefinition, address_of: AddressOf) -> dict[str, str]:
-    """The sinks whose database `address_of` does not know -> the variable that would say where it is."""
-    return {
-        name: variable(sink.connection)
-        for name, sink in definition.sinks.items()
-        if sink.connection is not None and address_of(sink.connection) is None
-    }
 
 
 def _deliver(

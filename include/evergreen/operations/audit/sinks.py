@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from evergreen.core.definition import ModelDefinition
-from evergreen.core.definition.database_address import AddressOf, url_of
+from evergreen.core.definition.database_address import AddressOf, url_of, without_address
 from evergreen.core.definition.sinks import SinkSection
 from evergreen.errors import EvergreenError
-from evergreen.loop.scoring.deliver import NEWEST, without_address
 from evergreen.operations.audit import files
 from evergreen.operations.audit.disagreement import Disagreement, Row
 from evergreen.operations.audit.ledger_rows import Rows
 
 AREA = "sinks"
+NEWEST = "newest"
 DELIVER = "Run `evergreen deliver {model} --from {key} --through {key}`, or clear the task deliver of its score DAG."
 Had = dict[str, tuple[Any, ...]]
 """Entity, as text -> model version, prediction, and of several classes their probabilities by name"""
@@ -43,7 +43,7 @@ def check(definition: ModelDefinition, rows: Rows, store_url: str, address_of: A
     The rows of a table whose address is not known are not compared; `not_compared` says so.
     """
     newest = {row["key"]: row for row in rows.predictions}
-    unknown = without_address(definition, address_of)
+    unknown = without_address(definition.sinks, address_of)
     for name, section in definition.sinks.items():
         sink = _Sink(definition, name, section, rows, store_url, address_of, name not in unknown)
         given = [row for row in rows.sink_deliverys if row["sink"] == name]
@@ -59,7 +59,7 @@ def check(definition: ModelDefinition, rows: Rows, store_url: str, address_of: A
 
 def not_compared(definition: ModelDefinition, address_of: AddressOf) -> list[str]:
     """For each sink whose rows `check` cannot read, the reason."""
-    unknown = without_address(definition, address_of).items()
+    unknown = without_address(definition.sinks, address_of).items()
     return [f"sink {name}: rows not compared: this command knows only the variable {said}" for name, said in unknown]
 
 
@@ -124,13 +124,13 @@ def _of_table(definition: ModelDefinition, sink: SinkSection, key: str, address_
     from sqlalchemy.exc import SQLAlchemyError
 
     from evergreen.errors import UnavailableError
-    from evergreen.loop.scoring.sink_table import quoted
 
     url = url_of(sink.connection or "", address_of)
     engine = create_engine(url.set(drivername="postgresql+psycopg2"))
     where = "WHERE model = :model AND partition_key = :key"
     said = "prediction, probabilities" if definition.task == "multiclass" else "prediction"
-    query = f"SELECT entity, model_version, {said} FROM {quoted(sink.table or '')} {where}"  # noqa: S608 - a checked name
+    table = ".".join(f'"{part}"' for part in (sink.table or "").split("."))
+    query = f"SELECT entity, model_version, {said} FROM {table} {where}"  # noqa: S608 - a checked name
     try:
         with engine.connect() as connection:
             connection.execute(text("SET TRANSACTION READ ONLY"))
