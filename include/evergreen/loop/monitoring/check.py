@@ -176,6 +176,7 @@ def _signals(
         surpassed=bool(rivals.challenger and rivals.challenger.found.proven),
         comeback=rivals.comeback,
         approval=definition.gate.approval != "never",
+        held=len(known.held),
         new_code=known.new_code,
         bad=bad.key if bad else None,
         bad_version=bad.version if bad else None,

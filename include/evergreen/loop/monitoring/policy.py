@@ -75,6 +75,8 @@ class Signals:
     """A version that served earlier and is proven better on the newest partitions; the best if there are several"""
     approval: bool = False
     """Whether the definition leaves promotions to a person"""
+    held: int = 0
+    """Partitions whose labels are incomplete: they judge nobody"""
     new_code: str | None = None
     """Hash of the feature code of today, if the champion was made from other code and none was asked for from this"""
     bad: str | None = None
@@ -235,6 +237,10 @@ def _besides(signals: Signals) -> str:
     if signals.harmed:
         return ", and its inputs have drifted"
     loss, well = "no labels of its predictions have landed yet", "the champion loses no more than it should"
+    if signals.held:
+        whose = "partition" if signals.held == 1 else "partitions"
+        loss = "no complete labels of its predictions have landed yet"
+        well += f" as far as labels are complete (those of {signals.held} {whose} are not, and judge nothing)"
     if signals.bad is not None:
         whose = (
             ""

@@ -29,6 +29,16 @@ def test_quiet_data_asks_for_nothing():
     assert decision.reason == "the inputs are as they were, and the champion loses no more than it should"
 
 
+def test_a_quiet_reason_does_not_pass_over_labels_that_are_held_back():
+    decision = decide(seen(held=3), [past(1), past(2)], POLICY)
+    assert decision.kind == "no_action"
+    assert decision.reason.endswith(
+        "the champion loses no more than it should as far as labels are complete (those of 3 partitions are not, and "
+        "judge nothing)"
+    )
+    assert "no complete labels" in decide(seen(held=1, judged=False), [past(1), past(2)], POLICY).reason
+
+
 def test_drift_that_costs_nothing_is_for_the_digest_and_asks_for_a_retrain_when_it_lasts():
     first = decide(seen(drifted=("temperature",)), [past(1)], POLICY)
     assert (first.kind, first.cause, first.told) == ("no_action", None, ())
