@@ -11,8 +11,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -44,8 +43,7 @@ SAME = 1e-6
 may land as float32 (24 bits, some 6e-8 of a number) what a client sends as a decimal."""
 
 
-@dataclass(frozen=True)
-class Asked:
+class Asked(NamedTuple):
     """The newest prediction on request for one entity."""
 
     entity: str
@@ -127,7 +125,7 @@ def _measured(
 
 def compare(
     definition: ModelDefinition,
-    asked: Sequence[Asked],
+    asked: Sequence[Asked | tuple[str, float, int]],
     batch: pd.DataFrame | None,
     batch_version: int | None,
     labels: pd.DataFrame | None,
@@ -136,13 +134,14 @@ def compare(
 
     Args:
         definition: names the loss, the entity and the target.
-        asked: each entity once; at least one. Answers by versions of another task are counted in `rows` and
-            `versions`, and compared with nothing: the definition has changed since.
+        asked: each entity once, as text, with its prediction and version; at least one. Answers by versions of another
+            task are counted in `rows` and `versions`, and compared with nothing: the definition has changed since.
         batch: the partition's predictions (columns entity, and those of a prediction), or None.
         batch_version: that made them.
         labels: the partition's labels, or None.
     """
-    given = {one.entity: one for one in asked if (one.probabilities is not None) == (definition.task == "multiclass")}
+    told, several = [Asked(*one) for one in asked], definition.task == "multiclass"
+    given = {one.entity: one for one in told if (one.probabilities is not None) == several}
     entity, target = definition.feed.entity, definition.target
     differences = np.empty(0)
     if batch is not None:
@@ -160,8 +159,8 @@ def compare(
         if labelled:
             loss = _loss(definition, [given[name] for name in truth[entity].astype(str)], truth[target])
     return {
-        "versions": sorted({one.version for one in asked}),
-        "rows": len(asked),
+        "versions": sorted({one.version for one in told}),
+        "rows": len(told),
         "compared": len(differences),
         "differing": int((differences > _allowed(definition, batch)).sum()),
         "difference": float(differences.mean()) if len(differences) else None,
