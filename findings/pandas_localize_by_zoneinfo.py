@@ -2,7 +2,7 @@
 
 Expected: the name of a zone and the standard library's object for it mean the same and cost the same.
 Seen: the same instants come out, and a column of 300,000 clock times takes seconds instead of hundredths of one.
-Who meets it: whoever follows PEP 615 and hands `ZoneInfo` objects around, and localises a column.
+Who meets it: code that passes `ZoneInfo` objects, as PEP 615 has it, and localises a column.
 What to do: pass the zone's name (`zone.key`), or localise the distinct values only.
 Here: intake inverts `tz_convert` over the distinct values (`loop/intake/reading/local_times.py`).
 """

@@ -107,7 +107,7 @@ def run(work: Callable[[Answer], int], answer: Answer, bounds: Bounds, board: Bo
     if code in (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT):
         raise UnavailableError(
             f"the process that {bounds.what} was ended from outside ({signal.Signals(-code).name}; has the machine "
-            "run out of memory?); nothing was recorded, the next try begins anew"
+            "run out of memory?); nothing was recorded, the next try begins again"
         )
     return code
 
@@ -215,7 +215,7 @@ def _wait(pid: int, bounds: Bounds) -> int:
                 pause = min(2 * pause, 0.05)
         raise UnavailableError(
             f"the process that {bounds.what} took {bounds.wait:,} seconds and hardly worked: "
-            "the machine is overloaded, or it hangs; nothing was recorded, the next try begins anew"
+            "the machine is overloaded, or it hangs; nothing was recorded, the next try begins again"
         )
     finally:
         if pid:

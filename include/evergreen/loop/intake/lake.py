@@ -87,7 +87,7 @@ def _read(asked: dict[str, Any], folder: Path, limits: Limits) -> dict[str, Any]
     except subprocess.TimeoutExpired:
         raise UnavailableError(
             f"the {asked['kind']} table was not read in {limits.read_wait:,} seconds: the machine or its place is "
-            "overloaded; nothing was recorded, the next try begins anew"
+            "overloaded; nothing was recorded, the next try begins again"
         ) from None
     if done.returncode in (-9, -15, -2):
         raise UnavailableError("the process that reads the table was ended from outside; nothing was recorded")
@@ -102,7 +102,7 @@ def _read(asked: dict[str, Any], folder: Path, limits: Limits) -> dict[str, Any]
             f"evergreen[{asked['kind']}], or land Parquet files"
         )
     sentence = (
-        f"the {asked['kind']} table cannot be read by its own library ({told}); write it anew, or land Parquet files"
+        f"the {asked['kind']} table cannot be read by its own library ({told}); write it again, or land Parquet files"
     )
     raise UnfitFileError(unfit("readable", sentence, observed=told, expected=f"a {asked['kind']} table"))
 

@@ -48,7 +48,7 @@ def _checked(chunks: Iterator[bytes], part: dict[str, Any]) -> Iterator[bytes]:
         yield data
     if digest.hexdigest() != part["sha256"]:
         raise UnavailableError(
-            f"{part['name']} changed while it was read; nothing was recorded, the next try begins anew"
+            f"{part['name']} changed while it was read; nothing was recorded, the next try begins again"
         )
 
 

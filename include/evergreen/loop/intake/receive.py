@@ -152,7 +152,7 @@ def _check_unchanged(
 ) -> None:
     if find_drop(settings.landing_url, definition.feed.name, table, key) != drop or not whole:
         raise UnavailableError(
-            f"{drop.uri} changed while it was read; nothing was recorded, the next try reads it anew"
+            f"{drop.uri} changed while it was read; nothing was recorded, the next try reads it again"
         )
 
 
@@ -227,7 +227,7 @@ def _check_copy(raw_uri: str, settings: Settings) -> None:
     if raw_uri.startswith(store.url + "/") and not store.exists(store.name(raw_uri)):
         raise UnavailableError(
             f"{raw_uri} was collected, as an earlier version's copy, while it was received again; nothing was "
-            "recorded, the next try writes it anew"
+            "recorded, the next try writes it again"
         )
 
 

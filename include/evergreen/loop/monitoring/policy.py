@@ -323,7 +323,7 @@ def _news(signals: Signals, own: Sequence[PastCheck], history: Sequence[PastChec
 
 
 def _said_before(signals: Signals, history: Sequence[PastCheck]) -> bool:
-    """Whether this bad partition was told, or lately one that was nearly as bad, whoever was champion."""
+    """Whether this bad partition was told, or lately one that was nearly as bad, under any champion."""
     told = [check for check in history if "loss" in check.told and check.ago > 0]
     if any(check.bad == signals.bad for check in told):
         return True

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from evergreen.core.definition.model import ColumnType
 from evergreen.core.ledger.tables import Prediction
-from evergreen.core.text import plain
 from evergreen.errors import BadInputError, UnavailableError
+from evergreen.loop.intake.database.postgres import MAY_PASS, connect, in_words
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,7 +25,6 @@ ENTITY_TYPES: dict[ColumnType, str] = {
     "string": "text", "integer": "bigint", "float": "double precision", "boolean": "boolean",
     "timestamp": "timestamp with time zone",
 }  # fmt: skip
-_MAY_PASS = ("08", "40", "53", "55", "57", "58")
 
 
 def columns(entity: ColumnType, *, several: bool = False) -> dict[str, str]:
@@ -63,13 +62,14 @@ def write(url: Any, table: str, prediction: Prediction, types: dict[str, str], r
 
     Raises:
         BadInputError: it is no PostgreSQL database, or the table has other types; nothing was changed.
+        SettingsError: the address has an option that libpq does not know.
         UnavailableError: the database does not answer; nothing was changed.
     """
     import psycopg2
 
     if url.drivername != "postgresql":
         raise BadInputError(f"a sink of the type table is a PostgreSQL database, and this is {url.drivername}")
-    connection = _connect(url)
+    connection = connect(url)
     try:
         with connection, connection.cursor() as cursor:  # commits at the end, or rolls back
             cursor.execute("SET LOCAL TIME ZONE 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'")
@@ -87,25 +87,13 @@ def write(url: Any, table: str, prediction: Prediction, types: dict[str, str], r
             _merge(cursor, table, prediction, rows(), types)
             return True
     except psycopg2.Error as error:
-        words = plain(" ".join(str(error).split()), 300)
-        if error.pgcode is None or error.pgcode.startswith(_MAY_PASS):
+        words = in_words(error)
+        if error.pgcode is None or error.pgcode.startswith(MAY_PASS):
             raise UnavailableError(f"the database of {table} went away ({words}); nothing of it was changed") from None
         raise BadInputError(f"predictions cannot be written to {table}: {words}") from None
     finally:
         with suppress(psycopg2.Error):
             connection.close()
-
-
-def _connect(url: Any) -> Any:
-    import psycopg2
-
-    given = {"host": url.host, "port": url.port, "user": url.username, "password": url.password, "dbname": url.database}
-    options = {**url.query, **{name: value for name, value in given.items() if value is not None}}
-    try:
-        return psycopg2.connect(**{"connect_timeout": 30, **options})
-    except psycopg2.Error as error:
-        words = plain(" ".join(str(error).split()), 300).replace(url.password or "\0", "***")
-        raise UnavailableError(f"PostgreSQL at {url.host or 'its socket'} does not answer: {words}") from None
 
 
 def quoted(table: str) -> str:

@@ -15,6 +15,7 @@ from sqlalchemy.engine import make_url
 from evergreen.core.definition.model import ModelDefinition
 from evergreen.core.definition.sinks import SinkSection
 from evergreen.core.ledger.tables import Prediction
+from evergreen.errors import SettingsError
 from evergreen.loop.scoring import sink_table
 from evergreen.operations.audit import sinks
 from evergreen.operations.audit.ledger_rows import Rows
@@ -126,3 +127,11 @@ def definition(kind):
             },
         }
     ).model_copy(update={"sinks": {"crm": SinkSection(type="table", connection="crm", table="order")}})  # fmt: skip
+
+
+def test_an_address_with_an_unknown_option_is_no_outage():
+    url = make_url("postgresql://ada:geheim@127.0.0.1:1/x?cursor=dict")
+    prediction = Prediction(model="m", key="2024-01-01", id=1, content_hash="h", rows=0, version=1)
+    with pytest.raises(SettingsError, match="invalid connection option") as caught:
+        sink_table.write(url, "predictions", prediction, sink_table.columns("string"), lambda: None)
+    assert "geheim" not in str(caught.value)

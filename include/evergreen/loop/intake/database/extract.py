@@ -3,7 +3,7 @@
 One query in one read-only transaction: the rows are of one instant. They are written some at a time, and the file
 appears when it is whole; then a note of the query, which is the mark that this table has landed. `_SUCCESS` speaks for
 both tables: it is written only if no producer lands the other one. A task that is killed leaves what was there before,
-and the next try begins anew. The same rows in the same order are the same bytes.
+and the next try begins again. The same rows in the same order are the same bytes.
 
 A file that somebody has landed in place of an answer is a correction: it is left alone, and taken as any drop.
 """

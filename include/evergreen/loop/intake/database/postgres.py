@@ -38,7 +38,7 @@ _NATIVE: dict[int, tuple[pa.DataType, tuple[ColumnType, ...]]] = {
     1184: (pa.timestamp("us", "UTC"), ("timestamp",)),
 }
 """OID -> Arrow's type of the same values, and the definition's types for which it is used; else the text is kept"""
-_MAY_PASS = ("08", "40", "53", "55", "57", "58")
+MAY_PASS = ("08", "40", "53", "55", "57", "58")
 """Classes of SQLSTATE that are about the connection, the server or other transactions"""
 _SESSION = (
     "SET TIME ZONE 'UTC'", "SET DateStyle = 'ISO, YMD'", "SET IntervalStyle = 'postgres'", "SET bytea_output = 'hex'",
@@ -55,7 +55,7 @@ def read(
     import psycopg2
 
     text = with_bounds(query, *(f"TIMESTAMPTZ '{at:%Y-%m-%d %H:%M:%S}+00'" for at in (period.start, period.end)))
-    connection = _connect(url)
+    connection = connect(url)
     try:
         connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
         with connection.cursor() as cursor:
@@ -72,15 +72,21 @@ def read(
                 yield Rows(dict(zip(names, said, strict=True)), batches, stream.counted)
     except psycopg2.Error as error:
         # Without a code the connection has gone: in the middle of COPY that is no OperationalError (psycopg2 2.9).
-        if error.pgcode is None or error.pgcode.startswith(_MAY_PASS):
-            raise UnavailableError(f"PostgreSQL went away ({_words(error)}); nothing has landed") from None
-        raise refusal("PostgreSQL", _words(error), personal, error.pgcode) from None
+        if error.pgcode is None or error.pgcode.startswith(MAY_PASS):
+            raise UnavailableError(f"PostgreSQL went away ({in_words(error)}); nothing has landed") from None
+        raise refusal("PostgreSQL", in_words(error), personal, error.pgcode) from None
     finally:
         with suppress(psycopg2.Error):
             connection.close()
 
 
-def _connect(url: Any) -> Any:
+def connect(url: Any) -> Any:
+    """A connection of psycopg2 to `url`, as of SQLAlchemy; its query holds options of libpq.
+
+    Raises:
+        SettingsError: libpq does not know an option.
+        UnavailableError: the server does not answer, or refuses the login.
+    """
     import psycopg2
 
     given = {"host": url.host, "port": url.port, "user": url.username, "password": url.password, "dbname": url.database}
@@ -88,14 +94,15 @@ def _connect(url: Any) -> Any:
     try:
         return psycopg2.connect(**{"connect_timeout": 30, **options})
     except psycopg2.ProgrammingError as error:  # libpq knows no such parameter: another try would change nothing
-        words = _words(error).replace(url.password or "\0", "***")
+        words = in_words(error).replace(url.password or "\0", "***")
         raise SettingsError(f"the address of PostgreSQL at {url.host or 'its socket'} is wrong: {words}") from None
     except psycopg2.Error as error:
-        words = _words(error).replace(url.password or "\0", "***")
+        words = in_words(error).replace(url.password or "\0", "***")
         raise UnavailableError(f"PostgreSQL at {url.host or 'its socket'} does not answer: {words}") from None
 
 
-def _words(error: Exception) -> str:
+def in_words(error: Exception) -> str:
+    """What the database says, on one line."""
     return plain(" ".join(str(error).split()), 300)
 
 
@@ -126,7 +133,7 @@ class _Stream:
             with self._connection.cursor() as cursor:
                 cursor.copy_expert(f"COPY (\n{self._text}\n) TO STDOUT (FORMAT csv)", self._writing)
                 self._rows = cursor.rowcount
-        except Exception as error:  # told to whoever reads
+        except Exception as error:  # the thread that reads raises it
             self._error = error
         finally:
             with suppress(OSError):
@@ -180,7 +187,7 @@ def _parsed(
     reading = pc.ReadOptions(column_names=own, block_size=_BLOCK)
     parsing = pc.ParseOptions(newlines_in_values=True)
     numbered = {own[number]: name for number, name in enumerate(names)}
-    with _in_words(stream, names, personal), pc.open_csv(stream.file, reading, parsing, convert) as reader:
+    with _inin_words(stream, names, personal), pc.open_csv(stream.file, reading, parsing, convert) as reader:
         for batch in reader:
             yield batch.rename_columns([numbered[name] for name in batch.schema.names])
 
@@ -191,7 +198,7 @@ def _type(oid: int, kind: ColumnType) -> pa.DataType:
 
 
 @contextmanager
-def _in_words(stream: _Stream, names: list[str], personal: Collection[str]) -> Iterator[None]:
+def _inin_words(stream: _Stream, names: list[str], personal: Collection[str]) -> Iterator[None]:
     """A value that its type in Arrow does not hold, by the name of its column."""
     import re
 

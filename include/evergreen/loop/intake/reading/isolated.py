@@ -94,5 +94,5 @@ def _end_in_words(code: int, answer: IO[bytes], limits: Limits) -> Failure:
         sentence = f"reading the file took more than {limits.read_memory:,} bytes of memory, though it is smaller"
         return unfit("size", sentence, expected=f"at most {limits.read_memory} bytes")
     detail = sandbox.fault(code, answer)
-    sentence = f"the file is damaged in a way that its reader cannot bear ({detail}); write it anew and land it again"
+    sentence = f"the file is damaged in a way that its reader cannot bear ({detail}); write it again and land it"
     return unfit("readable", sentence, observed=detail, expected="a readable file")
