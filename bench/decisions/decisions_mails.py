@@ -4,8 +4,8 @@ The monitor is replayed partition by partition (`tools/backtest`), and at each w
 computed by the functions of `loop/monitoring/telling`. A mail about drift leads to something if, at its partition or
 within four, a loss lies above expectation (of its own rows, or of the champion at its promotion, beyond the error; how
 many lie above that of their own rows is counted by itself) or a challenger is promoted. Faults are planted one at a
-time into partitions of every stream (`bench/lib/broken.py`); one is told if the check of that partition mails it. One
-set of defaults.
+time into partitions of every stream (`bench/lib/broken.py`); one counts as told if a column
+that it changed is among the steps of that partition's check, which are what is mailed. One set of defaults.
 
 python -m bench.decisions.decisions_mails [FAULTS]
     faults of each kind and stream (default 4); writes bench/results/decisions_mails.json. Slow: what was followed of a

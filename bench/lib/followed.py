@@ -189,5 +189,7 @@ def _code() -> str:
     """
     folders = ("loop/monitoring/drift", "loop/monitoring/loss", "loop/monitoring/rivals", "loop/champion/evaluation")
     files = [p for folder in folders for p in sorted((ROOT / "include/evergreen" / folder).rglob("*.py"))]
-    files += [ROOT / "include/evergreen/loop/monitoring/telling/shapes.py", Path(broken.__file__)]
+    files += [ROOT / "include/evergreen/loop/monitoring/telling/shapes.py", Path(broken.__file__), Path(__file__)]
+    files += [Path(__file__).with_name("streams.py"), *sorted((ROOT / "include/evergreen/loop/training").rglob("*.py"))]
+    files += sorted((ROOT / "include/evergreen/tools/backtest").glob("*.py"))
     return hashlib.sha256(b"".join(p.read_bytes() for p in files)).hexdigest()[:12]

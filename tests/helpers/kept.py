@@ -40,11 +40,11 @@ def database(url, name):
 def relax(stack):
     """Have a throw-away PostgreSQL wait for no disk, and take the superuser's word: a test connects a hundred times.
 
-    It loses nothing if it is killed, only in a power cut.
+    Without fsync it loses nothing if it is killed, only in a power cut.
     """
     url, rules = superuser_url(stack), stack.home.postgres / "pg_hba.conf"
     rules.write_text(f"host all {postgres.SUPERUSER} 127.0.0.1/32 trust\n{rules.read_text()}")
-    off = dict.fromkeys(("fsync", "synchronous_commit", "full_page_writes", "autovacuum"), "off")
+    off = dict.fromkeys(("fsync", "full_page_writes", "autovacuum"), "off")
     with connected(url) as connection:
         for setting, value in {**off, "max_wal_size": "'128MB'"}.items():
             connection.cursor().execute(f"ALTER SYSTEM SET {setting} = {value}")

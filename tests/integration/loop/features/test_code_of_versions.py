@@ -221,6 +221,22 @@ def test_a_partition_restated_after_the_change_is_predicted_again_by_who_had_not
     assert scored[-1].snapshot_id == of_old.id, "built of the new rows by the code that it was made from"
 
 
+def test_a_later_partition_restated_after_the_change_is_predicted_again_by_who_serves(shop):
+    shop.live(6)
+    change(shop)
+    second = shop.train(as_of=6, cause="code")
+    shop.live(7)
+    inputs = shop.week(7)[0]
+    shop.accept("inputs", 7, inputs.assign(price=inputs["price"] + 1))
+    shop.build(7)
+    assert score(shop.definition, shop.key(7), settings=shop.settings).version == second
+    with shop.ledger.transaction() as session:
+        of_new = snapshots.current(session, "orders", shop.key(7), today(shop.definition).hash)
+        scored = session.scalars(select(Prediction).where(Prediction.key == shop.key(7)).order_by(Prediction.id)).all()
+    assert [p.version for p in scored] == [second, second]
+    assert scored[-1].snapshot_id == of_new.id
+
+
 def test_new_code_that_fails_leaves_the_champion_in_peace(shop):
     change(shop, "def build(inputs, history):\n    raise ValueError('not yet')\n")
     assert shop.live(6).version == shop.version

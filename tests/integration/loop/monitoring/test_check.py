@@ -74,19 +74,18 @@ def test_a_fault_of_the_feed_is_told_at_once_and_the_retrain_that_it_asks_for_is
     for number in range(6, 12):
         shop.live(number, in_cents if number >= 8 else None)
         decided.append(check(shop, number))
-    assert [d.kind for d in decided][:4] == ["no_action", "no_action", "alert", "retrain"]
-    assert [d.cause_key for d in decided if d.kind == "retrain"][:1] == [f"drift-v{shop.version}-1"]
-    assert decided[2].drifted_columns[0] == "price"
+    assert [(d.kind, d.cause) for d in decided] == [
+        ("no_action", None), ("no_action", None), ("alert", "drift"), ("retrain", "drift"), ("no_action", None),
+        ("no_action", None),
+    ]  # fmt: skip
+    assert [d.cause_key for d in decided if d.kind == "retrain"] == [f"drift-v{shop.version}-1"]
+    assert decided[2].drifted_columns == ["price"]
     assert decided[2].reason.startswith("Likely a fault of the feed: in one step")
     assert "price has drifted for 2 checks in a row" in decided[3].reason
     assert [d.key for d in rows(shop, Decision) if d.version is None] == [shop.key(n) for n in range(6, 12)]
 
     told = [mail for mail in monitor_mails(shop) if mail.kind == "drift"]
-    assert [mail.key for mail in told][:1] == [shop.key(8)]
-    assert shop.key(9) not in {mail.key for mail in told}, (
-        "what becomes of the challenger is told, not that one is made"
-    )
-    assert all("drift that may cost" in mail.subject for mail in told[1:]), "nobody mends it: estimates say so by then"
+    assert [mail.key for mail in told] == [shop.key(8)], "what becomes of the challenger is told, not that one is made"
     assert told[0].subject.endswith("likely a fault of the feed: price")
     assert told[0].body["table"]["rows"][0][0] == "price"
     assert told[0].body["table"]["rows"][0][2].startswith("rose: median")
