@@ -320,6 +320,7 @@ def _channel_address(name: str) -> Any:
 def database_address(name: str) -> Any:
     """URL of a database: a variable of this process, or an Airflow connection; None if neither is."""
     from airflow.sdk import BaseHook
+    from airflow.sdk.exceptions import AirflowNotFoundException
 
     from evergreen.core.definition.database_address import connection_url, from_environment
 
@@ -328,8 +329,8 @@ def database_address(name: str) -> Any:
         return given
     try:
         found = BaseHook.get_connection(name)
-    except Exception as error:  # not found, in whatever class this release of Airflow says so; its words are not ours
-        log.warning("no Airflow connection %s (%s)", name, type(error).__name__)
+    except AirflowNotFoundException:  # anything else is an outage, which the next try of the task may not meet
+        log.warning("no Airflow connection %s", name)
         return None
     return connection_url(
         found.conn_type or "", found.login, found.password, found.host, found.port, found.schema, found.extra_dejson

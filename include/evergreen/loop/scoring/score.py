@@ -19,6 +19,7 @@ from evergreen.core.ledger.tables import Deployment, Prediction, Snapshot
 from evergreen.core.store import Store, layout
 from evergreen.core.store.objects import sha256
 from evergreen.errors import BadInputError, NotReadyError, RefusedError
+from evergreen.loop.champion.evaluation.guards import CANNOT_PREDICT
 from evergreen.loop.features.build import build
 from evergreen.loop.features.feature_code import of_version
 from evergreen.settings import Settings
@@ -75,7 +76,7 @@ def score(definition: ModelDefinition, key: str, *, settings: Settings, run_url:
     for predictor in predictors:
         try:
             return _score(definition, key, predictor, settings, run_url)
-        except (RefusedError, BadInputError) as error:
+        except (RefusedError, BadInputError, ImportError, *CANNOT_PREDICT) as error:
             if predictor.role == "champion":
                 raise
             log.warning("%s: version %s cannot predict it: %s", key, predictor.version, error)

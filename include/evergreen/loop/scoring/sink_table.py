@@ -76,14 +76,9 @@ def write(url: Any, table: str, prediction: Prediction, types: dict[str, str], r
             _hold(cursor, table, prediction.model, prediction.key)
             _make(cursor, table, types, KEY)
             _make(cursor, f"{table}_delivery", STATE, KEY[:2])
-            cursor.execute(
-                f"SELECT prediction_id, content_hash FROM {quoted(f'{table}_delivery')} "  # noqa: S608 - a checked name
-                "WHERE model = %s AND partition_key = %s",
-                (prediction.model, prediction.key),
-            )
-            if cursor.fetchone() == (prediction.id, prediction.content_hash):
-                return False
             _check_types(cursor, table, types)
+            if _has(cursor, table, prediction):
+                return False
             _merge(cursor, table, prediction, rows(), types)
             return True
     except psycopg2.Error as error:
@@ -109,6 +104,20 @@ def _hold(cursor: Any, *name: str) -> None:
 def _is_there(cursor: Any, table: str) -> bool:
     cursor.execute("SELECT to_regclass(%s) IS NOT NULL", (quoted(table),))
     return bool(cursor.fetchone()[0])
+
+
+def _has(cursor: Any, table: str, prediction: Prediction) -> bool:
+    """Whether the note says that the table has these predictions, and as many rows are there: a table can be lost."""
+    where = (prediction.model, prediction.key)
+    cursor.execute(
+        f"SELECT prediction_id, content_hash FROM {quoted(f'{table}_delivery')} "  # noqa: S608 - a checked name
+        "WHERE model = %s AND partition_key = %s",
+        where,
+    )
+    if cursor.fetchone() != (prediction.id, prediction.content_hash):
+        return False
+    cursor.execute(f"SELECT count(*) FROM {quoted(table)} WHERE model = %s AND partition_key = %s", where)  # noqa: S608
+    return bool(cursor.fetchone()[0] == prediction.rows)
 
 
 def _make(cursor: Any, table: str, types: dict[str, str], key: tuple[str, ...]) -> None:

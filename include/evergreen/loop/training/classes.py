@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 FEWEST_ROWS = 10
 """Rows of a class without which it is not learned: nothing can be said of fewer, and folds may hold none of them."""
+SUM_TOLERANCE = 1e-4
+"""By how much probabilities of all classes may sum to other than 1: some libraries reckon in float32."""
 PREDICTION = "prediction"
 _NAMES = "evergreen_classes"
 """Attribute of a fitted pipeline that holds the names of its classes; it is saved with the model."""

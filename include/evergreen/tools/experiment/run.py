@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -212,7 +213,9 @@ def _seconds(folder: Path | None, measured: float | None) -> float | None:
     """Processor time of the fit: of this run, or of the one that kept the model."""
     file = folder / "seconds" if folder else None
     if file and measured is not None:
-        file.write_text(f"{measured:.3f}")
+        scratch = file.with_name(f".{file.name}.{os.getpid()}")
+        scratch.write_text(f"{measured:.3f}")
+        scratch.replace(file)
     if measured is None and file and file.is_file():
         return float(file.read_text())
     return measured

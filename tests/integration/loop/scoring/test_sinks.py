@@ -262,6 +262,17 @@ def test_a_sink_whose_address_only_airflow_knows_is_said_once(users):
         _check_addresses(users.definition, users.address)
 
 
+def test_a_table_that_was_lost_is_filled_again(users):
+    users.shop.live(6)
+    users.deliver(6)
+    users.run("DROP TABLE predictions")
+    assert [one.new for one in users.deliver(6)] == [True, False]
+    users.check(6)
+    users.run("DELETE FROM predictions WHERE entity = (SELECT min(entity) FROM predictions)")
+    assert users.deliver(6)[0].new
+    users.check(6)
+
+
 def test_a_table_that_does_not_fit_is_refused_and_left_alone(users):
     users.shop.live(6)
     users.run(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, cast, func, or_, select
+from sqlalchemy import ColumnElement, String, cast, func, literal, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from evergreen.core.ledger.tables import Deployment, Performance, TrainingRun
@@ -12,11 +12,11 @@ from evergreen.core.ledger.tables import Deployment, Performance, TrainingRun
 PARTS = ("train_keys", "holdout_keys")
 
 
-def in_sample(model: InstrumentedAttribute[str], version: Any, key: Any) -> ColumnElement[bool]:
+def in_sample(model: ColumnElement[str] | InstrumentedAttribute[str], version: Any, key: Any) -> ColumnElement[bool]:
     """Whether the version of a row was trained or judged on the labels of the row's partition.
 
     Args:
-        model: column that names the model.
+        model: column that names the model, or its name as a literal.
         version: column with the version, or a version.
         key: column with the partition's key, or a key.
     """
@@ -32,9 +32,7 @@ IN_SAMPLE = in_sample(Performance.model, Performance.version, Performance.key)
 
 def has_seen(session: Session, model: str, version: int, key: str) -> bool:
     """Whether `version` was trained or judged on the labels of `key`; False of a version without a training run."""
-    query = select(TrainingRun).where(TrainingRun.model == model, TrainingRun.version == version)
-    run = session.scalar(query.limit(1))
-    return run is not None and any(key in run.dataset.get(part, ()) for part in PARTS)
+    return bool(session.scalar(select(in_sample(literal(model), version, key))))
 
 
 def unseeing(session: Session, model: str, key: str) -> list[int]:

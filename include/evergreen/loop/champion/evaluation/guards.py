@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from evergreen.core.definition.model import GateSection, Task
 from evergreen.core.text import fixed_percent, plain
 from evergreen.loop.champion.evaluation.paired_test import FEWEST_CLUSTERS, compare
+from evergreen.loop.training.classes import SUM_TOLERANCE
 from evergreen.loop.training.diagnostics import calibration_error, chance_calibration_error
 from evergreen.loop.training.losses import Floats
 
@@ -34,8 +35,6 @@ NEARLY = 0.9
 LARGEST = 1e150
 """Beyond it the square of a prediction is no number any more."""
 
-SUM_TOLERANCE = 1e-4
-"""By how much the probabilities of all classes may sum to other than 1: some libraries reckon in float32."""
 CANNOT_PREDICT = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
 """What a model raises that was made for other columns, or by another release of its library."""
 

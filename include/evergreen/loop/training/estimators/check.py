@@ -15,7 +15,7 @@ import pandas as pd
 from evergreen.core.definition.model import Task
 from evergreen.core.definition.training import BUILT_IN
 from evergreen.errors import RefusedError
-from evergreen.loop.training.classes import FEWEST_ROWS, teachable
+from evergreen.loop.training.classes import FEWEST_ROWS, SUM_TOLERANCE, teachable
 from evergreen.loop.training.estimators import built_in, kinds
 from evergreen.loop.training.estimators.own import load_own
 from evergreen.loop.training.estimators.spaces import Params
@@ -37,8 +37,6 @@ ALONE_TOLERANCE = 1e-9
 """Difference, to the largest prediction, that a row alone may have from its batch: linear algebra adds up in
 another order. Trees have none."""
 
-SUM_TOLERANCE = 1e-4
-"""By how much probabilities of all classes may sum to other than 1: some libraries reckon in float32."""
 _CLASSES = (["0", "1"], ["0.0", "1.0"], ["False", "True"])
 
 
