@@ -22,8 +22,9 @@ from evergreen.core.definition.database_address import AddressOf, url_of
 from evergreen.core.definition.sinks import SinkSection
 from evergreen.core.definition.tasks import PROBABILITY
 from evergreen.core.ledger import Ledger
+from evergreen.core.ledger.queries import collected, decisions
 from evergreen.core.ledger.session import hold
-from evergreen.core.ledger.tables import Collection, Prediction, SinkDelivery
+from evergreen.core.ledger.tables import Prediction, SinkDelivery
 from evergreen.core.store import Store, layout
 from evergreen.core.store.objects import publish
 from evergreen.errors import BadInputError, NotReadyError
@@ -73,17 +74,9 @@ def deliver(
 
 def predicted_keys(definition: ModelDefinition, *, settings: Settings) -> dict[str, bool]:
     """The partitions that have predictions, oldest first -> whether the newest are kept: retention removes old ones."""
-    newest = (
-        select(Prediction.key, Prediction.uri)
-        .where(Prediction.model == definition.name)
-        .distinct(Prediction.key)
-        .order_by(Prediction.key, Prediction.id.desc())
-    )
-    gone = select(Collection.name).where(Collection.model == definition.name, Collection.done_at.is_not(None))
     with Ledger.from_settings(settings).transaction() as session:
-        removed, found = set(session.scalars(gone)), dict(session.execute(newest).tuples().all())
-    store = Store.from_settings(settings)  # what was removed may have been written again since
-    return {key: uri not in removed or store.exists(store.name(uri)) for key, uri in found.items()}
+        found, gone = decisions.current_predictions(session, definition.name), collected.gone(session, definition.name)
+        return {key: prediction.uri not in gone for key, prediction in found.items()}
 
 
 def _deliver(
