@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.ledger.tables import DriftCheck
-from evergreen.errors import EvergreenError
+from evergreen.core.store import Store, layout
+from evergreen.errors import BadInputError
 from evergreen.loop.monitoring.evidence import Evidence
 from evergreen.loop.monitoring.load_rows import holdout, read_reference
 from evergreen.loop.monitoring.loss.harm_test import Cluster
@@ -58,7 +59,7 @@ def read(session: Session, definition: ModelDefinition, known: Evidence, setting
     Of a version whose reference the store has lost nothing is said.
 
     Raises:
-        UnavailableError: the ledger does not answer.
+        UnavailableError: the ledger or the store does not answer.
     """
     newest = known.losses[max(known.losses)] if known.losses else None
     others = {newest.version} - {known.version} if newest is not None else set()
@@ -99,8 +100,13 @@ def shapes_before(past: Past, reference: pd.DataFrame, definition: ModelDefiniti
 
 
 def _holdout(definition: ModelDefinition, version: int, settings: Settings) -> tuple[Cluster, ...]:
+    """Empty if nothing can be known, now or later; a store that does not answer is asked again by the task's retry."""
+    name = layout.reference(definition.name, version)
+    if not Store.from_settings(settings).exists(name):
+        log.warning("what was to be expected of version %d is not known: the store has no %s", version, name)
+        return ()
     try:
         return tuple(losses_by_cluster(definition, holdout(read_reference(definition, version, settings))))
-    except EvergreenError as error:
+    except BadInputError as error:
         log.warning("what was to be expected of version %d is not known: %s", version, error)
         return ()
