@@ -80,7 +80,7 @@ class Signals:
     new_code: str | None = None
     """Hash of the feature code of today, if the champion was made from other code and none was asked for from this"""
     bad: str | None = None
-    """The newest labelled partition, if it lost more than was to be expected"""
+    """A labelled partition that lost more than was to be expected: the newest, or one whose labels landed late"""
     bad_version: int | None = None
     """Version that predicted it: not the champion, if that is new"""
     rise: float = 0.0

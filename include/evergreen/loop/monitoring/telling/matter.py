@@ -49,7 +49,7 @@ class Seen:
         loss: the loss in words ('Brier score').
         period: length of a partition: hour, day, week or month.
         harm: what the labels prove.
-        expectation: what the newest labelled partition lost, and what was to be expected.
+        expectation: what a labelled partition lost, and what was to be expected of it: the newest, or a late bad one.
         outlook: what the partition will probably lose.
         steps: what looks like a fault of the feed.
         drifted: inputs that have drifted, what moves the predictions most first.

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from evergreen.core.definition import ModelDefinition
+from evergreen.core.ledger.tables import Performance
 from evergreen.errors import BadInputError, CollectedError, RefusedError, UnavailableError
 from evergreen.loop.champion.evaluation.guards import CANNOT_PREDICT
 from evergreen.loop.monitoring.drift.detect import ColumnDrift, DriftResult
@@ -19,7 +20,7 @@ from evergreen.loop.monitoring.loss.realised import clusters_of
 from evergreen.loop.monitoring.telling import impact, seasons, shapes
 from evergreen.loop.monitoring.telling.expected import Expectation, Outlook, Pair, expect, look_ahead
 from evergreen.loop.monitoring.telling.impact import Impact
-from evergreen.loop.monitoring.telling.past import Past, shapes_before
+from evergreen.loop.monitoring.telling.past import Past, shapes_before, to_judge
 from evergreen.loop.monitoring.telling.seasons import Step
 
 log = logging.getLogger("evergreen.monitoring")
@@ -30,7 +31,7 @@ class Weighed:
     """What of a check may matter to a person."""
 
     expectation: Expectation | None = None
-    """Of the newest labelled partition, whoever predicted it"""
+    """Of the newest labelled partition that lost more than expected and was not judged before, else of the newest"""
     outlook: Outlook | None = None
     """Of the partition that is checked"""
     steps: tuple[Step, ...] = ()
@@ -42,7 +43,7 @@ class Weighed:
 
     @property
     def bad(self) -> Expectation | None:
-        """The newest labelled partition, if it lost more than was to be expected."""
+        """The labelled partition that is judged, if it lost more than was to be expected."""
         return self.expectation if self.expectation is not None and self.expectation.above else None
 
     @property
@@ -101,13 +102,16 @@ def weigh(
 
 
 def _expectation(known: Evidence, own: Sequence[Cluster], past: Past, margin: float) -> Expectation | None:
-    newest = known.losses[max(known.losses)] if known.losses else None
-    if newest is None:
-        return None
-    holdout = own if newest.version == known.version else past.holdouts.get(newest.version, ())
-    before = [clusters_of(p) for p in known.losses.values() if p.version == newest.version and p.key < newest.key]
-    found = expect(newest.key, clusters_of(newest), holdout, before, margin=margin)
-    return replace(found, version=newest.version) if found is not None else None
+    """Of the newest bad partition that no check has judged, else of the newest partition."""
+
+    def judge(one: Performance) -> Expectation | None:
+        holdout = own if one.version == known.version else past.holdouts.get(one.version, ())
+        before = [clusters_of(p) for p in known.losses.values() if p.version == one.version and p.key < one.key]
+        found = expect(one.key, clusters_of(one), holdout, before, margin=margin)
+        return replace(found, version=one.version) if found is not None else None
+
+    found = [judge(one) for one in to_judge(known.losses, past.checks)]
+    return next((one for one in found if one is not None and one.above), found[0] if found else None)
 
 
 def _pairs(known: Evidence, past: Past) -> list[Pair]:
