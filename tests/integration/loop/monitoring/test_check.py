@@ -11,6 +11,7 @@ from evergreen.core.ledger.views import history
 from evergreen.core.store import Store
 from evergreen.errors import NotReadyError, UnavailableError
 from evergreen.loop.monitoring.check import run
+from evergreen.loop.monitoring.loss import estimated as estimated_loss
 from evergreen.loop.monitoring.loss import realised
 from evergreen.loop.monitoring.rivals.shadow_scores import losses_of_version, score_in_shadow
 from evergreen.loop.scoring.score import score
@@ -116,10 +117,16 @@ def test_a_fault_of_the_feed_is_told_at_once_and_the_retrain_that_it_asks_for_is
     assert results["shapes"]["price"]["rows"] == 700
 
 
-def test_drift_that_costs_nothing_is_on_record_and_sends_no_mail(shop):
+def test_drift_that_costs_nothing_is_on_record_and_sends_no_mail(shop, monkeypatch):
+    learned = []
+    fit = estimated_loss.LogisticRegression.fit
+    monkeypatch.setattr(estimated_loss.LogisticRegression, "fit", lambda *given: learned.append(1) or fit(*given))
     for number in range(6, 10):
         shop.live(number, slightly_older if number >= 8 else None)
+        learned.clear()
         check(shop, number)
+        assert len(learned) == 1, "the holdout is learned once, however many inputs have drifted"
+    assert rows_of_check(shop, 9).results["impacts"][0]["loss"] is not None
     assert rows_of_check(shop, 8).drifted
     assert [d.kind for d in rows(shop, Decision) if d.key == shop.key(9)] == ["retrain"]
     assert [mail for mail in monitor_mails(shop) if mail.kind == "drift"] == []

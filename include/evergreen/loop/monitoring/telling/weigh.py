@@ -13,8 +13,8 @@ from evergreen.errors import BadInputError, CollectedError, RefusedError, Unavai
 from evergreen.loop.champion.evaluation.guards import CANNOT_PREDICT
 from evergreen.loop.monitoring.drift.detect import ColumnDrift, DriftResult
 from evergreen.loop.monitoring.evidence import Evidence
-from evergreen.loop.monitoring.load_rows import Frames
-from evergreen.loop.monitoring.loss.estimated import Estimate
+from evergreen.loop.monitoring.load_rows import Frames, holdout
+from evergreen.loop.monitoring.loss.estimated import Estimate, Learned
 from evergreen.loop.monitoring.loss.harm_test import Cluster
 from evergreen.loop.monitoring.loss.realised import clusters_of
 from evergreen.loop.monitoring.telling import impact, seasons, shapes
@@ -74,8 +74,9 @@ def weigh(
     rows: Frames,
     drift: DriftResult,
     estimate: Estimate | None,
-    holdout: Sequence[Cluster],
+    judged_on: Sequence[Cluster],
     past: Past,
+    learned: Learned | None,
 ) -> Weighed:
     """Weigh what a check has found; pure but for the champion, which `rows` loads when it is first asked.
 
@@ -85,18 +86,19 @@ def weigh(
         rows: what was compared.
         drift: what has drifted.
         estimate: of the partition's loss.
-        holdout: clusters of what the champion was judged on.
+        judged_on: clusters of what the champion was judged on.
         past: of the partitions before.
+        learned: what estimates losses.
     """
     now = shapes.shapes_of(rows.current, definition)
     worth = {c.name: c.design_effect for c in drift.columns}
     before = shapes_before(past, rows.reference, definition, known.key)
     margin = definition.monitoring.harm_margin
     return Weighed(
-        expectation=_expectation(known, holdout, past, margin),
+        expectation=_expectation(known, judged_on, past, margin),
         outlook=look_ahead(estimate, _pairs(known, past), margin=margin),
         steps=seasons.steps(now, before, worth=worth, among=drift.drifted_columns),
-        impacts=_impacts(definition, rows, drift),
+        impacts=_impacts(definition, rows, drift, learned),
         shapes=now,
     )
 
@@ -105,9 +107,9 @@ def _expectation(known: Evidence, own: Sequence[Cluster], past: Past, margin: fl
     """Of the newest bad partition that no check has judged, else of the newest partition."""
 
     def judge(one: Performance) -> Expectation | None:
-        holdout = own if one.version == known.version else past.holdouts.get(one.version, ())
+        usual = own if one.version == known.version else past.holdouts.get(one.version, ())
         before = [clusters_of(p) for p in known.losses.values() if p.version == one.version and p.key < one.key]
-        found = expect(one.key, clusters_of(one), holdout, before, margin=margin)
+        found = expect(one.key, clusters_of(one), usual, before, margin=margin)
         return replace(found, version=one.version) if found is not None else None
 
     found = [judge(one) for one in to_judge(known.losses, past.checks)]
@@ -126,14 +128,15 @@ def _pairs(known: Evidence, past: Past) -> list[Pair]:
     ]
 
 
-def _impacts(definition: ModelDefinition, rows: Frames, drift: DriftResult) -> tuple[Impact, ...]:
+def _impacts(
+    definition: ModelDefinition, rows: Frames, drift: DriftResult, learned: Learned | None
+) -> tuple[Impact, ...]:
     if rows.predict is None or not drift.drifted:
         return ()
-    held_out = rows.reference[rows.reference["part"] == "holdout"]
     try:
         return impact.weigh(
             definition, rows.predict, drift.drifted_columns,
-            reference=rows.compared, current=rows.current, holdout=held_out,
+            reference=rows.compared, current=rows.current, holdout=holdout(rows.reference), learned=learned,
         )  # fmt: skip
     except (BadInputError, CollectedError, RefusedError, UnavailableError, ImportError, *CANNOT_PREDICT) as error:
         log.warning("what the drift does to the predictions is not known: %s", error)

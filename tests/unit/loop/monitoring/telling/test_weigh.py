@@ -21,7 +21,7 @@ def test_a_check_does_not_fail_because_the_champion_cannot_be_loaded(caplog):
     reference = rows.assign(part="holdout", prediction=0.5, target=1.0, cluster="a")
     frames = Frames(reference, reference, rows, len(rows), None, gone)
     drift = SimpleNamespace(drifted=True, drifted_columns=("temperature",))
-    assert _impacts(SMALL, frames, drift) == ()
+    assert _impacts(SMALL, frames, drift, None) == ()
     assert "MLflow does not answer" in caplog.text
 
 
