@@ -28,7 +28,7 @@ from evergreen.loop.monitoring.findings import Findings
 from evergreen.loop.monitoring.label_bias import review_biases
 from evergreen.loop.monitoring.load_rows import Frames
 from evergreen.loop.monitoring.loss import harm_test
-from evergreen.loop.monitoring.loss.estimated import estimate_loss
+from evergreen.loop.monitoring.loss.estimated import learn
 from evergreen.loop.monitoring.loss.harm_test import HarmResult
 from evergreen.loop.monitoring.loss.realised import Unmeasured, clusters_of, losses_by_cluster, measure
 from evergreen.loop.monitoring.online_agreement import measure_online
@@ -121,8 +121,9 @@ def examine(
         alpha=settings.harm_alpha,
         margin=settings.harm_margin,
     )
-    estimate = estimate_loss(definition, held_out, rows.current)
-    weighed = weigh(definition, known, rows, moved, estimate, holdout_losses, before)
+    learned = learn(definition, held_out)
+    estimate = learned.estimate(rows.current) if learned is not None else None
+    weighed = weigh(definition, known, rows, moved, estimate, holdout_losses, before, learned)
     signals = _signals(definition, known, rivals, moved, label, judged, weighed)
     return Findings(
         key=known.key,

@@ -219,7 +219,7 @@ def past_checks(definition: ModelDefinition, evidence: Evidence) -> list[PastChe
                 bool(seen["harmed"]),
                 # not in what was recorded before there were any
                 seen.get("effects", {}),
-                tuple(seen.get("told", ())),
+                tuple(seen["told"]) if "told" in seen else None,
                 seen.get("bad"),
                 float(seen.get("rise", 0.0)),
                 float(seen.get("costly", 0.0)),

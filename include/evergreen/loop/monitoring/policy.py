@@ -80,7 +80,7 @@ class Signals:
     new_code: str | None = None
     """Hash of the feature code of today, if the champion was made from other code and none was asked for from this"""
     bad: str | None = None
-    """The newest labelled partition, if it lost more than was to be expected"""
+    """A labelled partition that lost more than was to be expected: the newest, or one whose labels landed late"""
     bad_version: int | None = None
     """Version that predicted it: not the champion, if that is new"""
     rise: float = 0.0
@@ -103,11 +103,17 @@ class PastCheck:
     drifted: tuple[str, ...] = ()
     harmed: bool = False
     effects: Mapping[str, float] = field(default_factory=dict)
-    told: tuple[str, ...] = ()
-    """What of it was news (`News`); empty in what was recorded before there were any"""
+    told: tuple[str, ...] | None = None
+    """What of it was news (`News`); None in what was recorded before that was"""
     bad: str | None = None
     rise: float = 0.0
     costly: float = 0.0
+
+    def tells(self, news: News) -> bool:
+        """Whether it told `news`. Before that was recorded, each alert and retrain told the harm that it saw."""
+        if self.told is None:
+            return news == "harm" and self.harmed and self.kind in ("alert", "retrain")
+        return news in self.told
 
 
 @dataclass(frozen=True)
@@ -311,11 +317,11 @@ def _news(signals: Signals, own: Sequence[PastCheck], history: Sequence[PastChec
     looks like a fault is news by itself: the partition after it has seen one like it.
     """
     found: list[News] = []
-    if signals.harmed and not any(check.harmed for check in own if check.kind in ("alert", "retrain")):
+    if signals.harmed and not any(check.tells("harm") for check in own):
         found.append("harm")
     if signals.bad is not None and not _said_before(signals, history):
         found.append("loss")
-    if signals.costly > WORSE * max((check.costly for check in own if "cost" in check.told), default=0.0):
+    if signals.costly > WORSE * max((check.costly for check in own if check.tells("cost")), default=0.0):
         found.append("cost")
     if signals.faults:
         found.append("fault")
@@ -324,7 +330,7 @@ def _news(signals: Signals, own: Sequence[PastCheck], history: Sequence[PastChec
 
 def _said_before(signals: Signals, history: Sequence[PastCheck]) -> bool:
     """Whether this bad partition was told, or lately one that was nearly as bad, under any champion."""
-    told = [check for check in history if "loss" in check.told and check.ago > 0]
+    told = [check for check in history if check.tells("loss") and check.ago > 0]
     if any(check.bad == signals.bad for check in told):
         return True
     return any(check.ago <= QUIET and signals.rise < WORSE * check.rise for check in told)

@@ -5,13 +5,16 @@ import io
 import numpy as np
 import pytest
 
+from evergreen.core import text
 from evergreen.core.ledger.tables import Alert, Decision, DriftCheck, PartitionVersion, Performance, Verdict
 from evergreen.core.ledger.views import history
 from evergreen.core.store import Store
 from evergreen.errors import NotReadyError, UnavailableError
 from evergreen.loop.monitoring.check import run
+from evergreen.loop.monitoring.loss import estimated as estimated_loss
 from evergreen.loop.monitoring.loss import realised
 from evergreen.loop.monitoring.rivals.shadow_scores import losses_of_version, score_in_shadow
+from evergreen.loop.scoring.score import score
 
 pytestmark = pytest.mark.integration
 RUN_URL = "http://127.0.0.1:9/log"
@@ -75,9 +78,11 @@ def test_a_fault_of_the_feed_is_told_at_once_and_the_retrain_that_it_asks_for_is
         shop.live(number, in_cents if number >= 8 else None)
         decided.append(check(shop, number))
     assert [(d.kind, d.cause) for d in decided] == [
-        ("no_action", None), ("no_action", None), ("alert", "drift"), ("retrain", "drift"), ("no_action", None),
+        ("no_action", None), ("no_action", None), ("alert", "drift"), ("retrain", "drift"), ("alert", "drift"),
         ("no_action", None),
     ]  # fmt: skip
+    told_of = [d.evidence["told"] for d in rows(shop, Decision) if d.version is None]
+    assert told_of == [[], [], ["fault"], [], ["cost"], []], "a cost is told once four estimates have met their labels"
     assert [d.cause_key for d in decided if d.kind == "retrain"] == [f"drift-v{shop.version}-1"]
     assert decided[2].drifted_columns == ["price"]
     assert decided[2].reason.startswith("Likely a fault of the feed: in one step")
@@ -85,8 +90,15 @@ def test_a_fault_of_the_feed_is_told_at_once_and_the_retrain_that_it_asks_for_is
     assert [d.key for d in rows(shop, Decision) if d.version is None] == [shop.key(n) for n in range(6, 12)]
 
     told = [mail for mail in monitor_mails(shop) if mail.kind == "drift"]
-    assert [mail.key for mail in told] == [shop.key(8)], "what becomes of the challenger is told, not that one is made"
-    assert told[0].subject.endswith("likely a fault of the feed: price")
+    assert [mail.key for mail in told] == [shop.key(8), shop.key(10)], "the fault and its cost, and not the retrain"
+    costs = [rows_of_check(shop, number).results["outlook"]["costs"] for number in range(6, 12)]
+    assert costs == [False, False, False, False, True, True], "the week after costs as well, and is not told again"
+    outlook = rows_of_check(shop, 10).results["outlook"]
+    cost = f"Brier score of {text.number(outlook['loss'])} estimated, {text.number(outlook['expected'])} at promotion"
+    assert [mail.subject for mail in told] == [
+        f"[evergreen] orders {shop.key(8)}: likely a fault of the feed: price",
+        f"[evergreen] orders {shop.key(10)}: drift that may cost: {cost}",
+    ]
     assert told[0].body["table"]["rows"][0][0] == "price"
     assert told[0].body["table"]["rows"][0][2].startswith("rose: median")
     assert float(told[0].body["table"]["rows"][0][1].split()[0]) > 0.05, "it moves the predictions"
@@ -105,10 +117,16 @@ def test_a_fault_of_the_feed_is_told_at_once_and_the_retrain_that_it_asks_for_is
     assert results["shapes"]["price"]["rows"] == 700
 
 
-def test_drift_that_costs_nothing_is_on_record_and_sends_no_mail(shop):
+def test_drift_that_costs_nothing_is_on_record_and_sends_no_mail(shop, monkeypatch):
+    learned = []
+    fit = estimated_loss.LogisticRegression.fit
+    monkeypatch.setattr(estimated_loss.LogisticRegression, "fit", lambda *given: learned.append(1) or fit(*given))
     for number in range(6, 10):
         shop.live(number, slightly_older if number >= 8 else None)
+        learned.clear()
         check(shop, number)
+        assert len(learned) == 1, "the holdout is learned once, however many inputs have drifted"
+    assert rows_of_check(shop, 9).results["impacts"][0]["loss"] is not None
     assert rows_of_check(shop, 8).drifted
     assert [d.kind for d in rows(shop, Decision) if d.key == shop.key(9)] == ["retrain"]
     assert [mail for mail in monitor_mails(shop) if mail.kind == "drift"] == []
@@ -133,6 +151,33 @@ def test_a_bad_week_is_said_first_though_nothing_is_done(shop):
     assert mail.body["headline"].startswith("Will an order be returned?: a bad week: Brier score 0.")
     assert rows_of_check(shop, 8).results["expectation"]["above"]
     assert "loss" in rows(shop, Decision)[-1].evidence["told"]
+
+
+def test_a_bad_week_whose_labels_land_after_those_of_the_next_is_told_once(shop):
+    monitoring = shop.definition.monitoring.model_copy(update={"harm_alpha": 1e-12})
+    shop.definition = shop.definition.model_copy(update={"monitoring": monitoring})
+    shop.live(6)
+    check(shop, 6)
+    inputs, late = shop.week(7)
+    shop.accept("inputs", 7, inputs)
+    shop.build(7)
+    score(shop.definition, shop.key(7), settings=shop.settings)
+    check(shop, 7)
+    for number in (8, 9):
+        shop.live(number)
+        check(shop, number)
+    assert rows_of_check(shop, 9).results["expectation"]["key"] == shop.key(8), "there are no labels of week 7 yet"
+    scrambled(None, late)
+    shop.accept("labels", 7, late)
+    shop.live(10)
+    found = check(shop, 10)
+    judged = rows_of_check(shop, 10).results["expectation"]
+    assert (judged["key"], judged["above"]) == (shop.key(7), True)
+    assert found.reason.startswith(f"A bad week: the realised Brier score of {shop.key(7)}, which version 1 predicted")
+    shop.live(11)
+    check(shop, 11)
+    assert rows_of_check(shop, 11).results["expectation"]["key"] == shop.key(10)
+    assert [mail.key for mail in monitor_mails(shop) if mail.kind == "harm"] == [shop.key(10)]
 
 
 def test_harm_on_labels_asks_for_a_retrain_and_names_the_concept(shop):

@@ -127,6 +127,23 @@ def test_harm_that_must_wait_is_told_once():
     assert decide(young, [past(1, "alert", harmed=True)], POLICY).kind == "no_action"
 
 
+@pytest.mark.parametrize("kind", ["rollback", "promote", "retrain", "alert"])
+def test_harm_counts_as_told_by_what_was_told_and_not_by_what_was_done(kind):
+    young = seen(harmed=True, age=1)
+    about_a_loss = past(1, kind, cause="loss", harmed=True, told=("loss",))
+    assert decide(young, [about_a_loss], POLICY).told == ("harm",), "of a late check harm is on record, and not told"
+    assert decide(young, [past(1, kind, harmed=True, told=("harm",))], POLICY).told == ()
+    before_it_was_recorded = decide(young, [past(1, kind, harmed=True)], POLICY)
+    assert before_it_was_recorded.told == (() if kind in ("retrain", "alert") else ("harm",))
+
+
+def test_a_late_check_of_a_replaced_champion_does_not_count_as_telling_its_harm():
+    late = decide(seen(serving=4, harmed=True, bad="2013-06-24", rise=0.5), [], POLICY)
+    assert late.told == ("loss",)
+    record = past(2, late.kind, cause=late.cause, harmed=True, told=late.told, bad="2013-06-24", rise=0.5)
+    assert decide(seen(harmed=True), [record], POLICY).told == ("harm",)
+
+
 def test_a_champion_meets_a_challenger_when_it_is_due_though_nothing_is_wrong():
     assert decide(seen(age=4), [], POLICY).cause == "age"
     assert decide(seen(age=5), [retrain(1, "age")], POLICY).kind == "no_action"

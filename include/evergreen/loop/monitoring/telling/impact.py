@@ -22,7 +22,7 @@ from evergreen.core.definition import ModelDefinition
 from evergreen.core.spelling import spelled
 from evergreen.core.text import number, plain
 from evergreen.loop.monitoring.drift.detect import numbers
-from evergreen.loop.monitoring.loss.estimated import Learned, learn
+from evergreen.loop.monitoring.loss.estimated import Learned
 from evergreen.loop.training.classes import Names, as_columns, classes_in
 from evergreen.loop.training.losses import Floats
 
@@ -67,6 +67,7 @@ def weigh(
     reference: pd.DataFrame,
     current: pd.DataFrame,
     holdout: pd.DataFrame,
+    learned: Learned | None,
 ) -> tuple[Impact, ...]:
     """The impact of each of `names`, the largest change of predictions first. Pure, if `predict` is.
 
@@ -76,13 +77,13 @@ def weigh(
         names: drifted inputs, the strongest first; what is no feature column (the joint dependence) is left out.
         reference: what the partition was compared with.
         current: the partition: the features that the champion reads.
-        holdout: the champion's, as `estimate_loss` takes it: what estimates are made of is fitted to it once.
+        holdout: the champion's: its columns name the classes.
+        learned: what estimates losses, fitted to that holdout; None if it is too small.
     """
     chosen = [n for n in names if n in definition.features.columns and n in reference and n in current][:MOST_COLUMNS]
     if not chosen:
         return ()
     classes = classes_in(holdout.columns) if definition.task == "multiclass" else ()
-    learned = learn(definition, holdout)
     rows = current.sample(min(len(current), MOST_ROWS), random_state=0)
     now = predict(rows)
     base = _estimated(learned, rows, now, classes)

@@ -47,9 +47,9 @@ class Seen:
 
     Attributes:
         loss: the loss in words ('Brier score').
-        period: length of a partition: day, week or month.
+        period: length of a partition: hour, day, week or month.
         harm: what the labels prove.
-        expectation: what the newest labelled partition lost, and what was to be expected.
+        expectation: what a labelled partition lost, and what was to be expected of it: the newest, or a late bad one.
         outlook: what the partition will probably lose.
         steps: what looks like a fault of the feed.
         drifted: inputs that have drifted, what moves the predictions most first.
@@ -81,9 +81,9 @@ class Matter:
 
 def matters(seen: Seen) -> list[Matter]:
     """All that matters about a check, the most important first; one at least."""
-    said = [one for one in (_bad(seen), _costly(seen), _fault(seen.steps)) if one is not None]
+    harm = None if seen.replaced else _harm(seen.harm)
+    said = [one for one in (harm, _bad(seen), _costly(seen), _fault(seen.steps)) if one is not None]
     found = [
-        None if seen.replaced else _harm(seen.harm),
         *(one for one in said if is_news(seen.decision, one.name)),
         _decided(seen.decision),
         *(one for one in said if not is_news(seen.decision, one.name)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -12,8 +12,9 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
 from evergreen.core.definition import ModelDefinition
-from evergreen.core.ledger.tables import DriftCheck
-from evergreen.errors import EvergreenError
+from evergreen.core.ledger.tables import DriftCheck, Performance
+from evergreen.core.store import Store, layout
+from evergreen.errors import BadInputError
 from evergreen.loop.monitoring.evidence import Evidence
 from evergreen.loop.monitoring.load_rows import holdout, read_reference
 from evergreen.loop.monitoring.loss.harm_test import Cluster
@@ -27,6 +28,8 @@ NEWEST = 60
 """Partitions before the checked one whose shapes are compared"""
 SEASON = 8
 """Partitions around the one a year before"""
+LATE = 8
+"""Newest labelled partitions of which each is judged, however late its labels landed"""
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,8 @@ class Looked:
     """Mean loss that was estimated before its labels landed"""
     holdout: float | None = None
     """Of the estimate"""
+    judged: str | None = None
+    """Labelled partition whose loss it held against what was to be expected"""
     shapes: Shapes = field(default_factory=dict)
 
 
@@ -53,17 +58,34 @@ class Past:
 
 
 def read(session: Session, definition: ModelDefinition, known: Evidence, settings: Settings) -> Past:
-    """Read earlier checks, and the holdouts of the other versions whose newest losses have landed.
+    """Read earlier checks, and the holdouts of the other versions whose losses are judged.
 
     Of a version whose reference the store has lost nothing is said.
 
     Raises:
-        UnavailableError: the ledger does not answer.
+        UnavailableError: the ledger or the store does not answer.
     """
-    newest = known.losses[max(known.losses)] if known.losses else None
-    others = {newest.version} - {known.version} if newest is not None else set()
+    checks = checks_before(session, definition, known.key)
+    others = {p.version for p in to_judge(known.losses, checks)} - {known.version}
     holdouts = {version: found for version in others if (found := _holdout(definition, version, settings))}
-    return Past(checks_before(session, definition, known.key), holdouts)
+    return Past(checks, holdouts)
+
+
+def to_judge(losses: Mapping[str, Performance], checks: Sequence[Looked]) -> list[Performance]:
+    """The newest labelled partition, and those of the newest few that no earlier check has judged. Pure.
+
+    Labels may land after those of a newer partition: theirs was never the newest.
+
+    Args:
+        losses: the measurement that counts of each partition, of every champion.
+        checks: earlier ones.
+
+    Returns:
+        Measurements, the newest partition first.
+    """
+    done = {looked.judged for looked in checks}
+    newest = sorted(losses, reverse=True)[:LATE]
+    return [losses[key] for place, key in enumerate(newest) if place == 0 or key not in done]
 
 
 def checks_before(session: Session, definition: ModelDefinition, key: str) -> tuple[Looked, ...]:
@@ -71,9 +93,10 @@ def checks_before(session: Session, definition: ModelDefinition, key: str) -> tu
     calendar = definition.partitions
     since = calendar.shift(key, -NEWEST)
     wanted = DriftCheck.key.in_(calendar.season(key, SEASON)) | (DriftCheck.key >= since)
-    query = select(
-        DriftCheck.key, DriftCheck.version, DriftCheck.results["estimate"], DriftCheck.results["shapes"]
-    ).where(DriftCheck.model == definition.name, DriftCheck.key < key, wanted)
+    parts = (DriftCheck.results[name] for name in ("estimate", "shapes", "expectation"))
+    query = select(DriftCheck.key, DriftCheck.version, *parts).where(
+        DriftCheck.model == definition.name, DriftCheck.key < key, wanted
+    )
     rows = session.execute(query.ext(distinct_on(DriftCheck.key)).order_by(DriftCheck.key, DriftCheck.id.desc()))
     return tuple(
         Looked(
@@ -81,6 +104,7 @@ def checks_before(session: Session, definition: ModelDefinition, key: str) -> tu
             version=row[1],
             estimated=(row[2] or {}).get("loss"),
             holdout=(row[2] or {}).get("holdout"),
+            judged=(row[4] or {}).get("key"),
             shapes=from_json(row[3] or {}),
         )
         for row in rows
@@ -99,8 +123,13 @@ def shapes_before(past: Past, reference: pd.DataFrame, definition: ModelDefiniti
 
 
 def _holdout(definition: ModelDefinition, version: int, settings: Settings) -> tuple[Cluster, ...]:
+    """Empty if nothing can be known, now or later; a store that does not answer is asked again by the task's retry."""
+    name = layout.reference(definition.name, version)
+    if not Store.from_settings(settings).exists(name):
+        log.warning("what was to be expected of version %d is not known: the store has no %s", version, name)
+        return ()
     try:
         return tuple(losses_by_cluster(definition, holdout(read_reference(definition, version, settings))))
-    except EvergreenError as error:
+    except BadInputError as error:
         log.warning("what was to be expected of version %d is not known: %s", version, error)
         return ()

@@ -8,18 +8,19 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from evergreen.core.definition import ModelDefinition
+from evergreen.core.ledger.tables import Performance
 from evergreen.errors import BadInputError, CollectedError, RefusedError, UnavailableError
 from evergreen.loop.champion.evaluation.guards import CANNOT_PREDICT
 from evergreen.loop.monitoring.drift.detect import ColumnDrift, DriftResult
 from evergreen.loop.monitoring.evidence import Evidence
-from evergreen.loop.monitoring.load_rows import Frames
-from evergreen.loop.monitoring.loss.estimated import Estimate
+from evergreen.loop.monitoring.load_rows import Frames, holdout
+from evergreen.loop.monitoring.loss.estimated import Estimate, Learned
 from evergreen.loop.monitoring.loss.harm_test import Cluster
 from evergreen.loop.monitoring.loss.realised import clusters_of
 from evergreen.loop.monitoring.telling import impact, seasons, shapes
 from evergreen.loop.monitoring.telling.expected import Expectation, Outlook, Pair, expect, look_ahead
 from evergreen.loop.monitoring.telling.impact import Impact
-from evergreen.loop.monitoring.telling.past import Past, shapes_before
+from evergreen.loop.monitoring.telling.past import Past, shapes_before, to_judge
 from evergreen.loop.monitoring.telling.seasons import Step
 
 log = logging.getLogger("evergreen.monitoring")
@@ -30,7 +31,7 @@ class Weighed:
     """What of a check may matter to a person."""
 
     expectation: Expectation | None = None
-    """Of the newest labelled partition, whoever predicted it"""
+    """Of the newest labelled partition that lost more than expected and was not judged before, else of the newest"""
     outlook: Outlook | None = None
     """Of the partition that is checked"""
     steps: tuple[Step, ...] = ()
@@ -42,7 +43,7 @@ class Weighed:
 
     @property
     def bad(self) -> Expectation | None:
-        """The newest labelled partition, if it lost more than was to be expected."""
+        """The labelled partition that is judged, if it lost more than was to be expected."""
         return self.expectation if self.expectation is not None and self.expectation.above else None
 
     @property
@@ -73,8 +74,9 @@ def weigh(
     rows: Frames,
     drift: DriftResult,
     estimate: Estimate | None,
-    holdout: Sequence[Cluster],
+    judged_on: Sequence[Cluster],
     past: Past,
+    learned: Learned | None,
 ) -> Weighed:
     """Weigh what a check has found; pure but for the champion, which `rows` loads when it is first asked.
 
@@ -84,30 +86,34 @@ def weigh(
         rows: what was compared.
         drift: what has drifted.
         estimate: of the partition's loss.
-        holdout: clusters of what the champion was judged on.
+        judged_on: clusters of what the champion was judged on.
         past: of the partitions before.
+        learned: what estimates losses.
     """
     now = shapes.shapes_of(rows.current, definition)
     worth = {c.name: c.design_effect for c in drift.columns}
     before = shapes_before(past, rows.reference, definition, known.key)
     margin = definition.monitoring.harm_margin
     return Weighed(
-        expectation=_expectation(known, holdout, past, margin),
+        expectation=_expectation(known, judged_on, past, margin),
         outlook=look_ahead(estimate, _pairs(known, past), margin=margin),
         steps=seasons.steps(now, before, worth=worth, among=drift.drifted_columns),
-        impacts=_impacts(definition, rows, drift),
+        impacts=_impacts(definition, rows, drift, learned),
         shapes=now,
     )
 
 
 def _expectation(known: Evidence, own: Sequence[Cluster], past: Past, margin: float) -> Expectation | None:
-    newest = known.losses[max(known.losses)] if known.losses else None
-    if newest is None:
-        return None
-    holdout = own if newest.version == known.version else past.holdouts.get(newest.version, ())
-    before = [clusters_of(p) for p in known.losses.values() if p.version == newest.version and p.key < newest.key]
-    found = expect(newest.key, clusters_of(newest), holdout, before, margin=margin)
-    return replace(found, version=newest.version) if found is not None else None
+    """Of the newest bad partition that no check has judged, else of the newest partition."""
+
+    def judge(one: Performance) -> Expectation | None:
+        usual = own if one.version == known.version else past.holdouts.get(one.version, ())
+        before = [clusters_of(p) for p in known.losses.values() if p.version == one.version and p.key < one.key]
+        found = expect(one.key, clusters_of(one), usual, before, margin=margin)
+        return replace(found, version=one.version) if found is not None else None
+
+    found = [judge(one) for one in to_judge(known.losses, past.checks)]
+    return next((one for one in found if one is not None and one.above), found[0] if found else None)
 
 
 def _pairs(known: Evidence, past: Past) -> list[Pair]:
@@ -122,14 +128,15 @@ def _pairs(known: Evidence, past: Past) -> list[Pair]:
     ]
 
 
-def _impacts(definition: ModelDefinition, rows: Frames, drift: DriftResult) -> tuple[Impact, ...]:
+def _impacts(
+    definition: ModelDefinition, rows: Frames, drift: DriftResult, learned: Learned | None
+) -> tuple[Impact, ...]:
     if rows.predict is None or not drift.drifted:
         return ()
-    held_out = rows.reference[rows.reference["part"] == "holdout"]
     try:
         return impact.weigh(
             definition, rows.predict, drift.drifted_columns,
-            reference=rows.compared, current=rows.current, holdout=held_out,
+            reference=rows.compared, current=rows.current, holdout=holdout(rows.reference), learned=learned,
         )  # fmt: skip
     except (BadInputError, CollectedError, RefusedError, UnavailableError, ImportError, *CANNOT_PREDICT) as error:
         log.warning("what the drift does to the predictions is not known: %s", error)

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evergreen.loop.monitoring.loss.estimated import learn
 from evergreen.loop.monitoring.telling import impact
 from evergreen.loop.monitoring.telling.impact import exchange
 from helpers.drift_frames import SMALL, batch
@@ -72,6 +73,7 @@ def test_what_moves_the_predictions_comes_first_however_far_the_others_have_move
     found = impact.weigh(
         SMALL, predicts, ["distance", "carrier", "temperature", "joint dependence"],
         reference=reference, current=moved, holdout=reference,
+        learned=learn(SMALL, reference),
     )  # fmt: skip
     assert found[0].name == "temperature"
     assert {one.name: one.change for one in found[1:]} == {"distance": 0.0, "carrier": 0.0}
@@ -84,7 +86,15 @@ def test_what_moves_the_predictions_comes_first_however_far_the_others_have_move
 def test_nothing_that_is_a_column_has_drifted(frames):
     reference, current = frames
     assert (
-        impact.weigh(SMALL, predicts, ["joint dependence"], reference=reference, current=current, holdout=reference)
+        impact.weigh(
+            SMALL,
+            predicts,
+            ["joint dependence"],
+            reference=reference,
+            current=current,
+            holdout=reference,
+            learned=learn(SMALL, reference),
+        )
         == ()
     )
 
@@ -99,22 +109,8 @@ def test_a_feature_named_like_a_probability_is_no_class():
     current = pd.DataFrame({"probability_of_rain": p**2})
     (found,) = impact.weigh(
         model, lambda rows: rows["probability_of_rain"].to_numpy(), ["probability_of_rain"],
-        reference=reference, current=current, holdout=reference,
+        reference=reference, current=current, holdout=reference, learned=learn(model, reference),
     )  # fmt: skip
     assert found.most == ""
     assert found.shift < -0.1
     assert found.loss is not None
-
-
-def test_the_holdout_is_learned_once_however_many_inputs_have_drifted(frames, monkeypatch):
-    from evergreen.loop.monitoring.loss import estimated
-
-    reference, current = frames
-    fits = []
-    fit = estimated.LogisticRegression.fit
-    monkeypatch.setattr(estimated.LogisticRegression, "fit", lambda *given: fits.append(1) or fit(*given))
-    found = impact.weigh(
-        SMALL, predicts, ["temperature", "distance", "carrier"],
-        reference=reference, current=current, holdout=reference,
-    )  # fmt: skip
-    assert (len(found), len(fits)) == (3, 1)

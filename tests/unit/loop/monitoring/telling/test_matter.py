@@ -82,6 +82,22 @@ def test_a_bad_week_that_is_no_news_heads_no_mail_about_something_else():
     assert names == ["decided", "loss", "fault", "drifted"], "it is said all the same"
 
 
+def test_harm_that_is_no_news_heads_no_mail_about_something_else():
+    about = PolicyDecision("alert", "drift", "drift-v1-1", "", told=("fault",))
+    now = seen(harm=True, fault=True, drifted=("a",), decision=about)
+    assert (matter.subject(now), matter.kind(now)) == ("likely a fault of the feed: temperature", "drift")
+    assert [one.name for one in matter.matters(now)] == ["fault", "harm", "drifted"], "it is said all the same"
+    assert matter.subject(seen(harm=True, decision=AGE)) == "a challenger is due and is trained"
+    for news in (
+        PolicyDecision("alert", "harm", "harm-v1-1", "", told=("harm", "fault")),
+        PolicyDecision("retrain", "harm", "harm-v1-2", "", told=("fault",)),
+        PolicyDecision("rollback", "rollback", "rollback-v1", "", 1, ("harm",)),
+    ):
+        first = matter.matters(seen(harm=True, fault=True, decision=news))[0]
+        assert first.name == "harm"
+        assert matter.kind(seen(harm=True, fault=True, decision=news)) == "harm"
+
+
 def test_harm_of_a_champion_that_was_replaced_heads_nothing():
     about = PolicyDecision("alert", "drift", "drift-v1-1", "", told=("fault",))
     late = replace(seen(harm=True, fault=True, decision=about), replaced=True)
