@@ -147,8 +147,8 @@ def test_a_bad_week_is_said_first_though_nothing_is_done(shop):
     )
     (mail,) = monitor_mails(shop)
     assert mail.kind == "harm"
-    assert ": a bad week: Brier score 0." in mail.subject
-    assert mail.body["headline"].startswith("Will an order be returned?: a bad week: Brier score 0.")
+    assert f": a bad week, {shop.key(7)}: Brier score 0." in mail.subject, "the mail is of the check, a week later"
+    assert mail.body["headline"].startswith(f"Will an order be returned?: a bad week, {shop.key(7)}: Brier score 0.")
     assert rows_of_check(shop, 8).results["expectation"]["above"]
     assert "loss" in rows(shop, Decision)[-1].evidence["told"]
 

@@ -149,7 +149,7 @@ def _bad(seen: Seen) -> Matter | None:
     whose = "" if found.version is None else f", which version {found.version} predicted,"
     return Matter(
         "loss",
-        f"a bad {seen.period}: {seen.loss} {lost} where {expected} was expected",
+        f"a bad {seen.period}, {found.key}: {seen.loss} {lost} where {expected} was expected",
         f"A bad {seen.period}: the realised {seen.loss} of {found.key}{whose} was {lost}, where {expected} was "
         f"expected and more than {high} is beyond chance: {percent(found.rise)} more than expected. "
         f"One bad {seen.period} proves no lasting harm; the test of harm takes all of them together.",
