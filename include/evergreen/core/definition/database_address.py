@@ -22,6 +22,12 @@ KINDS = {
     "mariadb": "mariadb", "mysql": "mariadb", "duckdb": "duckdb", "sqlite": "sqlite",
 }  # fmt: skip
 """Beginning of a URL -> the driver that reads it"""
+_OF_HOOKS = frozenset({
+    "iam", "redshift", "redshift-serverless", "cursor", "cluster-identifier", "workgroup-name", "aws_conn_id",
+    "azure_conn_id", "sqlalchemy_scheme", "sqlalchemy_query", "cluster_identifier", "region", "profile",
+    "is_serverless", "serverless_work_group", "serverless_token_duration_seconds",
+})  # fmt: skip
+"""Extras of a PostgreSQL connection that Airflow's hooks read themselves: no server's, and in no address"""
 
 
 def variable(name: str) -> str:
@@ -46,7 +52,8 @@ def connection_url(
 ) -> SecretStr:
     """The URL of an Airflow connection; `extra` holds options of the driver, such as sslmode.
 
-    Of PostgreSQL only libpq's own are kept: the others (such as cursor) are about Airflow's hooks, and no server's.
+    Of PostgreSQL those are left out that only Airflow's hooks read (such as cursor). All others are kept, so that libpq
+    refuses what it does not know: a misspelt `sslmode` must not become a connection without TLS.
     """
     from sqlalchemy.engine import URL
 
@@ -58,21 +65,15 @@ def connection_url(
     options = {
         name: str(value)
         for name, value in extra.items()
-        if isinstance(value, str | int | float) and (driver != "postgresql" or _is_of_libpq(name))
+        if isinstance(value, str | int | float) and not (driver == "postgresql" and _is_of_hooks(name))
     }
     url = URL.create(driver or "unknown", login or None, password or None, host or None, port, schema or None, options)
     return SecretStr(url.render_as_string(hide_password=False))
 
 
-def _is_of_libpq(name: str) -> bool:
-    """Whether libpq, as it is installed here, knows a parameter of this name."""
-    import psycopg2
-    from psycopg2.extensions import parse_dsn
-
-    try:
-        return name.isidentifier() and bool(parse_dsn(f"{name}=1"))
-    except psycopg2.ProgrammingError:
-        return False
+def _is_of_hooks(name: str) -> bool:
+    # Older forms of Airflow's page write the fields of their own as `extra__postgres__...`.
+    return name in _OF_HOOKS or name.startswith("extra__")
 
 
 def url_of(name: str, address_of: AddressOf) -> URL:

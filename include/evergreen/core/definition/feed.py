@@ -129,6 +129,11 @@ class FeedSection(Section):
         """The landed columns that say when an event was."""
         return self.made.event_time or (self.event_time,)
 
+    @property
+    def date_columns(self) -> tuple[str, ...]:
+        """The landed columns of which only the day counts, whatever time of day they hold; each reader is told."""
+        return self.made.event_time[:1]
+
     @model_validator(mode="before")
     @classmethod
     def _several_columns(cls, value: Any) -> Any:

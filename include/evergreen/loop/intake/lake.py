@@ -27,6 +27,8 @@ from evergreen.loop.intake.limits import LIMITS, Limits
 
 _MISSING = 3
 """Exit code of `lake_reader` if the library is not installed"""
+_AWAY = 4
+"""Its exit code if the table's place cannot be reached"""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ def read(
 
     Raises:
         UnfitFileError: it cannot be read as such a table, or its file would be larger than a partition's may be.
-        UnavailableError: the library is not installed, or its process was ended from outside.
+        UnavailableError: its place does not answer, its library is not installed, or its process was ended
+            from outside.
     """
     with tempfile.TemporaryDirectory(prefix="evergreen-lake-") as folder:
         rows = Path(folder) / "rows.parquet"
@@ -94,17 +97,24 @@ def _read(asked: dict[str, Any], folder: Path, limits: Limits) -> dict[str, Any]
     if done.returncode == 0:
         found: dict[str, Any] = json.loads(answer.read_text())
         return found
-    said = done.stderr.decode(errors="replace").strip().splitlines()
-    told = plain(said[-1] if said else f"exit code {done.returncode}", 300)
-    if done.returncode == _MISSING:
-        raise UnavailableError(
-            f"a {asked['kind']} table has landed, and its library is not installed ({told}): install "
-            f"evergreen[{asked['kind']}], or land Parquet files"
+    raise _why(done.returncode, done.stderr, asked["kind"])
+
+
+def _why(code: int, stderr: bytes, kind: str) -> Exception:
+    """The error for an exit code of `lake_reader` and its last line."""
+    said = stderr.decode(errors="replace").strip().splitlines()
+    told = plain(said[-1] if said else f"exit code {code}", 300)
+    if code == _MISSING:
+        return UnavailableError(
+            f"a {kind} table has landed, and its library is not installed ({told}): install "
+            f"evergreen[{kind}], or land Parquet files"
         )
-    sentence = (
-        f"the {asked['kind']} table cannot be read by its own library ({told}); write it again, or land Parquet files"
-    )
-    raise UnfitFileError(unfit("readable", sentence, observed=told, expected=f"a {asked['kind']} table"))
+    if code == _AWAY:
+        return UnavailableError(
+            f"the place of the {kind} table cannot be reached ({told}); nothing was recorded, the next try begins again"
+        )
+    sentence = f"the {kind} table cannot be read by its own library ({told}); write it again, or land Parquet files"
+    return UnfitFileError(unfit("readable", sentence, observed=told, expected=f"a {kind} table"))
 
 
 def local_path(uri: str) -> str:

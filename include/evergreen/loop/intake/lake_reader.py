@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import sys
 from contextlib import suppress
@@ -23,7 +24,10 @@ import pyarrow.parquet as pq
 
 _ENGINE_MEMORY = 4 << 30
 """Address space that the libraries' threads and allocators reserve beside what they use"""
-_MISSING = 3
+_MISSING, _AWAY = 3, 4
+_NO_ANSWER = re.compile(r"error sending request|after \d+ retries|AWS Error (?!NO_SUCH|RESOURCE_NOT_FOUND)")
+"""How object_store (Delta) and Arrow's S3 (Iceberg) say that a server does not answer, whatever type the error has"""
+_OF_SERVER = re.compile(r"Generic (?!LocalFileSystem)\w+ error")
 Found = tuple[dict[str, str], pa.RecordBatchReader]
 """Which version it is (format, table, version), and its rows"""
 
@@ -79,6 +83,22 @@ def write(found: Found, path: Path) -> None:
             writer.write_batch(pa.RecordBatch.from_arrays(batch.columns, schema=schema))
 
 
+def is_outage(error: BaseException) -> bool:
+    """Whether the place of the table cannot be reached, so that nothing is known of the table itself.
+
+    An OSError without a number is Arrow's about a damaged file, or a library's about a server: its words say which.
+    """
+    from evergreen.errors import UnavailableError
+
+    if isinstance(error, UnavailableError | TimeoutError):
+        return True
+    if isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError):
+        return False
+    words = str(error)
+    by_system = isinstance(error, OSError) and (error.errno is not None or bool(_OF_SERVER.search(words)))
+    return by_system or bool(_NO_ANSWER.search(words))
+
+
 def main() -> int:
     """Answer the question on standard input."""
     asked: dict[str, Any] = json.load(sys.stdin)
@@ -96,7 +116,7 @@ def main() -> int:
         return _MISSING
     except BaseException as error:  # the libraries raise panics that are no exceptions
         sys.stderr.write(f"\n{type(error).__name__}: {' '.join(str(error).split())}\n")
-        return 1
+        return _AWAY if is_outage(error) else 1
     return 0
 
 

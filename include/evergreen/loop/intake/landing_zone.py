@@ -2,7 +2,8 @@
 
 A producer writes `landing/<feed>/<partition key>/<table>.parquet` (or with another of `file_types.ENDINGS`) and then an
 empty `_SUCCESS` beside it. In place of the file there may be a folder `<table>/` of part files, which Spark marks with
-a `_SUCCESS` of its own, or a Delta or Iceberg table (`landed_folder`).
+a `_SUCCESS` of its own, or a Delta or Iceberg table (`landed_folder`). If a folder of part files has its own mark, it
+alone counts: the partition's may be about the other table.
 Both tables of a feed share the folder, so a table counts as landed only while `_SUCCESS` is not older than its files.
 A table that a query gave has a mark of its own, its note (`database.note`), which says nothing about the other table.
 Light on purpose: the triggerer asks every few seconds.
@@ -220,18 +221,18 @@ def _obstacle(folder: str, entries: dict[str, _Entry], table: str) -> str | None
     if drop is None:
         return _why_none(folder, entries, table)
     name = drop.uri.rpartition("/")[2] + ("/" if drop.uri == f"{folder}/{table}" else "")
-    marks = [entries[SUCCESS].modified] if SUCCESS in entries else []
+    mark, marks = SUCCESS, [entries[SUCCESS].modified] if SUCCESS in entries else []
     noted = entries.get(note_name(table))
     if noted is not None and noted.is_file and drop.uri == f"{folder}/{table}.parquet":
         marks.append(noted.modified)
     inside = _inside(entries, table)
     if drop.parts and isinstance(inside, Content) and inside.marked:
-        marks.append(inside.marked)
+        mark, marks = f"{table}/{SUCCESS}", [inside.marked]
     if not marks:
         return f"{name} is in {folder}, but _SUCCESS is missing: its producer writes it when the {_kind(drop)} complete"
     if max(marks) < drop.modified:
         return (
-            f"_SUCCESS is older than {name} in {folder} ({max(marks):%Y-%m-%d %H:%M:%S} before "
+            f"{mark} is older than {name} in {folder} ({max(marks):%Y-%m-%d %H:%M:%S} before "
             f"{drop.modified:%Y-%m-%d %H:%M:%S} UTC): its producer writes it again when the {_kind(drop)} complete"
         )
     return None

@@ -206,8 +206,8 @@ def _copy_lake(
     known: PartitionVersion | None,
     settings: Settings,
 ) -> _Copied:
-    """The table at the version that it has now, as one Parquet file; one that was received is not read again."""
-    before = known if known is not None and known.raw_uri != known.landed_uri else None
+    """The table at the version that it has now, as one Parquet file; one that is kept is not read again."""
+    before = known if known is not None and _is_kept(known.raw_uri, Store.from_settings(settings)) else None
     try:
         version, data = lake.read(lake.local_path(drop.uri), drop.suffix, before.source if before else None)
     except UnfitFileError as error:
@@ -224,11 +224,21 @@ def _copy_lake(
 def _check_copy(raw_uri: str, settings: Settings) -> None:
     """Retention may have removed the same bytes of an earlier version after they were found to be there."""
     store = Store.from_settings(settings)
-    if raw_uri.startswith(store.url + "/") and not store.exists(store.name(raw_uri)):
+    if _is_of(raw_uri, store) and not _is_kept(raw_uri, store):
         raise UnavailableError(
             f"{raw_uri} was collected, as an earlier version's copy, while it was received again; nothing was "
             "recorded, the next try writes it again"
         )
+
+
+def _is_of(raw_uri: str, store: Store) -> bool:
+    """False of what was too large to be copied, and stayed where it landed."""
+    return raw_uri.startswith(store.url + "/")
+
+
+def _is_kept(raw_uri: str, store: Store) -> bool:
+    """Whether it is a copy, and retention has not collected it."""
+    return _is_of(raw_uri, store) and store.exists(store.name(raw_uri))
 
 
 def _received(row: PartitionVersion, *, new: bool) -> Received:

@@ -111,7 +111,7 @@ def to_inputs(
         table = pseudonyms.in_table(table, definition, "inputs", key)
     frame = to_frame(
         table, columns, LIMITS, from_text=True, clock=definition.calendar.clock,
-        dates=definition.feed.made.event_time[:1],
+        dates=definition.feed.date_columns,
     )  # fmt: skip
     failures = [
         breach(

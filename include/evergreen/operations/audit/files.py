@@ -117,7 +117,7 @@ def landed(definition: ModelDefinition, landing_url: str, now: dt.datetime) -> l
             written = [Landed(which, key, e.uri, e.modified) for ending in _ENDINGS if (e := low.get(ending))]
             written += _folder(which, key, names)
             newest = max(written, key=lambda one: one.modified, default=None)
-            marks = [names[mark].modified for mark in _marks(newest) if mark in names]
+            marks = [names[mark].modified for mark in _marks(newest, names)]
             if newest and marks and max(marks) >= newest.modified and _due(definition, which, key, now):
                 found.append(newest)
     return found
@@ -137,9 +137,20 @@ def _folder(which: str, key: str, names: dict[str, Entry]) -> list[Landed]:
     return [Landed(which, key, uri, max(e.modified for e in parts.values()), uris)]
 
 
-def _marks(drop: Landed | None) -> tuple[str, ...]:
-    """The `_SUCCESS` that say that the drop is whole."""
-    return ("_SUCCESS", f"{drop.table}/_SUCCESS") if drop and drop.parts else ("_SUCCESS",)
+def _marks(drop: Landed | None, names: dict[str, Entry]) -> list[str]:
+    """Names of the marks that say whether the drop is whole: a `_SUCCESS`, or the note of a query's answer.
+
+    If a folder of part files has its own, it alone counts.
+    """
+    if drop is None:
+        return []
+    own = f"{drop.table}/_SUCCESS"
+    if drop.parts and own in names:
+        return [own]
+    marks = ["_SUCCESS"]
+    if drop.uri.rpartition("/")[2] == f"{drop.table}.parquet":
+        marks.append(f"{drop.table}.source.json")
+    return [mark for mark in marks if mark in names]
 
 
 def _due(definition: ModelDefinition, which: str, key: str, now: dt.datetime) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
+from typing import Any
 
 from evergreen.operations.audit import files
 from evergreen.operations.audit.disagreement import Disagreement, Row, by
@@ -59,18 +60,34 @@ def _landed_hash(drop: Landed, newest: Row) -> str | None:
     if not drop.parts:
         data = files.read(drop.uri)
         return None if data is None else files.sha256(data)
-    kept = files.read(newest["raw_uri"]) if newest["raw_uri"].endswith(_LIST) else None
-    if kept is None:
+    if not newest["raw_uri"].endswith(_LIST):
+        return ""  # one file was received, and now there is a folder
+    said = _list_of(files.read(newest["raw_uri"]) or b"")
+    if said is None:  # collected, or damaged: `_kept` says so
         return None
-    wanted = sorted((part["name"], part["sha256"]) for part in json.loads(kept)["parts"])
+    wanted = sorted((part["name"], part["sha256"]) for part in said["parts"])
     found = sorted((uri.rpartition("/")[2], files.sha256(files.read(uri) or b"")) for uri in drop.parts)
     return str(newest["content_hash"]) if found == wanted else ""
+
+
+def _list_of(data: bytes) -> dict[str, Any] | None:
+    """The list of part files (`parts`, each with name and sha256, and `format`); None if these bytes are none."""
+    try:
+        said = json.loads(data)
+        whole = isinstance(said["format"], str) and all(
+            isinstance(part["name"], str) and isinstance(part["sha256"], str) for part in said["parts"]
+        )
+    except (ValueError, TypeError, KeyError):
+        return None
+    return said if whole else None
 
 
 def _parts_kept(version: Row, data: bytes) -> str | None:
     """What is wrong with the files of a list of part files, or None."""
     folder = version["raw_uri"].removesuffix(".json")
-    said = json.loads(data)
+    said = _list_of(data)
+    if said is None:
+        return f"{version['raw_uri']} is no list of part files"
     for number, part in enumerate(said["parts"]):
         uri = f"{folder}/{number:05d}-{part['sha256'][:16]}.{said['format']}"
         found = files.read(uri)

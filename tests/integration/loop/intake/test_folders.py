@@ -155,6 +155,48 @@ def test_what_the_audit_says_of_a_lost_part(shop, monkeypatch):
     assert "part-00001.parquet" in said()[0]
 
 
+def said_by_audit(shop):
+    import datetime as dt
+
+    from evergreen.operations.audit import files, ledger_rows, partitions
+
+    rows = ledger_rows.read(shop.settings.ledger_url.get_secret_value(), "shop")
+    landed = files.landed(shop.definition, shop.settings.landing_url, dt.datetime.now(dt.UTC))
+    return [one.what for one in partitions.check(rows, landed)]
+
+
+@pytest.mark.parametrize("damaged", [b"", b"{", b"[]", b'{"format": "parquet", "parts": [1]}'])
+def test_a_damaged_list_of_parts_does_not_end_the_audit(shop, damaged):
+    from sqlalchemy import update
+
+    from evergreen.core.store.objects import sha256
+
+    write_parts(place(shop), halves(shop))
+    shop.ingest(KEY)
+    store = Store.from_settings(shop.settings)
+    listed = versions(shop)[0].raw_uri
+    Path(store.path(store.name(listed))).write_bytes(damaged)
+    assert ["does not have the SHA-256" in one for one in said_by_audit(shop)] == [True]
+    with shop.ledger.transaction() as session:
+        session.execute(update(PartitionVersion).values(content_hash=sha256(damaged)))
+    assert said_by_audit(shop) == [f"{listed} is no list of part files"]
+
+
+def test_the_audit_sees_a_folder_that_has_replaced_a_file(shop):
+    file = place(shop).parent / "inputs.parquet"
+    file.parent.mkdir(parents=True)
+    shop.orders(KEY).to_parquet(file)
+    (file.parent / "_SUCCESS").write_bytes(b"")
+    shop.ingest(KEY)
+    assert said_by_audit(shop) == []
+    file.unlink()
+    write_parts(place(shop), halves(shop))
+    (said,) = said_by_audit(shop)
+    assert "inputs holds other bytes than version 1" in said
+    assert shop.ingest(KEY).version == 2
+    assert said_by_audit(shop) == []
+
+
 def test_personal_columns_of_part_files_become_tokens(shop, monkeypatch):
     from pydantic import SecretStr
 
@@ -194,6 +236,17 @@ def test_a_delta_table_is_read_at_its_version(shop):
     assert shop.ingest(KEY).new is False
     delta(shop, shop.orders(KEY, rows=6), mode="overwrite")
     assert (shop.ingest(KEY).rows, versions(shop)[1].source["version"]) == (6, "3")
+
+
+def test_a_copy_of_a_delta_table_that_was_collected_is_written_again(shop):
+    delta(shop, shop.orders(KEY))
+    shop.ingest(KEY)
+    raw = versions(shop)[0].raw_uri
+    store = Store.from_settings(shop.settings)
+    Path(store.path(store.name(raw))).unlink()
+    os.utime(place(shop).parent / "_SUCCESS")
+    assert receive(shop.definition, "inputs", KEY, settings=shop.settings).new is False
+    assert store.exists(store.name(raw))
 
 
 def test_a_column_that_a_delta_log_renames_keeps_its_values(shop):

@@ -11,11 +11,22 @@ from evergreen.errors import SettingsError
 from evergreen.loop.intake.database.mariadb import options_of
 
 
-def test_of_a_connections_extras_those_of_libpq_are_kept():
-    extra = {"cursor": "dictcursor", "iam": False, "sslmode": "require", "connect_timeout": 5, "a b": "c"}
+def test_of_a_connections_extras_those_of_hooks_are_left_out():
+    hooks = {"cursor": "dictcursor", "iam": False, "redshift": False, "extra__postgres__cursor": "x"}
+    extra = hooks | {"sslmode": "require", "connect_timeout": 5}
     url = url_of("shop", lambda _: connection_url("postgres", "me", "p@ss", "db.example", 5433, "shop", extra))
     assert dict(url.query) == {"sslmode": "require", "connect_timeout": "5"}
     assert (url.password, url.port, url.database) == ("p@ss", 5433, "shop")
+
+
+@pytest.mark.parametrize("name", ["ssl_mode", "sslMode", "ssl-mode"])
+def test_a_misspelt_option_of_a_connection_is_refused_and_not_dropped(name):
+    from evergreen.loop.intake.database.postgres import connect
+
+    extra = {name: "verify-full"}
+    url = url_of("shop", lambda _: connection_url("postgres", "me", "p@ss", "127.0.0.1", 1, "shop", extra))
+    with pytest.raises(SettingsError, match="is wrong: invalid"):
+        connect(url)
 
 
 def test_a_parameter_that_libpq_does_not_know_is_no_outage():

@@ -61,6 +61,17 @@ def test_a_part_that_is_newer_than_both_marks_is_waited_for(tmp_path, folder):
     assert "00:03:20 before" in words, "the newer of the two marks is named"
 
 
+def test_a_folder_with_a_mark_of_its_own_is_not_whole_by_that_of_the_partition(tmp_path, folder):
+    parts(folder, when=300)
+    put(folder / "inputs" / "_SUCCESS", 200, b"")
+    put(folder / "_SUCCESS", 400, b"")
+    drop, words = look(tmp_path)
+    assert drop is None, "it is written again, and the partition's mark came with the other table"
+    assert "inputs/_SUCCESS is older than inputs/" in words
+    put(folder / "inputs" / "_SUCCESS", 301, b"")
+    assert look(tmp_path)[0].modified.timestamp() == 300
+
+
 def test_of_a_file_and_a_folder_the_newer_one_counts(tmp_path, folder):
     parts(folder, when=100)
     put(folder / "inputs.parquet", 50)

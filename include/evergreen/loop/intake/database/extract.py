@@ -1,9 +1,9 @@
 """Land one table of one partition from the database that the definition names.
 
 One query in one read-only transaction: the rows are of one instant. They are written some at a time, and the file
-appears when it is whole; then a note of the query, which is the mark that this table has landed. `_SUCCESS` speaks for
-both tables: it is written only if no producer lands the other one. A task that is killed leaves what was there before,
-and the next try begins again. The same rows in the same order are the same bytes.
+appears when it is whole; then a note of the query, which is the mark that this table has landed. `_SUCCESS` is never
+written: it would vouch for the other table too, whose task may have been killed before its note. A task that is killed
+leaves what was there before, and the next try begins again. The same rows in the same order are the same bytes.
 
 A file that somebody has landed in place of an answer is a correction: it is left alone, and taken as any drop.
 """
@@ -27,7 +27,7 @@ from evergreen.core.store.objects import publish, published
 from evergreen.errors import DefinitionError, UnavailableError
 from evergreen.loop.intake.database.note import is_answer, note
 from evergreen.loop.intake.database.rows import Driver
-from evergreen.loop.intake.landing_zone import SUCCESS, find_drop, folder_uri, note_name
+from evergreen.loop.intake.landing_zone import find_drop, folder_uri, note_name
 
 log = logging.getLogger("evergreen.intake")
 _DRIVERS = {"postgresql": "postgres", "mariadb": "mariadb", "duckdb": "duck", "sqlite": "sqlite"}
@@ -81,8 +81,6 @@ def extract(
     rows, size, digest = _write(uri, driver, url, asked, period, definition, table)
     said = note(asked, period, rows, digest)
     publish(f"{folder}/{note_name(table)}", json.dumps(said, indent=1).encode())
-    if all(query_of(definition, name) for name in definition.feed.tables):
-        publish(f"{folder}/{SUCCESS}", b"")
     log.info(
         "%s of %s: %s rows of the database %s (%s bytes) landed as %s; SHA-256 of the query: %s",
         table, key, f"{rows:,}", asked.connection, f"{size:,}", uri, said["query_sha256"],
@@ -137,7 +135,8 @@ def _write(
             with pq.ParquetWriter(
                 pa.PythonFile(counted, mode="w"), schema_of(columns), compression="zstd", write_page_checksum=True
             ) as writer:
-                for batch in _grouped(converted(answer, columns, personal=personal, clock=definition.calendar.clock)):
+                clock, dates = definition.calendar.clock, definition.feed.date_columns
+                for batch in _grouped(converted(answer, columns, personal=personal, clock=clock, dates=dates)):
                     writer.write_table(batch)
                     rows += batch.num_rows
             sent = answer.counted()

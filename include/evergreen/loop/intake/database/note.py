@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 from typing import Any
@@ -30,7 +31,11 @@ def note(asked: QuerySection, period: Period, rows: int, file_sha256: str) -> di
 
 
 def note_of(drop: Drop, file_sha256: str) -> dict[str, Any] | None:
-    """The note beside a drop; None if there is none about these bytes: somebody has landed another file."""
+    """The note beside a drop; None if there is none about these bytes: somebody has landed another file.
+
+    Raises:
+        UnavailableError: it cannot be read, which does not mean that there is none.
+    """
     found = _beside(drop)
     if found is None or found.get("file_sha256") != file_sha256:
         return None
@@ -41,7 +46,7 @@ def is_answer(drop: Drop) -> bool:
     """Whether the drop holds the bytes that a query gave; False if somebody has landed another file in their place.
 
     Raises:
-        UnavailableError: the drop cannot be read.
+        UnavailableError: the drop or its note cannot be read.
     """
     found = _beside(drop)
     if found is None or drop.parts:
@@ -58,11 +63,16 @@ def is_answer(drop: Drop) -> bool:
 
 
 def _beside(drop: Drop) -> dict[str, Any] | None:
-    """The note beside a drop, whatever bytes it is about."""
+    """The note beside a drop, whatever bytes it is about; raises UnavailableError if it cannot be read."""
     folder, _, name = drop.uri.rpartition("/")
-    fs, path = url_to_fs(f"{folder}/{note_name(name.partition('.')[0])}")
+    uri = f"{folder}/{note_name(name.partition('.')[0])}"
+    fs, path = url_to_fs(uri)
     try:
         found = json.loads(fs.cat_file(path, start=0, end=_LONGEST))
-    except (OSError, ValueError):
+    except (FileNotFoundError, ValueError):
         return None
+    except OSError as error:
+        if error.errno == errno.EINVAL:  # S3 has no range of an empty file
+            return None
+        raise UnavailableError(f"cannot read {uri}: {error.strerror or error}; try again") from error
     return found if isinstance(found, dict) else None

@@ -67,8 +67,11 @@ def read(
             names, types = [column.name for column in described], [column.type_code for column in described]
             check_columns(names, columns)
             said = _type_names(cursor, types)
-            with _Stream(connection, text) as stream:
-                batches = _parsed(stream, names, types, columns, personal)
+            oids = dict(zip(names, types, strict=True))
+            asked = ", ".join('"' + name.replace('"', '""') + '"' for name in columns)
+            chosen = f"SELECT {asked} FROM (\n{text}\n) AS asked"  # noqa: S608 - the definition's own query
+            with _Stream(connection, chosen) as stream:
+                batches = _parsed(stream, oids, columns, personal)
                 yield Rows(dict(zip(names, said, strict=True)), batches, stream.counted)
     except psycopg2.Error as error:
         # Without a code the connection has gone: in the middle of COPY that is no OperationalError (psycopg2 2.9).
@@ -144,14 +147,27 @@ class _Stream:
         return self
 
     def __exit__(self, *raised: object) -> None:
-        self.file.close()
+        self.stop()
+
+    def stop(self) -> Exception | None:
+        """End the copy from this side, and give what it had met before: that is why the stream was cut off, if it was.
+
+        What the thread meets later is only that nobody reads any more. It is told so before it is waited for: a full
+        pipe holds it, and a reader that waits for bytes holds the file.
+        """
+        met = self._error  # set before the pipe's end can be seen
         if self._thread.is_alive():
             with suppress(Exception):
                 self._connection.cancel()
+        self.file.close()
         self._thread.join(60)
+        return met
 
     def counted(self) -> int | None:
-        """The rows that the server says it has sent; raises what went wrong while it did."""
+        """The rows that the server says it has sent; raises what went wrong while it did.
+
+        Only after the stream's end was read: until then the thread may wait for a reader.
+        """
         self._thread.join()
         if self._error is not None:
             raise self._error
@@ -159,25 +175,20 @@ class _Stream:
 
 
 def _parsed(
-    stream: _Stream,
-    names: list[str],
-    types: list[int],
-    columns: Mapping[str, ColumnType],
-    personal: Collection[str],
+    stream: _Stream, oids: Mapping[str, int], columns: Mapping[str, ColumnType], personal: Collection[str]
 ) -> Iterator[pa.RecordBatch]:
     """Batches of the columns in their order. A quoted empty text is empty; without quotes it is null."""
+    names = list(columns)
     own = [str(number) for number in range(len(names))]  # any text may be a name
-    places = {name: own[names.index(name)] for name in columns}
-    chosen = {places[name]: _type(types[names.index(name)], kind) for name, kind in columns.items()}
+    chosen = {place: _type(oids[name], columns[name]) for place, name in zip(own, names, strict=True)}
     if not (peek := stream.file.peek(1)):  # type: ignore[attr-defined]
         stream.counted()
-        schema = pa.schema([(name, chosen[places[name]]) for name in columns])
+        schema = pa.schema(list(zip(names, chosen.values(), strict=True)))
         yield pa.RecordBatch.from_pylist([], schema=schema)
         return
     del peek
     convert = pc.ConvertOptions(
         column_types=chosen,
-        include_columns=list(chosen),
         null_values=[""],
         strings_can_be_null=True,
         quoted_strings_can_be_null=False,
@@ -186,10 +197,9 @@ def _parsed(
     )
     reading = pc.ReadOptions(column_names=own, block_size=_BLOCK)
     parsing = pc.ParseOptions(newlines_in_values=True)
-    numbered = {own[number]: name for number, name in enumerate(names)}
-    with _inin_words(stream, names, personal), pc.open_csv(stream.file, reading, parsing, convert) as reader:
+    with _in_words(stream, names, personal), pc.open_csv(stream.file, reading, parsing, convert) as reader:
         for batch in reader:
-            yield batch.rename_columns([numbered[name] for name in batch.schema.names])
+            yield batch.rename_columns(names)
 
 
 def _type(oid: int, kind: ColumnType) -> pa.DataType:
@@ -198,16 +208,23 @@ def _type(oid: int, kind: ColumnType) -> pa.DataType:
 
 
 @contextmanager
-def _inin_words(stream: _Stream, names: list[str], personal: Collection[str]) -> Iterator[None]:
-    """A value that its type in Arrow does not hold, by the name of its column."""
+def _in_words(stream: _Stream, names: list[str], personal: Collection[str]) -> Iterator[None]:
+    """A value that its type in Arrow does not hold, by the name of its column, and a row that no block holds."""
     import re
 
     try:
         yield
     except pa.ArrowInvalid as error:
+        met = stream.stop()
+        if met is not None:  # a stream that was cut off says why itself
+            raise met from None
+        if "straddl" in str(error):
+            raise BadInputError(
+                f"the query gives a row that is too large: as text, a row may have {_BLOCK:,} bytes. Leave such rows "
+                "out, or shorten their values in the query (LEFT)"
+            ) from None
         found = re.search(r"In CSV column #(\d+):.*?invalid value (.*)", str(error).partition("\n")[0])
         if not found:
-            stream.counted()  # a stream that was cut off says why itself
             why = "" if personal else f" ({plain(error, 200)})"
             raise UnavailableError(f"what PostgreSQL sent cannot be read{why}") from None
         column = names[int(found[1])]

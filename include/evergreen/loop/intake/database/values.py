@@ -27,9 +27,15 @@ def schema_of(columns: Mapping[str, ColumnType]) -> pa.Schema:
 
 
 def converted(
-    rows: Rows, columns: Mapping[str, ColumnType], *, personal: Collection[str] = (), clock: Clock = texts.IN_UTC
+    rows: Rows,
+    columns: Mapping[str, ColumnType],
+    *,
+    personal: Collection[str] = (),
+    clock: Clock = texts.IN_UTC,
+    dates: Collection[str] = (),
 ) -> Iterator[pa.RecordBatch]:
     """The batches with the definition's columns and types; times and dates without a zone are those of `clock`.
+    Of the columns `dates` only the day counts.
 
     A `float` is the double nearest to a number with decimals; a whole number that no double holds is refused.
 
@@ -42,7 +48,7 @@ def converted(
         arrays = []
         for name, kind in columns.items():
             try:
-                arrays.append(_column(name, batch.column(name), kind, clock))
+                arrays.append(_column(name, batch.column(name), kind, clock._replace(only_days=name in dates)))
             except UnfitFileError as error:
                 why = _without_values(error) if name in personal else str(error)
                 raise BadInputError(

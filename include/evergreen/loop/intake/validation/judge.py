@@ -140,7 +140,7 @@ def _look(landed: pa.Table, question: _Question, name_rows: int) -> Look:
     columns = {n: kind for n, kind in definition.feed.tables[table].columns.items() if n in landed.column_names}
     try:
         form, clock = definition.feed.csv, definition.calendar.clock
-        dates = definition.feed.made.event_time[:1]
+        dates = definition.feed.date_columns
         frame = to_frame(
             landed, columns, question.limits, from_text=question.from_text, form=form, clock=clock, dates=dates
         )

@@ -90,9 +90,8 @@ class _Reader:
         values = column.combine_chunks()
         values = values if isinstance(values, pa.Array) else pa.array([], column.type)
         try:
-            series = convert.to_series(
-                pa.field(name, values.type), values, kind, self.limits, self.definition.calendar.clock
-            )
+            clock = self.definition.calendar.clock._replace(only_days=name in self.definition.feed.date_columns)
+            series = convert.to_series(pa.field(name, values.type), values, kind, self.limits, clock)
         except UnfitFileError as error:
             raise blamed(part, error) from None
         return pa.Array.from_pandas(series, type=ARROW_TYPES[kind])

@@ -3,6 +3,7 @@
 import datetime as dt
 
 import pytest
+from pydantic import SecretStr
 
 from evergreen.errors import BadInputError, UnavailableError
 from evergreen.loop.intake.landing_zone import find_drop
@@ -197,4 +198,29 @@ def test_an_answer_does_not_vouch_for_the_other_table(sqlite, tmp_path):
     both = feed.source | {"labels": feed.source["inputs"]}
     sqlite.definition = sqlite.definition.model_copy(update={"feed": feed.model_copy(update={"source": both})})
     sqlite.extract()
-    assert (folder / "_SUCCESS").exists()
+    assert not (folder / "_SUCCESS").exists(), "it would speak for the labels, which no query has given yet"
+
+
+def test_a_task_that_is_killed_before_its_note_is_made_good_after_the_other_tables(sqlite, tmp_path, monkeypatch):
+    from evergreen.loop.intake.database import extract as extracting
+
+    folder = tmp_path / "place" / "landing" / "orders" / KEY
+    feed = shop(sqlite).definition.feed
+    both = feed.source | {"labels": feed.source["inputs"].model_copy(
+        update={"query": f"SELECT order_id, ordered_at, 1 AS returned FROM orders WHERE {WITHIN}"})}  # fmt: skip
+    sqlite.definition = sqlite.definition.model_copy(update={"feed": feed.model_copy(update={"source": both})})
+
+    def killed(*given):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(extracting, "publish", killed)
+        with pytest.raises(KeyboardInterrupt):
+            sqlite.extract()
+    assert (folder / "inputs.parquet").exists(), "the file is there, and its note is not"
+    address = {"warehouse": SecretStr(sqlite.url)}
+    landing = sqlite.settings.landing_url
+    assert extracting.extract(sqlite.definition, "labels", KEY, landing_url=landing, address_of=address.get).rows == 1
+    assert find_drop(landing, "orders", "inputs", KEY) is None, "nobody has landed it by hand"
+    assert sqlite.extract().rows == 1
+    assert find_drop(landing, "orders", "inputs", KEY) is not None

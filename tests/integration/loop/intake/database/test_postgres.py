@@ -182,6 +182,51 @@ def test_a_query_that_would_write_is_refused(postgres):
     assert postgres.extract().rows == 1000
 
 
+def within_a_minute(call):
+    """What `call` raises; fails if it has not ended by then, and does not wait for it."""
+    raised = []
+
+    def caught():
+        try:
+            call()
+        except Exception as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=caught, daemon=True)
+    thread.start()
+    thread.join(60)
+    assert not thread.is_alive(), "it waits for ever"
+    return raised[0]
+
+
+def test_a_row_that_is_too_large_is_refused_and_the_rest_is_not_waited_for(postgres):
+    orders(postgres, 200_000).run("UPDATE orders SET note = repeat('y', 9 << 20) WHERE order_id = '1'")
+    threads = threading.active_count()
+    error = within_a_minute(postgres.extract)
+    assert isinstance(error, BadInputError)
+    assert "a row that is too large: as text, a row may have 4,194,304 bytes" in str(error)
+    assert find_drop(postgres.settings.landing_url, "orders", "inputs", KEY) is None
+    assert threading.active_count() == threads, "no reader is left behind"
+
+
+def test_rows_that_cannot_be_parsed_are_told_and_the_rest_is_not_waited_for(postgres, monkeypatch):
+    from evergreen.loop.intake.database import postgres as driver
+
+    orders(postgres, 200_000)
+    # As if a later server wrote one field less than the columns that were asked for.
+    real = driver._Stream.__init__
+    one_less = lambda self, connection, text: real(self, connection, text.replace('"price", ', ""))  # noqa: E731
+    monkeypatch.setattr(driver._Stream, "__init__", one_less)
+    error = within_a_minute(postgres.extract)
+    assert isinstance(error, UnavailableError)
+    assert "what PostgreSQL sent cannot be read (CSV parse error" in str(error)
+
+
+def test_columns_that_are_not_asked_for_are_not_sent(postgres):
+    orders(postgres).run("UPDATE orders SET note = repeat('y', 9 << 20) WHERE order_id = '1'")
+    assert postgres.define(ORDERS, price="float").extract().rows == 1000
+
+
 def test_rows_that_come_while_it_reads_are_not_half_there(postgres, monkeypatch):
     from evergreen.loop.intake.database import values
 

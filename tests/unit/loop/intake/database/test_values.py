@@ -44,6 +44,14 @@ def test_a_time_without_a_zone_is_one_of_the_calendar(values, clock, expected):
     assert column(values, "timestamp", clock=clock) == expected
 
 
+@pytest.mark.parametrize("values", [["2024-04-26 00:00:00"], [dt.datetime(2024, 4, 26)]])  # noqa: DTZ001
+def test_of_a_date_only_the_day_counts_where_midnight_does_not_exist(values):
+    given = pa.array(values)
+    assert column(given, "timestamp", clock=Clock("Africa/Cairo"), dates=("x",)) == utc(2024, 4, 25, 22)
+    with pytest.raises(BadInputError, match="column x"):
+        column(given, "timestamp", clock=Clock("Africa/Cairo"))
+
+
 def test_a_timestamp_of_mariadb_is_an_instant():
     assert _in_utc(["2024-07-01 12:00:00", None]) == ["2024-07-01 12:00:00+00:00", None]
 

@@ -95,6 +95,22 @@ def test_what_names_a_row_is_in_every_file(definition, lost):
     assert f"part-00001.parquet: column is missing: {lost}" in found.reason
 
 
+def test_a_date_that_files_write_in_several_types_is_its_day(tmp_path):
+    text = DEFINITION.replace("event_time: ordered_at", "event_time: [ordered_at, hour]")
+    text = text.replace("ordered_at: timestamp", "ordered_at: timestamp, hour: integer")
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "model.yaml").write_text(text)
+    found = read_definition(tmp_path / "shop" / "model.yaml")
+    cairo = found.model_copy(update={"calendar": found.calendar.model_copy(update={"timezone": "Africa/Cairo"})})
+    hour, midnight = pa.array([5, 5]), dt.datetime(2024, 4, 26)  # noqa: DTZ001 - which clocks never showed
+    tables = [
+        table(0, hour=hour, ordered_at=pa.array([midnight] * 2)),
+        table(1, hour=hour, ordered_at=pa.array([midnight.replace(tzinfo=dt.UTC)] * 2, pa.timestamp("us", "UTC"))),
+    ]
+    read = read_content(parts_of(*tables), "parquet", cairo, "inputs", LIMITS, lambda _: False)
+    assert read.column("ordered_at").to_pylist()[0] == dt.datetime(2024, 4, 25, 22, tzinfo=dt.UTC)
+
+
 def test_a_column_that_all_lack_is_missing(definition):
     found = verdict(definition, table(0, price=None), table(1, price=None))
     assert not found.accepted
