@@ -29,7 +29,7 @@ def seen(*, harm=False, bad=False, cost=False, fault=False, drifted=(), decision
 
 def test_a_bad_week_is_said_as_a_bad_week_though_nothing_is_done():
     assert matter.subject(seen(bad=True, drifted=("pressure",))) == (
-        "a bad week: Brier score 0.278 where 0.182 was expected"
+        "a bad week, 2013-06-24: Brier score 0.278 where 0.182 was expected"
     )
     said = matter.matters(seen(bad=True))[0].sentence
     assert said.startswith("A bad week: the realised Brier score of 2013-06-24 was 0.278, where 0.182 was expected")
