@@ -38,8 +38,8 @@ def live(session, definition, store_url):
             report_uri=report if drifted else None,
         )  # fmt: skip
     bad = f"column {HOSTILE} is missing"
-    _partition(session, "2013-03-25", "inputs", outcome="quarantined", reason=bad, results_uri=f"{store_url}/{RESULT}")
-    _partition(session, KEYS[0], "labels", version=2)
+    partition(session, "2013-03-25", "inputs", outcome="quarantined", reason=bad, results_uri=f"{store_url}/{RESULT}")
+    partition(session, KEYS[0], "labels", version=2)
     for table, key in (("labels", KEYS[0]), ("inputs", "2013-04-01")):
         due = DAY - dt.timedelta(hours=8)
         session.add(
@@ -74,7 +74,7 @@ def owe_drifts(session, definition, count):
         )  # fmt: skip
 
 
-def _partition(session, key, table, version=1, outcome="accepted", reason="all 12 expectations hold", results_uri=None):
+def partition(session, key, table, version=1, outcome="accepted", reason="all 12 expectations hold", results_uri=None):
     part = PartitionVersion(
         model="nyc_flights", table=table, key=key, version=version, content_hash=f"{table}{key}{version}",
         landed_uri=f"file:///landing/{key}/{table}.parquet", raw_uri="file:///raw", bytes=100, rows=10, landed_at=DAY,
@@ -133,8 +133,8 @@ def _deploy(session, version, from_key, reason, served_from):
 
 
 def _scored(session, key, version, loss, *, drifted, report_uri):
-    inputs = _partition(session, key, "inputs")
-    labels = _partition(session, key, "labels")
+    inputs = partition(session, key, "inputs")
+    labels = partition(session, key, "labels")
     snapshot = Snapshot(
         model="nyc_flights", key=key, version=1, build_hash=key, inputs_version_id=inputs.id, labels_used={},
         inputs_looked_back={}, labels_missing=[], code_hash="c", git_commit="c0ffee", dvc_path=f"{key}.parquet",

@@ -21,6 +21,7 @@ from evergreen.core.ledger.queries import collected, definitions
 from evergreen.core.ledger.session import Ledger
 from evergreen.core.ledger.views import history as life
 from evergreen.core.ledger.views import labels as label_views
+from evergreen.core.ledger.views import monitoring as monitoring_views
 from evergreen.core.ledger.views import served_on
 from evergreen.core.ledger.views.incidents import incidents
 from evergreen.core.ledger.views.lines import ComparisonLine, DeploymentLine, LateLine, TableLine, TrainingLine
@@ -76,9 +77,9 @@ def _whole_life(session: Session, model: str) -> dict[str, Any]:
         "trainings": life.trainings(session, model),
         "decisions": life.decisions(session, model),
         "deployments": life.deployments(session, model),
-        "losses": life.losses(session, model),
+        "losses": monitoring_views.losses(session, model),
         "online": life.online(session, model),
-        "checks": life.checks(session, model),
+        "checks": monitoring_views.checks(session, model),
         "incidents": incidents(session, model),
         "alerts": life.alerts(session, model),
         "collected": collected.lines(session, model),
@@ -249,8 +250,8 @@ def _print_incidents(session: Session, name: str) -> None:
 
 
 def _print_losses(session: Session, name: str, loss: str) -> None:
-    checked = {check.key: check for check in life.checks(session, name)}
-    measured = {line.key: line for line in life.losses(session, name)}
+    checked = {check.key: check for check in monitoring_views.checks(session, name)}
+    measured = {line.key: line for line in monitoring_views.losses(session, name)}
     rows: list[tuple[Any, ...]] = []
     for key in sorted({*checked, *measured}):
         check, line = checked.get(key), measured.get(key)

@@ -16,6 +16,7 @@ from evergreen.core.store import Store, layout
 from evergreen.errors import BadInputError, DefinitionError, EvergreenError
 from evergreen.settings import Settings
 from evergreen.web import metrics, model_page, overview, reports, runbooks, verdicts
+from evergreen.web.model_charts import SHOWN
 from evergreen.web.render import page, root_of
 
 log = logging.getLogger("evergreen.pages")
@@ -77,14 +78,14 @@ def _add_pages(
     def all_models(request: Request, user: User) -> Response:
         at = settings()
         names = [name for name in list_models(at.models_dir) if may_read(user, name)]
-        rows = overview.rows(Ledger.from_settings(at), names, at)
-        return page(request, "overview.html.j2", title="Models", rows=rows)
+        shown = overview.gather(Ledger.from_settings(at), names, at)
+        return page(request, "overview.html.j2", title="Models", shown=shown)
 
     @app.get("/models/{model}")
-    def one_model(request: Request, model: str, user: User) -> Response:
+    def one_model(request: Request, model: str, user: User, last: int = SHOWN) -> Response:
         at, definition = settings(), readable(model, user)
         with Ledger.from_settings(at).transaction() as session:
-            shown = model_page.gather(session, definition, at)
+            shown = model_page.gather(session, definition, at, last=last)
         return page(request, "model.html.j2", title=definition.title, life=shown)
 
     @app.get("/models/{model}/verdicts")

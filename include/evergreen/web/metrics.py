@@ -216,7 +216,7 @@ def _definitions(found: Totals, settings: Settings) -> Iterator[Metric]:
                 late[model, table] = since.timestamp()
         as_of = found.newest[model].as_of if model in found.newest else None
         if as_of and model in found.landed:
-            ages[(model,)] = float(max(0, len(calendar.keys(as_of, found.landed[model])) - 1))
+            ages[(model,)] = float(max(0, calendar.distance(as_of, found.landed[model])))
     yield _counts("definition_readable", "Whether model.yaml can be read.", (), readable)
     yield _counts(
         "newest_partition_start_seconds", "Start of the period of the newest accepted partition.", ("table",), newest

@@ -1,20 +1,19 @@
-"""All models at a glance."""
+"""All models at a glance: what needs a person now, then each model."""
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable
-from dataclasses import dataclass
-
-from sqlalchemy.orm import Session
+from dataclasses import dataclass, field
 
 from evergreen.core.definition import ModelDefinition, load_definition
-from evergreen.core.ledger.outbox import count_pending
 from evergreen.core.ledger.session import Ledger
-from evergreen.core.ledger.views import history
-from evergreen.core.ledger.views.lines import CheckLine, DeploymentLine, VerdictLine
+from evergreen.core.ledger.views.standings import Standing, standings
 from evergreen.core.store.page_links import report
 from evergreen.errors import DefinitionError
 from evergreen.settings import Settings
+from evergreen.web.charts.sparkline import Sparkline, sparkline
+from evergreen.web.triage import Need, champion_age, needs, ranked
 
 
 @dataclass(frozen=True)
@@ -24,58 +23,56 @@ class Row:
     name: str
     title: str
     owner: str = ""
-    champion: DeploymentLine | None = None
+    standing: Standing = field(default_factory=Standing)
     age: int | None = None
     """Partitions that have landed since the newest label the champion was made from"""
     max_age: int = 0
     period: str = ""
-    verdicts: tuple[VerdictLine, ...] = ()
-    check: CheckLine | None = None
     report: str | None = None
-    pending: int = 0
+    spark: Sparkline | None = None
+    loss: str = ""
+    """Name of the loss"""
     fault: str | None = None
 
 
-def rows(ledger: Ledger, names: Iterable[str], settings: Settings) -> list[Row]:
-    """A row for each model."""
-    found = []
+@dataclass(frozen=True)
+class Overview:
+    """What the page shows."""
+
+    needs: list[Need]
+    rows: list[Row]
+
+
+def gather(ledger: Ledger, names: Iterable[str], settings: Settings) -> Overview:
+    """A row for each model, those that need somebody first."""
+    found, urgent, names = [], [], list(names)
     with ledger.transaction() as session:
-        for name in names:
-            try:
-                definition = load_definition(name, settings.models_dir)
-            except DefinitionError as error:
-                found.append(Row(name, name, fault=str(error)))
-            else:
-                found.append(_row(session, definition, settings))
-    return found
+        known = standings(session, names)
+    now = dt.datetime.now(dt.UTC)
+    for name in names:
+        try:
+            definition = load_definition(name, settings.models_dir)
+        except DefinitionError as error:
+            found.append(Row(name, name, fault=str(error)))
+            urgent.append(Need("bad", name, name, "Its definition cannot be read"))
+            continue
+        row = _row(definition, known[name], settings)
+        found.append(row)
+        urgent += needs(definition, known[name], now=now)
+    calm = {row.name for row in found} - {need.model for need in urgent}
+    return Overview(ranked(urgent), sorted(found, key=lambda row: (row.name in calm, row.name)))
 
 
-def _row(session: Session, definition: ModelDefinition, settings: Settings) -> Row:
-    name = definition.name
-    deployed = history.deployments(session, name)
-    champion = deployed[-1] if deployed else None
-    verdicts = tuple(history.last_verdicts(session, name))
-    check = history.last_check(session, name)
+def _row(definition: ModelDefinition, standing: Standing, settings: Settings) -> Row:
     return Row(
-        name=name,
+        name=definition.name,
         title=definition.title,
         owner=definition.owner,
-        champion=champion,
-        age=_age(session, definition, champion, verdicts),
+        standing=standing,
+        age=champion_age(definition, standing),
         max_age=definition.monitoring.max_age,
         period=definition.calendar.period,
-        verdicts=verdicts,
-        check=check,
-        report=report(check.report_uri, settings) if check else None,
-        pending=count_pending(session, name),
+        report=report(standing.check.report_uri, settings) if standing.check else None,
+        spark=sparkline(standing.losses),
+        loss=definition.loss,
     )
-
-
-def _age(
-    session: Session, definition: ModelDefinition, champion: DeploymentLine | None, verdicts: tuple[VerdictLine, ...]
-) -> int | None:
-    newest = max((verdict.key for verdict in verdicts), default=None)
-    training = history.training_of(session, definition.name, champion.version) if champion else None
-    if newest is None or training is None:
-        return None
-    return max(0, len(definition.partitions.keys(training.as_of, newest)) - 1)

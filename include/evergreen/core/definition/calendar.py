@@ -233,6 +233,21 @@ class Calendar:
             key = self._shifted(key, 1)
         return found
 
+    def distance(self, first: str, last: str) -> int:
+        """How many partitions `last` is after `first` (before it, if negative), without a walk between them."""
+        self.parse(last)
+        self.parse(first)
+        if self.unit == "hour":
+            return (_instant(last) - _instant(first)) // _HOUR
+        start, end = dt.date.fromisoformat(first), dt.date.fromisoformat(last)
+        if self.unit == "month":
+            return (end.year - start.year) * 12 + end.month - start.month
+        days = (end - start).days
+        if self.unit == "week":
+            return days // 7
+        gone = sum(min(start, end) < day < max(start, end) for day in self._skipped)
+        return days - gone if days >= 0 else days + gone
+
     def contains(self, key: str) -> bool:
         """Whether `key` is one of the model's partitions (between `start` and `end`)."""
         self.parse(key)

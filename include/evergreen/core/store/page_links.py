@@ -28,8 +28,13 @@ def report(uri: str | None, settings: Settings) -> str | None:
 
 def version_page(settings: Settings, model: str, version: int) -> str:
     """Address at which a person opens a registered version in MLflow."""
+    return f"{model_page(settings, model)}/versions/{version}"
+
+
+def model_page(settings: Settings, model: str) -> str:
+    """Address at which a person opens a registered model in MLflow."""
     root = settings.mlflow_pages_url or settings.mlflow_url
-    return f"{root.rstrip('/')}/#/models/{model}/versions/{version}"
+    return f"{root.rstrip('/')}/#/models/{model}"
 
 
 def openable(url: str | None) -> str | None:

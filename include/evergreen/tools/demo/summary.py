@@ -12,6 +12,7 @@ from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.queries.decisions import current_predictions
 from evergreen.core.ledger.queries.partitions import QUARANTINED
 from evergreen.core.ledger.views import history
+from evergreen.core.ledger.views import monitoring as monitoring_views
 from evergreen.core.ledger.views.lines import DecisionLine
 from evergreen.settings import Settings
 
@@ -89,8 +90,8 @@ def walked(session: Session, model: str, decided: list[DecisionLine]) -> list[We
     """Each partition's way through the loop, by key, without what the first model would have lost."""
     verdicts = {(v.table, v.key): v for v in history.newest_verdicts(session, model)}
     predictions = current_predictions(session, model)
-    drifted = {check.key: check.drifted for check in history.checks(session, model)}
-    losses = {line.key: line.loss for line in history.losses(session, model)}
+    drifted = {check.key: check.drifted for check in monitoring_views.checks(session, model)}
+    losses = {line.key: line.loss for line in monitoring_views.losses(session, model)}
     decisions = {d.key: d.kind for d in decided if d.kind in MONITORED}
     weeks = []
     for key in sorted({key for _, key in verdicts}):
@@ -128,7 +129,7 @@ def _quarantined(session: Session, model: str) -> list[dict[str, Any]]:
 
 
 def _drift_checks(session: Session, model: str) -> list[dict[str, Any]]:
-    found = history.checks(session, model)
+    found = monitoring_views.checks(session, model)
     return [{"key": c.key, "version": c.version, "drifted": c.drifted, "report": c.report_uri} for c in found]
 
 

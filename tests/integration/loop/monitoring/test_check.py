@@ -7,7 +7,7 @@ import pytest
 
 from evergreen.core import text
 from evergreen.core.ledger.tables import Alert, Decision, DriftCheck, PartitionVersion, Performance, Verdict
-from evergreen.core.ledger.views import history
+from evergreen.core.ledger.views import monitoring as monitoring_views
 from evergreen.core.store import Store
 from evergreen.errors import NotReadyError, UnavailableError
 from evergreen.loop.monitoring.check import run
@@ -231,7 +231,7 @@ def test_a_loss_on_labels_that_were_quarantined_later_does_not_count(shop):
         )  # fmt: skip
     assert check(shop, 8) == before, "the version before is current again, and was measured"
     with shop.ledger.transaction() as session:
-        assert history.losses(session, "orders")[-1].loss == before.loss
+        assert monitoring_views.losses(session, "orders")[-1].loss == before.loss
 
 
 def test_a_loss_is_measured_anew_where_other_rows_of_the_same_labels_are_accepted(shop):
@@ -276,7 +276,7 @@ def test_a_loss_is_measured_anew_where_other_rows_of_the_same_labels_are_accepte
     judged_anew("keeps all as well", labels)
     assert check(shop, 8) == whole
     with shop.ledger.transaction() as session:
-        assert history.losses(session, "orders")[-1].loss == whole.loss
+        assert monitoring_views.losses(session, "orders")[-1].loss == whole.loss
 
 
 def test_labels_that_cannot_be_measured_do_not_hold_up_newer_ones(shop, caplog):

@@ -7,7 +7,7 @@ import pytest
 from evergreen.core.definition.load import read_definition
 from evergreen.core.ledger.queries import decisions, seen
 from evergreen.core.ledger.tables import Deployment, Performance, Prediction, Snapshot
-from evergreen.core.ledger.views import history
+from evergreen.core.ledger.views import monitoring as monitoring_views
 from evergreen.errors import NotReadyError
 from evergreen.loop.monitoring.check import run
 from evergreen.loop.monitoring.loss.realised import measure
@@ -66,7 +66,7 @@ def test_a_restated_partition_is_predicted_and_measured_by_a_version_that_had_no
     with shop.ledger.transaction() as session:
         newest = session.query(Prediction).filter_by(key=shop.key(8)).order_by(Prediction.id.desc()).first()
         assert {p.prediction_id for p in session.query(Performance).filter_by(key=shop.key(8))} >= {newest.id}
-        assert {line.key: line.version for line in history.losses(session, "orders")}[shop.key(8)] == 1
+        assert {line.key: line.version for line in monitoring_views.losses(session, "orders")}[shop.key(8)] == 1
     restated(shop, 9)
     assert score(shop.definition, shop.key(9), settings=shop.settings).version == 2, "it has not seen this one"
     assert run(shop.definition, shop.key(8), settings=shop.settings).reason.endswith("has replaced version 1 since.")
@@ -85,7 +85,7 @@ def test_a_loss_that_was_measured_in_sample_before_counts_nowhere(followed):
         )  # fmt: skip
     with shop.ledger.transaction() as session:
         assert decisions.measured(session, "orders")[shop.key(8)].version == 1
-        assert history.losses(session, "orders")[-1].loss == honest.loss
+        assert monitoring_views.losses(session, "orders")[-1].loss == honest.loss
 
 
 def test_predictions_of_an_earlier_release_by_a_version_that_had_seen_the_partition_are_not_measured(followed):

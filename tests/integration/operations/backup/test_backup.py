@@ -16,6 +16,7 @@ from evergreen.core.feature_repository.snapshots import read_frame
 from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.tables import PartitionVersion, Prediction, Snapshot
 from evergreen.core.ledger.views import history as life
+from evergreen.core.ledger.views import monitoring as monitoring_views
 from evergreen.core.store import Store
 from evergreen.errors import BadInputError
 from evergreen.loop.training.model_files import _cache, load
@@ -28,8 +29,8 @@ from evergreen.operations.backup.restore import check, restore
 pytestmark = pytest.mark.integration
 EVERGREEN = str(Path(sys.executable).parent / "evergreen")
 PARTS = (
-    life.tables, life.quarantines, life.snapshots, life.trainings, life.decisions, life.deployments, life.losses,
-    life.checks, life.alerts,
+    life.tables, life.quarantines, life.snapshots, life.trainings, life.decisions, life.deployments,
+    monitoring_views.losses, monitoring_views.checks, life.alerts,
 )  # fmt: skip
 
 

@@ -28,6 +28,27 @@ def test_shifting_there_and_back_returns(unit, day, periods):
     assert calendar.shift(calendar.shift(key, periods), -periods) == key
 
 
+@given(UNITS, DAYS, st.integers(-60, 60))
+def test_the_distance_is_what_shifts(unit, day, periods):
+    calendar = Calendar(unit, day)
+    key = calendar.key_of(day)
+    assert calendar.distance(key, calendar.shift(key, periods)) == periods
+
+
+@given(st.datetimes(dt.datetime(1990, 1, 1), dt.datetime(2090, 1, 1)), st.integers(-5000, 5000))
+def test_the_distance_of_hours(instant, periods):
+    calendar = Calendar("hour", dt.date(1990, 1, 1))
+    key = calendar.key_of(instant.replace(tzinfo=dt.UTC))
+    assert calendar.distance(key, calendar.shift(key, periods)) == periods
+
+
+@given(st.dates(dt.date(2011, 12, 20), dt.date(2012, 1, 10)), st.integers(-20, 20))
+def test_the_distance_over_a_day_that_a_zone_skipped(day, periods):
+    calendar = Calendar("day", dt.date(2011, 1, 1), timezone="Pacific/Apia")
+    key = "2011-12-31" if day == dt.date(2011, 12, 30) else day.isoformat()
+    assert calendar.distance(key, calendar.shift(key, periods)) == periods
+
+
 @given(UNITS, DAYS, st.integers(0, 40))
 def test_keys_are_contiguous_periods(unit, day, count):
     calendar = Calendar(unit, day)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeVar
 
-from sqlalchemy import Select, case, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, ScalarSelect, Select, case, func, select
+from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from evergreen.core.ledger.tables import PartitionVersion, Verdict
 
 ACCEPTED = "accepted"
 QUARANTINED = "quarantined"
 
+T = TypeVar("T")
+Column = ColumnElement[T] | InstrumentedAttribute[T]
 Current = tuple[PartitionVersion, Verdict]
 
 
@@ -52,6 +55,40 @@ def current_rows(model: str, table: str) -> Select[int, str]:
     """The ids of the versions that are current and which of their rows are (see `kept`), to ask for in a query."""
     rows = case((Verdict.rows_rejected > 0, Verdict.suite_hash), else_="")
     return _accepted(model, table).with_only_columns(PartitionVersion.id, rows, maintain_column_froms=True)
+
+
+def is_current(version_id: Column[int], rows: Column[str]) -> ColumnElement[bool]:
+    """Whether a row's partition version is current, and its rows are the ones that count; asked of each row alone.
+
+    Args:
+        version_id: column with the id of a partition version.
+        rows: column that says which of its rows were kept (see `kept`).
+    """
+    part, said, newer = aliased(PartitionVersion), aliased(Verdict), aliased(PartitionVersion)
+
+    def latest(of: Column[int]) -> ScalarSelect[int]:
+        one = aliased(Verdict)
+        return select(func.max(one.id)).where(one.partition_version_id == of).correlate(part, newer).scalar_subquery()
+
+    accepted_later = aliased(Verdict)
+    replaced = (
+        select(newer.id)
+        .join(accepted_later, accepted_later.id == latest(newer.id))
+        .where(
+            newer.model == part.model,
+            newer.table == part.table,
+            newer.key == part.key,
+            newer.version > part.version,
+            accepted_later.outcome == ACCEPTED,
+        )
+    )
+    kept_rows = case((said.rows_rejected > 0, said.suite_hash), else_="")
+    return (
+        select(part.id)
+        .join(said, said.id == latest(part.id))
+        .where(part.id == version_id, said.outcome == ACCEPTED, kept_rows == rows, ~replaced.exists())
+        .exists()
+    )
 
 
 def decided_keys(session: Session, model: str, table: str, keys: Iterable[str]) -> set[str]:

@@ -134,7 +134,7 @@ class TrainingRun(Base):
     """One attempt to make a challenger. `cause_key` is unique: one cause makes one retrain."""
 
     __tablename__ = "training_run"
-    __table_args__ = (UniqueConstraint("model", "cause_key"),)
+    __table_args__ = (UniqueConstraint("model", "cause_key"), Index(None, "model", "version"))
 
     id: Mapped[int] = mapped_column(primary_key=True)
     model: Mapped[str]
@@ -231,7 +231,7 @@ class Prediction(Base):
     """The champion's predictions of one feature snapshot, written once."""
 
     __tablename__ = "prediction"
-    __table_args__ = (UniqueConstraint("snapshot_id"),)
+    __table_args__ = (UniqueConstraint("snapshot_id"), Index(None, "model", "key"))
 
     id: Mapped[int] = mapped_column(primary_key=True)
     model: Mapped[str]
@@ -251,7 +251,10 @@ class Performance(Base):
     """Realised loss of one prediction partition on labels that have landed."""
 
     __tablename__ = "performance"
-    __table_args__ = (UniqueConstraint("prediction_id", "labels_version_id", "labels_rows"),)
+    __table_args__ = (
+        UniqueConstraint("prediction_id", "labels_version_id", "labels_rows"),
+        Index(None, "model", "key"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     model: Mapped[str]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
+from collections.abc import Collection
 
 from sqlalchemy import Select, and_, func, or_, select
 from sqlalchemy.orm import Session
 
-from evergreen.core.ledger.queries.decisions import FOLLOW, measured
+from evergreen.core.ledger.queries.decisions import FOLLOW
 from evergreen.core.ledger.queries.online import performances
 from evergreen.core.ledger.queries.partitions import ACCEPTED, QUARANTINED
 from evergreen.core.ledger.tables import (
@@ -17,7 +18,6 @@ from evergreen.core.ledger.tables import (
     Decision,
     Delivery,
     Deployment,
-    DriftCheck,
     PartitionVersion,
     Prediction,
     Snapshot,
@@ -28,12 +28,10 @@ from evergreen.core.ledger.tables.upkeep import LateFeed
 from evergreen.core.ledger.views.lines import (
     AlertLine,
     ChannelLine,
-    CheckLine,
     ComparisonLine,
     DecisionLine,
     DeploymentLine,
     LateLine,
-    LossLine,
     OnlineLine,
     PredictionLine,
     SnapshotLine,
@@ -46,7 +44,9 @@ from evergreen.core.ledger.views.lines import (
 def tables(session: Session, model: str) -> list[TableLine]:
     """What landed in each table, by name of the table."""
     newest = (
-        select(PartitionVersion, Verdict)
+        select(
+            PartitionVersion.table, PartitionVersion.key, Verdict.outcome, Verdict.rows_accepted, Verdict.rows_rejected
+        )
         .outerjoin(Verdict, Verdict.partition_version_id == PartitionVersion.id)
         .where(PartitionVersion.model == model)
         .distinct(PartitionVersion.table, PartitionVersion.key)
@@ -56,29 +56,27 @@ def tables(session: Session, model: str) -> list[TableLine]:
             PartitionVersion.version.desc(),
             Verdict.id.desc().nulls_last(),
         )
+        .subquery()
     )
-    found: dict[str, list[tuple[PartitionVersion, Verdict | None]]] = {}
-    for partition, verdict in session.execute(newest).tuples():
-        found.setdefault(partition.table, []).append((partition, verdict))
+    outcome = newest.c.outcome
+    counted = select(
+        newest.c.table,
+        func.count(),
+        func.count().filter(outcome == ACCEPTED),
+        func.count().filter(outcome == QUARANTINED),
+        func.count().filter(outcome.is_(None)),
+        func.min(newest.c.key),
+        func.max(newest.c.key),
+        func.coalesce(func.sum(newest.c.rows_accepted), 0),
+        func.coalesce(func.sum(newest.c.rows_rejected), 0),
+    )
     counts = select(PartitionVersion.table, func.count()).where(PartitionVersion.model == model)
     versions = dict(session.execute(counts.group_by(PartitionVersion.table)).tuples().all())
-    return [_table_line(name, rows, versions[name]) for name, rows in found.items()]
-
-
-def _table_line(name: str, rows: list[tuple[PartitionVersion, Verdict | None]], versions: int) -> TableLine:
-    outcomes = [verdict.outcome if verdict else None for _, verdict in rows]
-    return TableLine(
-        table=name,
-        partitions=len(rows),
-        versions=versions,
-        accepted=outcomes.count(ACCEPTED),
-        quarantined=outcomes.count(QUARANTINED),
-        unjudged=outcomes.count(None),
-        first_key=rows[0][0].key,
-        last_key=rows[-1][0].key,
-        rows=sum(verdict.rows_accepted for _, verdict in rows if verdict),
-        rows_rejected=sum(verdict.rows_rejected for _, verdict in rows if verdict),
-    )
+    found = session.execute(counted.group_by(newest.c.table).order_by(newest.c.table)).tuples()
+    return [
+        TableLine(table, count, versions[table], good, bad, unjudged, first, last, int(rows), int(rejected))
+        for table, count, good, bad, unjudged, first, last, rows, rejected in found
+    ]
 
 
 def quarantines(session: Session, model: str, *, limit: int = 20) -> list[VerdictLine]:
@@ -129,9 +127,10 @@ def verdicts(session: Session, model: str, *, before: int | None = None, limit: 
     return [_verdict_line(*found) for found in session.execute(query).tuples()]
 
 
-def newest_verdicts(session: Session, model: str) -> list[VerdictLine]:
-    """The newest verdict on each partition of each table, by name of the table and key."""
-    query = _judged(model).distinct(PartitionVersion.table, PartitionVersion.key)
+def newest_verdicts(session: Session, model: str, keys: Collection[str] | None = None) -> list[VerdictLine]:
+    """The newest verdict on each partition of each table, by name of the table and key; `keys`: on these only."""
+    query = _judged(model) if keys is None else _judged(model).where(PartitionVersion.key.in_(keys))
+    query = query.distinct(PartitionVersion.table, PartitionVersion.key)
     query = query.order_by(PartitionVersion.table, PartitionVersion.key, Verdict.id.desc())
     return [_verdict_line(part, said) for part, said in session.execute(query).tuples()]
 
@@ -278,12 +277,6 @@ def deployments(session: Session, model: str) -> list[DeploymentLine]:
     ]
 
 
-def losses(session: Session, model: str) -> list[LossLine]:
-    """The realised loss that counts of each partition, by key."""
-    rows = measured(session, model).values()
-    return [LossLine(row.key, row.version, row.rows, row.loss, row.metrics, row.created_at) for row in rows]
-
-
 def online(session: Session, model: str) -> list[OnlineLine]:
     """What the predictions on request came to, by partition."""
     return [
@@ -300,33 +293,6 @@ def online(session: Session, model: str) -> list[OnlineLine]:
         )
         for row in performances(session, model)
     ]
-
-
-def checks(session: Session, model: str) -> list[CheckLine]:
-    """The newest drift check of each partition, by key."""
-    query = select(DriftCheck).where(DriftCheck.model == model).distinct(DriftCheck.key)
-    return [_check_line(row) for row in session.scalars(query.order_by(DriftCheck.key, DriftCheck.id.desc()))]
-
-
-def last_check(session: Session, model: str) -> CheckLine | None:
-    """The newest drift check of the newest partition that was checked."""
-    query = select(DriftCheck).where(DriftCheck.model == model)
-    row = session.scalar(query.order_by(DriftCheck.key.desc(), DriftCheck.id.desc()).limit(1))
-    return _check_line(row) if row else None
-
-
-def _check_line(row: DriftCheck) -> CheckLine:
-    return CheckLine(
-        key=row.key,
-        version=row.version,
-        drifted=row.drifted,
-        reference=row.reference,
-        columns=tuple(str(c["name"]) for c in row.results.get("columns", ()) if c.get("drifted")),
-        estimated_loss=(row.results.get("estimate") or {}).get("loss"),
-        report_uri=row.report_uri,
-        created_at=row.created_at,
-        run_url=row.run_url,
-    )
 
 
 def predictions(session: Session, model: str, key: str) -> list[PredictionLine]:

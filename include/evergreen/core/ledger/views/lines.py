@@ -180,6 +180,8 @@ class LossLine:
     loss: float
     metrics: dict[str, Any]
     measured_at: dt.datetime
+    error: float | None = None
+    """Standard error of the loss, by the spread of its clusters; None if there are fewer than two"""
 
 
 @dataclass(frozen=True)
@@ -203,6 +205,17 @@ class OnlineLine:
 
 
 @dataclass(frozen=True)
+class MovedColumn:
+    """A column that drifted."""
+
+    name: str
+    effect: float | None
+    """How far, as of the check's method; None if it says none"""
+    said: str
+    """In a sentence"""
+
+
+@dataclass(frozen=True)
 class CheckLine:
     """One drift check."""
 
@@ -217,6 +230,26 @@ class CheckLine:
     report_uri: str | None
     created_at: dt.datetime
     run_url: str | None
+    moved: tuple[MovedColumn, ...] = ()
+    """The columns that drifted, with how far"""
+    watched: tuple[str, ...] = ()
+    """All columns that were looked at"""
+    predictions_drifted: bool = False
+
+
+@dataclass(frozen=True)
+class MonitorLine:
+    """What the monitor decided on its newest check of a partition."""
+
+    key: str
+    kind: str
+    reason: str
+    told: tuple[str, ...]
+    """What of it people were told of"""
+    harmed: bool
+    """Whether the champion is proven worse than at its promotion"""
+    bad: str | None
+    """The partition whose loss is above what was to be expected"""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,84 @@
+"""What became of each partition, stage by stage, as a map of stages by partitions. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from evergreen.core.ledger.views.partition_states import PartitionState
+
+STAGES = ("inputs", "labels", "features", "predictions", "check")
+GOOD, PARTLY, BAD, WAITS, NONE = "good", "warn", "bad", "waits", "none"
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One stage of one partition."""
+
+    state: str
+    """good | warn | bad | waits | none: a class of the page's style"""
+    said: str
+
+
+@dataclass(frozen=True)
+class CalendarMap:
+    """Rows of marks; the columns of the map are the partitions `keys`."""
+
+    keys: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[Mark, ...]], ...]
+
+
+def calendar_map(
+    keys: Sequence[str], states: Mapping[str, PartitionState], checked: Mapping[str, bool]
+) -> CalendarMap | None:
+    """The map over the partitions `keys`; None if there are none.
+
+    Args:
+        keys: all partitions of the stretch that is shown, in order.
+        states: what is known of each that has landed.
+        checked: key -> whether its check told people of something.
+    """
+    if not keys:
+        return None
+    found = {key: states.get(key, PartitionState()) for key in keys}
+    return CalendarMap(
+        tuple(keys),
+        (
+            ("inputs", tuple(_landed(key, "inputs", found[key].inputs, found[key].inputs_why) for key in keys)),
+            ("labels", tuple(_labels(key, found[key]) for key in keys)),
+            ("features", tuple(_made(key, "features", found[key].features) for key in keys)),
+            ("predictions", tuple(_predicted(key, found[key]) for key in keys)),
+            ("check", tuple(_checked(key, checked.get(key)) for key in keys)),
+        ),
+    )
+
+
+def _landed(key: str, table: str, outcome: str | None, why: str) -> Mark:
+    if outcome is None:
+        return Mark(NONE, f"{key}: no {table}")
+    said = f"{key}: {table} {outcome}{f': {why}' if why else ''}"
+    return Mark({"accepted": PARTLY if why else GOOD, "quarantined": BAD}.get(outcome, WAITS), said)
+
+
+def _labels(key: str, state: PartitionState) -> Mark:
+    mark = _landed(key, "labels", state.labels, state.labels_why)
+    if state.held and mark.state != BAD:
+        return Mark(WAITS, f"{key}: labels accepted, held back until they are complete")
+    return mark
+
+
+def _made(key: str, what: str, there: bool) -> Mark:
+    return Mark(GOOD, f"{key}: {what} built") if there else Mark(NONE, f"{key}: no {what}")
+
+
+def _predicted(key: str, state: PartitionState) -> Mark:
+    if state.version is None:
+        return Mark(NONE, f"{key}: no predictions")
+    return Mark(GOOD, f"{key}: predicted by version {state.version}")
+
+
+def _checked(key: str, told: bool | None) -> Mark:
+    if told is None:
+        return Mark(NONE, f"{key}: not checked")
+    said = f"{key}: checked, {'something was told' if told else 'nothing to tell'}"
+    return Mark(PARTLY if told else GOOD, said)
