@@ -1,10 +1,14 @@
 """The pages as people meet them: inside Airflow, behind its login, safe with hostile names."""
 
 import pytest
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
-from helpers.ledger_life import HOSTILE
+from evergreen.core.definition import load_definition
+from evergreen.core.ledger import Ledger
+from evergreen.settings import Settings
+from helpers.ledger_life import HOSTILE, owe_drifts
 
 pytestmark = pytest.mark.browser
 DATA_DOCS = "/validation/nyc_flights/inputs/2013-03-25/aa-bb.html"
@@ -59,10 +63,41 @@ def test_the_overview_leads_to_the_life_of_a_model(browser, stack):
     wait_for(browser, "version 2")
     browser.find_element(By.LINK_TEXT, "Late flights out of New York").click()
     wait_for(browser, "beats version 1 by 8 %")
-    plot = browser.find_element(By.CSS_SELECTOR, "img.plot")
-    assert browser.execute_script("return arguments[0].naturalWidth", plot) > 100
+    plot = browser.find_element(By.CSS_SELECTOR, "#loss svg.chart")
+    assert plot.size["width"] > 640
+    assert len(plot.find_elements(By.CSS_SELECTOR, "g.point")) == 4, "a loss of each of the four partitions"
     assert browser.execute_script("return getComputedStyle(document.querySelector('section')).paddingLeft") == "20px"
     assert complaints(browser) == []
+
+
+def test_a_mark_says_what_it_is_where_the_pointer_is(browser, stack):
+    browser.get(f"{stack.urls['airflow']}/evergreen/models/nyc_flights")
+    wait_for(browser, "beats version 1 by 8 %")
+    for mark, said in (("#loss g.point .target", "2013-02-25: 0.15"), ("#drift td.heat1, #drift td.heat2", HOSTILE)):
+        found = browser.find_element(By.CSS_SELECTOR, mark)
+        browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", found)
+        ActionChains(browser).move_to_element(found).perform()
+        tip = browser.find_element(By.ID, "tip")
+        WebDriverWait(browser, 5).until(lambda b, tip=tip, said=said: tip.is_displayed() and said in tip.text)
+    assert complaints(browser) == []
+
+
+def test_a_long_table_can_be_searched(browser, stack):
+    with Ledger.from_settings(Settings.from_env(stack.environment())).transaction() as session:
+        owe_drifts(session, load_definition("nyc_flights"), 20)
+    browser.get(f"{stack.urls['airflow']}/evergreen/models/nyc_flights")
+    wait_for(browser, "show all 20")
+
+    def mails():
+        return [row for row in browser.find_elements(By.CSS_SELECTOR, "#mails tbody tr") if row.is_displayed()]
+
+    assert len(mails()) == 12
+    browser.find_element(By.CSS_SELECTOR, "#mails input").send_keys("drift 17")
+    assert [row.text for row in mails() if "drift 17" not in row.text] == []
+    assert len(mails()) == 1
+    browser.find_element(By.CSS_SELECTOR, "#mails input").clear()
+    browser.find_element(By.CSS_SELECTOR, "#mails button").click()
+    assert len(mails()) == 20
 
 
 def test_hostile_names_are_shown_and_not_run(browser, stack):
@@ -85,14 +120,14 @@ def test_the_pages_fit_a_phone(browser, stack):
 
 def test_airflow_shows_the_overview_under_browse(browser, stack):
     browser.get(f"{stack.urls['airflow']}/plugin/evergreen")
-    into_frame(browser, "Last drift check")
+    into_frame(browser, "Needs you now")
     browser.find_element(By.LINK_TEXT, "Late flights out of New York").click()
     into_frame(browser, "beats version 1 by 8 %")
 
 
 def test_a_link_to_a_run_leaves_the_frame(browser, stack):
     browser.get(f"{stack.urls['airflow']}/plugin/evergreen")
-    into_frame(browser, "Last drift check")
+    into_frame(browser, "Needs you now")
     browser.find_element(By.LINK_TEXT, "Late flights out of New York").click()
     into_frame(browser, "beats version 1 by 8 %")
     link = browser.find_elements(By.LINK_TEXT, "run")[0]

@@ -85,7 +85,7 @@ def _of_the_check(need: Callable[..., Need], standing: Standing) -> list[Need]:
     newest = standing.losses[-1] if standing.losses else None
     if newest is None or check.bad != newest.key:
         return []
-    beside = f", expected {newest.estimated:.4g}" if newest.estimated is not None else ""
+    beside = f" where {check.expected:.4g} was expected" if check.expected is not None else ""
     said = f"A bad partition, {check.bad}: loss {newest.loss:.4g}{beside}"
     return [need("warn", said=said, runbook="harm", anchor="loss")]
 

@@ -24,7 +24,7 @@ def said(**known):
 def checked(**known):
     return Said(**{
         "key": "2013-03-25", "drifted": True, "columns": ("fare",), "report_uri": None, "kind": "no_action",
-        "reason": "", "told": (), "harmed": False, "bad": None, **known,
+        "reason": "", "told": (), "harmed": False, "bad": None, "expected": 0.17, **known,
     })  # fmt: skip
 
 
@@ -48,7 +48,9 @@ def test_an_incident_until_it_is_well():
 
 def test_a_bad_partition_as_long_as_it_is_the_newest_that_is_known():
     told = checked(bad="2013-03-18")
-    assert said(check=told, losses=[WEEK]) == [("warn", "A bad partition, 2013-03-18: loss 0.278, expected 0.182")]
+    assert said(check=told, losses=[WEEK]) == [
+        ("warn", "A bad partition, 2013-03-18: loss 0.278 where 0.17 was expected")
+    ]
     after = Lost("2013-03-25", 3, 0.18, None)
     assert said(check=told, losses=[WEEK, after]) == []
 

@@ -1,4 +1,4 @@
-"""Realised loss by partition, with its interval, what was expected, who served, and what was promoted. Pure."""
+"""Realised loss by partition, with its interval, what was estimated, who served, and what was promoted. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Point:
     high: float
     """Ends of the interval, as places"""
     above: bool
-    """Whether even the interval's lower end is above what was expected"""
+    """Whether even the interval's lower end is above what was estimated"""
     said: str
 
 
@@ -48,7 +48,7 @@ class LossPlot:
     points: tuple[Point, ...]
     realised: tuple[str, ...]
     """Lines: `points` of SVG polylines, one for each stretch without a gap"""
-    expected: tuple[str, ...]
+    estimated: tuple[str, ...]
     bands: tuple[str, ...]
     """Intervals, as polygons"""
     reigns: tuple[Reign, ...]
@@ -79,7 +79,7 @@ def loss_plot(
     Args:
         keys: all partitions of the stretch that is shown, in order.
         losses: realised loss by key.
-        estimates: loss that was expected before the labels landed, by key.
+        estimates: loss that was estimated before the labels landed, by key.
         deployments: who served, in order.
         title: of the plot, with the loss's name.
         quarantined: key -> why, of partitions that are in quarantine.
@@ -96,7 +96,7 @@ def loss_plot(
         words=_words(title, shown, estimates),
         points=tuple(_point(xs[n], shown[k], estimates.get(k), scale) for n, k in enumerate(keys) if k in shown),
         realised=_lines(realised, xs, scale),
-        expected=_lines([estimates.get(key) for key in keys], xs, scale),
+        estimated=_lines([estimates.get(key) for key in keys], xs, scale),
         bands=tuple(_band(run, keys, shown, xs, scale) for run in runs(realised) if len(run) > 1),
         reigns=tuple(_reigns(keys, deployments, xs)),
         quarantined=tuple((xs[n], kept_out[key]) for n, key in enumerate(keys) if key in kept_out),
@@ -127,7 +127,7 @@ def _point(x: float, line: LossLine, estimate: float | None, scale: Scale) -> Po
     low, high = interval(line)
     said = f"{line.key}: {line.loss:.4g}"
     said += f" ({low:.4g} to {high:.4g})" if line.error else ""
-    said += f"; expected {estimate:.4g}" if estimate is not None else ""
+    said += f"; estimated {estimate:.4g}" if estimate is not None else ""
     said += f"; version {line.version}, {line.rows:,} rows"
     above = estimate is not None and bool(line.error) and low > estimate
     return Point(x, scale.place(line.loss), scale.place(low), scale.place(high), above, said)
@@ -164,6 +164,6 @@ def _reigns(keys: Sequence[str], deployments: Sequence[DeploymentLine], xs: Sequ
 def _words(title: str, shown: Mapping[str, LossLine], estimates: Mapping[str, float]) -> str:
     told = []
     for key, line in list(shown.items())[-12:]:
-        expected = f" (expected {estimates[key]:.4g})" if key in estimates else ""
-        told.append(f"{key} {line.loss:.4g}{expected}")
+        beside = f" (estimated {estimates[key]:.4g})" if key in estimates else ""
+        told.append(f"{key} {line.loss:.4g}{beside}")
     return f"{title}. The newest: {', '.join(told)}."

@@ -16,7 +16,7 @@ class Sparkline:
     """Polylines in `WIDTH` by `HEIGHT` pixels."""
 
     realised: tuple[str, ...]
-    expected: tuple[str, ...]
+    estimated: tuple[str, ...]
     last: tuple[float, float]
     """Place of the newest loss"""
     words: str
@@ -25,12 +25,12 @@ class Sparkline:
 
 
 def sparkline(losses: Sequence[Lost]) -> Sparkline | None:
-    """The losses, oldest first, with what was expected; None if there are fewer than two."""
+    """The losses, oldest first, with what was estimated; None if there are fewer than two."""
     if len(losses) < 2:
         return None
     realised = [one.loss for one in losses]
-    expected = [one.estimated for one in losses]
-    scale = around([*realised, *(e for e in expected if e is not None)], start=HEIGHT - EDGE, end=EDGE)
+    estimated = [one.estimated for one in losses]
+    scale = around([*realised, *(e for e in estimated if e is not None)], start=HEIGHT - EDGE, end=EDGE)
     step = (WIDTH - 2 * EDGE) / (len(losses) - 1)
     xs = [round(EDGE + n * step, 1) for n in range(len(losses))]
 
@@ -39,4 +39,4 @@ def sparkline(losses: Sequence[Lost]) -> Sparkline | None:
 
     words = f"Loss of {len(losses)} partitions, {losses[0].key} to {losses[-1].key}: "
     words += f"{realised[0]:.4g} at first, {min(realised):.4g} to {max(realised):.4g}, {realised[-1]:.4g} now"
-    return Sparkline(lines(realised), lines(expected), (xs[-1], scale.place(realised[-1])), words)
+    return Sparkline(lines(realised), lines(estimated), (xs[-1], scale.place(realised[-1])), words)

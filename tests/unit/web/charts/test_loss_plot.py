@@ -39,20 +39,20 @@ def test_what_is_worse_is_drawn_higher_and_all_of_it_on_the_plot():
     drawn = plot([loss(KEYS[0], 0.1, 0.05), loss(KEYS[1], 0.4, 0.01)], {KEYS[2]: 0.9}, base_rate=1.2)
     assert drawn.points[0].y > drawn.points[1].y
     assert drawn.points[0].high < drawn.points[0].y < drawn.points[0].low
-    lines = [*drawn.realised, *drawn.expected, *drawn.bands]
+    lines = [*drawn.realised, *drawn.estimated, *drawn.bands]
     places = [float(pair.split(",")[1]) for line in lines for pair in line.split()]
     assert all(0 <= y <= HEIGHT for y in [*places, drawn.base_rate[0]])
     assert all(0 <= point.x <= WIDTH for point in drawn.points)
 
 
-def test_what_was_expected_stands_beside_and_goes_further():
+def test_what_was_estimated_stands_beside_and_goes_further():
     drawn = plot([loss(KEYS[1], 0.1)], {KEYS[1]: 0.15, KEYS[2]: 0.15})
-    assert [len(line.split()) for line in drawn.expected] == [2]
-    assert "expected 0.15" in drawn.points[0].said
+    assert [len(line.split()) for line in drawn.estimated] == [2]
+    assert "estimated 0.15" in drawn.points[0].said
 
 
 @pytest.mark.parametrize(("error", "above"), [(0.01, True), (0.2, False), (None, False)])
-def test_a_loss_is_above_what_was_expected_only_if_its_whole_interval_is(error, above):
+def test_a_loss_is_above_what_was_estimated_only_if_its_whole_interval_is(error, above):
     assert plot([loss(KEYS[1], 0.2, error)], {KEYS[1]: 0.15}).points[0].above is above
 
 

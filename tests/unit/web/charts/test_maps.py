@@ -67,5 +67,5 @@ def test_a_sparkline_has_two_losses_at_least_and_lies_within_its_frame():
     assert all(0 <= x <= WIDTH and 0 <= y <= HEIGHT for x, y in places)
     assert places[-1] == found.last
     assert places[2][1] < places[0][1] < places[1][1], "what is worse is drawn higher"
-    assert found.expected == ()
+    assert found.estimated == ()
     assert "0.3 now" in found.words

@@ -74,11 +74,13 @@ class Said:
     """Whether its version is proven worse than at its promotion"""
     bad: str | None
     """The partition whose loss is above what was to be expected"""
+    expected: float | None = None
+    """What was to be expected of it"""
 
 
 @dataclass(frozen=True)
 class Lost:
-    """Realised loss of one partition, and what was expected before its labels landed."""
+    """Realised loss of one partition, and what was estimated before its labels landed."""
 
     key: str
     version: int
@@ -177,15 +179,17 @@ def _checks(session: Session, models: Any, found: dict[str, Standing]) -> None:
     )
     decided = aliased(Decision, of_key.order_by(Decision.id.desc()).limit(1).lateral("decided"))
     moved = func.jsonb_path_query_array(check.results, "$.columns[*] ? (@.drifted == true).name")
+    expected = check.results["expectation"]["expected"].as_float()
     query = select(
-        models.c.name, check.key, check.drifted, moved, check.report_uri, decided.kind, decided.reason, decided.evidence
-    )
+        models.c.name, check.key, check.drifted, moved, check.report_uri, decided.kind, decided.reason,
+        decided.evidence, expected,
+    )  # fmt: skip
     joined = query.select_from(models).join(check, literal(True)).outerjoin(decided, literal(True))
-    for name, key, drifted, columns, report, kind, reason, evidence in session.execute(joined):
+    for name, key, drifted, columns, report, kind, reason, evidence, usual in session.execute(joined):
         seen = evidence or {}
         found[name].check = Said(
             key, drifted, tuple(str(column) for column in columns), report, kind, reason or "",
-            tuple(seen.get("told", ())), bool(seen.get("harmed")), seen.get("bad"),
+            tuple(seen.get("told", ())), bool(seen.get("harmed")), seen.get("bad"), usual,
         )  # fmt: skip
 
 
