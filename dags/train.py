@@ -142,9 +142,13 @@ def record_failure(model: str, context: Any) -> None:
 
 
 def _reason(context: Any) -> str:
-    """The reason of the form, with the name of the person who triggered the run, if one did."""
-    who = context["dag_run"].triggering_user_name
-    return f"{context['params']['reason']} (asked for by {who})" if who else str(context["params"]["reason"])
+    """The reason of the form, with the name of the person who triggered the run, if one did.
+
+    A run with a cause's key is the monitor's. Airflow says that it was triggered by who asked for the backfill that the
+    monitor ran in; that person did not ask for a training.
+    """
+    asked, who = context["params"], context["dag_run"].triggering_user_name
+    return f"{asked['reason']} (asked for by {who})" if who and not asked["cause_key"] else str(asked["reason"])
 
 
 def _cause_key(context: Any) -> str:

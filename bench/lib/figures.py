@@ -34,6 +34,7 @@ ABOUT = {
     "features_scale": "features of 10 million rows",
     "online": "predictions on request over HTTP, on record in PostgreSQL before they are given",
     "outages": "SMTP, MLflow and the DVC remote cut off for ten minutes each, while a week comes in and a model trains",
+    "pages": "the pages of 100 models with three years of days and 50 champions each",
     "scoring_scale": "scoring 10 million rows",
     "fit_scale": "an own LightGBM on a million rows",
     "soak": "a year landed in random order, late, broken and restated, through a live Airflow",

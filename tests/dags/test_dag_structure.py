@@ -333,3 +333,14 @@ def test_a_training_that_was_not_ready_concludes_nothing(dagbag):
     conclude = dagbag.dags["nyc_flights.train"].get_task("conclude")
     assert conclude.trigger_rule == "none_failed_min_one_success"
     assert set(conclude.upstream_task_ids) == {"assemble", "approve"}
+
+
+@pytest.mark.parametrize(
+    ("cause_key", "who", "said"),
+    [(None, "ada", "new prices (asked for by ada)"), (None, None, "new prices"), ("age:3", "ada", "new prices")],
+)
+def test_only_a_person_who_asked_for_a_training_is_named(dagbag, cause_key, who, said):
+    """A training that the monitor asks for is triggered in the name of who started the backfill that it ran in."""
+    module = sys.modules[dagbag.dags["nyc_flights.train"].get_task("assemble").python_callable.__module__]
+    run = type("Run", (), {"triggering_user_name": who})()
+    assert module._reason({"dag_run": run, "params": {"reason": "new prices", "cause_key": cause_key}}) == said
