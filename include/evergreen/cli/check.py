@@ -23,7 +23,12 @@ def register(app: typer.Typer) -> None:
 def check(
     model: Annotated[str, typer.Argument(help="Name of the model, such as nyc_flights.")],
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="A partition's folder, named by its key, or a folder of such folders.")
+        Path,
+        typer.Argument(
+            metavar="DIR",
+            help="A partition's folder, named by its key, or a folder of such folders; or that of a reference's "
+            "version, named by its stamp.",
+        ),
     ],
     key: Annotated[
         str | None, typer.Option("--key", metavar="KEY", help="Partition key, where DIR is not named by it.")

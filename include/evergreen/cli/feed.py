@@ -104,6 +104,38 @@ def land(
     console().print(f"{sum(item.new for item in done)} landed below {url}", markup=False, soft_wrap=True)
 
 
+@feed.command("land-reference")
+def land_reference(
+    model: Annotated[str, typer.Argument(help="Name of the model.")],
+    name: Annotated[str, typer.Argument(help="Name of the reference, as in feed.references of model.yaml.")],
+    data: Annotated[Path, typer.Argument(metavar="FILE", help="Its rows: .csv, .tsv (also .gz) or .parquet.")],
+    stamp: Annotated[
+        str,
+        typer.Option(
+            "--known-from", metavar="STAMP",
+            help="Since when it has been known: a day, or an instant in UTC such as 2024-03-01T0630. Partitions that "
+            "begin then or later read it. A correction has a number: 2024-03-01.2.",
+        ),
+    ],
+    to: ToOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Land a version of a reference table (prices, shops, holidays), which features read beside the inputs.
+
+    The DAG `<model>.ingest_references` brings it in within ten minutes, or when it is triggered.
+    """
+    from evergreen.core.definition import load_definition
+    from evergreen.tools.simulator.land_reference import land_reference as land_version
+
+    url = landing_url(to, home, "--to")
+    done = land_version(load_definition(model), name, data, stamp, landing_url=url)
+    if as_json:
+        print_json({"model": model, **asdict(done)})
+        return
+    console().print(f"{'landed' if done.new else 'lies there already'}: {done.uri}", markup=False, soft_wrap=True)
+
+
 @feed.command("extract")
 def extract_rows(
     model: Annotated[str, typer.Argument(help="Name of the model.")],

@@ -22,7 +22,7 @@ from evergreen.core.ledger.session import Ledger
 from evergreen.core.ledger.views import history as life
 from evergreen.core.ledger.views import labels as label_views
 from evergreen.core.ledger.views import monitoring as monitoring_views
-from evergreen.core.ledger.views import served_on
+from evergreen.core.ledger.views import references, served_on
 from evergreen.core.ledger.views.incidents import incidents
 from evergreen.core.ledger.views.lines import ComparisonLine, DeploymentLine, LateLine, TableLine, TrainingLine
 from evergreen.core.text import percent, span
@@ -72,6 +72,7 @@ def _whole_life(session: Session, model: str) -> dict[str, Any]:
         "quarantines": life.quarantines(session, model),
         "late_feeds": life.late_feeds(session, model),
         "label_coverage": label_views.coverages(session, model),
+        "references": references.lines(session, model),
         "snapshots": life.snapshots(session, model),
         "definitions": definitions.lines(session, model),
         "trainings": life.trainings(session, model),
@@ -105,6 +106,7 @@ def _print_life(session: Session, definition: ModelDefinition) -> None:
     _print_landed(session, name, tables)
     _print_late(life.late_feeds(session, name))
     _print_coverage(session, name)
+    _print_references(session, name)
     _print_incidents(session, name)
     _print_built(session, name)
     _print_models(session, name)
@@ -224,6 +226,16 @@ def _print_coverage(session: Session, name: str) -> None:
             for line in told
         ],
     )
+
+
+def _print_references(session: Session, name: str) -> None:
+    lines = references.lines(session, name)
+    if lines:
+        print_table(
+            "Reference tables",
+            ["table", "stamp", "known from (UTC)", "rows", "verdict", "partitions built from it", WHY],
+            [(n.name, n.stamp, minute(n.known_from), n.rows, n.outcome, n.partitions, n.reason) for n in lines],
+        )
 
 
 def _print_incidents(session: Session, name: str) -> None:

@@ -16,6 +16,7 @@ from evergreen.loop.intake.reading.file_types import ENDINGS, files_of
 from evergreen.loop.intake.validation.gather_past import Judged, compared_keys
 from evergreen.loop.intake.validation.judge_drop import judge_drop
 from evergreen.loop.intake.validation.load_expectations import load_expectations
+from evergreen.tools.check_references import check_reference, references_in
 
 TABLES: tuple[TableName, ...] = ("inputs", "labels")
 
@@ -41,6 +42,8 @@ def check_folder(
 ) -> list[Check]:
     """Judge every table in `folder`: a partition's folder (named by its key, unless `key` is given) or a feed's.
 
+    Versions of references are judged too: those of a feed's folder, or one in its own folder, named by its stamp.
+
     Each is compared with what is accepted of the partitions before it, in `folder` and in `history`, a feed's folder.
 
     Raises:
@@ -59,6 +62,9 @@ def check_folder(
             _check(definition, table, name, file, judged, secret)
     for name, place in partitions:
         checks += [_check(definition, table, name, file, judged, secret) for table, file in tables_in(place)]
+    for name, stamp, file in references_in(definition, folder):
+        accepted, reason, rows, failures = check_reference(definition, name, file)
+        checks.append(Check(stamp, f"reference {name}", str(file), accepted, reason, rows, 0, failures))
     if not checks:
         raise BadInputError(
             f"no inputs or labels ({', '.join(ENDINGS)}) in {folder} or in a folder of it named by a key"

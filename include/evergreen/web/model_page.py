@@ -13,6 +13,7 @@ from evergreen.core.ledger.queries.partitions import QUARANTINED
 from evergreen.core.ledger.tables import Silence
 from evergreen.core.ledger.views import history, monitoring
 from evergreen.core.ledger.views import labels as label_views
+from evergreen.core.ledger.views import references as reference_views
 from evergreen.core.ledger.views.incidents import IncidentLine, incidents
 from evergreen.core.ledger.views.labels import CoverageLine
 from evergreen.core.ledger.views.lines import (
@@ -28,6 +29,7 @@ from evergreen.core.ledger.views.lines import (
     TrainingLine,
     VerdictLine,
 )
+from evergreen.core.ledger.views.references import ReferenceLine
 from evergreen.core.ledger.views.standings import standings
 from evergreen.core.store.page_links import model_page, report, version_page
 from evergreen.core.text import span
@@ -58,6 +60,7 @@ class Life:
     late_feeds: list[tuple[LateLine, str | None]]
     """With the time that each was waited for beyond when it was due, in words, if it has come"""
     coverages: list[CoverageLine]
+    references: list[ReferenceLine]
     trainings: list[TrainingLine]
     trained: int
     """Training runs, those that are too old to be listed among them"""
@@ -129,6 +132,7 @@ def gather(session: Session, definition: ModelDefinition, settings: Settings, *,
         coverages=label_views.coverages(session, name)[: -LONGEST - 1 : -1],
         trained=len(trainings),
         trainings=trainings[: -LONGEST - 1 : -1],
+        references=reference_views.lines(session, name)[: -LONGEST - 1 : -1],
         decisions=history.decisions(session, name, quiet=False)[::-1],
         deployments=deployed,
         checks=[(line, report(line.report_uri, settings)) for line in checks[: -LONGEST - 1 : -1]],

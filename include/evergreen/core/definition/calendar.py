@@ -257,15 +257,28 @@ class Calendar:
         """Instant at which the partition `key` is due to land: the end of its period, `delay` periods later."""
         return self._start(self.shift(key, 1 + delay))
 
-    def look_back(self, key: str, count: int, delay: int) -> list[str]:
-        """Keys of the last `count` label partitions that were due before the period of `key` began, oldest first.
+    def look_back(self, key: str, span: int | dt.timedelta, delay: int) -> list[str]:
+        """Keys of the label partitions of `span` that were due before the period of `key` began, oldest first.
 
-        Labels of a partition land `delay` periods after its end, so the newest usable one is `key - 1 - delay`.
-        Partitions before the model's `start` do not exist and are left out.
+        Labels of a partition land `delay` periods after its end, so the newest usable one is `key - 1 - delay`. `span`
+        is how many there are, or how long before the period of `key` they lie, if only in part. Partitions before the
+        model's `start` do not exist and are left out.
         """
         newest = self.shift(key, -1 - delay)
-        keys = [self.shift(newest, -n) for n in range(count - 1, -1, -1)]
+        if isinstance(span, dt.timedelta):
+            oldest = self.key_of(self._start(key) - span)
+            return self.keys(max(oldest, self.first_key), newest) if self.first_key <= newest else []
+        keys = [self.shift(newest, -n) for n in range(span - 1, -1, -1)]
         return [k for k in keys if k >= self.first_key]
+
+    def most_partitions(self, span: int | dt.timedelta) -> int:
+        """How many partitions a look-back of `span` reaches at most."""
+        if not isinstance(span, dt.timedelta):
+            return span
+        shortest = {"hour": 1, "day": 23, "week": 7 * 24 - 1, "month": 28 * 24 - 1}[
+            self.unit
+        ]  # over a change of clocks
+        return span // dt.timedelta(hours=shortest) + 2
 
     def _start(self, key: str) -> dt.datetime:
         """The first instant of a key that is known to be one."""

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from evergreen.core.definition.made import MadeSection, check, expanded
 from evergreen.core.definition.query import QuerySection
+from evergreen.core.definition.references import ReferenceSection
 from evergreen.core.definition.sections import CsvSection, LabelsSection, Section
 from evergreen.core.definition.tasks import ColumnType
 
@@ -107,6 +108,8 @@ class FeedSection(Section):
     """How long after it was due, or its run began, a partition is waited for until it is reported as late."""
     tables: dict[TableName, TableSection]
     """`inputs` (known at prediction time) and `labels` (the ground truth, which lands later)."""
+    references: dict[Name, ReferenceSection] = Field(default={}, exclude_if=lambda value: not value)
+    """Tables that land when they change, by names of your own, such as `prices`; `build` gets them as `references`."""
     personal: tuple[Column, ...] = ()
     """Columns of personal data, type string: tokens replace their values before anything is kept (docs/security.md)."""
     csv: CsvSection = CsvSection()
@@ -161,6 +164,13 @@ class FeedSection(Section):
         return self
 
     def _check_personal(self) -> None:
+        for name, reference in self.references.items():
+            shown = [column for column in self.personal if column in reference.columns]
+            if shown:
+                raise ValueError(
+                    f"references.{name} has {', '.join(shown)}, which is personal: references are kept as they land; "
+                    "key them by a column that is not"
+                )
         for column in self.personal:
             types = {table.columns[column] for table in self.tables.values() if column in table.columns}
             if not types:

@@ -32,6 +32,7 @@ from evergreen.core.definition.sections import (
     Section,
 )
 from evergreen.core.definition.sinks import SinkSection
+from evergreen.core.definition.spans import Span
 from evergreen.core.definition.tasks import (
     DISPARITIES,
     LOSSES,
@@ -68,10 +69,15 @@ class FeaturesSection(Section):
     """Columns of numbers that `features.py` returns; nulls are allowed."""
     categorical: tuple[Column, ...] = ()
     """Columns of text that `features.py` returns; values unseen in training are allowed."""
-    look_back: int = Field(default=4, ge=0, le=53)
-    """Label partitions that the features of a partition look back on."""
+    look_back: Span = 4
+    """Label partitions that the features of a partition look back on: how many (0 to 53), or how long before the
+    partition begins, such as `P90D`."""
     history: tuple[str, ...] | None = Field(default=None, min_length=1)
     """Columns of the inputs and labels looked back on that `features.py` reads; all by default. Fewer are faster."""
+    recent_inputs: Span = Field(default=0, exclude_if=lambda value: not value)
+    """Partitions before it whose inputs `build` gets as `recent`, with labels or without: how many, or how long."""
+    recent_columns: tuple[str, ...] | None = Field(default=None, min_length=1, exclude_if=lambda value: value is None)
+    """Columns of `recent`; all of the inputs by default. Fewer are faster."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -85,6 +91,8 @@ class FeaturesSection(Section):
         twice = {c for c in self.columns if self.columns.count(c) > 1}
         if twice:
             raise ValueError(f"features named twice: {', '.join(sorted(twice))}")
+        if self.recent_columns is not None and not self.recent_inputs:
+            raise ValueError("recent_columns are those of recent_inputs, which is 0; say how many partitions")
         return self
 
 
@@ -237,6 +245,9 @@ class ModelDefinition(Section):
         unknown = [c for c in self.features.history or () if c not in landed]
         if unknown:
             raise ValueError(f"features.history names columns that no table of the feed has: {', '.join(unknown)}")
+        unknown = [c for c in self.features.recent_columns or () if c not in self.feed.tables["inputs"].columns]
+        if unknown:
+            raise ValueError(f"features.recent_columns names columns that the inputs lack: {', '.join(unknown)}")
         self._check_gate()
         return self
 

@@ -18,7 +18,7 @@ _BESIDE = (
 )
 FOLDERS = (
     "raw", "clean", "profile", "quarantine", "validation", "predictions", "reference", "pseudonyms", "reports", "code",
-    "current",
+    "current", "references",
 )  # fmt: skip
 """Beginnings of names; the model's is what follows."""
 
@@ -108,6 +108,11 @@ def current(model: str, sink: str, name: str) -> str:
 def reference(model: str, version: int) -> str:
     """Sample of the data a model version was trained and judged on, which drift is measured against."""
     return join("reference", model, f"version={version}.parquet")
+
+
+def reference_table(model: str, name: str, stamp: str, content_hash: str, suffix: str) -> str:
+    """A version of a reference table: the immutable copy of what landed, or (`clean.parquet`) its accepted rows."""
+    return join("references", model, name, stamp, f"{content_hash[:16]}.{suffix}")
 
 
 def feature_code(model: str, code_hash: str, content_hash: str) -> str:

@@ -15,10 +15,11 @@ from evergreen.core.feature_repository.snapshots import FEATURES_REMOTE, Publish
 from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.queries import snapshots
 from evergreen.core.ledger.session import share
-from evergreen.core.ledger.tables import Snapshot
+from evergreen.core.ledger.tables import ReferenceVersion, Snapshot
 from evergreen.core.store import Store
 from evergreen.core.store.scratch import scratch_folder
 from evergreen.errors import QuarantinedError, UnavailableError
+from evergreen.loop.features.beside import read_beside
 from evergreen.loop.features.build_plan import BuildPlan, read_plan
 from evergreen.loop.features.feature_code import FeatureCode, keep, runnable, serving_code
 from evergreen.loop.features.features_file import code_hash
@@ -145,7 +146,9 @@ def _announce(definition: ModelDefinition, plan: BuildPlan, current: Snapshot | 
         "%s %s: building from inputs version %d (%s rows), looking back on %s",
         definition.name, plan.key, plan.inputs[0].version, f"{plan.inputs[1].rows_accepted:,}", seen,
     )  # fmt: skip
-    if plan.missing:
+    for name, found in plan.beside.references.items():
+        log.info("%s %s: reference %s: %s", definition.name, plan.key, name, _said(found))
+    if plan.describe_missing():
         log.warning(
             "%s %s: built without %s, which is not accepted or complete yet; built again when it is",
             definition.name, plan.key, plan.describe_missing(),
@@ -155,6 +158,10 @@ def _announce(definition: ModelDefinition, plan: BuildPlan, current: Snapshot | 
             "%s %s: version %d was built from other partition versions or by other code",
             definition.name, plan.key, current.version,
         )  # fmt: skip
+
+
+def _said(found: ReferenceVersion | None) -> str:
+    return f"stamp {found.stamp}, {found.rows:,} rows" if found else "no version was known when the partition began"
 
 
 def _make(
@@ -217,7 +224,8 @@ def _compute(definition: ModelDefinition, plan: BuildPlan, settings: Settings) -
     history = read_history(
         definition, plan.history, lambda verdict, columns: read_clean_table(verdict, settings, columns)
     )
-    return compute(definition, read_known(plan.inputs[1], settings, definition, "inputs"), history)
+    inputs = read_known(plan.inputs[1], settings, definition, "inputs")
+    return compute(definition, inputs, history, beside=read_beside(definition, plan.key, plan.beside, settings))
 
 
 def _sources(plan: BuildPlan) -> dict[str, object]:
@@ -227,6 +235,9 @@ def _sources(plan: BuildPlan) -> dict[str, object]:
         "labels_used": plan.labels_used,
         "inputs_looked_back": plan.inputs_looked_back,
         "labels_missing": list(plan.missing),
+        "recent_inputs": plan.beside.recent_used,
+        "recent_missing": list(plan.beside.recent_missing),
+        "references_used": plan.beside.references_used,
     }
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow as pa
@@ -12,6 +13,7 @@ import pyarrow.parquet as pq
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.spelling import spelled
 from evergreen.errors import BadInputError
+from evergreen.loop.features.beside import arguments
 from evergreen.loop.features.code_files import FILE
 from evergreen.loop.features.features_file import load_build, where
 
@@ -28,26 +30,38 @@ ARROW = {
 
 
 def compute(
-    definition: ModelDefinition, inputs: pd.DataFrame, history: pd.DataFrame, build: Build | None = None
+    definition: ModelDefinition,
+    inputs: pd.DataFrame,
+    history: pd.DataFrame,
+    build: Build | None = None,
+    beside: Mapping[str, Any] | None = None,
 ) -> pd.DataFrame:
     """The features of `inputs`: entity, event time, numeric features (float64) and categorical ones (str, or null).
 
     One row an input row, in the same order, with a fresh index. `build` is the function of `features.py` if it has
-    been loaded before.
+    been loaded before. `beside` are the arguments that the definition asks for by name (`beside.arguments`).
 
     Raises:
         DefinitionError: `features.py` cannot be loaded.
         BadInputError: `build` raised, or returned something else than its contract says.
     """
     build = build or load_build(definition)
+    given = {name: _shallow((beside or {})[name]) for name in arguments(definition)}
     try:
-        built = build(inputs.copy(deep=False), history.copy(deep=False))
+        built = build(inputs.copy(deep=False), history.copy(deep=False), **given)
     except (OSError, MemoryError):
         raise
     except Exception as error:
         raise BadInputError(f"{where(error, definition)}: build() raised {type(error).__name__}: {error}") from error
     _check(definition, inputs, built)
     return _typed(definition, inputs, built)
+
+
+def _shallow(given: Any) -> Any:
+    """A frame, or frames by name, whose columns can be replaced without a trace."""
+    if isinstance(given, Mapping):
+        return {name: _shallow(frame) for name, frame in given.items()}
+    return given.copy(deep=False)
 
 
 def _check(definition: ModelDefinition, inputs: pd.DataFrame, built: object) -> None:

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.made import MadeSection
 from evergreen.core.definition.model import FeaturesSection, TableSection
+from evergreen.core.definition.references import ReferenceSection
 from evergreen.core.ledger import Ledger, tables
 from evergreen.core.ledger.queries import codes, versions
 from evergreen.core.store import Store, layout
@@ -31,7 +32,7 @@ log = logging.getLogger("evergreen.features")
 
 SHOWN = 12
 """Digits of a code's hash in words"""
-FEED = {"entity", "event_time", "made", "tables"}
+FEED = {"entity", "event_time", "made", "references", "tables"}
 """What of the feed is kept with a code"""
 
 
@@ -131,6 +132,9 @@ def _as_then(definition: ModelDefinition, row: tables.FeatureCode) -> ModelDefin
         "entity": then["feed"]["entity"],
         "event_time": then["feed"]["event_time"],
         "made": MadeSection.model_validate(then["feed"].get("made", {})),
+        "references": {
+            name: ReferenceSection.model_validate(said) for name, said in then["feed"].get("references", {}).items()
+        },
         "tables": tables_then,
     }
     names = (definition.target, *now["labels"].aliases.get(definition.target, ()))

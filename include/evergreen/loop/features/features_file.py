@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.util
+import inspect
 import sys
 import traceback
 from collections.abc import Callable
@@ -14,12 +15,13 @@ from typing import TYPE_CHECKING, Any, cast
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.team_code import spec_of
 from evergreen.errors import DefinitionError
+from evergreen.loop.features.beside import arguments
 from evergreen.loop.features.code_files import FILE, beside, importable, module_names
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    Build = Callable[[pd.DataFrame, pd.DataFrame], pd.DataFrame]
+    Build = Callable[..., pd.DataFrame]
 
 
 def code_hash(definition: ModelDefinition) -> str:
@@ -37,7 +39,7 @@ def code_hash(definition: ModelDefinition) -> str:
     digest = hashlib.sha256(path.read_bytes())
     digest.update(definition.features.model_dump_json().encode())
     tables = {"__all__": {"columns", "max_bad_rows", "aliases"}}  # since when there is a column changes no features
-    known: dict[str, Any] = {"entity": True, "event_time": True, "made": True, "tables": tables}
+    known: dict[str, Any] = {"entity": True, "event_time": True, "made": True, "tables": tables, "references": True}
     digest.update(definition.feed.model_dump_json(include=known).encode())
     for name, data in beside(definition.folder).items():
         digest.update(f"{name}\0{hashlib.sha256(data).hexdigest()}\0".encode())
@@ -47,7 +49,9 @@ def code_hash(definition: ModelDefinition) -> str:
 def load_build(definition: ModelDefinition) -> Build:
     """The function `build(inputs, history)` of the model's `features.py`, loaded afresh.
 
-    It may import the modules beside it, which are loaded afresh too: while it is loaded, and while it builds.
+    It has the parameters `recent` and `references` too, if the definition asks for `features.recent_inputs` or has
+    `feed.references`. It may import the modules beside it, which are loaded afresh too: while it is loaded, and while
+    it builds.
 
     Raises:
         DefinitionError: the file cannot be imported or has no function `build`.
@@ -64,7 +68,22 @@ def load_build(definition: ModelDefinition) -> Build:
     build = getattr(module, "build", None)
     if not callable(build):
         raise DefinitionError(f"{path}: there is no function build(inputs, history); see docs/model-definition.md")
+    _check_parameters(build, definition)
     return _with_helpers(cast("Build", build), definition.folder, helpers)
+
+
+def _check_parameters(build: Callable[..., object], definition: ModelDefinition) -> None:
+    """Raise DefinitionError unless `build` takes what the definition has it called with."""
+    wanted = arguments(definition)
+    try:
+        inspect.signature(build).bind(None, None, **dict.fromkeys(wanted))
+    except TypeError as error:
+        raise DefinitionError(
+            f"{definition.folder / FILE}: build() cannot be called as build({', '.join(['inputs', 'history', *wanted])}"
+            f"), as model.yaml has it ({error}); see docs/what-features-may-read.md"
+        ) from None
+    except ValueError:  # something callable that tells no signature: the call will show
+        return
 
 
 def _with_helpers(build: Build, folder: Path, helpers: frozenset[str]) -> Build:
@@ -73,9 +92,9 @@ def _with_helpers(build: Build, folder: Path, helpers: frozenset[str]) -> Build:
         return build
 
     @functools.wraps(build)
-    def within(inputs: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
+    def within(inputs: pd.DataFrame, history: pd.DataFrame, **beside: Any) -> pd.DataFrame:
         with importable(folder, helpers):
-            return build(inputs, history)
+            return build(inputs, history, **beside)
 
     return within
 

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from sqlalchemy.orm import Session
 
 from evergreen.core.ledger import Ledger
-from evergreen.core.ledger.queries import collected, partitions, snapshots
+from evergreen.core.ledger.queries import collected, partitions, references, snapshots
 from evergreen.loop.features.build import build
 from evergreen.loop.features.build_plan import make_plan
 from evergreen.loop.features.feature_code import FeatureCode
@@ -32,9 +32,10 @@ def lacking(session: Session, code: FeatureCode, keys: Collection[str], *, outda
     accepted = {table: partitions.accepted_keys(session, model, table) for table in ("inputs", "labels")}
     inputs, labels = (partitions.current_map(session, model, table, accepted[table]) for table in ("inputs", "labels"))
     gone, held, found = collected.gone(session, model), held_back(session, code.definition), []
+    tables = references.accepted(session, model, code.definition.feed.references)
     for key in some:
         if key in inputs:
-            plan = make_plan(code.definition, key, inputs, labels, held)
+            plan = make_plan(code.definition, key, inputs, labels, held, tables)
             other = key not in own or (outdated and own[key].build_hash != plan.build_hash(model, code.hash))
             if other and not plan.names & gone:
                 found.append(key)

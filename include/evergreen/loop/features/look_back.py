@@ -5,14 +5,14 @@ In Arrow until the end: looking partners up and stacking partitions costs a thir
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from evergreen.core.definition import ModelDefinition
-from evergreen.core.definition.model import TableName
+from evergreen.core.definition.model import ColumnType, TableName
 from evergreen.core.frames import ARROW_TYPES, conform, to_frame, to_table
 from evergreen.core.ledger.tables import Verdict
 from evergreen.errors import BadInputError
@@ -68,6 +68,35 @@ def history_of(definition: ModelDefinition, partitions: Iterable[tuple[pd.DataFr
     )
 
 
+def read_recent(definition: ModelDefinition, recent: Iterable[tuple[str, Verdict]], read: Read) -> pd.DataFrame:
+    """Inputs of the partitions `recent`, oldest first, with the columns of `features.recent_columns`; as `read_history`
+    of those that have no labels yet.
+    """
+    names, section = recent_columns(definition), definition.feed.tables["inputs"]
+    earlier = [name for column in names for name in section.aliases.get(column, ())]
+    types = {name: section.columns[name] for name in names}
+    parts = []
+    for key, verdict in recent:
+        try:
+            parts.append(conform(read(verdict, [*names, *earlier]), types, section.aliases))
+        except BadInputError as error:
+            raise type(error)(f"inputs of {key}, which recent_inputs asks for: {error}") from None
+    return _stacked(types, parts)
+
+
+def recent_of(definition: ModelDefinition, partitions: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """What `read_recent` reads if the inputs of the partitions, oldest first, are `partitions`."""
+    columns = definition.feed.tables["inputs"].columns
+    types = {name: columns[name] for name in recent_columns(definition)}
+    return _stacked(types, [to_table(inputs, types) for inputs in partitions])
+
+
+def recent_columns(definition: ModelDefinition) -> list[str]:
+    """Columns of `recent`, in the order of the inputs."""
+    wanted = definition.features.recent_columns
+    return [c for c in definition.feed.tables["inputs"].columns if wanted is None or c in wanted]
+
+
 def history_columns(definition: ModelDefinition) -> list[str]:
     """Columns of the history: those of the inputs table, then those of the labels table that it lacks."""
     tables = definition.feed.tables
@@ -86,7 +115,11 @@ def stack(definition: ModelDefinition, parts: Iterable[pa.Table]) -> pd.DataFram
     """The rows of `parts`, as `join` returns them, below each other; without parts, no rows but all columns."""
     tables = definition.feed.tables
     types = {**tables["labels"].columns, **tables["inputs"].columns}
-    schema = pa.schema([(name, ARROW_TYPES[types[name]]) for name in history_columns(definition)])
+    return _stacked({name: types[name] for name in history_columns(definition)}, parts)
+
+
+def _stacked(types: Mapping[str, ColumnType], parts: Iterable[pa.Table]) -> pd.DataFrame:
+    schema = pa.schema([(name, ARROW_TYPES[kind]) for name, kind in types.items()])
     chosen = [part.select(schema.names).cast(schema) for part in parts]
     return to_frame(pa.concat_tables([schema.empty_table(), *chosen]))
 

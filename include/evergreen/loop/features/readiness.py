@@ -20,7 +20,7 @@ class Readiness:
 
     ready: bool
     missing: list[str]
-    """Partition keys that are looked back on and cannot be read yet"""
+    """Partition keys that are looked back on and cannot be read yet, and references that have never landed"""
     deadline: dt.datetime
     reason: str
 
@@ -49,6 +49,7 @@ def judge(definition: ModelDefinition, plan: BuildPlan, now: dt.datetime) -> Rea
     deadline = begin + definition.feed.grace
     # Labels that are there and incomplete may stay so: nobody waits for them, and the build is made again.
     missing = [key for key in plan.missing if key not in plan.held]
+    missing += [key for key in (*plan.beside.recent_missing, *plan.beside.never_landed) if key not in missing]
     about = f"features of {definition.name} {plan.key}"
     if not missing and plan.held:
         reason = f"{about}: built without {plan.describe_missing()}, and again when they are complete"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.model import TableName
 from evergreen.core.ledger import Ledger
-from evergreen.core.ledger.queries import collected, partitions, snapshots
+from evergreen.core.ledger.queries import collected, partitions, references, snapshots
 from evergreen.loop.features.build_plan import make_plan
 from evergreen.loop.features.feature_code import definitions_of, serving
 from evergreen.loop.intake.labels import coverage
@@ -16,8 +16,8 @@ from evergreen.settings import Settings
 def stale_keys(definition: ModelDefinition, *, settings: Settings) -> list[str]:
     """Keys, oldest first, whose snapshot was built from other rows than are accepted today.
 
-    Labels that came late or were completed, partitions that were restated and rows that came out of quarantine make a
-    snapshot stale.
+    Labels that came late or were completed, partitions that were restated, rows that came out of quarantine, and a
+    version of a reference that was known before the partition began make a snapshot stale.
     New feature code does not. Of a partition that several codes have built, the snapshot of the one that feeds the
     champion counts, by what that code looks back on. What can no longer be built, because retention has removed rows
     that it looks back on, is left out.
@@ -31,8 +31,10 @@ def stale_keys(definition: ModelDefinition, *, settings: Settings) -> list[str]:
         inputs = partitions.current_map(session, model, "inputs", keys["inputs"])
         labels = partitions.current_map(session, model, "labels", keys["labels"])
         gone, held = collected.gone(session, model), held_back(session, definition)
+        names = {name for then in by_code.values() for name in then.feed.references}
+        tables = references.accepted(session, model, names)
     plans = (
-        (snapshot, make_plan(by_code[snapshot.code_hash], key, inputs, labels, held))
+        (snapshot, make_plan(by_code[snapshot.code_hash], key, inputs, labels, held, tables))
         for key, snapshot in built.items()
         if key in inputs
     )

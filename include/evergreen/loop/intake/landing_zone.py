@@ -70,14 +70,14 @@ def find_drop(landing_url: str, feed: str, table: str, key: str) -> Drop | None:
         UnavailableError: the landing zone does not answer.
     """
     folder = folder_uri(landing_url, feed, key)
-    entries = _list(folder)
+    entries = _list(folder, table)
     return None if entries is None or _obstacle(folder, entries, table) else _newest(folder, entries, table)
 
 
 def explain_wait(landing_url: str, feed: str, table: str, key: str) -> str:
     """What is missing until `table` of `key` has landed, in one sentence; raises as `find_drop`."""
     folder = folder_uri(landing_url, feed, key)
-    entries = _list(folder)
+    entries = _list(folder, table)
     if entries is None and _is_link(folder):
         return f"{folder} is a link, which is not followed; land an ordinary folder"
     if entries is None:
@@ -143,14 +143,17 @@ def folder_uri(landing_url: str, feed: str, key: str) -> str:
     return f"{landing_url.rstrip('/')}/{join(feed, key)}"
 
 
-def _list(folder: str) -> dict[str, _Entry] | None:
-    """The folder's entries by name, read again each time; None if there is no such folder, or a link."""
+def _list(folder: str, wanted: str) -> dict[str, _Entry] | None:
+    """The folder's entries by name, read again each time; None if there is no such folder, or a link.
+
+    What is in the folders of tables is listed too: of the feed's, and of the table `wanted`.
+    """
     if _is_link(folder):
         return None
     found = _names(folder)
     if found is None:
         return None
-    for table in TABLES:
+    for table in dict.fromkeys((*TABLES, wanted)):
         if table in found and not found[table].is_file and not _is_link(f"{folder}/{table}"):
             found |= _below(f"{folder}/{table}", table)
     return found

@@ -13,11 +13,22 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evergreen.core.ledger.queries import labels as coverages
-from evergreen.core.ledger.queries import partitions
-from evergreen.loop.features.build_plan import Current, Past, look_back, wanted_keys
+from evergreen.core.ledger.queries import partitions, references
+from evergreen.loop.features.beside import RECENT, REFERENCES, read_beside
+from evergreen.loop.features.build_plan import (
+    NOTHING,
+    Beside,
+    Current,
+    Past,
+    look_back,
+    look_beside,
+    recent_keys,
+    wanted_keys,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,6 +52,8 @@ class Basis:
     missing: Mapping[str, tuple[TableName, ...]]
     context: Current | None
     """Inputs that stand beside the rows asked for; None if none do, or none are accepted yet"""
+    more: Beside = NOTHING
+    """What the definition asks for beside the look-back"""
 
     @cached_property
     def hash(self) -> str:
@@ -48,16 +61,17 @@ class Basis:
         rows = partitions.rows_hash
         past = [(p.key, rows(p.inputs), rows(p.labels)) for p in self.history]
         beside = rows(self.context) if self.context else None
-        return hashlib.sha256(json.dumps([self.key, past, beside]).encode()).hexdigest()
+        return hashlib.sha256(json.dumps([self.key, past, beside, *self.more.parts]).encode()).hexdigest()
 
     def to_json(self) -> dict[str, Any]:
         """As the ledger keeps it with each request."""
+        more = {"recent": self.more.recent_used, "references": self.more.references_used}
         return {
             "labels": {past.key: past.labels[0].id for past in self.history},
             "inputs": {past.key: past.inputs[0].id for past in self.history},
             "context": self.context[0].id if self.context else None,
-            "missing": list(self.missing),
-        }
+            "missing": list(dict.fromkeys([*self.missing, *self.more.recent_missing])),
+        } | {name: used for name, used in more.items() if used}
 
 
 class Context(NamedTuple):
@@ -67,22 +81,27 @@ class Context(NamedTuple):
     """As `features.py` gets it"""
     beside: pd.DataFrame | None
     """Accepted inputs of the partition"""
+    more: Mapping[str, Any] = MappingProxyType({})
+    """Arguments of `build` that the definition asks for"""
 
     @property
     def rows(self) -> int:
-        """Of both."""
-        return len(self.history) + (0 if self.beside is None else len(self.beside))
+        """Of all."""
+        frames = [self.history, self.beside, self.more.get(RECENT), *self.more.get(REFERENCES, {}).values()]
+        return sum(len(frame) for frame in frames if frame is not None)
 
 
 def read_basis(session: Session, definition: ModelDefinition, key: str) -> Basis:
     """What features of `key` are computed from, by what the ledger says is accepted."""
-    wanted = wanted_keys(definition, key)
+    wanted, recent = wanted_keys(definition, key), recent_keys(definition, key)
     beside = [key] if definition.online.context == "partition" else []
-    inputs = partitions.current_map(session, definition.name, "inputs", [*wanted, *beside])
+    inputs = partitions.current_map(session, definition.name, "inputs", {*wanted, *recent, *beside})
     labels = partitions.current_map(session, definition.name, "labels", wanted)
     held = coverages.held_keys(session, definition.name, wanted)
     labels = {k: found for k, found in labels.items() if k not in held}
-    return Basis(key, *look_back(definition, key, inputs, labels), inputs.get(key) if beside else None)
+    tables = references.accepted(session, definition.name, definition.feed.references)
+    more = look_beside(definition, key, inputs, tables)
+    return Basis(key, *look_back(definition, key, inputs, labels), inputs.get(key) if beside else None, more)
 
 
 class Contexts:
@@ -122,6 +141,7 @@ def _read(definition: ModelDefinition, basis: Basis, settings: Settings) -> Cont
     history = read_history(
         definition, basis.history, lambda verdict, columns: read_clean_table(verdict, settings, columns)
     )
+    more = read_beside(definition, basis.key, basis.more, settings)
     if basis.context is None:
-        return Context(history, None)
-    return Context(history, read_known(basis.context[1], settings, definition, "inputs"))
+        return Context(history, None, more)
+    return Context(history, read_known(basis.context[1], settings, definition, "inputs"), more)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from evergreen.core.frames import conform, to_frame, to_table
 from evergreen.errors import BadInputError, EvergreenError
+from evergreen.loop.features.beside import copied
 from evergreen.loop.features.compute import compute
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def predict(
     """
     table, places = beside(definition.feed.entity, asked, context.beside)
     # A copy: what `build` may write into its history must not be there for the next request.
-    features = compute(definition, table, context.history.copy(), build)
+    features = compute(definition, table, context.history.copy(), build, copied(context.more))
     try:
         values = predictor.predict(features.iloc[places])
     except BadInputError as error:

@@ -22,6 +22,7 @@ from evergreen.operations.audit import (
     orphans,
     partitions,
     predictions,
+    references,
     sinks,
 )
 from evergreen.operations.audit.disagreement import Disagreement
@@ -109,7 +110,7 @@ def _compare(
     airflow: Runs | None,
 ) -> Iterator[Disagreement]:
     store = files.listing(settings.store_url)
-    landing = f"{settings.landing_url.rstrip('/')}/{definition.feed.name}"
+    landed = files.listing(f"{settings.landing_url.rstrip('/')}/{definition.feed.name}")
     repository = features.read_repository(settings.features_git_url.get_secret_value(), rows.snapshots)
     served = {row["version"] for row in rows.deployments}
     registry = champion.read_registry(settings.mlflow_url, definition.name, served)
@@ -118,10 +119,11 @@ def _compare(
     yield from predictions.check(definition, rows, store, settings.features_dvc_url)
     yield from codes.check(rows)
     yield from labels.check(definition, rows)
+    yield from references.check(definition, rows, landed)
     yield from _reports(rows)
     yield from champion.check(rows, registry)
     yield from mails.check(rows, definition.name, arrived)
-    yield from orphans.check_files(chain(store, files.listing(landing)))
+    yield from orphans.check_files(chain(store, landed))
     if airflow is not None:
         yield from orphans.check_runs(rows, definition.name, airflow.runs, airflow.tasks)
 
@@ -151,6 +153,7 @@ def _compared(rows: Rows, model: str, arrived: Iterable[mails.Arrived] | None, a
         "feature codes": len({row["code_hash"] for row in rows.feature_codes}),
         "decisions": len(rows.decisions),
         "deployments": len(rows.deployments),
+        "versions of references": len(rows.reference_versions),
         "deliveries to sinks": len(rows.sink_deliverys),
         "requests for predictions": int(rows.online_totals[0]["requests"]),
         "mails": sum(row["model"] == model for row in rows.alerts),

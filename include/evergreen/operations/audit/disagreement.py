@@ -15,7 +15,7 @@ class Disagreement:
     """One of them, in sentences.
 
     Attributes:
-        area: partitions | features | predictions | labels | champion | mails | leftovers | runs.
+        area: partitions | features | references | predictions | labels | champion | mails | leftovers | runs.
         about: what it is about, such as `inputs of 2013-02-04, version 2`.
         what: what disagrees with what.
         fix: what to do about it.

@@ -12,7 +12,8 @@ from evergreen.errors import UnavailableError
 from evergreen.operations.audit.disagreement import Row, by
 
 _OF_MODEL = ("partition_version", "snapshot", "training_run", "comparison", "decision", "deployment", "prediction",
-             "drift_check", "collection", "label_coverage", "label_hold", "feature_code", "sink_delivery")  # fmt: skip
+             "drift_check", "collection", "label_coverage", "label_hold", "feature_code", "sink_delivery",
+             "reference_version")  # fmt: skip
 _KEPT = "EXISTS (SELECT FROM feature_code c WHERE c.model = :model AND c.code_hash = t.features_hash AND c.kept_at <= "
 """Whether there was a copy of a version's code by then: before that, features came from the code of the day"""
 _MADE = "JOIN training_run t ON t.model = :model AND t.version = made.version AND t.features_hash IS NOT NULL"
@@ -93,6 +94,7 @@ class Rows:
     """What was predicted from features of other code than that of its version, though a copy of that was kept"""
     sink_deliverys: list[Row] = field(default_factory=list)
     """What sinks were given"""
+    reference_versions: list[Row] = field(default_factory=list)
     mixed_datasets: list[Row] = field(default_factory=list)
     """Training runs with snapshots of other code than they name"""
 

@@ -16,7 +16,7 @@ SCRATCH = re.compile(r"(^|/)\.[^/]+\.[0-9a-f]{32}$")
 UNFINISHED = frozenset(
     {"scheduled", "queued", "running", "restarting", "deferred", "up_for_retry", "up_for_reschedule"}
 )
-QUARANTINES = frozenset({"validate", "build"})
+QUARANTINES = frozenset({"validate", "build", "bring_in"})
 """Tasks whose failure is told by the mail of the quarantine"""
 
 

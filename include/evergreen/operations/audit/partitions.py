@@ -82,7 +82,7 @@ def _list_of(data: bytes) -> dict[str, Any] | None:
     return said if whole else None
 
 
-def _parts_kept(version: Row, data: bytes) -> str | None:
+def parts_kept(version: Row, data: bytes) -> str | None:
     """What is wrong with the files of a list of part files, or None."""
     folder = version["raw_uri"].removesuffix(".json")
     said = _list_of(data)
@@ -122,7 +122,7 @@ def _kept(version: Row, collected: frozenset[str]) -> Iterator[Disagreement]:
     elif files.sha256(data) != version["content_hash"]:
         what = f"{version['raw_uri']} does not have the SHA-256 {version['content_hash'][:12]} that the ledger recorded"
     else:
-        lost = _parts_kept(version, data) if version["raw_uri"].endswith(_LIST) else None
+        lost = parts_kept(version, data) if version["raw_uri"].endswith(_LIST) else None
         if lost is None:
             return
         what = lost
@@ -158,7 +158,7 @@ def _accepted(version: Row, verdict: Row, collected: frozenset[str]) -> Iterator
     for uri, count, what in parts:
         if verdict[uri] in collected:
             continue
-        said = _rows_of(verdict[uri], verdict[count], what)
+        said = rows_of(verdict[uri], verdict[count], what)
         if said is not None:
             yield Disagreement(AREA, name(version), said, RESTORE, verdict["decided_at"])
     if verdict["rows_accepted"] + verdict["rows_rejected"] != version["rows"]:
@@ -169,7 +169,7 @@ def _accepted(version: Row, verdict: Row, collected: frozenset[str]) -> Iterator
         yield Disagreement(AREA, name(version), what, "Report it: no row may be lost.", verdict["decided_at"])
 
 
-def _rows_of(uri: str | None, expected: int, what: str) -> str | None:
+def rows_of(uri: str | None, expected: int, what: str) -> str | None:
     """What is wrong with a file of rows, or None."""
     data = None if uri is None else files.read(uri)
     if data is None:

@@ -21,9 +21,9 @@ from sqlalchemy.orm import Session
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.ledger import Ledger, incidents
 from evergreen.core.ledger.outbox import AlertBody, Table, owe
-from evergreen.core.ledger.queries import collected, partitions, sightings, snapshots, versions
+from evergreen.core.ledger.queries import collected, partitions, references, sightings, snapshots, versions
 from evergreen.core.ledger.queries.partitions import Current
-from evergreen.core.ledger.tables import Deployment, DriftCheck, Prediction, Snapshot
+from evergreen.core.ledger.tables import Deployment, DriftCheck, Prediction, ReferenceVersion, Snapshot
 from evergreen.loop.features import feature_code
 from evergreen.loop.features.build_plan import BuildPlan, make_plan
 from evergreen.loop.intake.labels import coverage
@@ -93,6 +93,8 @@ class State:
     """The definition as the code has it that feeds the champion; None: that of today"""
     held: frozenset[str] = frozenset()
     """Partitions whose labels are incomplete: no features look back on them"""
+    references: Mapping[str, list[ReferenceVersion]] = field(default_factory=dict)
+    """Accepted versions of the reference tables, by name"""
 
 
 def mend(
@@ -151,6 +153,7 @@ def read_state(session: Session, definition: ModelDefinition) -> State:
         by_code=feature_code.definitions_of(session, definition, built.values()),
         serving=code.definition,
         held=held_back(session, definition),
+        references=references.accepted(session, model, [row.name for row in references.all_of(session, model)]),
     )
 
 
@@ -166,12 +169,12 @@ def _features(definition: ModelDefinition, state: State) -> Iterator[Stuck]:
     for key, (version, verdict) in state.inputs.items():
         snapshot = state.built.get(key)
         code = state.serving if snapshot is None else state.by_code.get(snapshot.code_hash)
-        plan = make_plan(code or definition, key, state.inputs, state.labels, state.held)
+        plan = make_plan(code or definition, key, state.inputs, state.labels, state.held, state.references)
         if plan.names & state.gone:
             continue
         if snapshot is None:
             since = max(verdict.decided_at, definition.partitions.due(key))
-            if plan.missing:  # they are waited for
+            if plan.describe_missing():  # they are waited for
                 since += definition.feed.grace
             what = f"inputs of {key}, version {version.version}, are accepted and have no features"
             yield Stuck("features", key, f"verdict {verdict.id}", since, what)
@@ -184,7 +187,9 @@ def _newest_verdict(plan: BuildPlan) -> dt.datetime:
     read: list[Current] = [plan.inputs]
     for past in plan.history:
         read += [past.inputs, past.labels]
-    return max(verdict.decided_at for _, verdict in read)
+    read += [found for _, found in plan.beside.recent]
+    tables = [found.received_at for found in plan.beside.references.values() if found is not None]
+    return max([*(verdict.decided_at for _, verdict in read), *tables])
 
 
 def _predictions(state: State) -> Iterator[Stuck]:

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.model import TableName
 from evergreen.core.definition.partition_keys import check_key
+from evergreen.core.definition.references import FOLDER
 from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.outbox import AlertBody, Table, owe
 from evergreen.core.ledger.queries import partitions, sightings
@@ -131,6 +132,8 @@ def strays(definition: ModelDefinition, folders: Mapping[str, Folder], now: dt.d
     """
     found = {}
     for name in sorted(folders):
+        if name == FOLDER and definition.feed.references:
+            continue  # who brings them in looks into it
         why = _why_stray(definition, name)
         if why is not None and not name.startswith(("_", ".")) and now - folders[name].modified >= SETTLED:
             found[name] = why

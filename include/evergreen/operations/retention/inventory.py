@@ -11,6 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from evergreen.core.definition import ModelDefinition
+from evergreen.core.definition.model import FeaturesSection
 from evergreen.core.ledger.queries import codes, collected
 from evergreen.core.ledger.queries.partitions import QUARANTINED
 from evergreen.core.ledger.tables import (
@@ -155,9 +156,22 @@ def read(session: Session, definition: ModelDefinition, settings: Settings, list
         compared=frozenset(session.execute(compared).tuples()),
         gone=collected.gone(session, model) - beside,
         foreign=frozenset(session.scalars(foreign)),
-        look_backs=codes.look_backs(session, model),
+        look_backs={
+            version: reach(definition, FeaturesSection.model_validate(said))
+            for version, said in codes.features_of_versions(session, model).items()
+        },
         held=held_back(session, definition),
     )  # fmt: skip
+
+
+def reach(definition: ModelDefinition, features: FeaturesSection) -> int:
+    """Partitions that features look back on, from the newest one that may have labels: at most, if it is said as time.
+
+    Inputs that need no labels lie nearer by the delay of the labels. Pure.
+    """
+    calendar, delay = definition.partitions, definition.feed.label_delay
+    recent = calendar.most_partitions(features.recent_inputs) - delay
+    return max(calendar.most_partitions(features.look_back), recent)
 
 
 def list_beside(definition: ModelDefinition, settings: Settings) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from evergreen.core.definition import ModelDefinition
 from evergreen.loop.intake.comparisons.past import earliest_compared
 from evergreen.loop.monitoring.reference_window import wanted_keys
-from evergreen.operations.retention.inventory import Facts, Trained
+from evergreen.operations.retention.inventory import Facts, Trained, reach
 
 CONCLUDED = ("promoted", "refused")
 
@@ -50,7 +50,9 @@ def needed(definition: ModelDefinition, facts: Facts) -> Needed:
     datasets = [run for run in facts.trained if run.version in at_hand or run.id in open_runs]
     snapshots = frozenset().union(*(run.snapshots for run in datasets))
     may_serve = {version for version in at_hand | set(facts.served) if version is not None}
-    look_back = max([definition.features.look_back, *(facts.look_backs.get(version, 0) for version in may_serve)])
+    look_back = max(
+        [reach(definition, definition.features), *(facts.look_backs.get(version, 0) for version in may_serve)]
+    )
     own = [run.as_of for run in facts.trained if run.version is not None and run.version in (champion, before)]
     return Needed(
         first_key=min([*own, _next_training(definition, facts), _next_build(definition, facts, look_back)]),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -18,7 +18,7 @@ from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.model import TableName
 from evergreen.core.text import percent, share
 from evergreen.errors import BadInputError, PartitionKeyError
-from evergreen.loop.features.build_plan import wanted_keys
+from evergreen.loop.features.build_plan import recent_keys, wanted_keys
 from evergreen.loop.features.compute import compute
 from evergreen.loop.features.look_back import history_of
 from evergreen.loop.intake.comparisons.rules import decides
@@ -33,6 +33,7 @@ from evergreen.loop.intake.validation.suite import run_suite
 from evergreen.loop.training.dataset import cluster_names
 from evergreen.loop.training.examples import Examples
 from evergreen.loop.training.model_matrix import model_frame, target_values
+from evergreen.tools.backtest.landed_beside import Versions, beside_of, read_references
 
 Progress = Callable[[int, int], None]
 """Told how many partitions are done, and of how many."""
@@ -105,6 +106,8 @@ class Tables:
     inputs: Mapping[str, pd.DataFrame]
     labels: Mapping[str, pd.DataFrame]
     left_out: Mapping[str, str]
+    references: Versions = field(default_factory=dict)
+    """Accepted versions of the references, if the definition has some"""
 
 
 def read_history(
@@ -177,7 +180,9 @@ def _read_all(
     definition: ModelDefinition, landing_url: str, keys: list[str], wanted: list[str], progress: Progress | None
 ) -> Tables:
     """The tables of the partitions `wanted` and of those they look back on."""
-    needed = sorted({*wanted, *(k for key in wanted for k in wanted_keys(definition, key) if k in keys)})
+    landed = set(keys)
+    before = (k for key in wanted for k in (*wanted_keys(definition, key), *recent_keys(definition, key)))
+    needed = sorted({*wanted, *(k for k in before if k in landed)})
     inputs: dict[str, pd.DataFrame] = {}
     labels: dict[str, pd.DataFrame] = {}
     left_out: dict[str, str] = {}
@@ -190,7 +195,8 @@ def _read_all(
     for key, why in incomplete(definition, inputs, labels).items():
         labels.pop(key)
         left_out[f"{key} labels"] = why
-    return Tables(inputs, labels, left_out)
+    references, refused = read_references(definition, landing_url)
+    return Tables(inputs, labels, left_out | refused, references)
 
 
 def incomplete(
@@ -218,7 +224,8 @@ def build_history(definition: ModelDefinition, tables: Tables, keys: list[str]) 
     left_out, partitions = dict(tables.left_out), []
     expectations = load_expectations(definition, "features")
     for key in keys:
-        features = compute(definition, tables.inputs[key], look_back(definition, tables, key))
+        beside = beside_of(definition, tables.inputs, tables.references, key)
+        features = compute(definition, tables.inputs[key], look_back(definition, tables, key), beside=beside)
         failed = critical(run_suite(features, expectations, f"{definition.name}.features").found)
         if failed:
             left_out[f"{key} features"] = reason(failed)

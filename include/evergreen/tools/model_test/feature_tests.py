@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from evergreen.core.text import quoted_name
 from evergreen.errors import BadInputError
+from evergreen.loop.features.beside import copied, frames_of, mapped
 from evergreen.loop.features.compute import compute
 from evergreen.loop.features.features_file import load_build
 from evergreen.loop.intake.comparisons.rules import ordinary
@@ -41,25 +42,29 @@ class Subject:
         key: of the partition.
         inputs: its accepted rows, typed as intake types them.
         history: rows that it looks back on, with their labels.
+        beside: what else `build` gets, by name: `recent` and `references`, if the definition asks for them.
     """
 
     definition: ModelDefinition
     key: str
     inputs: pd.DataFrame
     history: pd.DataFrame
+    beside: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def features(self) -> pd.DataFrame:
         """Features of `inputs`, built once."""
         return self.build(self.inputs)
 
-    def build(self, inputs: pd.DataFrame, history: pd.DataFrame | None = None) -> pd.DataFrame:
+    def build(
+        self, inputs: pd.DataFrame, history: pd.DataFrame | None = None, beside: Mapping[str, Any] | None = None
+    ) -> pd.DataFrame:
         """Features of other rows, from copies that `build` may spoil."""
-        past = self.history if history is None else history
-        return compute(self.definition, inputs.copy(), past.copy(), self._build)
+        past, more = self.history if history is None else history, self.beside if beside is None else beside
+        return compute(self.definition, inputs.copy(), past.copy(), self._build, copied(more))
 
     @cached_property
-    def _build(self) -> Callable[[pd.DataFrame, pd.DataFrame], pd.DataFrame]:
+    def _build(self) -> Callable[..., pd.DataFrame]:
         return load_build(self.definition)
 
     def must_equal(self, expected: pd.DataFrame, found: pd.DataFrame, means: str) -> None:
@@ -83,16 +88,19 @@ def built_again(subject: Subject) -> str:
 
 def leaves_its_rows_alone(subject: Subject) -> str:
     """`build` does not write into what it is given."""
-    inputs, history = subject.inputs.copy(), subject.history.copy()
-    compute(subject.definition, inputs, history, subject._build)
-    for name, before, after in (("inputs", subject.inputs, inputs), ("history", subject.history, history)):
+    inputs, history, beside = subject.inputs.copy(), subject.history.copy(), copied(subject.beside)
+    compute(subject.definition, inputs, history, subject._build, beside)
+    given = [("inputs", subject.inputs, inputs), ("history", subject.history, history)]
+    befores, afters = frames_of(subject.beside), frames_of(beside)
+    given += [(name, frame, afters[name]) for name, frame in befores.items()]
+    for name, before, after in given:
         if not before.equals(after):
             columns = [c for c in before.columns if c in after.columns and not before[c].equals(after[c])]
             raise BrokenError(
                 f"build() changes its argument {name} ({', '.join(map(quoted_name, columns)) or 'columns added'}): "
                 f"work on a copy ({name} = {name}.copy()), because the same rows are used again"
             )
-    return "inputs and history are as they were"
+    return " and ".join(["inputs", "history", *befores]) + " are as they were"
 
 
 def one_row_alone(subject: Subject) -> str:
@@ -114,7 +122,8 @@ def any_order(subject: Subject) -> str:
     rng = np.random.default_rng(SEED)
     turn = rng.permutation(len(subject.inputs))
     past = subject.history.iloc[rng.permutation(len(subject.history))].reset_index(drop=True)
-    found = subject.build(subject.inputs.iloc[turn].reset_index(drop=True), past)
+    beside = mapped(subject.beside, lambda frame: frame.iloc[rng.permutation(len(frame))].reset_index(drop=True))
+    found = subject.build(subject.inputs.iloc[turn].reset_index(drop=True), past, beside)
     back = found.iloc[np.argsort(turn)].reset_index(drop=True)
     subject.must_equal(
         subject.features, back, "in the order that has landed, and in another. Sort by event time inside build()"

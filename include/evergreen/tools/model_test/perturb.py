@@ -65,14 +65,20 @@ def changed_after(
     earlier = (times <= middle).to_numpy()
     if earlier.all():
         return None
-    later = inputs.index[~earlier]
     found = inputs.copy()
+    found.loc[~earlier, list(columns)] = moved(inputs.loc[~earlier], columns)[list(columns)]
+    return found, earlier
+
+
+def moved(rows: pd.DataFrame, columns: dict[str, str]) -> pd.DataFrame:
+    """The rows with other values in `columns`: numbers are negated and moved, text is replaced, truth turned round."""
+    found = rows.copy()
     for name, type_ in columns.items():
         if type_ == "string":
-            found.loc[later, name] = UNSEEN
+            found[name] = pd.Series(UNSEEN, index=found.index, dtype=found[name].dtype)
         elif type_ == "boolean":
-            turned = [value if pd.isna(value) else not value for value in found.loc[later, name]]
-            found.loc[later, name] = pd.Series(turned, index=later, dtype=object).astype(found[name].dtype)
+            turned = [value if pd.isna(value) else not value for value in found[name]]
+            found[name] = pd.Series(turned, index=found.index, dtype=object).astype(found[name].dtype)
         elif type_ in ("integer", "float"):
-            found.loc[later, name] = (-found.loc[later, name] - 1).astype(found[name].dtype)
-    return found, earlier
+            found[name] = (-found[name] - 1).astype(found[name].dtype)
+    return found

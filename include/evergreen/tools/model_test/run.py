@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from evergreen.errors import EvergreenError
+from evergreen.tools.backtest.landed_beside import beside_of
 from evergreen.tools.backtest.landed_data import Tables, build_history, look_back, read_newest
-from evergreen.tools.model_test import feature_tests, model_tests
+from evergreen.tools.model_test import beside_tests, feature_tests, model_tests
 from evergreen.tools.model_test.feature_tests import Subject
 from evergreen.tools.model_test.result import BrokenError, Outcome, SkipError, attempt
 
@@ -31,7 +32,7 @@ def run(
     tables, keys = read_newest(definition, landing_url, last, progress=progress)
     yield attempt("data", "the expectations accept what has landed", lambda: _accepted(tables))
     subject = _subject(definition, tables, keys)
-    for name, test in feature_tests.TESTS:
+    for name, test in (*feature_tests.TESTS, *beside_tests.tests_of(subject)):
         yield attempt("features", name, _of(test, subject))
     trained, why_not = _trained(definition, tables, keys)
     for name, model_test in model_tests.tests_of(trained, why_not):
@@ -54,7 +55,8 @@ def _subject(definition: ModelDefinition, tables: Tables, keys: list[str]) -> Su
     if not accepted:
         return None
     key = accepted[-1]
-    return Subject(definition, key, tables.inputs[key], look_back(definition, tables, key))
+    beside = beside_of(definition, tables.inputs, tables.references, key)
+    return Subject(definition, key, tables.inputs[key], look_back(definition, tables, key), beside)
 
 
 def _of(test: Callable[[Subject], str], subject: Subject | None) -> Callable[[], str]:

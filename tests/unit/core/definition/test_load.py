@@ -41,7 +41,7 @@ def test_a_definition_cannot_be_changed():
         ("task: binary", "task: binery", "task:", "task: Input should be 'binary', 'regression' or 'multiclass'"),
         ("target: late", "target: lateness", "name:", "'lateness' is not a column of feed.tables.labels"),
         ("start: 2013-01-07", "start: 2013-01-08", "calendar:", "not the first day of a week; try 2013-01-07"),
-        ("look_back: 4", "look_back: -1", "look_back:", "features.look_back: Input should be greater than or equal"),
+        ("look_back: 4", "look_back: -1", "look_back:", "features.look_back: -1 is not between 0 and 53 partitions"),
         ("slices: [origin, carrier]", "slices: [orign]", "name:", "gate.slices names unknown columns: orign"),
         (
             "history: [carrier, origin",

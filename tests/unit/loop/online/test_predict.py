@@ -41,10 +41,10 @@ def spoiling(inputs, history):
 @pytest.mark.parametrize("others", [None, rows(20)], ids=["request", "partition"])
 def test_a_build_that_writes_into_what_it_gets_spoils_nothing(definition, others):
     context = Context(rows(5), others)
-    before = [None if frame is None else frame.copy() for frame in context]
+    before = [None if frame is None else frame.copy() for frame in context[:2]]
     for _ in range(2):
         assert predict(definition, Constant(0.5), rows(3), context, spoiling).tolist() == [0.5] * 3
-    for frame, kept in zip(context, before, strict=True):
+    for frame, kept in zip(context[:2], before, strict=True):
         if kept is not None:
             pd.testing.assert_frame_equal(frame, kept)
 

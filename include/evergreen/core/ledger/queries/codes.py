@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -37,11 +39,11 @@ def was_trained(session: Session, model: str, code_hash: str) -> bool:
     return session.scalar(query.limit(1)) is not None
 
 
-def look_backs(session: Session, model: str) -> dict[int, int]:
-    """Partitions that the features of each version look back on, by version, as far as its code is kept."""
+def features_of_versions(session: Session, model: str) -> dict[int, dict[str, Any]]:
+    """The section `features` of each version's definition, as JSON, by version, as far as its code is kept."""
     query = (
         select(TrainingRun.version, FeatureCode.definition)
         .join(FeatureCode, FeatureCode.code_hash == TrainingRun.features_hash)
         .where(TrainingRun.model == model, FeatureCode.model == model, TrainingRun.version.is_not(None))
     )
-    return {int(version or 0): int(said["features"]["look_back"]) for version, said in session.execute(query).tuples()}
+    return {int(version or 0): dict(said["features"]) for version, said in session.execute(query).tuples()}

@@ -45,7 +45,10 @@ def outdated(old: Snapshot, new: Snapshot) -> bool:
     """
     if old.code_hash == new.code_hash:
         return old.id != new.id
-    pairs = ((old.labels_used, new.labels_used), (old.inputs_looked_back, new.inputs_looked_back))
+    pairs = (
+        (old.labels_used, new.labels_used), (old.inputs_looked_back, new.inputs_looked_back),
+        (old.recent_inputs or {}, new.recent_inputs or {}), (old.references_used or {}, new.references_used or {}),
+    )  # fmt: skip
     restated = any(before[key] != now[key] for before, now in pairs for key in before.keys() & now.keys())
     others = old.inputs_version_id != new.inputs_version_id or old.rows != new.rows
     return new.id > old.id and bool(others or restated or set(old.labels_missing) & new.labels_used.keys())

@@ -23,6 +23,7 @@ from evergreen.core.ledger.tables.loop import (
 )
 from evergreen.core.ledger.tables.messages import Delivery, Incident, Occurrence, Silence
 from evergreen.core.ledger.tables.online import OnlinePerformance, OnlinePrediction, OnlineRequest
+from evergreen.core.ledger.tables.references import ReferenceVersion
 from evergreen.core.ledger.tables.sinks import SinkDelivery
 from evergreen.core.ledger.tables.upkeep import Collection, LateFeed, Sighting
 
@@ -48,6 +49,7 @@ __all__ = [
     "PartitionVersion",
     "Performance",
     "Prediction",
+    "ReferenceVersion",
     "ShadowLoss",
     "Sighting",
     "Silence",

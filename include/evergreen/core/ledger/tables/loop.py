@@ -110,6 +110,12 @@ class Snapshot(Base):
     """{partition key: partition_version id} of the inputs that the labels looked back on were joined with"""
     labels_missing: Mapped[list[Any]]
     """Keys that were looked for and had not landed when the grace period ended"""
+    recent_inputs: Mapped[Json] = mapped_column(server_default="{}", default=dict)
+    """{partition key: partition_version id} of the inputs that `features.recent_inputs` asks for"""
+    recent_missing: Mapped[list[Any]] = mapped_column(server_default="[]", default=list)
+    """Keys of those that were not accepted"""
+    references_used: Mapped[Json] = mapped_column(server_default="{}", default=dict)
+    """{name: reference_version id} of the reference tables that it was built from; null if none was known by then"""
     code_hash: Mapped[str]
     """SHA-256 of features.py, the files beside it, and of the definition's features section and feed columns"""
     git_commit: Mapped[str]

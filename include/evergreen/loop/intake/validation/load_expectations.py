@@ -47,6 +47,32 @@ def load_expectations(definition: ModelDefinition, suite: SuiteName) -> list[Any
     return expectations
 
 
+def load_reference_expectations(definition: ModelDefinition, name: str) -> list[Any]:
+    """The expectations on the reference `name`: those that `def references()` returns under it, if there is one.
+
+    Raises:
+        DefinitionError: it returns something else than {name: list of expectations}, or names no reference.
+    """
+    from great_expectations.expectations.expectation import Expectation
+
+    path = definition.folder / FILE
+    function = getattr(_load(path), "references", None)
+    if function is None:
+        return []
+    try:
+        found = function()
+    except Exception as error:
+        raise DefinitionError(f"{path}: references() raised {type(error).__name__}: {error}") from error
+    suites = found.values() if isinstance(found, dict) else [None]
+    if not all(isinstance(suite, list) and all(isinstance(e, Expectation) for e in suite) for suite in suites):
+        raise DefinitionError(
+            f"{path}: references() must return {{name: [expectations]}}, with expectations of great_expectations only"
+        )
+    if strangers := [str(other) for other in found if other not in definition.feed.references]:
+        raise DefinitionError(f"{path}: references(): {', '.join(strangers)} is not in feed.references of model.yaml")
+    return list(found.get(name, []))
+
+
 def _check(rule: Comparison, definition: ModelDefinition, suite: SuiteName, path: Path) -> None:
     """Raise DefinitionError if a comparison cannot be asked of this table."""
     what = f"{path}: {suite}(): {type(rule).__name__}"

@@ -1,0 +1,1 @@
+"""Reference tables: what lands when it changes, beside the partitions."""
