@@ -39,7 +39,7 @@ def flights() -> pd.DataFrame:
     inputs = {key: rows(MODEL, "inputs", key) for key in keys}
     labels = {key: rows(MODEL, "labels", key) for key in keys}
     built = []
-    for key in keys[MODEL.features.look_back + 1 :]:
+    for key in keys[calendar.most_partitions(MODEL.features.look_back) + 1 :]:
         past = calendar.look_back(key, MODEL.features.look_back, MODEL.feed.label_delay)
         built.append(compute(MODEL, inputs[key], history_of(MODEL, ((inputs[k], labels[k]) for k in past))))
     return pd.concat(built, ignore_index=True)

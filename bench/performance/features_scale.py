@@ -113,7 +113,7 @@ def later(frame: pd.DataFrame, weeks: int) -> pd.DataFrame:
     return changed.assign(flight_date=moved) if "flight_date" in frame else changed
 
 
-def plans(world: World, look_back: int = MODEL.features.look_back) -> list[BuildPlan]:
+def plans(world: World, look_back: int | dt.timedelta = MODEL.features.look_back) -> list[BuildPlan]:
     """What each partition is built from."""
     model = MODEL.model_copy(update={"features": MODEL.features.model_copy(update={"look_back": look_back})})
     inputs, labels = world.current("inputs"), world.current("labels")
