@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
@@ -15,7 +16,10 @@ MARKER = "EVERGREEN_STACK_ID"
 SERVICE_MARKER = "EVERGREEN_SERVICE"
 
 _SAME_START = 2.0
-"""Seconds by which two readings of one process's start may differ (the boot time is recomputed from the clock)."""
+"""Seconds by which two readings of one process's start may differ, if only the clock says when it started."""
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+_STARTED = 19
+"""Position of the start time behind the name in /proc/PID/stat (proc(5): field 22), in clock ticks since the boot"""
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,10 @@ class ProcessRef:
 
     pid: int
     created: float
+    """When it started, by the clock"""
+    identity: str | None = None
+    """The boot and its start in ticks since then: the clock may be set while a stack runs, and moves `created` for
+    whoever asks later. None where the system does not say, and of stacks of earlier releases."""
 
     @classmethod
     def of(cls, pid: int) -> ProcessRef:
@@ -32,20 +40,34 @@ class ProcessRef:
         Raises:
             psutil.NoSuchProcess: it is gone already.
         """
-        return cls(pid, psutil.Process(pid).create_time())
+        return cls(pid, psutil.Process(pid).create_time(), _identity(pid))
 
     def process(self) -> psutil.Process | None:
         """The process if it still runs, else None (also for a zombie)."""
         try:
             process = psutil.Process(self.pid)
-            same = abs(process.create_time() - self.created) < _SAME_START
-            return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+            return process if self._is(process) and process.status() != psutil.STATUS_ZOMBIE else None
         except psutil.NoSuchProcess:
             return None
+
+    def _is(self, process: psutil.Process) -> bool:
+        now = _identity(self.pid) if self.identity else None
+        if now is not None:
+            return now == self.identity
+        return abs(process.create_time() - self.created) < _SAME_START
 
     def alive(self) -> bool:
         """Whether it still runs."""
         return self.process() is not None
+
+
+def _identity(pid: int) -> str | None:
+    """Names the process for as long as the machine runs, whatever its clock says; None where it cannot be read."""
+    try:
+        started = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[_STARTED]
+        return f"{_BOOT.read_text().strip()}:{started}"
+    except (OSError, IndexError):
+        return None
 
 
 def tree(process: psutil.Process) -> list[psutil.Process]:

@@ -80,6 +80,7 @@ class Unit:
         self._checking: subprocess.Popen[bytes] | None = None
         self._checked_at = 0.0
         self._started_at = 0.0
+        self._clock_at_start = 0.0  # health is told from the times of files and heartbeats, which the clock gives
         self._first_start = 0.0
         self._retry_at = 0.0
         self._failures = 0
@@ -96,19 +97,19 @@ class Unit:
         if self.state.condition in ("done", "failed", "stopped"):
             return
         if self._child is None:
-            if time.time() >= self._retry_at and all(ready(name) for name in self.service.needs):
+            if time.monotonic() >= self._retry_at and all(ready(name) for name in self.service.needs):
                 self._start()
         elif (code := self._child.poll()) is not None:
             self._exited(code)
         elif self.state.condition != "healthy" and self._serves():
             self.state.condition = "healthy"
-            log.info("%s is healthy after %.1f s", self.service.name, time.time() - self._started_at)
+            log.info("%s is healthy after %.1f s", self.service.name, time.monotonic() - self._started_at)
         elif self.state.condition == "healthy":
             self._watch()
 
     def overdue(self) -> bool:
         """Whether it should have been up by now."""
-        return not self.up and self._first_start > 0 and time.time() - self._first_start > self.service.timeout
+        return not self.up and self._first_start > 0 and time.monotonic() - self._first_start > self.service.timeout
 
     def failure(self) -> str:
         """What its log says at the end."""
@@ -119,7 +120,7 @@ class Unit:
 
         A scheduler whose disk was full, for one, ends its loop and then waits for ever for a worker that has died.
         """
-        now = time.time()
+        now = time.monotonic()
         if self.service.hung is None or now < self._watched_at + _WATCH_PAUSE:
             return
         self._watched_at = now
@@ -139,7 +140,7 @@ class Unit:
             service.before()
         self._child = self._run(service.argv, **service.popen)
         self._checking = None
-        self._started_at = time.time()
+        self._started_at, self._clock_at_start = time.monotonic(), time.time()
         self._first_start = self._first_start or self._started_at
         self.state.process = ProcessRef.of(self._child.pid)
         self.state.condition = "starting"
@@ -157,11 +158,11 @@ class Unit:
     def _serves(self) -> bool:
         if self.service.check:
             return self._check()
-        return self.service.healthy is not None and self.service.healthy(self._started_at)
+        return self.service.healthy is not None and self.service.healthy(self._clock_at_start)
 
     def _check(self) -> bool:
         """Ask by a command, without waiting for its answer: a later call hears it."""
-        now = time.time()
+        now = time.monotonic()
         if self._checking is None:
             if now >= self._checked_at + _CHECK_PAUSE:
                 self._checking, self._checked_at = self._run(self.service.check), now
@@ -182,12 +183,12 @@ class Unit:
             self.state.process = None
             log.info("%s is done", name) if code == 0 else log.error("%s failed with exit code %d", name, code)
             return
-        lived = time.time() - self._started_at
+        lived = time.monotonic() - self._started_at
         self._failures = 1 if lived > _SETTLED else self._failures + 1
         delay = _BACKOFF[min(self._failures, len(_BACKOFF)) - 1]
         if self.state.condition == "healthy":  # it gets the full time to start again
-            self._first_start = time.time()
-        self._retry_at = time.time() + delay
+            self._first_start = time.monotonic()
+        self._retry_at = time.monotonic() + delay
         log.warning("%s ended by itself (exit code %d) after %.0f s; restart in %.1f s", name, code, lived, delay)
         # Workers of a killed scheduler would go on beside those of the new one.
         if name != DATABASE:

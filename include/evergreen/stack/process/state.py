@@ -105,4 +105,4 @@ def _from_json(raw: dict[str, Any]) -> StackState:
 
 
 def _ref(raw: dict[str, Any] | None) -> ProcessRef | None:
-    return None if raw is None else ProcessRef(int(raw["pid"]), float(raw["created"]))
+    return None if raw is None else ProcessRef(int(raw["pid"]), float(raw["created"]), raw.get("identity"))

@@ -18,6 +18,20 @@ def test_a_recycled_pid_is_not_taken_for_the_process():
     ref = ProcessRef.of(os.getpid())
     assert ref.alive()
     assert not ProcessRef(ref.pid, ref.created - 60).alive()
+    boot, _, ticks = ref.identity.partition(":")
+    assert not ProcessRef(ref.pid, ref.created, f"{boot}:{int(ticks) - 1}").alive()
+    assert not ProcessRef(ref.pid, ref.created, f"another-boot:{ticks}").alive()
+
+
+def test_a_process_is_known_after_the_clock_was_set():
+    """A reading of its start moves with the clock: `evergreen down` once left a supervisor that started all again."""
+    ref = ProcessRef.of(os.getpid())
+    assert ProcessRef(ref.pid, ref.created - 74, ref.identity).alive()
+
+
+def test_a_stack_of_an_earlier_release_is_known_by_the_clock():
+    ref = ProcessRef.of(os.getpid())
+    assert ProcessRef(ref.pid, ref.created + 1).alive()
 
 
 def test_a_zombie_has_ended():
