@@ -165,6 +165,20 @@ def class_shop(tmp_path, mlflow_uri, settings):
     return _with_weeks(tmp_path / "models" / "orders", settings, 6, class_orders)
 
 
+@pytest.fixture
+def empty_shop(tmp_path, mlflow_uri, settings):
+    """Makes a shop of a definition and a `features.py` of the test's own, to which nothing has landed."""
+
+    def make(definition, features):
+        _empty_registry(settings)
+        folder = tmp_path / "models" / "orders"
+        orders_model.write_model(folder, definition)
+        (folder / "features.py").write_text(features)
+        return Shop(folder, settings)
+
+    return make
+
+
 @pytest.fixture(scope="session")
 def kept_young_shop(postgres_url, _ledger_template, tmp_path_factory):
     """The young shop, made once."""

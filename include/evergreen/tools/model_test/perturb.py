@@ -65,8 +65,9 @@ def changed_after(
     earlier = (times <= middle).to_numpy()
     if earlier.all():
         return None
-    found = inputs.copy()
-    found.loc[~earlier, list(columns)] = moved(inputs.loc[~earlier], columns)[list(columns)]
+    found, others = inputs.copy(), moved(inputs.loc[~earlier], columns)
+    for name in columns:
+        found.loc[~earlier, name] = others[name]
     return found, earlier
 
 
