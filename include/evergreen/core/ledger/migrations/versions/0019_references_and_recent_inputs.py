@@ -44,6 +44,10 @@ def upgrade() -> None:
         "ix_reference_version_accepted", "reference_version", ["model", "name", "stamp"],
         unique=True, postgresql_where=sa.text("outcome = 'accepted'"),
     )  # fmt: skip
+    op.execute(
+        "DO $$ BEGIN IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'evergreen_worker') THEN "
+        "GRANT UPDATE (landed_again_at) ON reference_version TO evergreen_worker; END IF; END $$"
+    )
 
 
 def downgrade() -> None:
