@@ -96,7 +96,8 @@ class Model:
         """The newest predictions of each partition in batch.
 
         Columns: entity, event time, `prediction` (float64: probability of true, or value; of several classes the name
-        of the most probable one, and `probability_<class>` of each) and `version`, the model that made it.
+        of the most probable one, and `probability_<class>` of each), `choice` (bool, or a name) if the definition has a
+        `decision`, and `version`, the model that made it.
 
         Raises:
             BadInputError: no partition has predictions.
@@ -114,6 +115,8 @@ class Model:
         """Realised loss of each partition whose labels have landed.
 
         Columns: `version` (int64), `rows` (int64, labelled ones) and `loss` (float64, mean of the definition's loss).
+        If the definition has a `decision`, also those figures of the choices that are one number: `precision`,
+        `recall`, `f1`, `money`, `avoidable` and the counts; of several classes `accuracy` (null if undefined).
 
         Raises:
             BadInputError: no partition has been measured.
@@ -126,7 +129,13 @@ class Model:
         with self._ledger.transaction() as session:
             found = decisions.measured(session, self.definition.name)
             rows = [
-                {PARTITION: key, "version": found[key].version, "rows": found[key].rows, "loss": found[key].loss}
+                {
+                    PARTITION: key,
+                    "version": found[key].version,
+                    "rows": found[key].rows,
+                    "loss": found[key].loss,
+                    **_single(found[key].metrics.get("decision", {})),
+                }
                 for key in self._wanted(found, "losses", first, last)
             ]
         return pd.DataFrame(rows)
@@ -153,9 +162,10 @@ class Model:
 
     def _predicted(self, row: Prediction) -> pd.DataFrame:
         """Under the names of today, of the task of today."""
+        from evergreen.core.definition.decision import CHOICE
         from evergreen.core.frames import renamed
         from evergreen.loop.scoring.score import read_predictions
-        from evergreen.loop.training import classes
+        from evergreen.loop.training import classes, decide
 
         feed = self.definition.feed
         found = read_predictions(row, self.settings)
@@ -164,6 +174,9 @@ class Model:
         found = renamed(found, tuple(named), feed.tables["inputs"].aliases)
         if VERSION in found:
             raise BadInputError(f"the feed has a column {VERSION!r}, which is the model's version here; rename it")
+        choice = decide.chosen_in(self.definition, found)
+        if choice is not None and CHOICE not in found:  # predicted before there was a `decision`
+            found.insert(list(found).index(classes.PREDICTION) + 1, CHOICE, choice)
         return found.assign(**{VERSION: row.version})
 
     def _accepted(self, table: Literal["inputs", "labels"], first: str | None, last: str | None) -> pd.DataFrame:
@@ -189,6 +202,11 @@ class Model:
                 f"there are: {span}"
             )
         return found
+
+
+def _single(decision: Mapping[str, object]) -> dict[str, object]:
+    """The figures that are one number, or undefined."""
+    return {n: v for n, v in decision.items() if n != "rows" and (v is None or isinstance(v, int | float))}
 
 
 def _joined(rows: Mapping[str, Row], read: Callable[[Row], pd.DataFrame]) -> pd.DataFrame:

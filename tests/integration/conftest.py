@@ -179,6 +179,13 @@ def empty_shop(tmp_path, mlflow_uri, settings):
     return make
 
 
+@pytest.fixture
+def untrained_shop(tmp_path, mlflow_uri, settings):
+    """Six weeks of orders with labels and features, a registry, and no champion yet."""
+    _empty_registry(settings)
+    return _with_weeks(tmp_path / "models" / "orders", settings, 6)
+
+
 @pytest.fixture(scope="session")
 def kept_young_shop(postgres_url, _ledger_template, tmp_path_factory):
     """The young shop, made once."""

@@ -179,14 +179,13 @@ def _log(result: Result, variant: Variant, home: Path | None, *, wanted: bool | 
 
 
 def _show(result: Result, page: str | None, plot: Path | None) -> None:
-    from evergreen.loop.training.losses import TITLES
     from evergreen.tools.experiment.result import cost, sentence
 
     out = console()
     out.print(f"{result.model}: the variant changes", markup=False)
     for change in result.changes:
         out.print(f"  {change}", markup=False, soft_wrap=True)
-    table = Table(title=TITLES[result.loss], title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(title=result.title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("labels through", no_wrap=True)
     for head in ("rows", "definition", "variant", "saved"):
         table.add_column(head, justify="right")

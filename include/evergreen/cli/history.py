@@ -110,8 +110,8 @@ def _print_life(session: Session, definition: ModelDefinition) -> None:
     _print_incidents(session, name)
     _print_built(session, name)
     _print_models(session, name)
-    _print_losses(session, name, definition.loss)
-    _print_online(session, name, definition.loss)
+    _print_losses(session, name, definition.loss_label)
+    _print_online(session, name, definition.loss_label)
     print_table(
         "Collected by retention",
         ["when (UTC)", "what", "objects", "bytes", "from", "through", "by", "rule"],

@@ -149,13 +149,12 @@ def land_source(definition: ModelDefinition, folder: Path, bar: Progress) -> str
 
 
 def _show(outcome: Outcome) -> None:
-    from evergreen.loop.training.losses import TITLES
 
     keys = outcome.losses.keys
     title = f"{outcome.model}: {len(keys)} partitions, {keys[0]} to {keys[-1]}"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     heads = (
-        TITLES[outcome.loss], "trainings", "promoted", "refused", "rolled back", "false alarms", "excess cost"
+        outcome.title, "trainings", "promoted", "refused", "rolled back", "false alarms", "excess cost"
     )  # fmt: skip
     table.add_column("policy", no_wrap=True)
     for head in heads:

@@ -176,6 +176,7 @@ def _hash_of(files: dict[str, str]) -> str:
 
 
 def _make(definition: ModelDefinition, run: TrainingRun, examples: Examples, *, tune: bool) -> tuple[Pipeline, str]:
+    from evergreen.loop.training.decide import rule_from
     from evergreen.loop.training.learn import learn, refit
     from evergreen.loop.training.trial_log import repeated
 
@@ -183,7 +184,7 @@ def _make(definition: ModelDefinition, run: TrainingRun, examples: Examples, *, 
         learned = learn(definition, examples, repeated(run))
         return learned.model, _setting(learned.best.candidate, learned.best.params)
     candidate, params = str(run.candidate), dict(run.params or {})
-    return refit(definition, candidate, params, examples), _setting(candidate, params)
+    return refit(definition, candidate, params, examples, rule_from(run.decision)), _setting(candidate, params)
 
 
 def _setting(candidate: str | None, params: dict[str, object] | None) -> str:

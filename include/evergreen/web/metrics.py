@@ -168,6 +168,7 @@ def _monitoring(newest: Mapping[str, Newest]) -> Iterator[Metric]:
     yield _counts(
         "realised_loss", "Mean loss on the newest labelled partition.", (), {k: p.loss for k, p in losses.items()}
     )
+    yield from _decisions(losses)
     estimates = {(m,): c.results.get("estimate") or {} for m, c in checks.items()}
     yield _counts(
         "estimated_loss", "Loss estimated for the newest checked partition, before its labels.", (),
@@ -176,6 +177,18 @@ def _monitoring(newest: Mapping[str, Newest]) -> Iterator[Metric]:
     harm = {(m,): c.results.get("performance") or {} for m, c in checks.items()}
     rise = {k: h["relative_rise"] for k, h in harm.items() if isinstance(h.get("relative_rise"), int | float)}
     yield _counts("loss_rise", "Rise of the champion's loss since its promotion, relative to it.", (), rise)
+
+
+def _decisions(losses: Mapping[tuple[str, ...], Any]) -> Iterator[Metric]:
+    """What choices came to, of models with a `decision`; a rate that is undefined is left out."""
+    found = {key: row.metrics["decision"] for key, row in losses.items() if "decision" in row.metrics}
+    for name, words in (("precision", "Right ones among the chosen"), ("recall", "Chosen ones among the positives")):
+        yield _counts(f"decision_{name}", f"{words}, on the newest labelled partition.", (), _of(found, name))
+    for name, words in (("money", "What the choices cost"), ("avoidable", "What the right choices would have saved")):
+        yield _counts(
+            f"decision_{name}", f"{words}, on the newest labelled partition, in the definition's unit.", (),
+            _of(found, name),
+        )  # fmt: skip
 
 
 def _online(newest: Mapping[str, Newest]) -> Iterator[Metric]:

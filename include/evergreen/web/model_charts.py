@@ -11,7 +11,7 @@ from evergreen.core.definition import ModelDefinition
 from evergreen.core.ledger.queries.partitions import QUARANTINED
 from evergreen.core.ledger.views.lines import CheckLine, DeploymentLine, LossLine, MonitorLine, TrainingLine
 from evergreen.core.ledger.views.partition_states import PartitionState, partition_ends, partition_states
-from evergreen.loop.training.losses import TITLES
+from evergreen.loop.training.losses import title as title_of
 from evergreen.web.charts.calendar_map import CalendarMap, calendar_map
 from evergreen.web.charts.heat_map import HeatMap, heat_map
 from evergreen.web.charts.loss_plot import LossPlot, loss_plot
@@ -56,7 +56,7 @@ def charts(session: Session, definition: ModelDefinition, drawn: Drawn, *, last:
     keys = every[-shown:]
     states = partition_states(session, name, keys[0]) if keys else {}
     checks = {line.key: line for line in drawn.checks}
-    title = f"{TITLES[definition.loss]} by {calendar.unit} (lower is better)"
+    title = f"{title_of(definition)} by {calendar.unit} (lower is better)"
     told = {key: bool(line.told or line.bad or line.harmed) for key, line in drawn.monitored.items()}
     return Charts(
         title=title,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -43,8 +44,8 @@ LONGEST = 200
 """Lines of a table: older ones are on record, and `evergreen history` prints them"""
 PARTS = (
     ("loss", "Loss"), ("partitions", "Partitions"), ("drift", "Drift"), ("champions", "Champions"),
-    ("decisions", "Decisions"), ("training", "Training runs"), ("checks", "Checks"), ("labels", "Labels"),
-    ("online", "On request"), ("landed", "Landed"), ("incidents", "Incidents"), ("silences", "Silences"),
+    ("decisions", "Decisions"), ("training", "Training runs"), ("checks", "Checks"), ("choices", "Choices"),
+    ("labels", "Labels"), ("online", "On request"), ("landed", "Landed"), ("incidents", "Incidents"), ("silences", "Silences"),
     ("mails", "Mails"),
 )  # fmt: skip
 
@@ -86,6 +87,12 @@ class Life:
     """Hash of the feature code of today, if the champion is fed by another"""
 
     @property
+    def decided(self) -> list[tuple[LossLine, dict[str, Any]]]:
+        """Partitions with what their choices came to, newest first; none without a `decision`."""
+        lines = sorted(self.losses.values(), key=lambda line: line.key, reverse=True)
+        return [(line, line.metrics["decision"]) for line in lines[:LONGEST] if "decision" in line.metrics]
+
+    @property
     def champion(self) -> DeploymentLine | None:
         """Who serves."""
         return self.deployments[-1] if self.deployments else None
@@ -97,6 +104,7 @@ class Life:
             "partitions": self.charts.calendar,
             "drift": self.charts.heat,
             "labels": self.coverages,
+            "choices": self.decided,
         }
         there |= {"online": self.online, "incidents": self.incidents, "silences": self.silences}
         return [(anchor, name) for anchor, name in PARTS if there.get(anchor, True)]

@@ -74,5 +74,5 @@ def _row(definition: ModelDefinition, standing: Standing, settings: Settings) ->
         period=definition.calendar.period,
         report=report(standing.check.report_uri, settings) if standing.check else None,
         spark=sparkline(standing.losses),
-        loss=definition.loss,
+        loss=definition.loss_label,
     )

@@ -14,6 +14,7 @@ from pydantic import Field, field_validator, model_validator
 
 from evergreen.core.definition.alerts import AlertsSection
 from evergreen.core.definition.calendar import Calendar
+from evergreen.core.definition.decision import CHOICE, DEFAULT_POSITIVES, Costs, DecisionSection, check_decision
 from evergreen.core.definition.feed import (
     NAME,
     RESERVED,
@@ -120,7 +121,8 @@ class GateSection(Section):
 
     loss: Loss | None = None
     """Default: squared_error for regression, else brier, which for several classes is the sum over them. `poisson`
-    is the deviance of counts (regression): what is fitted and what is compared; the target must not be below 0."""
+    is the deviance of counts (regression): what is fitted and what is compared; the target must not be below 0.
+    `cost` is the money that a better choice would have saved, by `decision.costs`; models are fitted as by brier."""
     holdout: int = Field(default=2, ge=1, le=400)
     """Newest labelled partitions, which neither champion nor challenger was trained on."""
     cluster: str | None = None
@@ -130,6 +132,11 @@ class GateSection(Section):
     """Chance of promoting a champion's first challenger though it is no better; each later one gets half of it."""
     margin: float = Field(default=0.02, ge=0, le=0.1)
     """Relative loss a challenger may be worse by if the champion is proven harmed (non-inferiority)."""
+    min_positives: int | None = Field(
+        default=None, ge=DEFAULT_POSITIVES, le=100_000, exclude_if=lambda value: value is None
+    )
+    """Of a binary task: held-out rows of the rarer class without which no challenger replaces a champion. Left out: 20
+    if the definition has a `decision`, else none are asked for."""
     slices: tuple[str, ...] = ()
     """Feature or inputs columns on whose values a challenger must not be much worse."""
     slice_margin: float = Field(default=0.05, ge=0, le=0.25)
@@ -198,6 +205,8 @@ class ModelDefinition(Section):
     features: FeaturesSection
     training: TrainingSection = TrainingSection()
     gate: GateSection = GateSection()
+    decision: DecisionSection | None = Field(default=None, exclude_if=lambda value: value is None)
+    """Left out: no class is chosen."""
     monitoring: MonitoringSection = MonitoringSection()
     online: OnlineSection = OnlineSection()
     alerts: AlertsSection
@@ -212,6 +221,33 @@ class ModelDefinition(Section):
     def loss(self) -> Loss:
         """The loss that the gate and the monitor judge by."""
         return self.gate.loss or LOSSES[self.task][0]
+
+    @property
+    def training_loss(self) -> Loss:
+        """The loss that models are fitted and tuned by: a proper score, also if they are compared by money."""
+        return LOSSES[self.task][0] if self.loss == "cost" else self.loss
+
+    @property
+    def costs(self) -> Costs | None:
+        """What each choice costs; None if the definition does not say."""
+        return self.decision.priced(self.classes) if self.decision else None
+
+    @property
+    def unit(self) -> str:
+        """What the loss is in, a row, if it is money; else empty."""
+        return self.costs.unit if self.costs and self.loss == "cost" else ""
+
+    @property
+    def loss_label(self) -> str:
+        """The loss as it is named here; if it is money, with its unit."""
+        return f"avoidable cost ({self.unit} a row)" if self.unit else self.loss
+
+    @property
+    def min_positives(self) -> int:
+        """Held-out rows of the rarer class without which the gate promotes nothing over a champion."""
+        if self.gate.min_positives is not None:
+            return self.gate.min_positives
+        return DEFAULT_POSITIVES if self.task == "binary" and self.decision else 0
 
     @property
     def disparity(self) -> Disparity:
@@ -241,6 +277,7 @@ class ModelDefinition(Section):
         self._check_target()
         if self.loss not in LOSSES[self.task]:
             raise ValueError(f"gate.loss {self.loss!r} does not fit task {self.task!r}; use one of {LOSSES[self.task]}")
+        self._check_decision()
         landed = {column for table in self.feed.tables.values() for column in table.columns}
         unknown = [c for c in self.features.history or () if c not in landed]
         if unknown:
@@ -266,6 +303,18 @@ class ModelDefinition(Section):
                 f"target {self.target!r} of feed.tables.labels is of type {kind}, which does not fit task "
                 f"{self.task!r}; declare it as {wanted}, and have it landed so"
             )
+
+    def _check_decision(self) -> None:
+        if self.decision:
+            check_decision(self.decision, self.task, self.classes)
+            feed = self.feed
+            taken = (feed.entity, feed.event_time, *feed.id_columns, *feed.made.entity, *self.features.columns)
+            if CHOICE in taken or self.target == CHOICE:
+                raise ValueError(f"{CHOICE!r} is the column of the chosen class: give that of the feed another name")
+        if self.loss == "cost" and not (self.decision and self.decision.costs):
+            raise ValueError("gate.loss 'cost' needs decision.costs: what each outcome costs (docs/costs.md)")
+        if self.gate.min_positives is not None and self.task != "binary":
+            raise ValueError(f"gate.min_positives is of task 'binary', and task is {self.task!r}: remove it")
 
     def _check_gate(self) -> None:
         inputs, fairness = self.feed.tables["inputs"].columns, self.gate.fairness

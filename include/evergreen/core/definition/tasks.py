@@ -14,11 +14,11 @@ from pydantic import BeforeValidator, Field
 
 ColumnType = Literal["string", "integer", "float", "boolean", "timestamp"]
 Task = Literal["binary", "regression", "multiclass"]
-Loss = Literal["brier", "log_loss", "absolute_error", "squared_error", "poisson"]
+Loss = Literal["brier", "log_loss", "absolute_error", "squared_error", "poisson", "cost"]
 LOSSES: dict[Task, tuple[Loss, ...]] = {
-    "binary": ("brier", "log_loss"),
+    "binary": ("brier", "log_loss", "cost"),
     "regression": ("squared_error", "absolute_error", "poisson"),
-    "multiclass": ("brier", "log_loss"),
+    "multiclass": ("brier", "log_loss", "cost"),
 }
 Disparity = Literal[
     "equalized_odds_difference",

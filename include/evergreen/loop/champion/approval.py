@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.ledger.outbox import owe
 from evergreen.core.ledger.tables import Comparison, TrainingRun
-from evergreen.loop.training.losses import TITLES
+from evergreen.loop.training.losses import title
+from evergreen.loop.training.outcomes import sentence
 from evergreen.loop.training.tracking import Registry
 from evergreen.settings import Settings
 
@@ -43,9 +44,15 @@ def facts(definition: ModelDefinition, run: TrainingRun, comparison: Comparison)
         ("Judged on", ", ".join(comparison.keys) or "nothing"),
         ("Trained on", f"{trained[0]} to {trained[-1]}"),
         ("Trained because of", f"{run.cause}: {run.reason}"),
-        (TITLES[definition.loss], f"{found['challenger_loss']:.4g}, before {found['champion_loss']:.4g}"),
+        (title(definition), f"{found['challenger_loss']:.4g}, before {found['champion_loss']:.4g}"),
     ]
+    facts += _decided(found.get("decisions", {}))
     return [*facts, ("Gate loosened by model.yaml", ", ".join(loosened))] if loosened else facts
+
+
+def _decided(decisions: dict[str, Any]) -> list[tuple[str, str]]:
+    """What the choices of both came to, if the definition has a `decision`."""
+    return [(f"Choices of the {name}", sentence(decisions[name])) for name in ("challenger", "champion") if decisions]
 
 
 def rival(comparison: Comparison) -> str:
@@ -100,16 +107,16 @@ def chart(definition: ModelDefinition, run: TrainingRun, comparison: Comparison)
     days = comparison.result.get("by_cluster") or []
     if not days:
         return None
-    title = TITLES[definition.loss]
+    said = title(definition)
     return {
-        "title": f"{title} by day on the held-out partitions",
+        "title": f"{said} by day on the held-out partitions",
         "kind": "line",
         "x": [day[0] for day in days],
         "series": [
             {"name": rival(comparison), "values": [day[2] for day in days]},
             {"name": f"version {run.version}", "values": [day[3] for day in days]},
         ],
-        "y_label": title,
+        "y_label": said,
         "marks": [],
     }
 

@@ -18,9 +18,18 @@ from evergreen.core.ledger.tables import TrainingRun
 from evergreen.errors import BadInputError, NotReadyError, RefusedError
 from evergreen.loop.champion.approval import form, owe_mail
 from evergreen.loop.champion.evaluation import guards
-from evergreen.loop.champion.evaluation.gate import GateVerdict, decide, level, mode_for
+from evergreen.loop.champion.evaluation.gate import GateVerdict, decide, level, mode_for, too_few
 from evergreen.loop.champion.evaluation.paired_test import Comparison, Mode, compare, nothing
-from evergreen.loop.champion.evaluation.scores import Predicted, Scores, base_rate, by_cluster, judge_guards, score
+from evergreen.loop.champion.evaluation.scores import (
+    Predicted,
+    Scores,
+    base_rate,
+    by_cluster,
+    decided,
+    judge_guards,
+    rarer,
+    score,
+)
 from evergreen.loop.champion.fed import Fed
 from evergreen.loop.champion.reference_sample import write_reference
 from evergreen.loop.features.feature_code import of_hash, of_version, with_gate_columns
@@ -29,6 +38,7 @@ from evergreen.loop.training.dataset import read_examples
 from evergreen.loop.training.diagnostics import metrics
 from evergreen.loop.training.examples import Examples
 from evergreen.loop.training.model_files import Predictor, load
+from evergreen.loop.training.outcomes import flat
 from evergreen.loop.training.tracking import answering, client
 from evergreen.settings import Settings
 
@@ -192,21 +202,24 @@ def _compare(
         ours, broken = base_rate(definition, train, len(rows)), str(error)
     if broken:
         log.warning("champion %s cannot serve: %s; the base rate stands in for it", champion, broken)
-    scores = score(definition, rows, ours, Predicted(theirs, challenger.classes))
+    scores = score(definition, rows, ours, Predicted(theirs, challenger.classes, challenger.rule))
     timed = _latency(challenger, held_out.features) if predicted is not None else None
     gate, found = definition.gate, _judge(definition, scores, rule)
+    few = too_few(rarer(definition, scores), definition.min_positives)
     answers = (
         *judge_guards(definition, scores), guards.latency(timed, gate), guards.size(challenger.file_bytes, gate), usable
     )  # fmt: skip
     said = decide(
-        found, answers, gate, loss=definition.loss, challenger=challenger.version, champion=champion, broken=broken
-    )
+        found, answers, gate, loss=definition.loss, challenger=challenger.version, champion=champion, broken=broken,
+        unit=definition.unit, few=few,
+    )  # fmt: skip
     for guard in answers:
         log.info("guard on %s: %s: %s", guard.name, guard.state.replace("_", " "), guard.sentence)
-    figures = _figures(definition, scores)
-    _tell_mlflow(run, figures, settings)
+    figures, came_to = _figures(definition, scores), decided(definition, scores)
+    _tell_mlflow(run, figures | ({"decisions": flat(came_to["challenger"])} if came_to else {}), settings)
     result = {**asdict(found), "loss": definition.loss, "outcome": said.outcome, "reason": said.reason, **figures}
     result |= {"gate": gate.model_dump(mode="json"), "loosened": list(gate.loosened), "champion_broken": broken}
+    result |= {"decisions": came_to} if came_to else {}
     return _row(definition, run, champion, keys, found, said, result | {"by_cluster": by_cluster(scores)})
 
 
@@ -255,7 +268,7 @@ def _champion_predicts(
     except (*guards.CANNOT_PREDICT, ImportError) as error:
         return usual, guards.unable(error)
     faults = guards.unfit(definition.task, found, len(rows), len(model.classes))
-    return (usual, "; ".join(faults)) if faults else (Predicted(found, model.classes), None)
+    return (usual, "; ".join(faults)) if faults else (Predicted(found, model.classes, model.rule), None)
 
 
 def _latency(challenger: Predictor, features: pd.DataFrame) -> float:
@@ -289,7 +302,8 @@ def _tell_mlflow(run: TrainingRun, figures: dict[str, dict[str, float]], setting
     from mlflow.entities import Metric
 
     now = int(time.time() * 1000)
-    found = [Metric(f"holdout.{k}", value, now, 0) for k, value in figures.get("challenger_metrics", {}).items()]
+    told = {**figures.get("challenger_metrics", {}), **figures.get("decisions", {})}
+    found = [Metric(f"holdout.{k}", value, now, 0) for k, value in told.items()]
     with answering(settings, "take the held-out metrics"):
         client(settings).log_batch(run.mlflow_run_id, metrics=found)
 

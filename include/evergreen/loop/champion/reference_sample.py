@@ -11,6 +11,7 @@ import pandas as pd
 
 from evergreen.core.store import Store, layout
 from evergreen.loop.training.classes import as_columns
+from evergreen.loop.training.decide import chosen
 from evergreen.loop.training.examples import Examples
 from evergreen.loop.training.model_files import Predictor
 from evergreen.settings import Settings
@@ -62,12 +63,14 @@ def _known(definition: ModelDefinition, frame: pd.DataFrame, train: Examples, he
 
 
 def _part(definition: ModelDefinition, challenger: Predictor, rows: Examples, part: str) -> pd.DataFrame:
+    predicted = challenger.predict(rows.features)
+    choice = chosen(definition, challenger.rule, predicted, challenger.classes)
     about = {
         definition.feed.entity: rows.entity,
         definition.feed.event_time: rows.event_time,
         "cluster": rows.cluster,
         "target": rows.target,
-        **as_columns(challenger.predict(rows.features), challenger.classes),
+        **as_columns(predicted, challenger.classes, choice),
         "part": part,
         COMPLETE: ~np.isin(rows.key, list(rows.lacking)),
     }

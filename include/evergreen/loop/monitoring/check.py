@@ -37,7 +37,7 @@ from evergreen.loop.monitoring.rivals.compare import Rivals, compare_with_rivals
 from evergreen.loop.monitoring.telling import matter, past
 from evergreen.loop.monitoring.telling.past import Past
 from evergreen.loop.monitoring.telling.weigh import Weighed, weigh
-from evergreen.loop.training.losses import TITLES
+from evergreen.loop.training.losses import title
 from evergreen.settings import Settings
 
 log = logging.getLogger("evergreen.monitoring")
@@ -143,7 +143,7 @@ def examine(
         unmeasured=tuple(unmeasured),
         classes=class_changes(rows.labelled, rows.reference) if definition.task == "multiclass" else (),
         weighed=weighed,
-        loss_title=TITLES[definition.loss],
+        loss_title=title(definition),
         period=definition.calendar.period,
     )
 
@@ -313,6 +313,8 @@ def _tell(found: Findings, uri: str, seconds: float) -> None:
     log.info("Loss: %s", found.harm.sentence)
     for sentence in (*found.classes, *found.one_sided, *([found.held_sentence] if found.held_sentence else [])):
         log.warning("Labels: %s", sentence)
+    if found.choices_sentence:
+        log.info("Choices: %s", found.choices_sentence)
     if found.estimate:
         log.info("Loss: %s", found.estimate.sentence)
     for passed_over in found.unmeasured:

@@ -17,6 +17,7 @@ from evergreen.loop.monitoring.policy import PolicyDecision, Signals
 from evergreen.loop.monitoring.rivals.compare import Rival, Rivals
 from evergreen.loop.monitoring.telling.matter import Seen, matters
 from evergreen.loop.monitoring.telling.weigh import Weighed
+from evergreen.loop.training.outcomes import sentence
 
 LEADS = {"alert": "Worth a look", "retrain": "Retrain", "rollback": "Roll back", "promote": "Promote"}
 
@@ -60,6 +61,18 @@ class Findings:
     """Of a multiclass task: labels of classes that the version does not know, and classes without a label, in words"""
 
     @property
+    def choices(self) -> dict[str, Any] | None:
+        """What the choices of the newest measured partition came to; None without a `decision`."""
+        return self.loss.metrics.get("decision") if self.loss else None
+
+    @property
+    def choices_sentence(self) -> str | None:
+        """The same in words."""
+        if self.loss is None or self.choices is None:
+            return None
+        return f"Choices of {self.loss.key} by version {self.loss.version}: {sentence(self.choices)}."
+
+    @property
     def seen(self) -> Seen:
         """What decides which of it is said first."""
         return Seen(
@@ -96,7 +109,7 @@ class Findings:
         estimated = self.estimate.sentence if self.estimate else None
         unmeasured = (f"{partition.sentence}." for partition in self.unmeasured)
         labels = (*self.classes, *self.one_sided, self.held_sentence)
-        loss = (self.harm.sentence, *labels, *unmeasured, estimated)
+        loss = (self.harm.sentence, self.choices_sentence, *labels, *unmeasured, estimated)
         found = (*weighed, self.drift.sentence, self.impact_sentence, self.label_sentence, *loss, *rivals)
         return tuple(sentence for sentence in found if sentence)
 
@@ -148,6 +161,7 @@ class Findings:
             "loss_key": self.loss.key if self.loss else None,
             "rivals": _briefly(self.rivals),
             **({"labels_held": [m.coverage.key for m in self.held]} if self.held else {}),
+            **({"choices": self.choices} if self.choices else {}),
         }
 
     @property

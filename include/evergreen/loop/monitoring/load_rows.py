@@ -23,6 +23,7 @@ from evergreen.loop.monitoring.parquet_sample import column_names, count_rows, r
 from evergreen.loop.scoring.score import read_bytes, read_predictions
 from evergreen.loop.training.classes import as_columns, columns_in
 from evergreen.loop.training.classes import read as read_prediction
+from evergreen.loop.training.decide import Rule, chosen
 from evergreen.loop.training.losses import Floats
 from evergreen.loop.training.model_files import load
 from evergreen.settings import Settings
@@ -46,6 +47,8 @@ class Frames:
     """Of the newest partition that this champion served and that has labels"""
     predict: Callable[[pd.DataFrame], Floats] | None = None
     """The champion, which is loaded when it is first asked; None asks nobody"""
+    rule: Callable[[], Rule | None] = lambda: None
+    """How the champion chooses"""
 
 
 def read(definition: ModelDefinition, evidence: Evidence, settings: Settings) -> Frames:
@@ -66,7 +69,7 @@ def read(definition: ModelDefinition, evidence: Evidence, settings: Settings) ->
         features, rows_in_all = read_sample(files[path], columns, detect.MAX_ROWS), count_rows(files[path])
     # Predictions stand in the order of their features, so the same seed draws the same rows of both.
     data = read_bytes(evidence.prediction, settings)
-    predicted = columns_in(column_names(io.BytesIO(data)))
+    predicted = columns_in(column_names(io.BytesIO(data)), decided=definition.decision is not None)
     predictions = read_sample(io.BytesIO(data), [feed.entity, *predicted], detect.MAX_ROWS)
     reference, rows = read_reference(definition, evidence.version, settings), None
     read_prediction(definition.task, reference.head(1))
@@ -81,6 +84,7 @@ def read(definition: ModelDefinition, evidence: Evidence, settings: Settings) ->
         current_rows=rows_in_all,
         labelled=rows,
         predict=lambda frame: load(definition, evidence.version, settings=settings).predict(frame),
+        rule=lambda: load(definition, evidence.version, settings=settings).rule,
     )
 
 
@@ -133,7 +137,9 @@ def _read_compared(
     if not frames:
         return None
     rows = pd.concat(frames, ignore_index=True)
-    return rows.assign(**as_columns(model.predict(rows), model.classes))
+    predicted = model.predict(rows)
+    choice = chosen(definition, model.rule, predicted, model.classes)
+    return rows.assign(**as_columns(predicted, model.classes, choice))
 
 
 def _by_commit(built: Sequence[Snapshot], settings: Settings) -> dict[str, list[Snapshot]]:

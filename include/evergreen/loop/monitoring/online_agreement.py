@@ -32,7 +32,8 @@ from evergreen.loop.intake.labels.usable import usable_labels
 from evergreen.loop.monitoring.loss.realised import UNREADABLE
 from evergreen.loop.scoring.score import read_predictions
 from evergreen.loop.training import classes
-from evergreen.loop.training.losses import Floats, mean_loss
+from evergreen.loop.training.decide import Choice, chosen, losses_of
+from evergreen.loop.training.losses import Floats, title
 from evergreen.loop.training.model_matrix import target_values
 from evergreen.settings import Settings
 
@@ -53,6 +54,8 @@ class Asked(NamedTuple):
     version: int
     probabilities: Sequence[tuple[str, float]] | None = None
     """Class and its probability, if the task is multiclass"""
+    choice: bool | str | None = None
+    """The chosen class that was answered, if there was one"""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -173,8 +176,21 @@ def _loss(definition: ModelDefinition, asked: Sequence[Asked], truth: pd.Series)
     """Mean loss of the predictions on request, of which some may be of versions that know other classes."""
     names = classes.union(*(one.classes for one in asked))
     values = np.array([one.values(names) for one in asked], dtype=np.float64)
-    target = classes.numbered(target_values(definition, truth), names)
-    return mean_loss(definition.loss, target, values if names else values.ravel())
+    values = values if names else values.ravel()
+    choice = _choices(definition, asked, values, names)
+    return float(losses_of(definition, target_values(definition, truth), values, names, choice).mean())
+
+
+def _choices(
+    definition: ModelDefinition, asked: Sequence[Asked], values: Floats, names: Sequence[str]
+) -> Choice | None:
+    """What was answered; by the usual rule if some were answered before there was a `decision`."""
+    if definition.decision is None:
+        return None
+    told = [one.choice for one in asked]
+    if any(choice is None for choice in told):
+        return chosen(definition, None, values, names)
+    return np.array(told, dtype=object if names else bool)
 
 
 def _allowed(definition: ModelDefinition, batch: pd.DataFrame | None) -> float:
@@ -187,7 +203,7 @@ def _allowed(definition: ModelDefinition, batch: pd.DataFrame | None) -> float:
 def _tell(definition: ModelDefinition, key: str, found: dict[str, Any]) -> None:
     lost = differ = ""
     if found["loss"] is not None:
-        lost = f"; on {found['labelled']:,} labels they lost {found['loss']:.4f} ({definition.loss})"
+        lost = f"; on {found['labelled']:,} labels they lost {found['loss']:.4f} ({title(definition)})"
     if found["compared"]:
         differ = f"; {found['differing']:,} of {found['compared']:,} differ from the batch's by the same version"
     level = logging.WARNING if found["differing"] else logging.INFO

@@ -26,6 +26,7 @@ from evergreen.loop.intake import pseudonyms
 from evergreen.loop.online.context import Basis, Contexts, read_basis
 from evergreen.loop.online.predict import BrokenModelError, as_known, predict
 from evergreen.loop.online.request import Row, keys_of, named_columns, read_rows, to_inputs
+from evergreen.loop.training.decide import chosen
 from evergreen.settings import Settings
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("evergreen.online")
 
+Choices = list[Any] | None
+"""The chosen class of each row; None if the model chooses none"""
 CONNECTIONS = 8
 """To the ledger, kept open by one server"""
 READY_FOR = 30.0
@@ -56,8 +59,8 @@ class Answer:
     """Its name on record"""
     predictions: tuple[dict[str, Any], ...]
     """Of each row, in the request's order: entity and event time as they were sent, what was made of them, `partition`,
-    `prediction`. Of a multiclass model `prediction` is the most probable class, and `probabilities` those of all:
-    {class: probability}"""
+    `prediction`, and `choice`, the chosen class, if the definition has a `decision`. Of a multiclass model `prediction`
+    is the most probable class, and `probabilities` those of all: {class: probability}"""
     missing: tuple[str, ...]
     """Partitions whose labels the features should look back on and that are not accepted"""
     repeated: bool
@@ -86,15 +89,16 @@ class _Asked:
     """Partition of each"""
     body_hash: str
 
-    def given(self, values: Floats, classes: Names = ()) -> tuple[dict[str, Any], ...]:
+    def given(self, values: Floats, classes: Names = (), choices: Choices = None) -> tuple[dict[str, Any], ...]:
         """What is answered for each row."""
+        told = choices or [None] * len(values)
         named, made = named_columns(self.definition), self.definition.feed.made.columns
         return tuple(
             {name: row[name] for name in named}
             | {name: _plain({name: self.frame[name].iloc[place]})[name] for name in made}
             | {"partition": key}
-            | _said(value, classes)
-            for place, (row, key, value) in enumerate(zip(self.rows, self.keys, values, strict=True))
+            | _said(value, classes, choice)
+            for place, (row, key, value, choice) in enumerate(zip(self.rows, self.keys, values, told, strict=True))
         )
 
     def record(self, name: str, by: _Serving, bases: Sequence[Basis], code_version: str) -> dict[str, Any]:
@@ -105,7 +109,7 @@ class _Asked:
             "code_hash": by.code.hash, "code_version": code_version,
         }  # fmt: skip
 
-    def records(self, values: Floats, classes: Names = ()) -> list[dict[str, Any]]:
+    def records(self, values: Floats, classes: Names = (), choices: Choices = None) -> list[dict[str, Any]]:
         """The ledger's rows of the predictions, with the inputs as they were accepted."""
         inputs = self.frame.astype(object).to_dict("records")
         model, feed = self.definition.name, self.definition.feed
@@ -114,8 +118,11 @@ class _Asked:
                 "model": model, "key": key, "entity": str(row[feed.entity]), "event_time": row[feed.event_time],
                 "prediction": float(np.max(value)), "inputs": _plain(row),
                 "probabilities": [list(pair) for pair in _pairs(value, classes)] if classes else None,
+                "choice": choice,
             }
-            for row, key, value in zip(inputs, self.keys, values, strict=True)
+            for row, key, value, choice in zip(
+                inputs, self.keys, values, choices or [None] * len(values), strict=True
+            )
         ]  # fmt: skip
 
     def again(self, session: Session, known: OnlineRequest) -> Answer:
@@ -134,7 +141,8 @@ class _Asked:
         several = [[share for _, share in row.probabilities or ()] for row in rows]
         values = np.asarray(several if classes else [row.prediction for row in rows], dtype=np.float64)
         missing = tuple(sorted({key for built in known.built_from.values() for key in built["missing"]}))
-        given = self.given(values, classes)
+        choices = [row.choice for row in rows] if rows and rows[0].choice is not None else None
+        given = self.given(values, classes, choices)
         return Answer(self.definition.name, known.version, known.name, given, missing, repeated=True)
 
 
@@ -217,11 +225,11 @@ class Online:
             champion = _champion(session, definition.name, asked.keys)
             by = _Serving(champion.version, of_version(session, definition, champion.version))
             bases = [read_basis(session, by.code.definition, key) for key in dict.fromkeys(asked.keys)]
-        values, classes = self._predict(asked, by, bases)
+        values, classes, choices = self._predict(asked, by, bases)
         name = name or str(uuid.uuid4())
         with self._ledger.transaction() as session:
             row = asked.record(name, by, bases, self._settings.code_version)
-            if not records.record(session, row, asked.records(values, classes)):
+            if not records.record(session, row, asked.records(values, classes, choices)):
                 # Another server was faster: its answer is the one on record.
                 return asked.again(session, session.scalars(records.named(definition.name, name)).one())
         log.info(
@@ -229,7 +237,7 @@ class Online:
             definition.name, champion.version, name, f"{len(rows):,}", 1000 * (time.perf_counter() - begun),
         )  # fmt: skip
         missing = tuple(sorted({key for basis in bases for key in basis.missing}))
-        given = asked.given(values, classes)
+        given = asked.given(values, classes, choices)
         return Answer(definition.name, champion.version, name, given, missing, repeated=False)
 
     def warm(self, definitions: Iterable[ModelDefinition]) -> None:
@@ -271,18 +279,19 @@ class Online:
         with self._ledger.transaction() as session:
             return frozenset(serving(session, definition).definition.feed.tables["inputs"].columns)
 
-    def _predict(self, asked: _Asked, by: _Serving, bases: list[Basis]) -> tuple[Floats, Names]:
-        """Predictions in the rows' order, and their classes; none if the task is not multiclass."""
+    def _predict(self, asked: _Asked, by: _Serving, bases: list[Basis]) -> tuple[Floats, Names, Choices]:
+        """Predictions in the rows' order, their classes (none if the task is not multiclass), and what is chosen."""
         definition, code = asked.definition, by.code
         predictor, build = self._predictors.get(definition, by.version), self._build(code)
         table = as_known(asked.frame, definition, code)
         classes = predictor.classes
         at, values = np.asarray(asked.keys), np.empty((len(table), len(classes)) if classes else len(table))
         for basis in bases:
-            chosen = np.flatnonzero(at == basis.key)
-            rows = table.iloc[chosen].reset_index(drop=True)
-            values[chosen] = predict(code.definition, predictor, rows, self._contexts.get(code, basis), build)
-        return values, classes
+            places = np.flatnonzero(at == basis.key)
+            rows = table.iloc[places].reset_index(drop=True)
+            values[places] = predict(code.definition, predictor, rows, self._contexts.get(code, basis), build)
+        choice = chosen(definition, predictor.rule, values, classes)
+        return values, classes, None if choice is None else choice.tolist()
 
     def _build(self, code: FeatureCode) -> Build:
         """The function of this code; a copy of it stays on disk as long as the server runs."""
@@ -300,11 +309,12 @@ class Online:
         return self._builds[name]
 
 
-def _said(value: Any, classes: Names) -> dict[str, Any]:
-    """One prediction: a number, or the most probable class with the probabilities of all."""
+def _said(value: Any, classes: Names, choice: bool | str | None) -> dict[str, Any]:
+    """One prediction: a number, or the most probable class with the probabilities of all; and the chosen class."""
+    beside = {} if choice is None else {"choice": choice}
     if not classes:
-        return {"prediction": float(value)}
-    return {"prediction": classes[int(np.argmax(value))], "probabilities": dict(_pairs(value, classes))}
+        return {"prediction": float(value), **beside}
+    return {"prediction": classes[int(np.argmax(value))], **beside, "probabilities": dict(_pairs(value, classes))}
 
 
 def _pairs(value: Any, classes: Names) -> list[tuple[str, float]]:

@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.database_address import AddressOf, url_of
+from evergreen.core.definition.decision import CHOICE
 from evergreen.core.definition.sinks import SinkSection
 from evergreen.core.definition.tasks import PROBABILITY
 from evergreen.core.ledger import Ledger
@@ -30,6 +31,7 @@ from evergreen.core.store.objects import publish
 from evergreen.errors import BadInputError, NotReadyError
 from evergreen.loop.scoring.score import read_bytes
 from evergreen.loop.training.classes import classes_in, columns_in
+from evergreen.loop.training.decide import chosen_in
 from evergreen.settings import Settings
 
 if TYPE_CHECKING:
@@ -125,11 +127,12 @@ def _to_table(
     place, several = f"{sink.connection}: {sink.table}", definition.task == "multiclass"
 
     def rows() -> pa.Table:
-        found = _rows(prediction, settings)
+        found = _rows(definition, prediction, settings)
         _check_task(definition, prediction, found)
         return _with_json(found) if several else found
 
-    return place, write(url, sink.table or "", prediction, columns(kind, several=several), rows)
+    types = columns(kind, several=several, decided=definition.decision is not None)
+    return place, write(url, sink.table or "", prediction, types, rows)
 
 
 def _check_task(definition: ModelDefinition, prediction: Prediction, rows: pa.Table) -> None:
@@ -154,7 +157,7 @@ def _to_file(
     All partitions write the second one: until the session ends no other does, so that it never goes back.
     """
     store = Store.from_settings(settings)
-    data = _as_file(_rows(prediction, settings))
+    data = _as_file(_rows(definition, prediction, settings))
     new = _have(store, layout.current(definition.name, sink, prediction.key), data)
     hold(session, "sink", definition.name, sink, NEWEST)
     last = session.scalar(select(func.max(Prediction.key)).where(Prediction.model == definition.name))
@@ -171,18 +174,18 @@ def _have(store: Store, name: str, data: bytes) -> bool:
     return True
 
 
-def _rows(prediction: Prediction, settings: Settings) -> pa.Table:
+def _rows(definition: ModelDefinition, prediction: Prediction, settings: Settings) -> pa.Table:
     """The predictions as they are delivered.
 
     Columns: entity and event_time (of the feed's types), prediction (double; of several classes the name of the most
-    probable one, and probability_<class> of each), partition_key (text), model_version (int64), predicted_at
-    (microseconds, UTC): when they were made.
+    probable one, and probability_<class> of each), choice (boolean or text) if the definition has a `decision`,
+    partition_key (text), model_version (int64), predicted_at (microseconds, UTC): when they were made.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    found = pq.read_table(io.BytesIO(read_bytes(prediction, settings)))
-    count = found.num_rows
+    found = _decided(definition, pq.read_table(io.BytesIO(read_bytes(prediction, settings))))
+    count, decided = found.num_rows, definition.decision is not None
 
     def constant(value: Any, kind: pa.DataType) -> pa.Array:
         return pa.repeat(pa.scalar(value, kind), count)
@@ -191,12 +194,24 @@ def _rows(prediction: Prediction, settings: Settings) -> pa.Table:
         {
             "entity": found.column(0),
             "event_time": found.column(1).cast(pa.timestamp("us", "UTC")),
-            **{name: found.column(name) for name in columns_in(found.column_names)},
+            **{name: found.column(name) for name in columns_in(found.column_names, decided=decided)},
             "partition_key": constant(prediction.key, pa.string()),
             "model_version": constant(prediction.version, pa.int64()),
             "predicted_at": constant(prediction.created_at, pa.timestamp("us", "UTC")),
         }
     )
+
+
+def _decided(definition: ModelDefinition, table: pa.Table) -> pa.Table:
+    """The predictions with the chosen class: those from before there was a `decision` were written without."""
+    import pyarrow as pa
+
+    if definition.decision is None or CHOICE in table.column_names:
+        return table
+    names = columns_in(table.column_names)
+    choice = chosen_in(definition, table.select(names).to_pandas())
+    kind = pa.string() if definition.task == "multiclass" else pa.bool_()
+    return table.add_column(table.column_names.index("prediction") + 1, CHOICE, pa.array(choice, kind))
 
 
 def _with_json(table: pa.Table) -> pa.Table:

@@ -12,8 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from evergreen.core.definition.decision import CHOICE
 from evergreen.loop.intake.reading.made_columns import id_parts
 from evergreen.loop.training.classes import PREDICTION, as_columns, nothing
+from evergreen.loop.training.decide import chosen
 from evergreen.loop.training.losses import Floats
 from evergreen.loop.training.model_files import CHUNK_ROWS, Predictor
 
@@ -27,8 +29,8 @@ class Predictions(NamedTuple):
     values: Floats
     """float64, in the rows' order; of a multiclass model rows x classes"""
     parquet: bytes
-    """The file that is published: entity, event time, prediction, of several classes their probabilities, and the
-    columns that the entity is made of"""
+    """The file that is published: entity, event time, prediction, the choice if the definition has a `decision`, of
+    several classes their probabilities, and the columns that the entity is made of"""
 
 
 def predict_file(definition: ModelDefinition, predictor: Predictor, path: Path) -> Predictions:
@@ -55,7 +57,8 @@ def predict_file(definition: ModelDefinition, predictor: Predictor, path: Path) 
             for table in _ahead(read_slices(file, columns), aside):
                 values.append(predictor.predict(table.select(held).to_pandas()))
                 _wait(written)
-                said = map(pa.array, as_columns(values[-1], classes).values())
+                choice = chosen(definition, predictor.rule, values[-1], classes)
+                said = map(pa.array, as_columns(values[-1], classes, choice).values())
                 parts = id_parts(table[names[0]].combine_chunks(), definition.feed).values()
                 made = [*(table[name] for name in names), *said, *parts]
                 written = [aside.submit(writer.write_table, pa.Table.from_arrays(made, schema=schema))]
@@ -102,9 +105,11 @@ def _schema(file: pq.ParquetFile, names: list[str], classes: Sequence[str], defi
     first = next(file.iter_batches(1, columns=names), None)
     sample = (first if first is not None else file.schema_arrow.empty_table().select(names)).to_pandas()[names]
     none = np.zeros((len(sample), len(classes)) if classes else len(sample))
-    schema = pa.Schema.from_pandas(sample.assign(**as_columns(none, classes)), preserve_index=False)
-    if classes:  # without a row pandas does not know that the names of classes are text
-        schema = schema.set(schema.get_field_index(PREDICTION), pa.field(PREDICTION, pa.string()))
+    nobody = None if definition.decision is None else np.zeros(len(sample), dtype=bool)
+    schema = pa.Schema.from_pandas(sample.assign(**as_columns(none, classes, nobody)), preserve_index=False)
+    # without a row pandas does not know that the names of classes are text
+    for name in ((PREDICTION, CHOICE) if nobody is not None else (PREDICTION,)) if classes else ():
+        schema = schema.set(schema.get_field_index(name), pa.field(name, pa.string()))
     for name, empty in id_parts(pa.array([], pa.string()), definition.feed).items():
         schema = schema.append(pa.field(name, empty.type))
     return schema

@@ -60,7 +60,7 @@ def score(definition: ModelDefinition, key: str, *, settings: Settings, run_url:
 
     The Parquet file in the store has the columns entity, event_time (as the feed calls them) and prediction (float64).
     Of a multiclass model `prediction` is the name of the most probable class, and the columns `probability_<class>`
-    (float64) follow.
+    (float64) follow. With a `decision` the chosen class stands beside the prediction: `choice`, bool or text.
 
     Raises:
         NotReadyError: there is no champion, no snapshot of `key`, the partition is from before the first champion, or

@@ -27,9 +27,10 @@ ENTITY_TYPES: dict[ColumnType, str] = {
 }  # fmt: skip
 
 
-def columns(entity: ColumnType, *, several: bool = False) -> dict[str, str]:
-    """Column of a sink's table -> its PostgreSQL type; `several`: of a multiclass model."""
+def columns(entity: ColumnType, *, several: bool = False, decided: bool = False) -> dict[str, str]:
+    """Column of a sink's table -> its PostgreSQL type; `several`: of a multiclass model; `decided`: with a choice."""
     kinds = {"prediction": "text", "probabilities": "jsonb"} if several else {"prediction": "double precision"}
+    kinds |= {"choice": "text" if several else "boolean"} if decided else {}
     return {
         "model": "text",
         "partition_key": "text",

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evergreen.core.definition.decision import CHOICE
 from evergreen.core.definition.tasks import MOST_CLASSES, PROBABILITY
 from evergreen.errors import BadInputError
 from evergreen.loop.training.losses import UNSEEN, Floats, Targets
@@ -109,15 +110,19 @@ def most_probable(prediction: Floats, classes: Sequence[str]) -> NDArray[np.obje
     return names[prediction.argmax(axis=1)] if len(prediction) else np.empty(0, dtype=object)
 
 
-def as_columns(prediction: Floats, classes: Sequence[str]) -> dict[str, NDArray[Any]]:
+def as_columns(
+    prediction: Floats, classes: Sequence[str], choice: NDArray[Any] | None = None
+) -> dict[str, NDArray[Any]]:
     """A prediction as the columns of a table: `prediction`, and for several classes `probability_<class>` of each.
 
-    Without classes `prediction` is the number itself (float64), else the name of the most probable class.
+    Without classes `prediction` is the number itself (float64), else the name of the most probable class. The chosen
+    class of each row, if there is one, stands in `choice`.
     """
+    beside = {} if choice is None else {CHOICE: choice}
     if not classes:
-        return {PREDICTION: prediction}
+        return {PREDICTION: prediction, **beside}
     shares = {f"{PROBABILITY}{name}": prediction[:, number] for number, name in enumerate(classes)}
-    return {PREDICTION: most_probable(prediction, classes), **shares}
+    return {PREDICTION: most_probable(prediction, classes), **beside, **shares}
 
 
 def nothing(classes: Sequence[str]) -> Floats:
@@ -125,9 +130,10 @@ def nothing(classes: Sequence[str]) -> Floats:
     return np.empty((0, len(classes)) if classes else 0, dtype=np.float64)
 
 
-def columns_in(names: Iterable[str]) -> list[str]:
-    """Those of `names` that hold a prediction: the reverse of `as_columns`, in their order."""
-    return [name for name in names if name == PREDICTION or name.startswith(PROBABILITY)]
+def columns_in(names: Iterable[str], *, decided: bool = False) -> list[str]:
+    """Those of `names` that hold a prediction: the reverse of `as_columns`, in their order; `decided`: and a choice."""
+    own = (PREDICTION, CHOICE) if decided else (PREDICTION,)
+    return [name for name in names if name in own or name.startswith(PROBABILITY)]
 
 
 def classes_in(names: Iterable[str]) -> Names:

@@ -23,7 +23,7 @@ from evergreen.loop.training.estimators.kinds import shown
 from evergreen.loop.training.learn import Learned, learn
 from evergreen.loop.training.losses import TITLES
 from evergreen.loop.training.mlflow_report import describe
-from evergreen.loop.training.model_files import content_hash
+from evergreen.loop.training.model_files import content_hash, load
 from evergreen.loop.training.provenance import code_hash
 from evergreen.loop.training.refusal import recorded
 from evergreen.loop.training.tracking import CHALLENGER, Registry, answering, end_interrupted, experiment_id
@@ -109,6 +109,7 @@ def _make(definition: ModelDefinition, run: TrainingRun, settings: Settings, run
         record = publish.Record(definition, run, learned, picture, content_hash(data), len(examples), run_url)
         mlflow_run_id, version = publish.publish(record, data, experiment, folder, settings)
     run.candidate, run.params = learned.best.candidate, dict(learned.best.params)
+    run.decision = learned.rule.as_json() if learned.rule else None
     run.metrics, run.mlflow_run_id, run.version = dict(picture.metrics), mlflow_run_id, version
     log.info(
         "version %d registered as challenger, model file %s: %s",
@@ -129,6 +130,9 @@ def _adopt(definition: ModelDefinition, run: TrainingRun, version: ModelVersion,
     with answering(settings, "say what the interrupted attempt did"):
         logged = Registry(settings, definition.name).client.get_run(version.run_id)
     run.candidate, run.params = publish.read_params(logged.data.params)
+    if definition.decision:
+        rule = load(definition, int(version.version), settings=settings).rule
+        run.decision = rule.as_json() if rule else None
     run.metrics = {name: value for name, value in logged.data.metrics.items() if publish.is_single(name)}
     run.mlflow_run_id, run.version = version.run_id, int(version.version)
 
@@ -151,7 +155,7 @@ def _point_challenger(definition: ModelDefinition, run: TrainingRun, registry: R
 
 
 def _report(definition: ModelDefinition, learned: Learned, seconds: float) -> None:
-    title = TITLES[definition.loss]
+    title = TITLES[definition.training_loss]
     for candidate in definition.training.candidates:
         losses = [t.loss for t in learned.trials if t.candidate == candidate and not t.pruned]
         pruned = sum(t.pruned for t in learned.trials if t.candidate == candidate)
@@ -161,6 +165,8 @@ def _report(definition: ModelDefinition, learned: Learned, seconds: float) -> No
         "chosen: %s (%s), fitted on all rows; %.1f s so far",
         learned.best.candidate, shown(learned.best.params), seconds,
     )  # fmt: skip
+    if learned.rule is not None:
+        log.info("chooses %s", learned.rule.words)
 
 
 def _describe(run: TrainingRun, *, reused: bool) -> Fitted:

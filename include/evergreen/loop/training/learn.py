@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from evergreen.errors import NotReadyError
 from evergreen.loop.training.classes import FEWEST_ROWS, Names, names_of, numbered, teachable
+from evergreen.loop.training.decide import Rule, name_rule, tuned
 from evergreen.loop.training.estimators.check import check_candidates, sound
 from evergreen.loop.training.estimators.kinds import (
     assemble,
@@ -51,6 +52,8 @@ class Learned:
     validation: Examples
     validation_model: Pipeline
     validation_prediction: Floats
+    rule: Rule | None = None
+    """How the challenger chooses, which `model` keeps; None if the definition has no `decision`"""
 
     @property
     def classes(self) -> Names:
@@ -88,13 +91,16 @@ def learn(definition: ModelDefinition, examples: Examples, journal: Journal | No
         prediction = predict_with(judged, newer.features, definition.task)
         sound(best.candidate, definition.task, prediction, len(newer), len(names_of(judged)))
         model = fit_pipeline(definition, best, examples)
-    return Learned(model, best, trials, newer, judged, prediction)
+        rule = tuned(definition, newer.target, prediction)
+    return Learned(name_rule(model, rule), best, trials, newer, judged, prediction, rule)
 
 
-def refit(definition: ModelDefinition, candidate: str, params: Params, examples: Examples) -> Pipeline:
-    """The model that `learn` makes of `examples` if tuning has chosen `candidate` and `params`."""
+def refit(
+    definition: ModelDefinition, candidate: str, params: Params, examples: Examples, rule: Rule | None = None
+) -> Pipeline:
+    """The model that `learn` makes of `examples` if tuning has chosen `candidate`, `params` and `rule`."""
     with _one_thread():
-        return fit_pipeline(definition, Trial(candidate, 0, params, 0.0, []), examples)
+        return name_rule(fit_pipeline(definition, Trial(candidate, 0, params, 0.0, []), examples), rule)
 
 
 @contextmanager

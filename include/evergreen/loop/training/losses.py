@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evergreen.core.definition.model import Loss
+
+if TYPE_CHECKING:
+    from evergreen.core.definition import ModelDefinition
 
 Floats: TypeAlias = NDArray[np.float64]
 Targets: TypeAlias = NDArray[Any]
@@ -24,7 +27,18 @@ TITLES: dict[Loss, str] = {
     "absolute_error": "mean absolute error",
     "squared_error": "mean squared error",
     "poisson": "Poisson deviance",
+    "cost": "avoidable cost",
 }
+
+
+def title(definition: ModelDefinition) -> str:
+    """The loss that the definition judges by, with its unit if that is money: "avoidable cost (EUR a row)"."""
+    return titled(definition.loss, definition.unit)
+
+
+def titled(loss: Loss, unit: str) -> str:
+    """The loss in words, with its unit if that is money."""
+    return f"{TITLES[loss]} ({unit} a row)" if unit else TITLES[loss]
 
 
 def row_losses(loss: Loss, target: Floats, prediction: Floats) -> Floats:

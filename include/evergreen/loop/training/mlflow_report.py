@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from evergreen.loop.training import diagnostics, plots
 from evergreen.loop.training.classes import numbered
+from evergreen.loop.training.decide import chosen
 from evergreen.loop.training.estimators.kinds import predict_with
 from evergreen.loop.training.learn import Learned
 from evergreen.loop.training.losses import TITLES, Floats, mean_loss
+from evergreen.loop.training.outcomes import flat, outcomes
 
 if TYPE_CHECKING:
     from evergreen.core.definition import ModelDefinition
@@ -45,8 +47,11 @@ def describe(definition: ModelDefinition, learned: Learned) -> Picture:
     target, prediction = learned.validation_target, learned.validation_prediction
     figures = diagnostics.metrics(definition.task, target, prediction, learned.classes)
     found = {f"validation.{k}": v for k, v in figures.items()}
-    if definition.loss == "poisson":
+    if definition.training_loss == "poisson":
         found["validation.poisson"] = mean_loss("poisson", target, prediction)
+    if (choice := chosen(definition, learned.rule, prediction, learned.classes)) is not None:
+        came_to = outcomes(definition, learned.validation.target, choice)
+        found |= {f"validation.{name}": value for name, value in flat(came_to).items()}
     curves = _tuning_curves(learned)
     bins: list[diagnostics.Bin] = []
     if definition.task == "binary":
@@ -83,7 +88,7 @@ def learning_curve(definition: ModelDefinition, learned: Learned) -> list[float]
     value = definition.task == "regression"
     stages: Any = model.staged_predict(matrix) if value else model.staged_predict_proba(matrix)
     predictions = (stage[:, 1] if binary else stage for stage in stages)
-    return [mean_loss(definition.loss, target, np.asarray(p, dtype=np.float64)) for p in predictions]
+    return [mean_loss(definition.training_loss, target, np.asarray(p, dtype=np.float64)) for p in predictions]
 
 
 def permutation_importances(definition: ModelDefinition, learned: Learned) -> dict[str, float]:
@@ -93,7 +98,7 @@ def permutation_importances(definition: ModelDefinition, learned: Learned) -> di
 
     def loss(features: Any) -> float:
         predicted: Floats = predict_with(learned.validation_model, features, definition.task)
-        return mean_loss(definition.loss, target, predicted)
+        return mean_loss(definition.training_loss, target, predicted)
 
     base, found = loss(part.features), {}
     for name in definition.features.columns:
@@ -108,7 +113,7 @@ def permutation_importances(definition: ModelDefinition, learned: Learned) -> di
 
 def draw(definition: ModelDefinition, learned: Learned, picture: Picture, folder: Path) -> None:
     """Write the figures as PNG files into `folder`."""
-    title, metrics = TITLES[definition.loss], picture.metrics
+    title, metrics = TITLES[definition.training_loss], picture.metrics
     plots.save(plots.tuning(learned.trials, title), folder / "tuning.png")
     plots.save(plots.importances(picture.importances, title), folder / "importances.png")
     if "learning.validation_loss" in picture.curves:

@@ -18,6 +18,7 @@ import numpy as np
 from evergreen.core.store.scratch import scratch_folder
 from evergreen.errors import BadInputError, RefusedError
 from evergreen.loop.training.classes import names_of, nothing
+from evergreen.loop.training.decide import rule_in
 from evergreen.loop.training.estimators.built_in import not_installed
 from evergreen.loop.training.estimators.trusted import refusal, runs_code, trusted_types
 from evergreen.loop.training.losses import Floats
@@ -54,6 +55,8 @@ class Predictor:
         self.pipeline = pipeline
         self.classes = names_of(pipeline)
         """Names of the classes, in the order of their probabilities; none if the task is not multiclass"""
+        self.rule = rule_in(pipeline)
+        """How the version chooses a class; None if it was trained without a `decision`"""
         columns = {name: tuple(names) for name, _, names in pipeline.named_steps["features"].transformers}
         self.numeric: tuple[str, ...] = columns.get("numeric", ()) + columns.get("empty", ())
         self.categorical: tuple[str, ...] = columns.get("categorical", ()) + columns.get("unheard", ())

@@ -39,8 +39,15 @@ def code_hash(definition: ModelDefinition, features: str | None = None) -> str:
             **({"classes": definition.classes} if definition.classes else {}),
             "target": definition.target,
             "loss": definition.loss,
+            **_decision(definition),
         }
     )
+
+
+def _decision(definition: ModelDefinition) -> dict[str, Any]:
+    """The section `decision`, by which a version's rule is tuned, if there is one."""
+    decision = definition.decision
+    return {"decision": decision.model_dump(mode="json")} if decision else {}
 
 
 def training_sources() -> dict[str, str]:

@@ -83,13 +83,16 @@ class Record:
             "validation": str(training.validation),
             "trials": str(len(self.learned.trials)) if training.search else str(training.trials),
             "seed": str(self.run.seed),
-            "loss": self.definition.loss,
+            "loss": self.definition.training_loss,
             "rows": str(self.rows),
             "train_from": dataset["train_keys"][0],
             "train_through": dataset["train_keys"][-1],
             "as_of": self.run.as_of,
         }
         classes = self.learned.classes_of_model
+        rule = self.learned.rule
+        found |= {"decision": json.dumps(rule.as_json(), sort_keys=True)[:_MOST_PARAM]} if rule else {}
+        found |= {"threshold": repr(rule.threshold)} if rule and rule.threshold is not None else {}
         found |= {"classes": json.dumps(classes, ensure_ascii=False)[:_MOST_PARAM]} if classes else {}
         return found | {f"model.{name}": json.dumps(value) for name, value in self.learned.best.params.items()}
 
@@ -98,12 +101,13 @@ class Record:
         """The registered version's description."""
         run, keys, best = self.run, self.run.dataset["train_keys"], self.learned.best
         log = f" [Log of the training task]({self.run_url})." if self.run_url else ""
+        rule = f" It chooses {self.learned.rule.words}." if self.learned.rule else ""
         return (
             f"A {best.candidate} model for *{self.definition.title}*, trained because of {run.cause}: {run.reason}\n\n"
             f"Trained on {self.rows:,} rows of {len(keys)} partitions, {keys[0]} to {keys[-1]}; "
-            f"{TITLES[self.definition.loss]} {best.loss:.4f} on newer partitions while tuning. Dataset "
+            f"{TITLES[self.definition.training_loss]} {best.loss:.4f} on newer partitions while tuning. Dataset "
             f"{run.dataset_hash[:12]}, features commit {run.git_commit[:12]}, code {run.code_version[:12]}, "
-            f"training run {run.id}.{log}"
+            f"training run {run.id}.{rule}{log}"
         )
 
 

@@ -101,7 +101,7 @@ def _to_fit(definition: ModelDefinition, older: Examples) -> Examples:
     if definition.task == "multiclass":
         return older.sample_of_each(TRIAL_ROWS, seed, FEWEST_ROWS)
     drawn = older.sample(TRIAL_ROWS, seed)
-    if definition.loss == "poisson":
+    if definition.training_loss == "poisson":
         return drawn if drawn.target.any() else _with_events(older, drawn, seed)
     if definition.task != "binary" or np.unique(drawn.target).size == np.unique(older.target).size:
         return drawn
@@ -156,4 +156,4 @@ def _loss(definition: ModelDefinition, candidate: str, params: Params, fold: _Fo
     model = fit_estimator(candidate, definition, params, fold.fit_matrix, fold.fit_rows)
     predicted = predict_with(model, fold.judge_matrix, definition.task)
     sound(candidate, definition.task, predicted, len(fold.judge_target), len(fold.classes))
-    return mean_loss(definition.loss, fold.judge_target, predicted)
+    return mean_loss(definition.training_loss, fold.judge_target, predicted)

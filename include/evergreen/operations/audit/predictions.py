@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from evergreen.core.definition import ModelDefinition
-from evergreen.operations.audit import files
+from evergreen.operations.audit import choices, files
 from evergreen.operations.audit.disagreement import Disagreement, Row, by
 from evergreen.operations.audit.features import stored_at
 from evergreen.operations.audit.files import Entry
@@ -20,12 +21,14 @@ RESTORE = "Restore the file from a backup of the store."
 def check(definition: ModelDefinition, rows: Rows, store: list[Entry], dvc_url: str) -> Iterator[Disagreement]:
     """Compare snapshots, predictions, their files and their checks; `store` lists the objects of the store."""
     snapshots = {row["id"]: row for row in rows.snapshots}
+    rules = {run["version"]: run["decision"] for run in rows.training_runs if run["version"] is not None}
     made, checks = by(rows.predictions, "snapshot_id"), by(rows.drift_checks, "key")
     yield from _all_scored(rows, made)
     for prediction in rows.predictions:
         snapshot = snapshots.get(prediction["snapshot_id"])
         if prediction["uri"] not in rows.collected:
             yield from _whole(definition, prediction, snapshot, dvc_url)
+            yield from _choices(prediction, rules.get(prediction["version"]))
         yield from _by_a_champion(prediction, rows.deployments)
     newest = {row["key"]: row for row in rows.predictions}
     for key, prediction in newest.items():
@@ -119,6 +122,12 @@ def _whole(definition: ModelDefinition, prediction: Row, snapshot: Row | None, d
     if features is not None and found[entity].to_pylist() != features[entity].to_pylist():
         what = f"its column {entity} is not that of the features"
         yield Disagreement(AREA, about, what, "Report it: each row is predicted once.", since)
+
+
+def _choices(prediction: Row, rule: dict[str, Any] | None) -> Iterator[Disagreement]:
+    table = files.table(files.read(prediction["uri"]) or b"") if rule else None
+    if table is not None:
+        yield from choices.check(_name(prediction), prediction, table, rule)
 
 
 def _by_a_champion(prediction: Row, deployments: list[Row]) -> Iterator[Disagreement]:

@@ -19,7 +19,7 @@ AREA = "sinks"
 NEWEST = "newest"
 DELIVER = "Run `evergreen deliver {model} --from {key} --through {key}`, or clear the task deliver of its score DAG."
 Had = dict[str, tuple[Any, ...]]
-"""Entity, as text -> model version, prediction, and of several classes their probabilities by name"""
+"""Entity, as text -> model version, prediction, of several classes their probabilities by name, and the choice"""
 _PROBABILITY = "probability_"
 
 
@@ -74,12 +74,15 @@ def _one(sink: _Sink, prediction: Row, given: Row | None, *, is_newest: bool) ->
     table = files.table(data) if data is not None else None
     if table is None or not sink.reachable:  # collected, or said elsewhere
         return
-    wanted = _had(table, table.column_names[0], [prediction["version"]] * table.num_rows)
+    decided = sink.definition.decision is not None and "choice" in table.column_names
+    wanted = _had(table, table.column_names[0], [prediction["version"]] * table.num_rows, decided=decided)
     try:
         if sink.section.type == "table":
-            found = {"it": _of_table(sink.definition, sink.section, key, sink.address_of)}
+            found = {"it": _of_table(sink.definition, sink.section, key, sink.address_of, decided=decided)}
         else:
-            found = {f"{name}.parquet": _of_file(sink, name, key) for name in (key, *[NEWEST] * is_newest)}
+            found = {
+                f"{name}.parquet": _of_file(sink, name, key, decided=decided) for name in (key, *[NEWEST] * is_newest)
+            }
     except EvergreenError as error:
         what = f"it could not be looked at: {error}"
         yield Disagreement(AREA, about, what, "Make it answer, and verify again.", since)
@@ -92,7 +95,7 @@ def _one(sink: _Sink, prediction: Row, given: Row | None, *, is_newest: bool) ->
             yield Disagreement(AREA, about, what, f"Find out who changed it, remove what it has, and: {fix}", since)
 
 
-def _of_file(sink: _Sink, name: str, key: str) -> Had:
+def _of_file(sink: _Sink, name: str, key: str, *, decided: bool) -> Had:
     """The rows of the partition that a file has."""
     data = files.read(f"{sink.store_url.rstrip('/')}/current/{sink.definition.name}/{sink.name}/{name}.parquet")
     table = files.table(data) if data is not None else None
@@ -101,17 +104,21 @@ def _of_file(sink: _Sink, name: str, key: str) -> Had:
     import pyarrow.compute as pc
 
     table = table.filter(pc.equal(table["partition_key"], key))
-    return _had(table, "entity", table["model_version"].to_pylist())
+    decided = decided and "choice" in table.column_names
+    return _had(table, "entity", table["model_version"].to_pylist(), decided=decided)
 
 
-def _had(table: Any, entity: str, versions: list[int]) -> Had:
+def _had(table: Any, entity: str, versions: list[int], *, decided: bool) -> Had:
+    said = table["choice"].to_pylist() if decided else []
     names = [name for name in table.column_names if name.startswith(_PROBABILITY)]
     entities, values = table[entity].to_pylist(), table["prediction"].to_pylist()
+    chosen = [(choice,) for choice in said] if decided else [()] * len(entities)
     if not names:
-        return {_named(e): (version, value) for e, version, value in zip(entities, versions, values, strict=True)}
+        rows = zip(entities, versions, values, chosen, strict=True)
+        return {_named(e): (version, value, *choice) for e, version, value, choice in rows}
     shares = [{n.removeprefix(_PROBABILITY): share for n, share in r.items()} for r in table.select(names).to_pylist()]
-    rows = zip(entities, versions, values, shares, strict=True)
-    return {_named(e): (version, value, by_class) for e, version, value, by_class in rows}
+    several = zip(entities, versions, values, shares, chosen, strict=True)
+    return {_named(e): (version, value, by_class, *choice) for e, version, value, by_class, choice in several}
 
 
 def _named(entity: Any) -> str:
@@ -119,7 +126,7 @@ def _named(entity: Any) -> str:
     return str(entity.astimezone(dt.UTC) if isinstance(entity, dt.datetime) else entity)
 
 
-def _of_table(definition: ModelDefinition, sink: SinkSection, key: str, address_of: AddressOf) -> Had:
+def _of_table(definition: ModelDefinition, sink: SinkSection, key: str, address_of: AddressOf, *, decided: bool) -> Had:
     from sqlalchemy import create_engine, text
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -129,6 +136,7 @@ def _of_table(definition: ModelDefinition, sink: SinkSection, key: str, address_
     engine = create_engine(url.set(drivername="postgresql+psycopg2"))
     where = "WHERE model = :model AND partition_key = :key"
     said = "prediction, probabilities" if definition.task == "multiclass" else "prediction"
+    said += ", choice" if decided else ""
     table = ".".join(f'"{part}"' for part in (sink.table or "").split("."))
     query = f"SELECT entity, model_version, {said} FROM {table} {where}"  # noqa: S608 - a checked name
     try:

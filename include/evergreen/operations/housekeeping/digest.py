@@ -199,8 +199,9 @@ def _loss(definition: ModelDefinition, week: Week) -> str:
         return "No labels came by which its loss could be measured."
     mean = sum(line.loss * line.rows for line in week.losses) / rows
     newest = max(week.losses, key=lambda line: (line.key, line.id))
+    count = len({line.key for line in week.losses})
     return (
-        f"Realised loss ({definition.loss}): {mean:.4f} over {len({line.key for line in week.losses})} partitions, "
+        f"Realised loss ({definition.loss_label}): {mean:.4f} over {count} partitions, "
         f"{newest.loss:.4f} on {newest.key}, the newest."
     )
 

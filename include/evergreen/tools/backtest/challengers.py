@@ -20,12 +20,13 @@ import numpy as np
 from evergreen.core.definition import ModelDefinition
 from evergreen.errors import NotReadyError
 from evergreen.loop.training.assemble import Labelled, choose
-from evergreen.loop.training.classes import Names, learned, numbered
+from evergreen.loop.training.classes import Names, learned
+from evergreen.loop.training.decide import Choice, Rule, chosen, losses_of
 from evergreen.loop.training.estimators.own import source_hash
 from evergreen.loop.training.estimators.trusted import trusted_types
 from evergreen.loop.training.examples import concatenate
 from evergreen.loop.training.learn import learn
-from evergreen.loop.training.losses import Floats, row_losses
+from evergreen.loop.training.losses import Floats
 from evergreen.loop.training.model_files import Predictor, freeze, thaw
 from evergreen.loop.training.provenance import hash_json, lock_hash, training_sources
 from evergreen.tools.backtest.landed_data import History, Partition, Progress
@@ -52,6 +53,8 @@ class Fit:
     holdout_keys: tuple[str, ...]
     predictions: Mapping[str, Floats]
     classes: Names = ()
+    rule: Rule | None = None
+    """How the challenger chooses, if the definition has a `decision`"""
 
 
 @dataclass(frozen=True)
@@ -66,9 +69,14 @@ class Fits:
         """Loss of each labelled row of the partition `key` under the challenger of `as_of`: float64."""
         if (as_of, key) not in self._known:
             target, predicted = self.history[key].examples.target, self.labelled_predictions(as_of, key)
-            target = numbered(target, self.by_as_of[as_of].classes)
-            self._known[as_of, key] = row_losses(self.history.definition.loss, target, predicted)
+            classes, choice = self.by_as_of[as_of].classes, self.choice(as_of, predicted)
+            self._known[as_of, key] = losses_of(self.history.definition, target, predicted, classes, choice)
         return self._known[as_of, key]
+
+    def choice(self, as_of: str, predicted: Floats) -> Choice | None:
+        """What the challenger of `as_of` chooses, given what it predicts; None without a `decision`."""
+        made = self.by_as_of[as_of]
+        return chosen(self.history.definition, made.rule, predicted, made.classes)
 
     def labelled_predictions(self, as_of: str, key: str) -> Floats:
         """Predictions of the labelled rows of the partition `key`."""
@@ -154,7 +162,8 @@ def fit(history: History, as_of: str, *, cache: Path | None = None) -> Fit:
     classes = learned(definition, examples.target) if definition.task == "multiclass" else ()
     later = [p for p in history if p.key >= train_keys[0]]
     predictions = {p.key: _predict(p, model, folder, len(classes)) for p in later}
-    return Fit(as_of, tuple(train_keys), tuple(holdout_keys), predictions, classes)
+    rule = model().rule if definition.decision else None
+    return Fit(as_of, tuple(train_keys), tuple(holdout_keys), predictions, classes, rule)
 
 
 def kept_model(definition: ModelDefinition, make: Callable[[], bytes], folder: Path | None) -> Predictor:
@@ -196,6 +205,7 @@ def recipe_hash(history: History, train_keys: Sequence[str]) -> str:
         "task": definition.task,
         **({"classes": definition.classes} if definition.classes else {}),
         "loss": definition.loss,
+        **({"decision": definition.decision.model_dump(mode="json")} if definition.decision else {}),
         "libraries": lock_hash(),
         "rows": [history[k].examples_digest for k in train_keys],
     }

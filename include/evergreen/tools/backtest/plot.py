@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evergreen.loop.training.losses import TITLES
 from evergreen.tools.backtest.result import Outcome
 from evergreen.tools.backtest.simulate import Replay
 
@@ -28,7 +27,7 @@ def draw(outcome: Outcome, path: Path) -> None:
     count = len(outcome.replays)
     figure = Figure(figsize=(11, 6.4 + 0.26 * count), layout="constrained", facecolor="white")
     top, middle, strip = figure.subplots(3, 1, sharex=True, height_ratios=(3, 2.2, 0.34 * count))
-    title = TITLES[outcome.loss]
+    title = outcome.title
     keys = outcome.losses.keys
     figure.suptitle(
         f"{outcome.model}: replay of {len(keys)} partitions, {keys[0]} to {keys[-1]}", x=0.01, ha="left", fontsize=13,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -149,11 +149,12 @@ def reference(fits: Fits, as_of: str) -> pd.DataFrame:
     definition, made, frames = fits.history.definition, fits.by_as_of[as_of], []
     for part, keys in (("train", made.train_keys), ("holdout", made.holdout_keys)):
         chosen = [fits.history[k].examples for k in keys]
+        predicted = np.concatenate([fits.labelled_predictions(as_of, k) for k in keys])
         about = {
             definition.feed.event_time: pd.concat([e.event_time for e in chosen], ignore_index=True),
             "cluster": np.concatenate([e.cluster for e in chosen]),
             "target": np.concatenate([e.target for e in chosen]),
-            **as_columns(np.concatenate([fits.labelled_predictions(as_of, k) for k in keys]), made.classes),
+            **as_columns(predicted, made.classes, fits.choice(as_of, predicted)),
             "part": part,
         }
         features = pd.concat([e.features for e in chosen], ignore_index=True)
@@ -166,14 +167,14 @@ def reference(fits: Fits, as_of: str) -> pd.DataFrame:
 
 def clusters_of(fits: Fits, as_of: str, keys: Iterable[str]) -> tuple[harm_test.Cluster, ...]:
     """Losses by cluster of the challenger of `as_of` on the partitions `keys` together."""
+    keys = list(keys)
     parts = [fits.history[k].examples for k in keys]
+    predicted = np.concatenate([fits.labelled_predictions(as_of, k) for k in keys])
     rows = pd.DataFrame(
         {
             "cluster": np.concatenate([p.cluster for p in parts]),
             "target": np.concatenate([p.target for p in parts]),
-            **as_columns(
-                np.concatenate([fits.labelled_predictions(as_of, k) for k in keys]), fits.by_as_of[as_of].classes
-            ),
+            **as_columns(predicted, fits.by_as_of[as_of].classes, fits.choice(as_of, predicted)),
         }
     )
     return tuple(losses_by_cluster(fits.history.definition, rows))
@@ -184,14 +185,14 @@ def _rivals(now: Now) -> dict[str, Any]:
     found: dict[str, Any] = {"served": len(now.served)}
     if now.before is not None and now.served:
         said = _regret(now, now.before.as_of, now.served, look=len(now.served), earlier=0)
-        found |= {"before": now.before.version, "regretted": said.proven}
+        found |= {"before": now.before.version, "regretted": said.proven and _enough(now, now.served)}
     if now.shadow is not None:
         made = now.fits.by_as_of[now.shadow.as_of]
         unseen = [k for k in made.holdout_keys if k not in now.fits.by_as_of[now.champion.as_of].train_keys]
         later = [p.key for p in now.fits.history if made.as_of < p.key <= now.labels_through and len(p.examples)]
         if later:
             said = _regret(now, now.shadow.as_of, unseen + later, look=len(later), earlier=now.met - 1)
-            found |= {"challenger": now.shadow.version, "surpassed": said.proven}
+            found |= {"challenger": now.shadow.version, "surpassed": said.proven and _enough(now, unseen + later)}
     return found | {"comeback": _comeback(now)}
 
 
@@ -207,9 +208,18 @@ def _comeback(now: Now) -> int | None:
         said = recurrence_test.judge(
             pairs, alpha=settings.rival_alpha, margin=settings.rival_margin, look=len(served), versions=len(pool)
         )
-        if said is not None and said.proven:
+        if said is not None and said.proven and _enough(now, served[-min(recurrence_test.WINDOWS) :]):
             proven[one.version] = said.relative
     return max(proven, key=proven.__getitem__) if proven else None
+
+
+def _enough(now: Now, keys: Sequence[str]) -> bool:
+    """Whether the partitions have as many rows of the rarer class as the gate asks for."""
+    needed = now.fits.history.definition.min_positives
+    if not needed:
+        return True
+    target = np.concatenate([now.fits.history[key].examples.target for key in keys])
+    return min(int((target > 0.5).sum()), int((target <= 0.5).sum())) >= needed
 
 
 def _regret(now: Now, rival: str, keys: list[str], *, look: int, earlier: int) -> regret_test.RegretResult:

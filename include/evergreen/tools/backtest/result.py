@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from evergreen.core.definition.model import Loss
+from evergreen.loop.training.losses import titled
 from evergreen.tools.backtest.challengers import Fits
 from evergreen.tools.backtest.oracle import PRICES, Losses, excess, oracle
 from evergreen.tools.backtest.policies import make
@@ -39,6 +40,13 @@ class Outcome:
     loss: Loss
     losses: Losses
     replays: tuple[Replay, ...]
+    unit: str = ""
+    """Of the loss, if it is money"""
+
+    @property
+    def title(self) -> str:
+        """The loss in words."""
+        return titled(self.loss, self.unit)
 
     @property
     def rows(self) -> list[Row]:
@@ -112,4 +120,4 @@ def replay(
         else:
             replays.append(simulate(fits, policy, start=start))
     definition = fits.history.definition
-    return Outcome(definition.name, definition.loss, losses, tuple(replays))
+    return Outcome(definition.name, definition.loss, losses, tuple(replays), definition.unit)

@@ -16,10 +16,10 @@ import numpy as np
 
 from evergreen.errors import NotReadyError
 from evergreen.loop.champion.evaluation import guards
-from evergreen.loop.champion.evaluation.gate import GateVerdict, decide, level, mode_for
+from evergreen.loop.champion.evaluation.gate import GateVerdict, decide, level, mode_for, too_few
 from evergreen.loop.champion.evaluation.guards import Guard
 from evergreen.loop.champion.evaluation.paired_test import Comparison, compare, nothing
-from evergreen.loop.champion.evaluation.scores import Predicted, judge_guards, score
+from evergreen.loop.champion.evaluation.scores import Predicted, Scores, judge_guards, rarer, score
 from evergreen.loop.training.examples import concatenate
 from evergreen.tools.backtest.challengers import Fits
 
@@ -260,23 +260,32 @@ def judge(
         losses = [np.concatenate([fits.losses(a, k) for k in keys]) for a in (champion.as_of, as_of)]
         clusters = np.concatenate([fits.history[k].examples.cluster for k in keys])
         found = compare(losses[0], losses[1], clusters, alpha=alpha, margin=gate.margin, mode=mode)
-        answers = _guards(fits, champion.as_of, as_of, keys)
+        scores = _scores(fits, champion.as_of, as_of, keys)
+        answers = {guard.name: guard for guard in judge_guards(definition, scores)}
+        few = too_few(rarer(definition, scores), definition.min_positives)
     else:
-        found, answers = nothing(alpha=alpha, margin=gate.margin, mode=mode), {}
+        found, answers, few = nothing(alpha=alpha, margin=gate.margin, mode=mode), {}, None
     taken = [
         answers.get(name, Guard(name, "passed", "not replayed, taken as passed", [])) for name in guards.REQUIRED
     ]  # fmt: skip
-    said = decide(found, taken, gate, loss=definition.loss, challenger=version, champion=champion.version)
+    said = decide(
+        found, taken, gate, loss=definition.loss, challenger=version, champion=champion.version,
+        unit=definition.unit, few=few,
+    )  # fmt: skip
     return said, found
 
 
-def _guards(fits: Fits, champion: str, challenger: str, keys: list[str]) -> dict[str, Guard]:
+def _scores(fits: Fits, champion: str, challenger: str, keys: list[str]) -> Scores:
     rows, definition = concatenate([fits.history[k].examples for k in keys]), fits.history.definition
     ours, theirs = (
-        Predicted(np.concatenate([fits.labelled_predictions(a, k) for k in keys]), fits.by_as_of[a].classes)
+        Predicted(
+            np.concatenate([fits.labelled_predictions(a, k) for k in keys]),
+            fits.by_as_of[a].classes,
+            fits.by_as_of[a].rule,
+        )
         for a in (champion, challenger)
     )
-    return {guard.name: guard for guard in judge_guards(definition, score(definition, rows, ours, theirs))}
+    return score(definition, rows, ours, theirs)
 
 
 def _useless(fits: Fits, champion: str, challenger: str, key: str) -> bool:

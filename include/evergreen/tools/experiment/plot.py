@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from evergreen.loop.training.losses import TITLES
 from evergreen.tools.experiment.result import Result, sentence
 
 BETTER, WORSE, INK, FAINT = "#0072b2", "#d55e00", "#1f2933", "#d5dbe1"
@@ -29,7 +28,7 @@ def draw(result: Result, path: Path) -> None:
         axes.legend(frameon=False, fontsize=8)
     axes.set_xticks(range(len(saved)), [part.as_of for part in result.rounds], rotation=30, ha="right", fontsize=8)
     axes.set_xlabel("labels through", color=INK)
-    axes.set_ylabel(f"{TITLES[result.loss]} saved, %", color=INK)
+    axes.set_ylabel(f"{result.title} saved, %", color=INK)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     axes.set_title(_wrapped(sentence(result)), loc="left", fontsize=9, color=INK)

@@ -9,7 +9,7 @@ from typing import Any
 from evergreen.core.definition.model import Loss
 from evergreen.core.text import fixed_percent
 from evergreen.loop.champion.evaluation.paired_test import Comparison
-from evergreen.loop.training.losses import TITLES
+from evergreen.loop.training.losses import titled
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,13 @@ class Result:
     changes: tuple[str, ...]
     rounds: tuple[Round, ...]
     comparison: Comparison
+    unit: str = ""
+    """Of the loss, if it is money"""
+
+    @property
+    def title(self) -> str:
+        """The loss in words."""
+        return titled(self.loss, self.unit)
 
     def to_json(self) -> dict[str, Any]:
         """All of it as plain types."""
@@ -69,7 +76,7 @@ def sentence(result: Result) -> str:
     days = "day" if found.clusters == 1 else "days"
     size = f"{found.clusters} {days}, {found.rows:,} rows, {len(result.rounds)} rounds"
     story = (
-        f"The variant {verb} the {TITLES[result.loss]}{by} "
+        f"The variant {verb} the {result.title}{by} "
         f"({found.champion_loss:.4g} to {found.challenger_loss:.4g}; {_interval(found)}{size})"
     )
     if found.verdict == "superior":

@@ -13,13 +13,13 @@ import numpy as np
 import pandas as pd
 
 from evergreen.core.definition import ModelDefinition
-from evergreen.core.definition.model import Loss
 from evergreen.errors import NotReadyError
 from evergreen.loop.champion.evaluation.paired_test import compare
-from evergreen.loop.training.classes import Names, numbered
+from evergreen.loop.training.classes import Names
+from evergreen.loop.training.decide import Rule, chosen, losses_of
 from evergreen.loop.training.examples import concatenate
 from evergreen.loop.training.learn import learn
-from evergreen.loop.training.losses import Floats, row_losses
+from evergreen.loop.training.losses import Floats
 from evergreen.loop.training.model_files import Predictor, freeze
 from evergreen.tools.backtest.challengers import kept_model, possible, recipe_hash, split
 from evergreen.tools.backtest.landed_data import History, build_history, read_tables
@@ -106,7 +106,7 @@ def run_rounds(
         pd.concat([part.clusters for part in judged], ignore_index=True),
         alpha=base.gate.alpha,
     )
-    return Result(base.name, base.loss, changes, tuple(part.round for part in judged), comparison)
+    return Result(base.name, base.loss, changes, tuple(part.round for part in judged), comparison, base.unit)
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def _histories(
 ) -> tuple[History, History]:
     tables, keys = read_tables(base, landing_url, progress=read)
     ours = build_history(base, tables, keys)
-    told = [(d.feed, d.classes, d.loss, _text(d, "expectations.py")) for d in (base, variant)]
+    told = [(d.feed, d.classes, d.training_loss, _text(d, "expectations.py")) for d in (base, variant)]
     if told[0] != told[1]:  # what intake accepts depends on all of these
         tables, keys = read_tables(variant, landing_url, progress=read)
     return ours, build_history(variant, tables, keys)
@@ -156,8 +156,7 @@ def _judged_keys(ours: History, theirs: History, as_of: str) -> list[str]:
 def _round(ours: History, theirs: History, as_of: str, cache: Path | None) -> _Judged:
     keys = _judged_keys(ours, theirs, as_of)
     sides = [_side(history, as_of, keys, cache) for history in (ours, theirs)]
-    loss = ours.definition.loss
-    frames = [side.losses(loss) for side in sides]
+    frames = [side.losses(ours.definition) for side in sides]
     rows = frames[0].join(frames[1], how="inner", lsuffix="_ours", rsuffix="_theirs")
     a, b = (rows[f"loss_{name}"].to_numpy(np.float64) for name in ("ours", "theirs"))
     round_ = Round(as_of, tuple(keys), len(rows), sides[0].said(a), sides[1].said(b))
@@ -175,15 +174,19 @@ class _Fitted:
     predict_ms: float
     predictions: dict[str, Floats]
     classes: Names
+    rule: Rule | None
 
-    def losses(self, loss: Loss) -> pd.DataFrame:
-        """Columns loss and cluster, indexed by partition and entity: one row a judged row."""
-        return pd.concat([self._of(key, loss) for key in self.keys])
+    def losses(self, judge: ModelDefinition) -> pd.DataFrame:
+        """Columns loss (as `judge` defines it) and cluster, indexed by partition and entity: one row a judged row."""
+        return pd.concat([self._of(key, judge) for key in self.keys])
 
-    def _of(self, key: str, loss: Loss) -> pd.DataFrame:
+    def _of(self, key: str, judge: ModelDefinition) -> pd.DataFrame:
         examples = self.history[key].examples
         index = pd.MultiIndex.from_arrays([examples.key, examples.entity])
-        losses = row_losses(loss, numbered(examples.target, self.classes), self.predictions[key])
+        predicted = self.predictions[key]
+        # Both sides pay what the definition says that mistakes cost, each for what it chooses by its own rule.
+        choice = chosen(judge, self.rule, predicted, self.classes)
+        losses = losses_of(judge, examples.target, predicted, self.classes, choice)
         return pd.DataFrame({"loss": losses, "cluster": examples.cluster}, index=index)
 
     def said(self, losses: Floats) -> Side:
@@ -206,7 +209,7 @@ def _side(history: History, as_of: str, keys: list[str], cache: Path | None) -> 
     seconds = _seconds(folder, timed[0] if timed else None)
     predictions = {key: predictor.predict(history[key].examples.features) for key in keys}
     took = _predict_ms(predictor, history, keys)
-    return _Fitted(history, keys, len(examples), seconds, took, predictions, predictor.classes)
+    return _Fitted(history, keys, len(examples), seconds, took, predictions, predictor.classes, predictor.rule)
 
 
 def _seconds(folder: Path | None, measured: float | None) -> float | None:

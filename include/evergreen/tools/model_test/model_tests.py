@@ -59,7 +59,7 @@ class Trained:
     def losses(self, predicted: Predicted) -> Floats:
         """Loss of each row of `newer`."""
         target = numbered(self.newer.target, predicted.classes)
-        return row_losses(self.definition.loss, target, predicted.values)
+        return row_losses(self.definition.training_loss, target, predicted.values)
 
 
 def sound_candidate(trained: Trained, kind: str) -> str:

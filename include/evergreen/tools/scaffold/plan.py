@@ -13,7 +13,7 @@ import pandas as pd
 from evergreen.core.definition.calendar import Unit
 from evergreen.core.definition.local_days import UTC
 from evergreen.core.definition.made import CONTENT
-from evergreen.core.definition.model import ColumnType, Task
+from evergreen.core.definition.model import ColumnType, GateSection, Task
 from evergreen.core.definition.sections import MonitoringSection
 from evergreen.core.definition.training import TrainingSection
 from evergreen.core.frames import on_the_clock
@@ -163,6 +163,7 @@ def plan(asked: Asked, types: Mapping[str, ColumnType], frame: pd.DataFrame) -> 
         why={"row": named.why, "calendar": calendar.why},
         notes=(
             *about_task,
+            *_few_for_the_gate(task, asked.target, frame, calendar.rows, calendar.unit),
             *about_labels,
             *named.notes,
             *calendar.notes,
@@ -170,6 +171,16 @@ def plan(asked: Asked, types: Mapping[str, ColumnType], frame: pd.DataFrame) -> 
             *means.notes,
         ),
     )
+
+
+def _few_for_the_gate(task: Task, target: str, frame: pd.DataFrame, rows: int, unit: Unit) -> list[Note]:
+    """Of a binary task with a rare class: whether what the gate holds out has enough of it."""
+    if task != "binary":
+        return []
+    values = frame[target]
+    holdout = HOURLY["holdout"] if unit == "hour" else GateSection.model_fields["holdout"].default
+    labelled = round(rows * float(values.notna().mean()))
+    return targets.for_the_gate(target, values.dropna().astype("float64"), labelled, unit, holdout)
 
 
 def _ids_of(named: identity.Identity, inputs: Mapping[str, ColumnType]) -> list[str]:

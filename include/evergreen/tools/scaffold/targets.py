@@ -6,6 +6,7 @@ import math
 
 import pandas as pd
 
+from evergreen.core.definition.decision import DEFAULT_POSITIVES
 from evergreen.core.definition.model import ColumnType, Task
 from evergreen.core.definition.tasks import MOST_CLASSES
 from evergreen.core.text import percent, plain, share
@@ -174,6 +175,29 @@ def _rare(target: str, known: pd.Series) -> list[Note]:
     text = (
         f"{target} is {which} in only {share(count, len(known))} rows: a partition may hold none, and what is learned "
         "of so few is uncertain. A longer --period, or a longer history, gives more of them"
+    )
+    return [Note("task", text, (target,))]
+
+
+def for_the_gate(target: str, known: pd.Series, rows: int, unit: str, holdout: int) -> list[Note]:
+    """What a rare class means for the gate.
+
+    Args:
+        target: its name.
+        known: its values, 0 and 1.
+        rows: of an ordinary partition.
+        unit: its period.
+        holdout: partitions that the gate holds out.
+    """
+    rare = min(float(known.mean()), 1 - float(known.mean()))
+    each = rare * rows
+    if rare >= _RARE_SHARE or each * holdout >= DEFAULT_POSITIVES:
+        return []
+    needed = math.ceil(DEFAULT_POSITIVES / each) if each else 0
+    text = (
+        f"an ordinary {unit} has about {each:.1f} rows of the rarer class, so the gate judges on some "
+        f"{each * holdout:.0f} of them. By costs (`decision`) it promotes nothing over a champion on fewer than "
+        f"{DEFAULT_POSITIVES}: set gate.holdout to {needed} or more, or take a longer --period"
     )
     return [Note("task", text, (target,))]
 

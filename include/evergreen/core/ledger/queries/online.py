@@ -44,11 +44,15 @@ def asked_for(session: Session, model: str) -> dict[str, int]:
     return dict(session.execute(query.group_by(OnlinePrediction.key).order_by(OnlinePrediction.key)).tuples().all())
 
 
-def newest_by_entity(session: Session, model: str, key: str) -> list[tuple[str, float, int, list[Any] | None]]:
-    """Entity, newest prediction, its version and its probabilities, of each entity asked for in a partition."""
+def newest_by_entity(session: Session, model: str, key: str) -> list[tuple[str, float, int, list[Any] | None, Any]]:
+    """Entity, newest prediction, its version, probabilities and choice, of each entity asked for in a partition."""
     query = (
         select(
-            OnlinePrediction.entity, OnlinePrediction.prediction, OnlineRequest.version, OnlinePrediction.probabilities
+            OnlinePrediction.entity,
+            OnlinePrediction.prediction,
+            OnlineRequest.version,
+            OnlinePrediction.probabilities,
+            OnlinePrediction.choice,
         )
         .join(OnlineRequest, OnlineRequest.id == OnlinePrediction.request_id)
         .where(OnlinePrediction.model == model, OnlinePrediction.key == key)

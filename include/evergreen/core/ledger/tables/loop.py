@@ -169,6 +169,8 @@ class TrainingRun(Base):
     """`code_hash` of its snapshots: the feature code that its version is fed by. None: made before this was recorded"""
     lock_hash: Mapped[str]
     seed: Mapped[int]
+    decision: Mapped[Json | None] = mapped_column(JSONB(none_as_null=True))
+    """How its version chooses a class: how, threshold, bayes, positives, or costs; null without a `decision`"""
     search: Mapped[Json | None]
     """code_hash, and trials: candidate, number, params, loss, fold_losses, pruned, seconds; written as each ends"""
     started_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())

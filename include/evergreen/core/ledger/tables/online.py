@@ -54,6 +54,8 @@ class OnlinePrediction(Base):
     """Of several classes, the probability of the most probable one"""
     probabilities: Mapped[list[Any] | None] = mapped_column(JSONB(none_as_null=True))
     """[[class, probability], ...] in the version's order; null if the task is not multiclass"""
+    choice: Mapped[Any | None] = mapped_column(JSONB(none_as_null=True))
+    """The chosen class: true or false, or its name; null if the model chose none"""
     inputs: Mapped[Json]
     """The row, as it was accepted: tokens in its personal columns"""
 

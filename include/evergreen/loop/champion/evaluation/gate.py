@@ -55,6 +55,8 @@ def decide(
     challenger: int,
     champion: int | None,
     broken: str | None = None,
+    unit: str = "",
+    few: str | None = None,
 ) -> GateVerdict:
     """Judge a challenger.
 
@@ -69,6 +71,8 @@ def decide(
         challenger: its version.
         champion: its version; None if there is none, and the base rate stood in.
         broken: why the champion can no longer predict, so that the base rate stood in for it; None if it can.
+        unit: of the loss, if that is money.
+        few: in words, that the held-out rows have too few of a class to prove anything; None if they have enough.
 
     Raises:
         ValueError: a required guard is missing or there twice, or challenger and champion are one version.
@@ -85,7 +89,11 @@ def decide(
         return GateVerdict("refuse", reason, tuple(guards))
     alone = champion is None or broken is not None
     shown = _shown(comparison, alone=alone)
-    story = _story(comparison, loss, challenger, champion, broken, shown=shown)
+    story = _story(comparison, loss, challenger, champion, broken, shown=shown, unit=unit)
+    if few and not alone:
+        also = f"; besides, {_told(failed)}" if failed else ""
+        return GateVerdict("refuse", f"{story}, but {few}, so that nothing is proven: refused{also}", tuple(guards))
+    story += f"; {few}" if few else ""
     close = borderline(comparison, guards, shown=shown) if gate.approval == "borderline" else None
     if not shown and close is None:
         also = f"; besides, {_told(failed)}" if failed else ""
@@ -103,12 +111,19 @@ def decide(
 
 
 def _story(
-    comparison: Comparison, loss: Loss, challenger: int, champion: int | None, broken: str | None, *, shown: bool
+    comparison: Comparison,
+    loss: Loss,
+    challenger: int,
+    champion: int | None,
+    broken: str | None,
+    *,
+    shown: bool,
+    unit: str = "",
 ) -> str:
     """What was found, and why it is enough if it is no proof."""
     if broken is None and champion is not None:
-        return describe(comparison, loss, challenger=challenger, champion=champion)
-    story = describe(comparison, loss, challenger=challenger, champion=None)
+        return describe(comparison, loss, challenger=challenger, champion=champion, unit=unit)
+    story = describe(comparison, loss, challenger=challenger, champion=None, unit=unit)
     if broken:
         story = f"champion {champion} cannot serve ({broken}), so the base rate stands in for it; {story}"
     if shown and comparison.verdict != "superior":
@@ -173,16 +188,25 @@ def _shortfall(comparison: Comparison) -> str:
     return "that is no proof that it is better"
 
 
-def describe(comparison: Comparison, loss: Loss, *, challenger: int, champion: int | None) -> str:
+def too_few(found: int, needed: int) -> str | None:
+    """In words, that the rarer class has `found` held-out rows and `needed` are needed; None if it has enough."""
+    if found >= needed:
+        return None
+    rows = "row" if found == 1 else "rows"
+    return f"the rarer class has {found:,} held-out {rows} and {needed:,} are needed (gate.min_positives)"
+
+
+def describe(comparison: Comparison, loss: Loss, *, challenger: int, champion: int | None, unit: str = "") -> str:
     """What the comparison found, in one clause with its numbers."""
     title = TITLES[loss]
     if comparison.rows == 0:
         return f"challenger {challenger} has no labelled rows that the champion has not been trained on"
     change = comparison.relative
-    verb = "lowers" if change > 0 else "raises" if change < 0 else "does not change"
+    verb = "lowers" if comparison.delta > 0 else "raises" if comparison.delta < 0 else "does not change"
     by = f" by {fixed_percent(abs(change))}" if change else ""
     rival = f"of version {champion}" if champion is not None else "of the base rate"
     numbers = f"from {comparison.champion_loss:.4g} to {comparison.challenger_loss:.4g}"
+    numbers += f" {unit} a row" if unit else ""
     days = "day" if comparison.clusters == 1 else "days"
     size = f"{comparison.clusters} {days}, {comparison.rows:,} rows"
     return f"challenger {challenger} {verb} the {title} {rival}{by} ({numbers}; {_interval(comparison)}{size})"

@@ -75,11 +75,14 @@ def slices(
     named = [(name, value, rows) for name, column in columns.items() for value, rows in groups(column)]
     tested = [item for item in named if item[2].size >= gate.slice_min_rows]
     small = len(named) - len(tested)
+    usual = abs(float(champion_losses.mean())) if len(champion_losses) else 0.0
     detail, close = [], False
     for column, value, rows in tested:
         alpha = SLICE_ALPHA / len(tested)
         found = compare(champion_losses[rows], challenger_losses[rows], clusters[rows], alpha=alpha)
-        beyond = -found.relative > gate.slice_margin
+        # A champion that loses nothing there, as money can be: the rise is in parts of what it loses elsewhere.
+        rise = -found.relative if found.champion_loss or not usual else -found.delta / usual
+        beyond = rise > gate.slice_margin
         worse = beyond and found.verdict == "worse"
         close = close or (beyond and not worse and found.p_value < NEAR * alpha)
         detail.append(
@@ -89,7 +92,7 @@ def slices(
                 "rows": found.rows,
                 "champion": found.champion_loss,
                 "challenger": found.challenger_loss,
-                "rise": -found.relative,
+                "rise": rise,
                 "days": found.clusters,
                 "failed": worse,
             }

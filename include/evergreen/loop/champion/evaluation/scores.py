@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +14,10 @@ from evergreen.loop.champion.evaluation import guards
 from evergreen.loop.champion.evaluation.fairness import fairness
 from evergreen.loop.champion.evaluation.guards import Guard
 from evergreen.loop.training.classes import Names, align, learned, numbered, teachable, union
+from evergreen.loop.training.decide import Choice, Rule, chosen, losses_of
 from evergreen.loop.training.examples import Examples
-from evergreen.loop.training.losses import Floats, constant_prediction, row_losses
+from evergreen.loop.training.losses import Floats, Targets, constant_prediction
+from evergreen.loop.training.outcomes import outcomes
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,8 @@ class Predicted:
 
     values: Floats
     classes: Names = ()
+    rule: Rule | None = None
+    """The version's own, by which it chooses; None if it has none"""
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,8 @@ class Scores:
     challenger_losses: Floats
     classes: Names = ()
     """Of a multiclass task: those that either model knows"""
+    choices: tuple[Choice | None, Choice | None] = (None, None)
+    """What champion and challenger choose, each by its own rule; None without a `decision`"""
 
     @property
     def target(self) -> Floats:
@@ -49,25 +56,29 @@ class Scores:
 def base_rate(definition: ModelDefinition, train: Examples, rows: int) -> Predicted:
     """The constant prediction of least loss on the training labels: of several classes, their shares."""
     if definition.task != "multiclass":
-        return Predicted(constant_prediction(definition.loss, train.target, rows))
+        return Predicted(constant_prediction(definition.training_loss, train.target, rows))
     taught = teachable(definition, train)
     classes = learned(definition, taught.target)
     target = numbered(taught.target, classes)
-    return Predicted(constant_prediction(definition.loss, target, rows, len(classes)), classes)
+    return Predicted(constant_prediction(definition.training_loss, target, rows, len(classes)), classes)
 
 
 def score(definition: ModelDefinition, rows: Examples, champion: Predicted, challenger: Predicted) -> Scores:
-    """Both models on the same rows. Of several classes each keeps what it knows: others have the probability 0."""
-    loss, classes = definition.loss, union(challenger.classes, champion.classes)
+    """Both models on the same rows. Of several classes each keeps what it knows: others have the probability 0.
+
+    By cost each is charged for what it chooses by its own rule.
+    """
+    classes = union(challenger.classes, champion.classes)
     ours, theirs = (align(one.values, one.classes, classes) for one in (champion, challenger))
-    target = numbered(rows.target, classes)
+    choices = [chosen(definition, one.rule, one.values, one.classes) for one in (champion, challenger)]
     return Scores(
         examples=rows,
         champion=ours,
         challenger=theirs,
-        champion_losses=row_losses(loss, target, ours),
-        challenger_losses=row_losses(loss, target, theirs),
+        champion_losses=losses_of(definition, rows.target, ours, classes, choices[0]),
+        challenger_losses=losses_of(definition, rows.target, theirs, classes, choices[1]),
         classes=classes,
+        choices=(choices[0], choices[1]),
     )
 
 
@@ -83,6 +94,39 @@ def judge_guards(definition: ModelDefinition, scores: Scores) -> tuple[Guard, Gu
         guards.calibration(definition.task, target, champion, challenger, gate, classes),
         fairness(gate.fairness, definition.disparity, grouped, target, champion, challenger, rows.cluster, classes),
     )
+
+
+def rarer(definition: ModelDefinition, scores: Scores) -> int:
+    """Rows of the class that has fewer, of a binary task; all rows of another."""
+    if definition.task != "binary":
+        return len(scores.examples)
+    positives = int((scores.target > 0.5).sum())
+    return min(positives, len(scores.examples) - positives)
+
+
+def decided(definition: ModelDefinition, scores: Scores) -> dict[str, Any]:
+    """What the choices of both came to: `champion` and `challenger`, and `slices`; empty without a `decision`."""
+    ours, theirs = scores.choices
+    if ours is None or theirs is None or not len(scores.examples):
+        return {}
+    rows, binary = scores.examples, definition.task == "binary"
+    columns = {name: (rows.features if name in rows.features else rows.extra)[name] for name in definition.gate.slices}
+    return {
+        "champion": outcomes(definition, rows.target, ours, scores.champion if binary else None),
+        "challenger": outcomes(definition, rows.target, theirs, scores.challenger if binary else None),
+        "slices": by_slice(definition, columns, rows.target, theirs),
+    }
+
+
+def by_slice(
+    definition: ModelDefinition, columns: Mapping[str, pd.Series], target: Targets, choice: Choice
+) -> list[dict[str, Any]]:
+    """What choices came to on each slice, as the guard divides the rows: `column`, `value` and `outcomes`."""
+    return [
+        {"column": name, "value": value, **outcomes(definition, target[rows], choice[rows])}
+        for name, column in columns.items()
+        for value, rows in guards.groups(column)
+    ]
 
 
 def by_cluster(scores: Scores) -> list[list[Any]]:

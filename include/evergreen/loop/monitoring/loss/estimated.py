@@ -29,7 +29,8 @@ from evergreen.core.frames import on_the_clock
 from evergreen.core.text import number
 from evergreen.loop.monitoring.drift import two_sample
 from evergreen.loop.training import classes
-from evergreen.loop.training.losses import CLIP, TITLES, Floats, row_losses
+from evergreen.loop.training.decide import chosen_in, losses_of
+from evergreen.loop.training.losses import CLIP, Floats, title
 
 Codes = NDArray[np.int64]
 
@@ -124,7 +125,7 @@ def learn(definition: ModelDefinition, holdout: pd.DataFrame) -> Learned | None:
     if definition.task == "binary" and held["target"].nunique() < 2:
         return None
     predicted, names = classes.read(definition.task, held)
-    losses = row_losses(definition.loss, classes.numbered(held["target"].to_numpy(), names), predicted)
+    losses = losses_of(definition, held["target"].to_numpy(), predicted, names, chosen_in(definition, held))
     if definition.task == "multiclass":
         model = _of_classes(definition, held, losses)
     elif definition.task == "binary":
@@ -139,16 +140,17 @@ def _of_probabilities(definition: ModelDefinition, held: pd.DataFrame, losses: F
     # C is large enough to leave both parameters free, and finite so that a separable holdout has a solution
     curve = LogisticRegression(C=1e4).fit(_log_odds(before), held["target"].to_numpy("float64") > 0.5)
 
-    def weigh(predicted: Floats) -> tuple[Floats, Floats, Floats]:
+    def weigh(rows: pd.DataFrame) -> tuple[Floats, Floats, Floats]:
         """How often each row's outcome is one, and its loss if it is and if it is none."""
-        one, none = (row_losses(definition.loss, np.full(len(predicted), y), predicted) for y in (1.0, 0.0))
+        predicted, choice = _floats(rows, "prediction"), chosen_in(definition, rows)
+        one, none = (losses_of(definition, np.full(len(rows), y), predicted, (), choice) for y in (1.0, 0.0))
         return np.asarray(curve.predict_proba(_log_odds(predicted))[:, 1], np.float64), one, none
 
     def expect(rows: pd.DataFrame) -> tuple[Floats, Callable[[], float]]:
-        truth, one, none = weigh(_floats(rows, "prediction"))
+        truth, one, none = weigh(rows)
         return truth * one + (1 - truth) * none, lambda: float((truth * (1 - truth) * (one - none) ** 2).mean())
 
-    truth, one, none = weigh(before)
+    truth, one, none = weigh(held)
     return _Model("CBPE", losses - (truth * one + (1 - truth) * none), expect)
 
 
@@ -158,21 +160,22 @@ def _of_classes(definition: ModelDefinition, held: pd.DataFrame, losses: Floats)
     target = classes.codes(held["target"].to_numpy(), names)
     curves = [_curve(before[:, number], target == number) for number in range(len(names))]
 
-    def weigh(predicted: Floats) -> tuple[Floats, Floats]:
+    def weigh(rows: pd.DataFrame) -> tuple[Floats, Floats]:
         """How often each class is true, and the loss of each row if it is: both rows x classes."""
+        predicted, own = classes.read("multiclass", rows)
+        # one version has predicted both: the rows have the classes of the holdout
+        predicted, choice = classes.align(predicted, own, names), chosen_in(definition, rows)
         raw = np.column_stack([curve(predicted[:, number]) for number, curve in enumerate(curves)])
-        each = (np.full(len(predicted), float(number)) for number in range(len(names)))
-        cost = np.column_stack([row_losses(definition.loss, truth, predicted) for truth in each])
+        each = (np.full(len(predicted), name, dtype=object) for name in names)
+        cost = np.column_stack([losses_of(definition, truth, predicted, names, choice) for truth in each])
         return np.asarray(raw / raw.sum(axis=1, keepdims=True), np.float64), cost
 
     def expect(rows: pd.DataFrame) -> tuple[Floats, Callable[[], float]]:
-        predicted, own = classes.read("multiclass", rows)
-        # one version has predicted both: `rows` has the classes of the holdout
-        truth, cost = weigh(classes.align(predicted, own, names))
+        truth, cost = weigh(rows)
         current = (truth * cost).sum(axis=1)
         return current, lambda: float((truth * (cost - current[:, None]) ** 2).sum(axis=1).mean())
 
-    truth, cost = weigh(before)
+    truth, cost = weigh(held)
     return _Model("CBPE", losses - (truth * cost).sum(axis=1), expect)
 
 
@@ -243,7 +246,7 @@ def _log_odds(probabilities: Floats) -> Floats:
 
 def _sentence(definition: ModelDefinition, centre: float, low: float, high: float, holdout: float) -> str:
     return (
-        f"Estimated, before any label: a {TITLES[definition.loss]} of {number(centre)} "
+        f"Estimated, before any label: a {title(definition)} of {number(centre)} "
         f"({LEVEL:.0%} interval {number(low)} to {number(high)}; {number(holdout)} on the holdout). "
         "It sees a harder mix of rows, not a changed concept; only labels do."
     )

@@ -101,6 +101,8 @@ def judge(baseline: Sequence[Cluster], batches: Sequence[Batch], *, alpha: float
     e_value = math.fsum(math.exp(min(term, 600.0)) for term in terms)
     rise = float(np.concatenate(parts[best:]).mean() - before.mean())
     level = float(np.average([c.loss for c in baseline], weights=[c.rows for c in baseline]))
+    # By money a holdout can have cost nothing: then what was expected to be lost there is the measure.
+    level = level or float(np.average([c.expected for c in baseline], weights=[c.rows for c in baseline]))
     relative = rise / level if level > 0 else 0.0
     proven = e_value >= 1 / alpha and relative >= margin
     sentence = _sentence(proven, seen[best].key, relative, e_value, 1 / alpha, margin)

@@ -17,15 +17,17 @@ from evergreen.core.frames import on_the_clock, renamed
 from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.queries import collected, decisions, partitions, seen
 from evergreen.core.ledger.queries.partitions import Current
-from evergreen.core.ledger.tables import Performance, Prediction
+from evergreen.core.ledger.tables import Performance, Prediction, Snapshot
 from evergreen.core.spelling import spelled
 from evergreen.errors import EvergreenError, UnavailableError
 from evergreen.loop.intake.accepted_rows import read_known
 from evergreen.loop.intake.labels.usable import usable_labels
+from evergreen.loop.monitoring.loss.decisions import decision_figures
 from evergreen.loop.monitoring.loss.harm_test import Cluster
 from evergreen.loop.scoring.score import read_predictions
 from evergreen.loop.training import classes
-from evergreen.loop.training.losses import expected_loss, row_losses
+from evergreen.loop.training.decide import chosen_in, expected_losses, losses_of
+from evergreen.loop.training.losses import title
 from evergreen.loop.training.model_matrix import target_values
 from evergreen.settings import Settings
 
@@ -80,10 +82,12 @@ def measure(
     with ledger.transaction() as session:
         waiting = _waiting(session, definition, up_to_key)
         keys = [prediction.key for prediction, _ in waiting]
-        inputs = partitions.current_map(session, definition.name, "inputs", keys) if definition.gate.cluster else {}
+        asks = definition.gate.cluster or (definition.decision and definition.gate.slices)
+        inputs = partitions.current_map(session, definition.name, "inputs", keys) if asks else {}
+        built = {prediction.id: session.get_one(Snapshot, prediction.snapshot_id) for prediction, _ in waiting}
     for prediction, labels in waiting:
         try:
-            row = _measure(definition, prediction, labels, inputs.get(prediction.key), settings)
+            row = _measure(definition, prediction, built[prediction.id], labels, inputs.get(prediction.key), settings)
         except UNREADABLE as error:
             if isinstance(error, UnavailableError):
                 raise
@@ -99,7 +103,7 @@ def measure(
             found = session.scalars(select(Performance).where(*same)).one()
         log.info(
             "%s: labels have landed; version %s lost %.4f on %s rows (%s)%s",
-            found.key, found.version, found.loss, f"{found.rows:,}", definition.loss,
+            found.key, found.version, found.loss, f"{found.rows:,}", title(definition),
             # values expect no loss of themselves
             "" if definition.task == "regression" else f", it expected {found.metrics['expected_loss']:.4f}",
         )  # fmt: skip
@@ -113,14 +117,14 @@ def losses_by_cluster(definition: ModelDefinition, rows: pd.DataFrame) -> list[C
     Args:
         definition: names the loss.
         rows: columns cluster (str), target and prediction (float64, not null); of a multiclass task the target's name
-            and the probabilities (`classes.as_columns`).
+            and the probabilities (`classes.as_columns`); `choice`, if it was written with one.
     """
     prediction, names = classes.read(definition.task, rows)
-    target = classes.numbered(rows["target"].to_numpy(), names)
+    choice = chosen_in(definition, rows)
     losses = pd.DataFrame(
         {
-            "loss": row_losses(definition.loss, target, prediction),
-            "expected": expected_loss(definition.loss, prediction),
+            "loss": losses_of(definition, rows["target"].to_numpy(), prediction, names, choice),
+            "expected": expected_losses(definition, prediction, names, choice),
         }
     ).groupby(rows["cluster"].astype(str).to_numpy(object))
     means, sizes = losses.mean(), losses.size()
@@ -157,7 +161,12 @@ def _waiting(session: Session, definition: ModelDefinition, up_to_key: str) -> l
 
 
 def _measure(
-    definition: ModelDefinition, prediction: Prediction, labels: Current, inputs: Current | None, settings: Settings
+    definition: ModelDefinition,
+    prediction: Prediction,
+    snapshot: Snapshot,
+    labels: Current,
+    inputs: Current | None,
+    settings: Settings,
 ) -> dict[str, Any] | None:
     rows = labelled_rows(
         definition, read_predictions(prediction, settings), read_known(labels[1], settings, definition, "labels")
@@ -177,7 +186,9 @@ def _measure(
         "rows": len(rows),
         "loss": float(np.average([c.loss for c in clusters], weights=weights)),
         "clusters": [asdict(c) for c in clusters],
-        "metrics": _metrics(definition, rows, clusters) | {"rows_without_label": prediction.rows - len(rows)},
+        "metrics": _metrics(definition, rows, clusters)
+        | {"rows_without_label": prediction.rows - len(rows)}
+        | decision_figures(definition, rows, snapshot, inputs, settings),
     }
 
 

@@ -12,7 +12,8 @@ from evergreen.loop.monitoring.drift import wording
 from evergreen.loop.monitoring.drift.detect import ColumnDrift
 from evergreen.loop.monitoring.findings import Findings
 from evergreen.loop.monitoring.telling import matter
-from evergreen.loop.training.losses import TITLES
+from evergreen.loop.training import outcomes
+from evergreen.loop.training.losses import title
 
 MOST_ROWS = 12
 
@@ -65,14 +66,16 @@ def facts(definition: ModelDefinition, found: Findings) -> list[tuple[str, str]]
     if found.loss is not None:
         told.append(
             (
-                f"Realised {TITLES[definition.loss]}",
+                f"Realised {title(definition)}",
                 f"{found.loss.loss:.4f} in {found.loss.key}{_expected(definition, found, found.loss)}",
             )
         )
+    if found.choices is not None and found.loss is not None:
+        told.append((f"Choices in {found.loss.key}", outcomes.sentence(found.choices)))
     if found.estimate is not None:
         told.append(
             (
-                f"Estimated {TITLES[definition.loss]}",
+                f"Estimated {title(definition)}",
                 f"{found.estimate.loss:.4f} in {found.key} ({found.estimate.low:.4f} to {found.estimate.high:.4f}), "
                 "before its labels",
             )
@@ -159,13 +162,17 @@ def _loss_chart(
         if at is not None:
             marks.append(Mark(x=at, label=f"v{deployment.version}"))
     return Chart(
-        title=f"{TITLES[definition.loss].capitalize()} by {definition.calendar.period}",
+        title=f"{_capital(title(definition))} by {definition.calendar.period}",
         kind="line",
         x=keys,
         series=series,
-        y_label=TITLES[definition.loss],
+        y_label=title(definition),
         marks=marks,
     )
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _running_mean(losses: Sequence[Performance]) -> list[float | None]:

@@ -8,8 +8,8 @@ All are still scored in the shadow; `regret_test` and, for the last, `recurrence
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from sqlalchemy import select
@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.ledger.queries import decisions, versions
-from evergreen.core.ledger.tables import Comparison, Decision, Deployment, TrainingRun
+from evergreen.core.ledger.tables import Comparison, Decision, Deployment, Performance, TrainingRun
 from evergreen.errors import BadInputError, RefusedError
 from evergreen.loop.champion.evaluation import gate
 from evergreen.loop.champion.evaluation.guards import CANNOT_PREDICT
@@ -108,11 +108,39 @@ def compare_with_rivals(
     earlier = (
         judge_earlier(definition, known.version, rival, scored[rival], len(who.earlier)) for rival in who.earlier
     )
-    return Rivals(
+    found = Rivals(
         before=judge(definition, known.version, who.before, scored[who.before]) if who.before else None,
         challenger=judge(definition, known.version, who.challenger, scored[who.challenger]) if who.challenger else None,
         earlier=tuple(rival for rival in earlier if rival is not None),
     )
+    return _with_enough(definition, known, who, found)
+
+
+def _with_enough(definition: ModelDefinition, known: Evidence, who: Candidates, found: Rivals) -> Rivals:
+    """The same, but nothing is proven on fewer rows of the rarer class than the gate asks for."""
+    keys = {rival.version: rival.keys for rival in who.all} | {
+        rival.version: rival.keys[-min(recurrence_test.WINDOWS) :] for rival in who.earlier
+    }
+
+    def checked(rival: Rival) -> Rival:
+        few = gate.too_few(rarer_rows(known.losses, keys[rival.version]), definition.min_positives)
+        if few is None or not rival.found.proven:
+            return rival
+        said = f"{rival.found.sentence} It does not count: {few}."
+        return Rival(rival.version, replace(rival.found, proven=False, sentence=said))
+
+    return Rivals(
+        before=checked(found.before) if found.before else None,
+        challenger=checked(found.challenger) if found.challenger else None,
+        earlier=tuple(checked(rival) for rival in found.earlier),
+    )
+
+
+def rarer_rows(losses: Mapping[str, Performance], keys: Iterable[str]) -> int:
+    """Labelled rows of the class that has fewer, of a binary task, on the partitions that were measured. Pure."""
+    measured = [losses[key] for key in keys if key in losses]
+    ones = sum(round(row.metrics.get("mean_target", 0.0) * row.rows) for row in measured)
+    return min(ones, sum(row.rows for row in measured) - ones)
 
 
 def _scored(definition: ModelDefinition, champion: int, rival: Candidate, settings: Settings) -> Shadow:

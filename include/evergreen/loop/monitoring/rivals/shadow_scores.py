@@ -33,6 +33,7 @@ from evergreen.loop.intake.labels.usable import usable_labels
 from evergreen.loop.monitoring.loss.harm_test import Cluster
 from evergreen.loop.monitoring.loss.realised import UNREADABLE, cluster_names, labelled_rows, losses_by_cluster
 from evergreen.loop.training.classes import as_columns
+from evergreen.loop.training.decide import chosen
 from evergreen.loop.training.model_files import load
 from evergreen.settings import Settings
 
@@ -159,7 +160,9 @@ def _labelled(
 
 def _score(definition: ModelDefinition, version: int, rows: pd.DataFrame, settings: Settings) -> tuple[Cluster, ...]:
     model = load(definition, version, settings=settings)
-    about = rows[["target", "cluster"]].assign(**as_columns(model.predict(rows), model.classes))
+    predicted = model.predict(rows)
+    choice = chosen(definition, model.rule, predicted, model.classes)
+    about = rows[["target", "cluster"]].assign(**as_columns(predicted, model.classes, choice))
     return tuple(losses_by_cluster(definition, about))
 
 

@@ -24,6 +24,7 @@ from evergreen.core.text import number, plain
 from evergreen.loop.monitoring.drift.detect import numbers
 from evergreen.loop.monitoring.loss.estimated import Learned
 from evergreen.loop.training.classes import Names, as_columns, classes_in
+from evergreen.loop.training.decide import Rule, chosen
 from evergreen.loop.training.losses import Floats
 
 MOST_ROWS = 4000
@@ -68,6 +69,7 @@ def weigh(
     current: pd.DataFrame,
     holdout: pd.DataFrame,
     learned: Learned | None,
+    rule: Rule | None = None,
 ) -> tuple[Impact, ...]:
     """The impact of each of `names`, the largest change of predictions first. Pure, if `predict` is.
 
@@ -79,6 +81,7 @@ def weigh(
         current: the partition: the features that the champion reads.
         holdout: the champion's: its columns name the classes.
         learned: what estimates losses, fitted to that holdout; None if it is too small.
+        rule: how the champion chooses.
     """
     chosen = [n for n in names if n in definition.features.columns and n in reference and n in current][:MOST_COLUMNS]
     if not chosen:
@@ -86,12 +89,12 @@ def weigh(
     classes = classes_in(holdout.columns) if definition.task == "multiclass" else ()
     rows = current.sample(min(len(current), MOST_ROWS), random_state=0)
     now = predict(rows)
-    base = _estimated(learned, rows, now, classes)
+    base = _estimated(learned, rows, now, classes, rule)
     found = []
     for name in chosen:
         exchanged = rows.assign(**{name: exchange(reference[name], rows[name], name in definition.features.numeric)})
         then = predict(exchanged)
-        before = _estimated(learned, exchanged, then, classes)
+        before = _estimated(learned, exchanged, then, classes, rule)
         loss = None if base is None or before is None else base - before
         found.append(_impact(name, now - then, loss, classes))
     return tuple(sorted(found, key=lambda one: -one.change))
@@ -106,8 +109,13 @@ def _impact(name: str, moved: Floats, loss: float | None, classes: Names) -> Imp
     return Impact(name, float(np.abs(moved).sum(axis=1).mean() / 2), float(means[most]), loss, classes[most])
 
 
-def _estimated(learned: Learned | None, rows: pd.DataFrame, predicted: Floats, classes: Names) -> float | None:
-    return learned.mean(rows.assign(**as_columns(predicted, classes))) if learned is not None else None
+def _estimated(
+    learned: Learned | None, rows: pd.DataFrame, predicted: Floats, classes: Names, rule: Rule | None
+) -> float | None:
+    if learned is None:
+        return None
+    choice = chosen(learned.definition, rule, predicted, classes)
+    return learned.mean(rows.assign(**as_columns(predicted, classes, choice)))
 
 
 def exchange(reference: pd.Series[Any], current: pd.Series[Any], numeric: bool) -> pd.Series[Any]:

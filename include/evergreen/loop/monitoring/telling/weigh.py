@@ -137,6 +137,7 @@ def _impacts(
         return impact.weigh(
             definition, rows.predict, drift.drifted_columns,
             reference=rows.compared, current=rows.current, holdout=holdout(rows.reference), learned=learned,
+            rule=rows.rule() if definition.decision else None,
         )  # fmt: skip
     except (BadInputError, CollectedError, RefusedError, UnavailableError, ImportError, *CANNOT_PREDICT) as error:
         log.warning("what the drift does to the predictions is not known: %s", error)

@@ -117,7 +117,7 @@ def make(kind: str, definition: ModelDefinition, params: Params, classes: int = 
         RefusedError: the kind is an extra that is not installed.
     """
     task: Task = "binary" if classes == 2 else definition.task
-    return _MAKERS[kind](task, definition.loss, params, definition.training.seed)
+    return _MAKERS[kind](task, definition.training_loss, params, definition.training.seed)
 
 
 def settle(model: BaseEstimator) -> BaseEstimator:

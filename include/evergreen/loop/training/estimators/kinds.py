@@ -104,7 +104,7 @@ def make_own(
     """
     training = definition.training
     given = Given(
-        task=definition.task, loss=definition.loss, numeric=tuple(definition.features.numeric),
+        task=definition.task, loss=definition.training_loss, numeric=tuple(definition.features.numeric),
         categorical=tuple(definition.features.categorical), seed=training.seed % _SEEDS, threads=built_in.THREADS,
         rows=rows, classes=classes,
     )  # fmt: skip

@@ -1,0 +1,24 @@
+"""how a version chooses a class; what was chosen for a prediction on request
+
+Revision: 0018, after 0017
+"""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects.postgresql import JSONB
+
+revision = "0018"
+down_revision = "0017"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    # none_as_null: a row without a choice holds no JSON at all, as rows of the release before do not
+    op.add_column("training_run", sa.Column("decision", JSONB(none_as_null=True), nullable=True))
+    op.add_column("online_prediction", sa.Column("choice", JSONB(none_as_null=True), nullable=True))
+
+
+def downgrade() -> None:
+    op.drop_column("online_prediction", "choice")
+    op.drop_column("training_run", "decision")
