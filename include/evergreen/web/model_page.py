@@ -45,8 +45,8 @@ LONGEST = 200
 PARTS = (
     ("loss", "Loss"), ("partitions", "Partitions"), ("drift", "Drift"), ("champions", "Champions"),
     ("decisions", "Decisions"), ("training", "Training runs"), ("checks", "Checks"), ("choices", "Choices"),
-    ("labels", "Labels"), ("online", "On request"), ("landed", "Landed"), ("incidents", "Incidents"), ("silences", "Silences"),
-    ("mails", "Mails"),
+    ("labels", "Labels"), ("online", "On request"), ("landed", "Landed"), ("incidents", "Incidents"),
+    ("silences", "Silences"), ("mails", "Mails"),
 )  # fmt: skip
 
 

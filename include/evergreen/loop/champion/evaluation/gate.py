@@ -189,11 +189,11 @@ def _shortfall(comparison: Comparison) -> str:
 
 
 def too_few(found: int, needed: int) -> str | None:
-    """In words, that the rarer class has `found` held-out rows and `needed` are needed; None if it has enough."""
+    """In words, that the rarer class has `found` labelled rows and `needed` are needed; None if it has enough."""
     if found >= needed:
         return None
     rows = "row" if found == 1 else "rows"
-    return f"the rarer class has {found:,} held-out {rows} and {needed:,} are needed (gate.min_positives)"
+    return f"the rarer class has {found:,} labelled {rows} and {needed:,} are needed (gate.min_positives)"
 
 
 def describe(comparison: Comparison, loss: Loss, *, challenger: int, champion: int | None, unit: str = "") -> str:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from evergreen.core.definition.model import ALLOWANCES, FairnessSection, GateSection
 from evergreen.errors import BadInputError
 from evergreen.loop.champion.evaluation import guards
-from evergreen.loop.champion.evaluation.gate import LEAST, decide, level, mode_for
+from evergreen.loop.champion.evaluation.gate import LEAST, decide, level, mode_for, too_few
 from evergreen.loop.champion.evaluation.guards import Guard
 from evergreen.loop.champion.evaluation.paired_test import compare, nothing
 
@@ -88,6 +88,29 @@ def test_a_champion_that_cannot_serve_keeps_no_one_from_its_place():
     assert "none is asked of a model that replaces one that cannot serve" in said.reason
     worse = decide(comparison(-0.02), PASSED, GATE, loss="brier", challenger=3, champion=2, broken="it is lost")
     assert worse.outcome == "refuse"
+
+
+def test_money_is_said_in_its_unit_and_too_few_positives_refuse_whatever_was_found():
+    few = too_few(7, 20)
+    assert too_few(20, 20) is None
+    found = comparison(0.04)
+    said = decide(found, PASSED, GATE, loss="cost", challenger=3, champion=2, unit="EUR", few=few)
+    assert said.outcome == "refuse"
+    assert "lowers the avoidable cost of version 2 by" in said.reason
+    assert " EUR a row; " in said.reason
+    assert "the rarer class has 7 labelled rows and 20 are needed (gate.min_positives)" in said.reason
+    assert decide(found, PASSED, GATE, loss="cost", challenger=3, champion=2, unit="EUR").outcome == "promote"
+    first = decide(found, PASSED, GATE, loss="cost", challenger=3, champion=None, unit="EUR", few=few)
+    assert (first.outcome, few in first.reason) == ("promote", True)
+
+
+def test_a_slice_that_cost_nothing_before_can_fail_by_what_it_costs_now():
+    days, part = DAYS, pd.Series(np.where(np.arange(len(DAYS)) % 2, "a", "b"))
+    champion = np.where(part == "a", 0.0, 1.0)
+    challenger = np.where(part == "a", 0.5 + np.arange(len(DAYS)) % 7 / 100, 0.2)
+    said = guards.slices({"part": part}, champion, challenger, days, GateSection(slices=("part",)))
+    assert said.state == "failed"
+    assert "the loss rises on part = a" in said.sentence
 
 
 def test_a_failed_guard_refuses_whatever_the_loss():
