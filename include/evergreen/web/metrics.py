@@ -179,16 +179,18 @@ def _monitoring(newest: Mapping[str, Newest]) -> Iterator[Metric]:
     yield _counts("loss_rise", "Rise of the champion's loss since its promotion, relative to it.", (), rise)
 
 
-def _decisions(losses: Mapping[tuple[str, ...], Any]) -> Iterator[Metric]:
+def _decisions(losses: Mapping[tuple[str], Any]) -> Iterator[Metric]:
     """What choices came to, of models with a `decision`; a rate that is undefined is left out."""
     found = {key: row.metrics["decision"] for key, row in losses.items() if "decision" in row.metrics}
-    for name, words in (("precision", "Right ones among the chosen"), ("recall", "Chosen ones among the positives")):
-        yield _counts(f"decision_{name}", f"{words}, on the newest labelled partition.", (), _of(found, name))
-    for name, words in (("money", "What the choices cost"), ("avoidable", "What the right choices would have saved")):
-        yield _counts(
-            f"decision_{name}", f"{words}, on the newest labelled partition, in the definition's unit.", (),
-            _of(found, name),
-        )  # fmt: skip
+    words = {
+        "precision": "Right ones among the chosen",
+        "recall": "Chosen ones among the positives",
+        "money": "What the choices cost, in the definition's unit",
+        "avoidable": "What the right choices would have saved, in the definition's unit",
+    }
+    for name, said in words.items():
+        values = {key: float(one[name]) for key, one in found.items() if one.get(name) is not None}
+        yield _counts(f"decision_{name}", f"{said}, on the newest labelled partition.", (), values)
 
 
 def _online(newest: Mapping[str, Newest]) -> Iterator[Metric]:

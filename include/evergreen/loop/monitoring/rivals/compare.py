@@ -139,7 +139,7 @@ def _with_enough(definition: ModelDefinition, known: Evidence, who: Candidates, 
 def rarer_rows(losses: Mapping[str, Performance], keys: Iterable[str]) -> int:
     """Labelled rows of the class that has fewer, of a binary task, on the partitions that were measured. Pure."""
     measured = [losses[key] for key in keys if key in losses]
-    ones = sum(round(row.metrics.get("mean_target", 0.0) * row.rows) for row in measured)
+    ones = sum(round(float(row.metrics.get("mean_target", 0.0)) * row.rows) for row in measured)
     return min(ones, sum(row.rows for row in measured) - ones)
 
 

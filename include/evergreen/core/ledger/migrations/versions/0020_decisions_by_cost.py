@@ -1,14 +1,14 @@
 """how a version chooses a class; what was chosen for a prediction on request
 
-Revision: 0018, after 0017
+Revision: 0020, after 0019
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
-revision = "0018"
-down_revision = "0017"
+revision = "0020"
+down_revision = "0019"
 branch_labels = None
 depends_on = None
 
