@@ -73,7 +73,8 @@ def test_a_threshold_tuned_by_cost_chooses_is_charged_and_is_kept_with_its_versi
     frame = read_predictions(written, shop.settings)
     assert list(frame.columns)[2:4] == ["prediction", "choice"]
     assert frame["choice"].tolist() == (frame["prediction"] >= threshold).tolist()
-    seen = Model("orders", settings=shop.settings).predictions(shop.key(6))
+    models = shop.settings.model_copy(update={"models_dir": shop.definition.folder.parent})
+    seen = Model("orders", settings=models).predictions(shop.key(6))
     assert seen["choice"].sum() == frame["choice"].sum() > 0
     first, again = ask(shop, 6, "one"), ask(shop, 6, "one")
     assert [row["choice"] for row in first.predictions] == frame["choice"].head(30).tolist()
