@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from evergreen.errors import BadInputError
-from evergreen.loop.champion.evaluation import gate
+from evergreen.loop.champion.evaluation import gate, record
 from evergreen.loop.champion.reference_sample import REFERENCE_ROWS
 from evergreen.loop.monitoring import policy
 from evergreen.loop.monitoring.drift import detect
@@ -117,6 +117,7 @@ class Evergreen:
             effects=effects,
             judged=harmed.partitions > 0,
             harmed=harmed.proven,
+            pace=record.pace(now.record),
             **_rivals(now),
         )
 
