@@ -54,7 +54,7 @@ def _sample(name: str, answers: str, target: str) -> pd.DataFrame:
     key = next(column for column in ("id", "identifier") if column in after and column in later)
     later = later.rename(columns=lambda column: column if column == key else target)
     both = pd.concat([before, after.merge(later, on=key)] if target not in after else [before, after])
-    unwanted = [c for c in both if c in GUESSES or c.startswith("y_pred")]
+    unwanted = [c for c in both if c in GUESSES or str(c).startswith("y_pred")]
     return both.drop(columns=unwanted).reset_index(drop=True)
 
 
@@ -129,7 +129,7 @@ def history_of(chosen: DataSet) -> History:
     with tempfile.TemporaryDirectory() as folder:
         definition, past = made_into_a_model(chosen, Path(folder))
         keys = definition.partitions.keys(str(definition.calendar.start), str(definition.calendar.end))
-        partitions, count = [], MOST + 2 * definition.training.window
+        partitions, count = list[Partition](), MOST + 2 * definition.training.window
         for key in keys:
             inputs, labels = (past.partition(definition, name, key) for name in TABLES)
             if inputs.empty or len(partitions) >= count:
