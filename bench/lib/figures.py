@@ -26,6 +26,7 @@ ABOUT = {
     "decisions_bound": "what the best possible test finds of a model that differs by a shift, beside ours",
     "decisions_drift": "input drift on real rows: false alarms, and what is found",
     "decisions_mails": "mails about input drift over a year of each stream, what they lead to, and planted faults",
+    "decisions_never_worse": "realised loss over the better of never retraining and retraining each partition",
     "decisions_policy": "harm alarms, retraining policies, bad promotions",
     "decisions_promotion": "challengers that are no better, and challengers that are",
     "demo": "`make demo` from a clean clone, package caches warm",

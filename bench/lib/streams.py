@@ -41,7 +41,7 @@ def packaged(name: str) -> History:
     """The history of a packaged data set, made into a model by `evergreen new` and landed."""
     chosen = next(found for found in SETS if found.name == name)
     with tempfile.TemporaryDirectory() as folder:
-        definition, past = _model(chosen, Path(folder))
+        definition, past = made_into_a_model(chosen, Path(folder))
         keys = definition.partitions.keys(str(definition.calendar.start), str(definition.calendar.end))
         kept = [key for key in keys if not past.partition(definition, "inputs", key).empty]
         url = (Path(folder) / "landing").as_uri()
@@ -49,7 +49,8 @@ def packaged(name: str) -> History:
         return read_history(definition, url)
 
 
-def _model(chosen: DataSet, folder: Path) -> tuple[ModelDefinition, PastRows]:
+def made_into_a_model(chosen: DataSet, folder: Path) -> tuple[ModelDefinition, PastRows]:
+    """The definition that `evergreen new` writes for a data set, with the fast candidate, and its rows."""
     rows = chosen.read()
     rows = rows.assign(**{chosen.time: pd.to_datetime(rows[chosen.time])}).sort_values(chosen.time, kind="stable")
     path = folder / "data.parquet"

@@ -153,7 +153,9 @@ class MonitoringSection(Section):
     min_new_rows: int = Field(default=1000, ge=0)
     """Labelled rows that must have landed since the champion's training."""
     refresh: int = Field(default=4, ge=1)
-    """Partitions after which a champion meets a challenger though nothing is wrong; each refusal triples the wait."""
+    """Partitions after which a champion meets a challenger though nothing is wrong; each refusal triples the wait.
+    Fewer, with `cool_down` and `min_new_rows` in proportion, if newer challengers have been better so far (decision
+    041)."""
     max_age: int = Field(default=52, ge=1)
     """Partitions after which a champion meets a challenger whatever was refused before."""
     persistence: int = Field(default=2, ge=1)

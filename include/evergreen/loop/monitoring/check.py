@@ -184,6 +184,7 @@ def _signals(
         rise=bad.rise if bad else 0.0,
         costly=weighed.costly,
         faults=tuple(step.name for step in weighed.steps),
+        pace=known.pace,
     )
 
 

@@ -15,6 +15,8 @@ from evergreen.core.ledger.queries.partitions import Current
 from evergreen.core.ledger.tables import Decision, Deployment, Performance, Prediction, Snapshot
 from evergreen.core.store.objects import sha256
 from evergreen.errors import NotReadyError
+from evergreen.loop.champion.evaluation.record import Pace, pace
+from evergreen.loop.champion.past_challengers import past_challengers
 from evergreen.loop.features.feature_code import changed_since, of_version
 from evergreen.loop.features.feed import feed
 from evergreen.loop.intake.labels.maturity import Maturity
@@ -53,6 +55,8 @@ class Evidence:
     """Features of its partitions by the champion's code, oldest first; none for `training`"""
     new_code: str | None = None
     """Hash of the feature code of today, if it is another than the champion's and no training from it was asked for"""
+    pace: Pace | None = None
+    """What newer challengers of the model have gained so far"""
 
     @property
     def version(self) -> int:
@@ -129,6 +133,7 @@ def gather(session: Session, definition: ModelDefinition, key: str) -> Evidence:
         compared=compared,
         compared_snapshots=built,
         new_code=_new_code(session, definition, prediction.version),
+        pace=pace(past_challengers(session, definition, up_to=through)),
     )
 
 

@@ -20,7 +20,8 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from evergreen.core.definition.sections import MonitoringSection
-from evergreen.core.text import listed
+from evergreen.core.text import fixed_percent, listed
+from evergreen.loop.champion.evaluation.record import Pace, interval
 
 Kind = Literal["no_action", "alert", "retrain", "rollback", "promote"]
 Cause = Literal["drift", "harm", "loss", "age", "code", "rollback", "promotion"]
@@ -89,6 +90,8 @@ class Signals:
     """By how much more the partition will probably lose than the champion did at its promotion; 0 if that is not so"""
     faults: tuple[str, ...] = ()
     """Drifted inputs that have made a step which the feed has never made before"""
+    pace: Pace | None = None
+    """What newer challengers of this model have gained so far"""
 
 
 @dataclass(frozen=True)
@@ -216,10 +219,20 @@ def _wishes(signals: Signals, own: Sequence[PastCheck], policy: MonitoringSectio
         wishes.append(("drift", f"{_have_drifted(lasting)}{times}{_besides(signals)}"))
     if signals.new_code is not None:
         wishes.append(("code", _CODE))
-    due = min(policy.refresh, policy.max_age)
+    due, why = _due(signals, policy)
     if signals.age >= due:
-        wishes.append(("age", f"the champion is {_partitions(signals.age)} old, a challenger is due after {due}"))
+        wishes.append(("age", f"the champion is {_partitions(signals.age)} old, a challenger is due after {due}{why}"))
     return wishes
+
+
+def _due(signals: Signals, policy: MonitoringSection) -> tuple[int, str]:
+    """Age at which a champion meets a challenger, and why, if it is sooner than the definition says."""
+    usual = min(policy.refresh, policy.max_age)
+    due = interval(signals.pace, usual)
+    if signals.pace is None or due == usual:
+        return usual, ""
+    gained = f"{fixed_percent(signals.pace.gain)} for each partition that they were newer"
+    return due, f" (past challengers have gained {gained})"
 
 
 def _quiet(signals: Signals, policy: MonitoringSection) -> str:
@@ -283,18 +296,32 @@ def _hold(
     """Why a retrain must wait, or None. New code need not: it does not wait for new labels to learn from."""
     if cause == "code":
         return None
-    if signals.age < policy.cool_down:
-        return f"the champion is only {_partitions(signals.age)} old, a retrain waits until it is {policy.cool_down}"
-    if signals.new_rows < policy.min_new_rows:
-        return f"only {signals.new_rows:,} labelled rows are new, a retrain needs {policy.min_new_rows:,}"
+    pause = _pause(signals, policy)
+    if signals.age < pause:
+        return f"the champion is only {_partitions(signals.age)} old, a retrain waits until it is {pause}"
+    needed = _new_rows_needed(signals, policy)
+    if signals.new_rows < needed:
+        return f"only {signals.new_rows:,} labelled rows are new, a retrain needs {needed:,}"
     retrains = [check for check in history if check.kind == "retrain" and check.ago > 0]
     last = min((check.ago for check in retrains), default=None)
-    if last is not None and last < policy.cool_down:
-        return f"the last retrain was {_partitions(last)} ago, {policy.cool_down} must pass"
-    return _wait(cause, own, policy)
+    if last is not None and last < pause:
+        return f"the last retrain was {_partitions(last)} ago, {pause} must pass"
+    return _wait(cause, own, policy, _due(signals, policy)[0] if cause == "age" else pause)
 
 
-def _wait(cause: Cause, own: Sequence[PastCheck], policy: MonitoringSection) -> str | None:
+def _pause(signals: Signals, policy: MonitoringSection) -> int:
+    """Partitions between two retrains: fewer than the cool-down only if the past says so."""
+    due, sooner = _due(signals, policy)
+    return min(policy.cool_down, due) if sooner else policy.cool_down
+
+
+def _new_rows_needed(signals: Signals, policy: MonitoringSection) -> int:
+    """New labelled rows that a retrain needs: fewer in the proportion in which it is due sooner."""
+    due, sooner = _due(signals, policy)
+    return policy.min_new_rows * due // min(policy.refresh, policy.max_age) if sooner else policy.min_new_rows
+
+
+def _wait(cause: Cause, own: Sequence[PastCheck], policy: MonitoringSection, base: int) -> str | None:
     """Why a champion whose challengers were refused is left alone for now, or None.
 
     Harm counts the refusals of challengers that harm asked for; drift and age count all: that another model is no
@@ -303,7 +330,6 @@ def _wait(cause: Cause, own: Sequence[PastCheck], policy: MonitoringSection) -> 
     asked = [check.ago for check in own if check.kind == "retrain" and (cause != "harm" or check.cause == "harm")]
     if not asked:
         return None
-    base = policy.refresh if cause == "age" else policy.cool_down
     wait = min(max(1, base) * PATIENCE[cause] ** len(asked), policy.max_age)
     if min(asked) >= wait:
         return None

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from evergreen.errors import BadInputError
-from evergreen.loop.champion.evaluation import gate
+from evergreen.loop.champion.evaluation import gate, record
 from evergreen.loop.champion.reference_sample import REFERENCE_ROWS
 from evergreen.loop.monitoring import policy
 from evergreen.loop.monitoring.drift import detect
@@ -117,6 +117,7 @@ class Evergreen:
             effects=effects,
             judged=harmed.partitions > 0,
             harmed=harmed.proven,
+            pace=record.pace(now.record),
             **_rivals(now),
         )
 
@@ -201,7 +202,10 @@ def _comeback(now: Now) -> int | None:
     settings, served = now.fits.history.definition.monitoring, now.served
     young = now.before if len(served) <= settings.rollback_within else None
     others = [one for one in now.earlier if young is None or one.version != young.version]
-    pool, proven = others[: settings.pool], dict[int, float]()
+    kept = recurrence_test.spread(
+        now.fits.history.definition, [(one.version, one.as_of) for one in others], champion=now.champion.as_of
+    )
+    pool, proven = [one for one in others if one.version in kept], dict[int, float]()
     for one in pool if len(served) >= min(recurrence_test.WINDOWS) else []:
         newest = served[-max(recurrence_test.WINDOWS) :]
         pairs = [paired_clusters(now.fits, now.champion.as_of, one.as_of, [key]) for key in newest]

@@ -15,10 +15,11 @@ from typing import Literal, Protocol
 import numpy as np
 
 from evergreen.errors import NotReadyError
-from evergreen.loop.champion.evaluation import guards
+from evergreen.loop.champion.evaluation import guards, record
 from evergreen.loop.champion.evaluation.gate import GateVerdict, decide, level, mode_for, too_few
 from evergreen.loop.champion.evaluation.guards import Guard
 from evergreen.loop.champion.evaluation.paired_test import Comparison, compare, nothing
+from evergreen.loop.champion.evaluation.record import Met
 from evergreen.loop.champion.evaluation.scores import Predicted, Scores, judge_guards, rarer, score
 from evergreen.loop.training.examples import concatenate
 from evergreen.tools.backtest.challengers import Fits
@@ -96,6 +97,8 @@ class Now:
     """Challengers that the champion has met"""
     earlier: tuple[Champion, ...] = ()
     """Who has served, each version once, the newest first, without the champion"""
+    record: tuple[Met, ...] = ()
+    """Challengers that any champion has met, oldest first"""
 
     @property
     def served(self) -> list[str]:
@@ -192,7 +195,8 @@ def simulate(fits: Fits, policy: Policy, *, start: str | None = None) -> Replay:
     for key in served:
         through = definition.partitions.shift(key, -definition.feed.label_delay)
         met = place.looks.get(place.champion.version, 0)
-        now = Now(fits, key, through, place.champion, place.before, place.shadow, tuple(steps), met, place.earlier)
+        now = Now(fits, key, through, place.champion, place.before, place.shadow, tuple(steps), met, place.earlier,
+            place.record)  # fmt: skip
         wish = policy.decide(now)
         loss = float(fits.losses(place.champion.as_of, key).mean())
         step, next_key = Step(key, place.champion, loss, wish), definition.partitions.shift(key, 1)
@@ -219,11 +223,14 @@ class Place:
     """Challengers that each version has met as the champion"""
     earlier: tuple[Champion, ...] = ()
     """Who has served, each version once, the newest first, without the champion"""
+    record: tuple[Met, ...] = ()
+    """Challengers that any champion has met, oldest first"""
 
     def then(self, champion: Champion, *, before: Champion | None, looks: Mapping[int, int] | None = None) -> Place:
         """After `champion` has taken the place."""
         served = (self.champion, *(one for one in self.earlier if one.version != champion.version))
-        return Place(champion, before, looks=self.looks if looks is None else looks, earlier=served)
+        known = self.looks if looks is None else looks
+        return Place(champion, before, looks=known, earlier=served, record=self.record)
 
 
 def _train(fits: Fits, policy: Policy, step: Step, place: Place, challenger: Champion) -> tuple[Step, Place]:
@@ -234,7 +241,8 @@ def _train(fits: Fits, policy: Policy, step: Step, place: Place, challenger: Cha
         return done, place.then(challenger, before=place.champion)
     champion, met = place.champion.version, place.looks.get(place.champion.version, 0)
     looks = {**place.looks, champion: met + 1}
-    said, found = judge(fits, place.champion, as_of, cause=step.wish.cause, version=challenger.version, looks=met)
+    said, found, one = judge(fits, place.champion, as_of, cause=step.wish.cause, version=challenger.version, looks=met)
+    place = replace(place, record=(*place.record, one))
     if said.outcome == "promote":
         done = replace(step, ending="promoted", why=said.reason, useless=useless)
         return done, place.then(challenger, before=place.champion, looks=looks)
@@ -244,12 +252,18 @@ def _train(fits: Fits, policy: Policy, step: Step, place: Place, challenger: Cha
 
 
 def judge(
-    fits: Fits, champion: Champion, as_of: str, *, cause: str, version: int, looks: int
-) -> tuple[GateVerdict, Comparison]:
+    fits: Fits,
+    champion: Champion,
+    as_of: str,
+    *,
+    cause: str,
+    version: int,
+    looks: int,
+) -> tuple[GateVerdict, Comparison, Met]:
     """What the gate says of the challenger of `as_of`, on held-out partitions the champion was not trained on either.
 
     Latency, size and signature cannot be replayed and are taken as passed. If the gate would ask a person, a replay
-    refuses.
+    refuses. Beside the verdict: what it rests on, and the same as the record of challengers keeps it.
     """
     definition = fits.history.definition
     theirs, ours = fits.by_as_of[as_of], fits.by_as_of[champion.as_of]
@@ -272,7 +286,8 @@ def judge(
         found, taken, gate, loss=definition.loss, challenger=version, champion=champion.version,
         unit=definition.unit, few=few,
     )  # fmt: skip
-    return said, found
+    newer = len(definition.partitions.keys(champion.as_of, as_of)) - 1
+    return said, found, record.met(found, keys, newer)
 
 
 def _scores(fits: Fits, champion: str, challenger: str, keys: list[str]) -> Scores:

@@ -19,7 +19,7 @@ from evergreen.loop.training.losses import Floats
 from evergreen.loop.training.model_matrix import model_frame
 from evergreen.tools.backtest.landed_data import History, Partition
 
-Kind = Literal["stationary", "abrupt", "gradual", "recurring", "labels", "inputs"]
+Kind = Literal["stationary", "abrupt", "gradual", "recurring", "labels", "inputs", "moving"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 START = "2024-01-01"
 DAYS = 7
@@ -64,6 +64,11 @@ def _inputs(time: float) -> Moment:
     return Moment() if time < 0.5 else Moment(centre=(0.8, -0.5))
 
 
+def _moving(time: float) -> Moment:
+    turn = 2 * np.pi * time
+    return Moment(slopes=(1.2 * float(np.cos(turn)), 1.2 * float(np.sin(turn))), level=-0.8)
+
+
 WORLDS: dict[Kind, Callable[[float], Moment]] = {
     "stationary": lambda time: Moment(),
     "abrupt": _abrupt,
@@ -71,6 +76,7 @@ WORLDS: dict[Kind, Callable[[float], Moment]] = {
     "recurring": _recurring,
     "labels": _labels,
     "inputs": _inputs,
+    "moving": _moving,
 }
 """The world at a time from 0 (the stream's beginning) to 1 (its end)."""
 
@@ -108,7 +114,8 @@ def stream(
 
     Args:
         kind: stationary; abrupt (the concept changes half way); gradual (all along); recurring (two seasons);
-            labels (only the share of positives changes, half way); inputs (only the inputs do).
+            labels (only the share of positives changes, half way); inputs (only the inputs do); moving (the concept
+            turns all the time, so that a model ages by the week).
         seed: the same seed gives the same rows.
         partitions: how many.
         rows: of each partition.

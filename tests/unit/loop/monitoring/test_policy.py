@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evergreen.core.definition.sections import MonitoringSection
+from evergreen.loop.champion.evaluation.record import Met, pace
 from evergreen.loop.monitoring.policy import PastCheck, Signals, decide
 
 POLICY = MonitoringSection()
@@ -325,3 +326,31 @@ def test_new_feature_code_asks_for_a_retrain_at_once_and_after_harm_and_drift():
     assert (harmed.kind, harmed.cause) == ("retrain", "harm")
     assert "the feature code has changed" in harmed.reason, "its challenger is made from the new code as well"
     assert "feature code" not in decide(seen(harmed=True), [], POLICY).reason
+
+
+def fast(gain=0.03):
+    return pace([Met((f"2024-{n}",), 4, 4 * gain, 1e-6) for n in range(3)])
+
+
+def test_a_model_whose_newer_challengers_have_gained_meets_the_next_one_sooner():
+    assert decide(seen(age=1), [], POLICY).kind == "no_action"
+    decision = decide(seen(age=1, pace=fast()), [], POLICY)
+    assert (decision.kind, decision.cause) == ("retrain", "age")
+    assert "due after 1 (past challengers have gained 3.0 % for each partition that they were newer)" in decision.reason
+
+
+def test_the_cool_down_and_the_new_rows_shrink_with_it():
+    before = [retrain(1, "age", version=2)]
+    assert decide(seen(age=1, pace=fast(), new_rows=250), before, POLICY).kind == "retrain"
+    assert "a retrain needs 250" in decide(seen(age=1, pace=fast(), new_rows=249), before, POLICY).reason
+
+
+def test_challengers_that_gained_nothing_change_nothing():
+    slow = pace([Met(("2024-1",), 4, -0.2, 1e-6)])
+    for age in (1, 3, 4, 9):
+        assert decide(seen(age=age, pace=slow), [], POLICY) == decide(seen(age=age), [], POLICY)
+
+
+def test_a_refused_challenger_makes_even_a_fast_model_wait():
+    assert decide(seen(age=2, pace=fast()), [retrain(1, "age")], POLICY).kind == "no_action"
+    assert decide(seen(age=4, pace=fast()), [retrain(3, "age")], POLICY).kind == "retrain"

@@ -227,8 +227,18 @@ def _earlier(
     candidates = [version for version in may_come_back(placed) if version not in others]
     served = [p.key for p in known.own_losses]
     keys = tuple(served[-max(recurrence_test.WINDOWS) :])
-    chosen = candidates[: definition.monitoring.pool] if len(keys) >= min(recurrence_test.WINDOWS) else []
+    chosen = _spread(session, definition, known, candidates) if len(keys) >= min(recurrence_test.WINDOWS) else []
     return tuple(Candidate(version, keys, look=len(served)) for version in chosen)
+
+
+def _spread(session: Session, definition: ModelDefinition, known: Evidence, candidates: Sequence[int]) -> list[int]:
+    """Those of the versions, the newest first, that knew other worlds than the champion and each other."""
+    query = select(TrainingRun.version, TrainingRun.as_of).where(
+        TrainingRun.model == definition.name, TrainingRun.version.in_(candidates)
+    )
+    ends = {version: as_of for version, as_of in session.execute(query) if version is not None}
+    made = [(version, ends[version]) for version in candidates if version in ends]
+    return recurrence_test.spread(definition, made, champion=known.as_of)
 
 
 def _by_a_person(decision: Decision) -> bool:

@@ -9,6 +9,10 @@ serves here changes on proof only.
 **Windows**: when the world turns back is not known, and all that the champion gained before would hide it. So only the
 newest partitions that it has served count, once as many as the gate holds out and once twice as many (`WINDOWS`).
 
+**Which versions**: the newest that knew other worlds. Two whose labels end less than half a training window apart were
+made from mostly the same rows, so only the newer of them is kept (`spread`): where a champion is replaced at each
+partition, the newest few versions would all be of this month.
+
 **Many looks**: each labelled partition is a look; look n spends alpha / (n (n + 1)), the weights of the harm test,
 shared equally among windows and earlier versions. By Bonferroni's inequality the chance that a champion ever gives way
 to a version that is no better than it in any of these windows is at most alpha, however long it serves.
@@ -19,6 +23,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from evergreen.core.definition import ModelDefinition
+from evergreen.errors import PartitionKeyError
 from evergreen.loop.monitoring.rivals import regret_test
 from evergreen.loop.monitoring.rivals.regret_test import PairedCluster, RegretResult
 
@@ -50,3 +56,29 @@ def judge(
             said = regret_test.judge_at(clusters, needed=needed, margin=margin)
             found.append(replace(said, sentence=f"over the last {window} labelled partitions, {said.sentence}"))
     return min(found, key=lambda said: (not said.proven, said.p_value), default=None)
+
+
+def spread(definition: ModelDefinition, newest_first: Sequence[tuple[int, str]], *, champion: str) -> list[int]:
+    """The versions to compare a champion with, at most `monitoring.pool`.
+
+    Args:
+        definition: the model.
+        newest_first: versions that have served, with the newest partition whose labels each was made from; without the
+            champion.
+        champion: that of the champion.
+    """
+    chosen, ends = list[int](), [champion]
+    apart = max(1, definition.training.window // 2)
+    for version, as_of in newest_first:
+        if len(chosen) < definition.monitoring.pool and all(_between(definition, as_of, end) >= apart for end in ends):
+            chosen.append(version)
+            ends.append(as_of)
+    return chosen
+
+
+def _between(definition: ModelDefinition, one: str, other: str) -> int:
+    """Partitions between two keys; of keys of another calendar, none that are known to be apart."""
+    try:
+        return len(definition.partitions.keys(min(one, other), max(one, other))) - 1
+    except PartitionKeyError:
+        return 0
