@@ -33,8 +33,8 @@ DataOption = Annotated[
     typer.Option(
         "--data",
         metavar="FILE",
-        help="Rows of the past with their labels: .csv, .tsv (also .gz) or .parquet; or a folder of part files, a "
-        "Delta or an Iceberg table.",
+        help="Rows of the past with their labels: .csv, .tsv (also packed, .csv.gz) or .parquet; or a folder of part "
+        "files, a Delta or an Iceberg table.",
     ),
 ]
 TargetOption = Annotated[str | None, typer.Option("--target", metavar="COL", help="Column to predict.")]
@@ -43,7 +43,8 @@ TaskOption = Annotated[
     typer.Option("--task", help="What is predicted: a probability, a number, or one of several classes."),
 ]
 TimeOption = Annotated[
-    str | None, typer.Option("--time", metavar="COL", help="Column that says when a row's event was.")
+    str | None,
+    typer.Option("--time", metavar="COL", help="Column that says when a row's event was; or several: year,month,day"),
 ]
 EntityOption = Annotated[
     list[str] | None,

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from evergreen.core.definition.made import MadeSection, check, expanded
+from evergreen.core.definition.made import MadeSection, are_calendar_parts, check, expanded
 from evergreen.core.definition.query import QuerySection
 from evergreen.core.definition.references import ReferenceSection
 from evergreen.core.definition.sections import CsvSection, LabelsSection, Section
@@ -97,8 +97,8 @@ class FeedSection(Section):
     """Superseded by a list in `entity`. Columns of the inputs whose texts, joined by `|`, make the entity, which a
     producer lands; `feed land --data` joins them."""
     event_time: Column
-    """Timestamp column, in both tables, that lies within the partition's period. Or two columns, as in `[date, hour]`:
-    intake then makes the column `event_time` of the date and the time of day."""
+    """Timestamp column, in both tables, that lies within the partition's period. Or columns of which intake makes the
+    column `event_time`: a date and a time of day, or whole numbers from `[year]` to `[year, month, day, hour]`."""
     made: MadeSection = Field(default=MadeSection(), repr=False, exclude_if=lambda value: value == MadeSection())
     """Not to be written: what `entity` and `event_time` were written as."""
     label_delay: int = Field(default=1, ge=0, le=366)
@@ -135,7 +135,8 @@ class FeedSection(Section):
     @property
     def date_columns(self) -> tuple[str, ...]:
         """The landed columns of which only the day counts, whatever time of day they hold; each reader is told."""
-        return self.made.event_time[:1]
+        names = self.made.event_time
+        return () if not names or are_calendar_parts(names, self.tables["inputs"].columns) else names[:1]
 
     @model_validator(mode="before")
     @classmethod

@@ -19,6 +19,8 @@ EVENT_TIME = "event_time"
 CONTENT = "none"
 """The `entity` of a feed whose rows nothing names"""
 MOST_PARTS = 8
+MOST_TIME_PARTS = 4
+"""Of an event time: year, month, day and hour"""
 
 
 class MadeSection(Section):
@@ -29,7 +31,7 @@ class MadeSection(Section):
     content: bool = False
     """These are all columns of the inputs, and equal rows are counted."""
     event_time: tuple[str, ...] = ()
-    """Columns that the column `event_time` is made of: a date, and a time of day."""
+    """Columns that the column `event_time` is made of: a date and a time of day, or a year, month, day and hour."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -52,9 +54,8 @@ def expanded(feed: Any) -> Any:
         made |= {"entity": tuple(_columns(feed).get("inputs", {})), "content": True}
         found["entity"] = ROW_ID
     if _is_several(feed.get("event_time")):
-        made["event_time"], found["event_time"] = _names("event_time", feed["event_time"]), EVENT_TIME
-        if len(made["event_time"]) != 2:
-            raise ValueError("event_time takes one column, or two: [date, time of day]")
+        made["event_time"] = _names("event_time", feed["event_time"], least=1, most=MOST_TIME_PARTS)
+        found["event_time"] = EVENT_TIME
     if made:
         found["made"] = made
         kinds = {ROW_ID: "string"} if "entity" in made else {}
@@ -67,11 +68,11 @@ def _is_several(value: Any) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, str)
 
 
-def _names(field: str, value: Sequence[Any], least: int = 2) -> tuple[str, ...]:
+def _names(field: str, value: Sequence[Any], least: int = 2, most: int = MOST_PARTS) -> tuple[str, ...]:
     names = tuple(value)
-    fit = least <= len(names) <= MOST_PARTS and all(isinstance(name, str) for name in names)
+    fit = least <= len(names) <= most and all(isinstance(name, str) for name in names)
     if not fit or len(set(names)) != len(names):
-        raise ValueError(f"{field} takes the name of one column, or a list of {least} to {MOST_PARTS} different names")
+        raise ValueError(f"{field} takes the name of one column, or a list of {least} to {most} different names")
     return names
 
 
@@ -139,17 +140,40 @@ def _check_entity_from(feed: FeedSection) -> None:
         raise ValueError(f"entity_from names personal columns, which the entity would show: {', '.join(tokens)}")
 
 
+def are_calendar_parts(names: Sequence[str], kinds: Mapping[str, str]) -> bool:
+    """Whether the columns `names` of an event time are a year, month, day and hour: the first is a whole number."""
+    return kinds.get(names[0]) == "integer"
+
+
 def _check_time(feed: FeedSection) -> None:
-    date, clock = feed.made.event_time
+    names = feed.made.event_time
     for table in feed.tables:
         columns = feed.tables[table].columns
-        for name in (date, clock):
+        for name in names:
             if name not in columns:
                 raise ValueError(f"tables.{table}.columns lacks {name!r}, one of the columns of feed.event_time")
-        if columns[date] != "timestamp":
-            raise ValueError(f"column {date!r} of feed.event_time must have type timestamp: it is the date")
-        if columns[clock] not in ("integer", "string", "timestamp"):
-            raise ValueError(
-                f"column {clock!r} of feed.event_time must have type integer (hours from 0 to 23), string (such as "
-                "06:30) or timestamp: it is the time of day"
-            )
+        if are_calendar_parts(names, columns):
+            _check_calendar_parts(names, columns)
+        else:
+            _check_date_and_clock(names, columns)
+
+
+def _check_calendar_parts(names: Sequence[str], columns: Mapping[str, str]) -> None:
+    for name, part in zip(names, ("year", "month", "day", "hour"), strict=False):
+        if columns[name] != "integer":
+            raise ValueError(f"column {name!r} of feed.event_time must have type integer: it is the {part}")
+
+
+def _check_date_and_clock(names: Sequence[str], columns: Mapping[str, str]) -> None:
+    if columns[names[0]] != "timestamp":
+        raise ValueError(
+            f"column {names[0]!r} of feed.event_time must have type timestamp (it is the date), or integer (it is the "
+            "year, and month, day and hour may follow)"
+        )
+    if len(names) != 2:
+        raise ValueError("event_time takes one timestamp column, [date, time of day], or [year, month, day, hour]")
+    if columns[names[1]] not in ("integer", "string", "timestamp"):
+        raise ValueError(
+            f"column {names[1]!r} of feed.event_time must have type integer (hours from 0 to 23), string (such as "
+            "06:30) or timestamp: it is the time of day"
+        )

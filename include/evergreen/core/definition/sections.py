@@ -89,7 +89,7 @@ class CsvSection(Section):
     """How timestamps are written if not in ISO 8601, such as `%d/%m/%Y %H:%M`: in all timestamp columns, or by column.
     Times without a zone are those of `calendar.timezone`."""
     max_unpacked: int = Field(default=2 << 30, ge=1 << 10, le=4 << 30)
-    """Bytes that a .csv.gz or .tsv.gz may unpack to."""
+    """Bytes that a packed text file (.csv.gz, .tsv.zip) may unpack to."""
 
     def format_of(self, column: str) -> str | None:
         """Format of the times of `column`, or None if they are ISO 8601."""

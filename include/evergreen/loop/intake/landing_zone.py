@@ -41,7 +41,7 @@ class Drop:
     size: int
     modified: dt.datetime
     suffix: str
-    """As `file_types.suffix_of` gives it: parquet, csv, csv.gz, tsv or tsv.gz; of a lake's table, delta or iceberg"""
+    """As `file_types.suffix_of` gives it: parquet, csv, tsv, packed as csv.gz; of a lake's table, delta or iceberg"""
     parts: tuple[Part, ...] = ()
     """Its files, if it is a folder of part files: `uri` is the folder's then"""
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 TABLES = ("inputs", "labels")
-_ENDINGS = (".parquet", ".pq", ".csv", ".csv.gz", ".tsv", ".tsv.gz")
+_PACKED = ("", ".gz", ".bz2", ".xz", ".zst", ".zip")
+_ENDINGS = (".parquet", ".pq", *(f"{text}{packed}" for text in (".csv", ".tsv") for packed in _PACKED))
 
 
 @dataclass(frozen=True)

@@ -6,19 +6,23 @@ import hashlib
 import json
 import re
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+import pandas as pd
 
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.load import models_dir, read_definition
 from evergreen.core.definition.local_days import UTC, Clock, zone_of
-from evergreen.core.definition.made import CONTENT
-from evergreen.core.definition.model import NAME
+from evergreen.core.definition.made import CONTENT, EVENT_TIME
+from evergreen.core.definition.model import NAME, ColumnType
 from evergreen.core.definition.sections import CsvSection
 from evergreen.errors import BadInputError, DefinitionError, RefusedError
 from evergreen.loop.features.compute import compute
 from evergreen.loop.intake.validation.load_expectations import load_expectations
 from evergreen.tools.data_file import DataFile
+from evergreen.tools.scaffold import time_parts
 from evergreen.tools.scaffold.notes import Note
 from evergreen.tools.scaffold.plan import Asked, Plan, plan
 from evergreen.tools.scaffold.render import texts
@@ -154,12 +158,18 @@ def write(
 
 def look(asked: Asked, file: DataFile) -> Plan:
     """What follows from `file`; raises as `plan`."""
-    file.check_column("--time", asked.time)
-    file.check_time("--time", asked.time)
     types = file.types()
+    for name in time_parts.named(asked.time, types):
+        file.check_column("--time", name)
     for option, column in _asked_columns(asked):
         file.check_column(option, column)
-    decided = plan(asked, types, file.frame(types))
+    frame = file.frame(types)
+    parts = time_parts.choose(asked.time, types, frame)
+    if parts:
+        decided = _of_parts(asked, parts, types, frame)
+    else:
+        file.check_time("--time", asked.time)
+        decided = plan(asked, types, frame)
     decided = replace(decided, unread=dict(file.left_out), csv=file.form.model_dump(exclude_defaults=True))
     if not file.shows_twice(types):
         return decided
@@ -168,6 +178,17 @@ def look(asked: Asked, file: DataFile) -> Plan:
         "the two (calendar.repeated_hour). Rows of the second come an hour early so; times with a zone tell them apart"
     )
     return replace(decided, repeated_hour="first", notes=(*decided.notes, Note("calendar", text)))
+
+
+def _of_parts(asked: Asked, parts: tuple[str, ...], types: Mapping[str, ColumnType], frame: pd.DataFrame) -> Plan:
+    """The plan for a file whose event time is made of the columns `parts`."""
+    time_parts.check(parts, types)
+    times = time_parts.joined(parts, frame, Clock(asked.timezone, "first"))
+    made: dict[str, ColumnType] = {EVENT_TIME: "timestamp"}
+    decided = plan(
+        replace(asked, time=EVENT_TIME, time_parts=parts), {**made, **types}, frame.assign(**{EVENT_TIME: times})
+    )
+    return replace(decided, notes=(*decided.notes, time_parts.note(asked.time, parts)))
 
 
 def _put_aside(target: Path, there: Replaced, scratch: Path) -> Replaced:

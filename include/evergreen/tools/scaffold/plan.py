@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -53,6 +53,13 @@ class Asked:
     """None: what the target's values make it"""
     timezone: str = UTC
     """Of the days, and of times without a zone"""
+    time_parts: tuple[str, ...] = ()
+    """Columns that `time` is made of, if it is none of the file"""
+
+    @property
+    def time_columns(self) -> tuple[str, ...]:
+        """The file's columns that say when an event was."""
+        return self.time_parts or (self.time,)
 
 
 @dataclass(frozen=True)
@@ -129,10 +136,15 @@ def plan(asked: Asked, types: Mapping[str, ColumnType], frame: pd.DataFrame) -> 
     afterwards = (asked.target, *asked.later)
     inputs = {name: kind for name, kind in types.items() if name not in afterwards}
     named = identity.choose(
-        identity.Rows(types, frame, asked.time, list(inputs), odd, asked.timezone), _ids(asked, types), calendar.unit
+        identity.Rows(types, frame, asked.time, list(inputs), {*odd, *asked.time_parts}, asked.timezone),
+        _ids(asked, types),
+        calendar.unit,
     )
+    if asked.time_parts:
+        named = _landed(named, asked)
     partitions = periods.first_days(times, calendar.unit, asked.timezone)
-    means = columns.meaning(inputs, frame, (named.column, asked.time), asked.time, odd)
+    means = columns.meaning(inputs, frame, (named.column, asked.time), asked.time, odd | _year(asked, types))
+    inputs = {name: kind for name, kind in inputs.items() if name not in _made(asked)}
     given = {name: types[name] for name in (*means.numeric, *means.categorical)}
     complete, about_labels = targets.complete(asked.target, frame[asked.target].notna(), partitions)
     return Plan(
@@ -142,11 +154,13 @@ def plan(asked: Asked, types: Mapping[str, ColumnType], frame: pd.DataFrame) -> 
         joined=named.parts,
         content=named.content,
         inputs=inputs,
-        labels={name: types[name] for name in (*_ids_of(named, inputs), asked.time, asked.target, *asked.later)}
+        labels={
+            name: types[name] for name in (*_ids_of(named, inputs), *asked.time_columns, asked.target, *asked.later)
+        }
         | {asked.target: predicted},
         numeric=means.numeric,
         categorical=means.categorical,
-        derived=_derived(times, {*types}, asked.timezone),
+        derived=_derived(times, {*types}, asked),
         left_out=means.left_out,
         period=calendar.unit,
         start=calendar.start,
@@ -181,6 +195,25 @@ def _few_for_the_gate(task: Task, target: str, frame: pd.DataFrame, rows: int, u
     holdout = HOURLY["holdout"] if unit == "hour" else GateSection.model_fields["holdout"].default
     labelled = round(rows * float(values.notna().mean()))
     return targets.for_the_gate(target, values.dropna().astype("float64"), labelled, unit, holdout)
+
+
+def _made(asked: Asked) -> tuple[str, ...]:
+    """The event time, if no file has it."""
+    return (asked.time,) if asked.time_parts else ()
+
+
+def _year(asked: Asked, types: Mapping[str, ColumnType]) -> dict[str, str]:
+    """Why the first column of an event time is no feature."""
+    first = asked.time_parts[0] if asked.time_parts else None
+    return {first: "the year of the event: every later one is new"} if first and types[first] == "integer" else {}
+
+
+def _landed(named: identity.Identity, asked: Asked) -> identity.Identity:
+    """The identity by columns that land: the event time is made of others."""
+    if asked.time not in named.parts:
+        return named
+    parts = [n for part in named.parts for n in (asked.time_parts if part == asked.time else (part,))]
+    return replace(named, parts=tuple(dict.fromkeys(parts)), notes=named.notes)
 
 
 def _ids_of(named: identity.Identity, inputs: Mapping[str, ColumnType]) -> list[str]:
@@ -219,10 +252,11 @@ def _max_bad_rows(names: pd.DataFrame, partitions: pd.Series) -> float:
     return min(0.5, max(0.01, math.ceil(200 * worst) / 100))
 
 
-def _derived(instants: pd.Series, taken: set[str], zone: str) -> dict[str, str]:
-    """Features of the event time, under names that no column has."""
+def _derived(instants: pd.Series, taken: set[str], asked: Asked) -> dict[str, str]:
+    """Features of the event time, under names that no column has. An hour that a column holds is one already."""
+    zone = asked.timezone
     found, times = {"event_weekday": "0 is Monday", "event_hour": zone}, on_the_clock(instants, zone)
-    if times.dt.hour.nunique() < 2:
+    if times.dt.hour.nunique() < 2 or len(asked.time_parts) > 1:
         del found["event_hour"]
     if times.dt.dayofweek.nunique() < 2:
         del found["event_weekday"]

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from evergreen.core.definition.local_days import UTC
+from evergreen.core.definition.made import EVENT_TIME
 from evergreen.core.text import plain
 from evergreen.tools.propose.python_source import literal
 from evergreen.tools.scaffold.plan import HOURLY, Plan
@@ -54,7 +55,7 @@ def definition(plan: Plan) -> str:
         "feed:",
         f"  name: {asked.name}",
         f"  entity: {_entity(plan)}",
-        f"  event_time: {scalar(asked.time)}",
+        f"  event_time: {_time(plan)}",
         f"  label_delay: {asked.label_delay} # {plan.period}s between the end of a partition and its labels",
         *([f"  labels: {{complete: {plan.complete:g}}} {_LABELS}"] if plan.complete is not None else []),
         *(["  csv: # how text files are written", *_csv(plan.csv)] if plan.csv else []),
@@ -102,6 +103,11 @@ def _entity(plan: Plan) -> str:
     if plan.joined:
         return f"[{', '.join(map(scalar, plan.joined))}] # together they name a row: {plan.entity} is made of them"
     return scalar(plan.entity)
+
+
+def _time(plan: Plan) -> str:
+    parts = plan.asked.time_parts
+    return f"[{', '.join(map(scalar, parts))}] # {EVENT_TIME} is made of them" if parts else scalar(plan.asked.time)
 
 
 def _monitoring(plan: Plan) -> list[str]:

@@ -50,7 +50,7 @@ def _chosen(plan: Plan) -> list[Line]:
     found = [
         _line("task", f"{plan.task}, target {target}; {plan.covered:.1%} of the rows have one"),
         *_notes(plan, "task", "task"),
-        _line("row", f"{_named(plan)}, at {plan.asked.time} ({plan.why['row']})"),
+        _line("row", f"{_named(plan)}, at {' and '.join(plan.asked.time_columns)} ({plan.why['row']})"),
         *_notes(plan, "row", "row"),
         _line(
             "calendar",

@@ -20,7 +20,7 @@ from evergreen.loop.intake.failures import Failure, UnfitFileError, unfit
 from evergreen.loop.intake.limits import Limits
 from evergreen.loop.intake.reading.column_names import find_columns
 from evergreen.loop.intake.reading.file_types import REWRITTEN, contents, declare
-from evergreen.loop.intake.reading.packing import unpack
+from evergreen.loop.intake.reading.packing import is_packed, unpack
 
 _BOM = b"\xef\xbb\xbf"
 _HEADER_BYTES = 1 << 20
@@ -38,7 +38,7 @@ def read(
         columns: of the definition.
         limits: that the file must keep.
         form: how the producer writes text files.
-        suffix: csv, tsv, either with .gz, or tokens.csv, which Evergreen wrote itself.
+        suffix: csv, tsv, either packed (csv.gz), or tokens.csv, which Evergreen wrote itself.
 
     Raises:
         UnfitFileError: not text of this form, lines of different lengths, beyond a limit, or not these columns.
@@ -59,8 +59,8 @@ def text_of(data: bytes, form: CsvSection, suffix: str) -> tuple[bytes, CsvSecti
         form = form.model_copy(update={"delimiter": ",", "encoding": "utf-8"})
     elif suffix.startswith("tsv"):
         form = form.model_copy(update={"delimiter": "\t"})
-    if suffix.endswith(".gz"):
-        data = unpack(data, form.max_unpacked)
+    if is_packed(suffix):
+        data = unpack(data, form.max_unpacked, suffix)
     if form.encoding.lower() not in _UTF_8:
         data = _decoded(data, form.encoding)
     _check_text(data)
@@ -175,6 +175,13 @@ def _parse(
 
 def _uneven(odd_lines: list[pc.InvalidRow], total: int) -> Failure:
     first = odd_lines[0]
+    widths = {line.actual_columns - line.expected_columns for line in odd_lines}
+    if len(odd_lines) == total and widths == {1}:
+        sentence = (
+            f"each of the {total:,} lines has one field more than the header has names, as R writes row names: write "
+            "the file without them (row.names=FALSE), or give their column a name"
+        )
+        return unfit("even_lines", sentence, observed=str(first.actual_columns), expected=str(first.expected_columns))
     where = f"the first is line {first.number:,}, with" if first.number else "the first has"
     sentence = (
         f"{len(odd_lines):,} of {total:,} lines do not have the header's {first.expected_columns} fields: "

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+PACKED = ("gz", "bz2", "xz", "zst", "zip")
+"""Endings of packed text files, behind .csv or .tsv"""
 ENDINGS = {
     ".parquet": "parquet",
     ".pq": "parquet",
-    ".csv": "csv",
-    ".csv.gz": "csv.gz",
-    ".tsv": "tsv",
-    ".tsv.gz": "tsv.gz",
+    **{f".{ending}": ending for text in ("csv", "tsv") for ending in (text, *(f"{text}.{one}" for one in PACKED))},
 }
 """Ending of a name, in small letters -> the suffix under which such a file is read"""
 REWRITTEN = "tokens.csv"
 """Suffix of a text file that Evergreen wrote again: commas and UTF-8, whatever `feed.csv` says of the producer's."""
-_GUIDE = "give a .parquet or .pq file, or a .csv or .tsv (also .gz) in UTF-8 with a header line"
+_GUIDE = "give a .parquet or .pq file, or a .csv or .tsv (also packed: .csv.gz) in UTF-8 with a header line"
 _OTHERS = {
     ".xlsx": "a spreadsheet: save the sheet as CSV in UTF-8",
     ".xls": "a spreadsheet: save the sheet as CSV in UTF-8",
@@ -27,14 +26,17 @@ _OTHERS = {
     ".arrow": "an Arrow file: convert it with pandas.read_feather(...).to_parquet(...)",
     ".orc": "an ORC file: convert it with pandas.read_orc(...).to_parquet(...)",
     ".pkl": "a Python pickle, which can run any code: convert it to Parquet where it was made",
-    ".zip": "a zip archive: unpack it first",
     ".tar": "an archive: unpack it first",
+    ".tar.gz": "an archive: unpack it first",
     ".tgz": "an archive: unpack it first",
-    ".zst": "packed by zstd: unpack it, or pack it by gzip as .csv.gz",
-    ".bz2": "packed by bzip2: unpack it, or pack it by gzip as .csv.gz",
-    ".xz": "packed by xz: unpack it, or pack it by gzip as .csv.gz",
+    ".7z": "an archive: unpack it first",
     ".lz4": "packed by lz4: unpack it, or pack it by gzip as .csv.gz",
-    ".gz": "packed by gzip, and its name does not say what is in it: name it .csv.gz or .tsv.gz",
+    ".zip": "a zip archive, and its name does not say what is in it: name it .csv.zip if that is one CSV file",
+    **{
+        f".{one}": f"packed, and its name does not say what is in it: name it .csv.{one} or .tsv.{one}"
+        for one in PACKED
+        if one != "zip"
+    },
 }
 """Endings that are not read -> what such a file is, and what to do about it"""
 
@@ -69,8 +71,9 @@ def why_not(name: str, head: bytes) -> str:
     found = contents(head)
     if found == "a Parquet file":
         return "it is a Parquet file: rename it to end in .parquet"
-    if found == "a gzip archive":
-        return "it is a gzip archive: rename it to end in .csv.gz if there is a CSV file in it"
+    packing = next((one for one, what in _ARCHIVES.items() if found == what), None)
+    if packing:
+        return f"it is {found}: rename it to end in .csv.{packing} if there is a CSV file in it"
     if found not in ("plain text", "of no known kind"):
         return f"it is {found}; {_GUIDE}"
     return _text_named_otherwise(head)
@@ -108,6 +111,7 @@ def contents(data: bytes) -> str:
     return "plain text" if head and printable == len(head) else "of no known kind"
 
 
+_ARCHIVES = {"gz": "a gzip archive", "zst": "a zstd archive", "bz2": "a bzip2 archive", "xz": "an xz archive"}
 _MARKS = {
     b"PAR1": "a Parquet file",
     b"PARE": "an encrypted Parquet file",

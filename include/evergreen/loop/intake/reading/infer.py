@@ -91,7 +91,7 @@ def no_time(field: pa.Field, values: pa.Array) -> Failure:
     """What is wrong with a column of a Parquet file that should hold times, and how to convert it."""
     known = values.drop_null()
     sample = known[:SAMPLE].to_pylist()
-    shown = [str(value) for value in sample]
+    shown = [str(value) for value in known.unique()[: texts.LOOKED_AT].to_pylist()]
     hint = times.advice(field.name, shown, all_rows=True, in_text=False)
     return breach(
         "column_type", field.name, f"are {in_words(field)}",

@@ -22,19 +22,24 @@ from evergreen.loop.intake.reading.joined_id import joined, parted, texts_of
 
 if TYPE_CHECKING:
     from evergreen.core.definition import ModelDefinition
+    from evergreen.core.definition.local_days import Clock
     from evergreen.core.definition.model import FeedSection, TableName
 
 _BYTES = 16
 """Of a digest: that two of 10**12 different rows have the same one has a chance of 10**-15"""
 _CLOCK = r"^([01]?[0-9]|2[0-3]):([0-5][0-9])(?::([0-5][0-9])(?:\.([0-9]{1,6})0*)?)?$"
 _HOURS = 23
+_PARTS = {"year": (1, 9999), "month": (1, 12), "day": (1, 31), "hour": (0, _HOURS)}
+"""Part of a time -> its least and its largest number"""
+_HOUR = 3
+"""Its place among them"""
 
 
 def with_made(frame: pd.DataFrame, definition: ModelDefinition, table: TableName) -> pd.DataFrame:
     """`frame`, the landed columns with the definition's dtypes, and before them those that are made of them.
 
     Raises:
-        UnfitFileError: rows whose date and time of day are no time.
+        UnfitFileError: rows whose columns of time are no time together.
     """
     feed, found = definition.feed, dict[str, pd.Series]()
     if feed.made.entity:
@@ -69,11 +74,51 @@ def _digest(parts: Sequence[str]) -> str:
 
 
 def _times(frame: pd.DataFrame, definition: ModelDefinition) -> pd.Series:
-    """The date that the calendar's clocks show, and the time of day, as an instant; null if one is missing."""
-    (date, clock), zone = definition.feed.made.event_time, definition.calendar.timezone
-    days = on_the_clock(frame[date], zone).dt.normalize()
-    shown = (days + _time_of_day(clock, frame[clock], zone)).dt.as_unit("us").dt.tz_localize("UTC")
-    return local_times.instants(f"{date} and {clock}", shown, definition.calendar.clock)
+    return event_times(frame, definition.feed.made.event_time, definition.calendar.clock)
+
+
+def event_times(frame: pd.DataFrame, names: Sequence[str], clock: Clock) -> pd.Series:
+    """What the columns `names` of `frame` say together, as instants (datetime64[us, UTC]); null if one is missing.
+
+    Args:
+        frame: a timestamp and a time of day (whole hours, text or timestamp), or Int64 years, months, days and hours.
+        names: these columns, in this order.
+        clock: whose days and hours these are.
+
+    Raises:
+        UnfitFileError: rows that are no date, no time of day, or a time that the zone's clocks skip.
+    """
+    told = " and ".join(names)
+    if pd.api.types.is_integer_dtype(frame[names[0]].dtype):
+        shown = _of_calendar_parts(frame, names)
+        days = np.full(len(frame), len(names) <= _HOUR)
+        return local_times.instants(told, shown, clock, days=days)
+    date, time_of_day = names
+    midnights = on_the_clock(frame[date], clock.timezone).dt.normalize()
+    shown = (midnights + _time_of_day(time_of_day, frame[time_of_day], clock.timezone)).dt.as_unit("us")
+    return local_times.instants(told, shown.dt.tz_localize("UTC"), clock)
+
+
+def _of_calendar_parts(frame: pd.DataFrame, names: Sequence[str]) -> pd.Series:
+    """The first instant of the year, month, day or hour that the numbers name, as if UTC."""
+    values = {part: frame[name] for part, name in zip(_PARTS, names, strict=False)}
+    for (part, (low, high)), name in zip(_PARTS.items(), names, strict=False):
+        wrong = ((values[part] < low) | (values[part] > high)).fillna(False)
+        _refuse(name, values[part], wrong, f"{part}s from {low} to {high}")
+    whole = pd.concat(list(values.values()), axis=1).notna().all(axis=1)
+    year, month, day, hour = (
+        values[part][whole].to_numpy(np.int64) if part in values else np.full(int(whole.sum()), low, dtype=np.int64)
+        for part, (low, _) in _PARTS.items()
+    )
+    months = ((year - 1970) * 12 + month - 1).astype("datetime64[M]")
+    instants = months.astype("datetime64[D]") + (day - 1)
+    wrong_day = pd.Series(False, index=frame.index)
+    wrong_day[whole] = instants.astype("datetime64[M]") != months
+    if "day" in values:
+        _refuse(names[2], values["day"], wrong_day, "days of their month")
+    shown = pd.Series(np.datetime64("NaT"), index=frame.index, dtype="datetime64[us]")
+    shown[whole] = instants.astype("datetime64[us]") + hour * np.timedelta64(3_600_000_000, "us")
+    return shown.dt.tz_localize("UTC")
 
 
 def _time_of_day(name: str, values: pd.Series, zone: str) -> pd.Series:

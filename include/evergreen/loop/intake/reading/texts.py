@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from evergreen.core.definition.local_days import Clock
 from evergreen.core.definition.model import ColumnType
 from evergreen.core.definition.sections import CsvSection
-from evergreen.loop.intake.failures import SAMPLE, refuse_rows
+from evergreen.loop.intake.failures import refuse_rows
 from evergreen.loop.intake.reading import local_times, times
 
 _MISSING = pa.array(["", "NA", "N/A", "NaN", "nan", "NAN", "null", "NULL", "None", "NaT", "<NA>", r"\N"])
@@ -23,6 +23,8 @@ _PATTERNS: dict[ColumnType, tuple[str, str]] = {
 }
 _LONG = 18
 """Digits that a 64-bit integer holds whatever they are"""
+LOOKED_AT = 5_000
+"""Different values that are looked at to say what else they may be"""
 DEFAULT = CsvSection()
 IN_UTC = Clock()
 
@@ -115,7 +117,7 @@ def _times(name: str, texts: pa.Array, form: str | None, clock: Clock) -> pa.Arr
     wrong = pc.and_(pc.is_null(instants), pc.is_valid(texts))
     if pc.any(wrong).as_py():
         expected = f"a timestamp of the format {form}, such as feed.csv.time_format says" if form else times.EXPECTED
-        sample = texts.filter(wrong)[:SAMPLE].to_pylist()
+        sample = texts.filter(wrong).unique()[:LOOKED_AT].to_pylist()
         everywhere = pc.sum(wrong).as_py() == len(texts) - texts.null_count
         hint = "" if form else times.advice(name, sample, all_rows=everywhere)
         refuse_rows(name, texts, wrong, f"are not {expected}", expected, hint=hint)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -69,46 +70,76 @@ def _series(texts: pa.Array) -> pd.Series:
     return pd.Series(texts.to_pandas(), dtype=object)
 
 
-def advice(name: str, wrong: list[str], *, all_rows: bool, in_text: bool = True) -> str:
+def advice(name: str, wrong: Sequence[str], *, all_rows: bool, in_text: bool = True) -> str:
     """What to do about times of the column `name` that are not read; empty if that depends on what they mean.
 
-    `all_rows`: every row is like the samples `wrong`, so that one format reads them all. `in_text`: of a text file, for
-    which a format can be declared.
+    `wrong` are these values, each once (some thousand are enough). `all_rows`: there are no others, so that one format
+    reads them all. `in_text`: of a text file, for which a format can be declared.
     """
-    guess = _line_for(name, wrong[0]) if wrong else None
+    guess = _line_for(name, wrong) if wrong else None
     if guess is None:
-        return ""
-    line, form = guess
-    if form is None or not in_text:
+        return (
+            "if they are times, convert them in the code that writes the file; if not, name the column of the event's "
+            "time: a row needs one"
+            if all_rows
+            else ""
+        )
+    line, forms = guess
+    if not forms or not in_text:
         return f"convert them before: {line}"
     if not all_rows:
         return f"other rows are written otherwise: correct these at their source, or convert them: {line}"
+    other = f"; '{forms[1]}' reads all of them too, if the month stands first" if len(forms) > 1 else ""
     return (
-        f"declare the format (--time-format '{form}' of `evergreen new`, feed.csv.time_format in model.yaml), or "
-        f"convert them before: {line}"
+        f"declare the format (--time-format '{forms[0]}' of `evergreen new`, feed.csv.time_format in model.yaml"
+        f"{other}), or convert them before: {line}"
     )
 
 
 _EPOCHS = {10: "s", 13: "ms", 16: "us", 19: "ns"}
 """Digits of an instant of these years, counted from 1970 -> the unit"""
+_DIGITS = {8: ("%Y%m%d",), 7: ("%Y%j",), 6: ("%Y%m", "%m%d%y", "%d%m%y"), 4: ("%Y",)}
+"""Formats of so many digits at most: the zero that a month began with may be lost"""
+_QUARTER = r"^[0-9]{4}[ -]?[Qq][1-4]$"
 
 
-def _line_for(name: str, text: str) -> tuple[str, str | None] | None:
-    """A line of Python that converts times like `text`, and their strptime format if they have one."""
-    column = f"df[{name!r}]"
-    whole = pa.scalar(text)
-    if pc.match_substring_regex(whole, r"^-?[0-9]+(\.[0-9]*)?$").as_py():
-        digits = text.lstrip("-").partition(".")[0]
-        unit = _EPOCHS.get(len(digits))
-        if unit:
-            return f"{column} = pd.to_datetime({column}, unit={unit!r}, utc=True)", None
-        if len(digits) == 8 and "." not in text:
-            return f"{column} = pd.to_datetime({column}.astype(str), format='%Y%m%d', utc=True)", "%Y%m%d"
-        if len(digits) == 5:
-            return f"{column} = pd.to_datetime({column}, unit='D', origin='1899-12-30', utc=True)", None
+def _line_for(name: str, wrong: Sequence[str]) -> tuple[str, tuple[str, ...]] | None:
+    """A line of Python that converts times like `wrong`, and the strptime formats that read all of them."""
+    column, text = f"df[{name!r}]", wrong[0]
+    values = pa.array(wrong, pa.string())
+    if pc.all(pc.match_substring_regex(values, r"^-?[0-9]+(\.[0-9]*)?$")).as_py():
+        return _line_for_numbers(column, wrong)
+    if pc.all(pc.match_substring_regex(values, _QUARTER)).as_py():
+        bare = f"{column}.str.replace('[ -]', '', regex=True)"
+        return f"{column} = pd.PeriodIndex({bare}, freq='Q').to_timestamp()", ()
+    forms = _formats_of(text, wrong)
+    return (f"{column} = pd.to_datetime({column}, format={forms[0]!r}, utc=True)", forms) if forms else None
+
+
+def _line_for_numbers(column: str, wrong: Sequence[str]) -> tuple[str, tuple[str, ...]] | None:
+    digits = {len(text.lstrip("-").partition(".")[0]) for text in wrong}
+    unit = _EPOCHS.get(max(digits))
+    if unit:
+        return f"{column} = pd.to_datetime({column}, unit={unit!r}, utc=True)", ()
+    if digits == {5}:
+        return f"{column} = pd.to_datetime({column}, unit='D', origin='1899-12-30', utc=True)", ()
+    if any("." in text.rstrip("0").rstrip(".") for text in wrong):
         return None
-    form = _format_of(text)
-    return (f"{column} = pd.to_datetime({column}, format={form!r}, utc=True)", form) if form else None
+    likely = _DIGITS.get(max(digits), ())
+    forms = tuple(form for form in likely if _reads(form, wrong) and _is_an_age(form, wrong))[:1]
+    if forms:
+        return f"{column} = pd.to_datetime({column}.astype(str), format={forms[0]!r}, utc=True)", forms
+    return None
+
+
+def _reads(form: str, wrong: Sequence[str]) -> bool:
+    return bool(pd.to_datetime(pd.Series(wrong, dtype=object), format=form, errors="coerce").notna().all())
+
+
+def _is_an_age(form: str, wrong: Sequence[str]) -> bool:
+    """Whether the years that `form` finds are such as events have: digits can be read in many ways."""
+    years = pd.to_datetime(pd.Series(wrong, dtype=object), format=form, errors="coerce").dt.year
+    return bool(years.between(1600, 2200).all())
 
 
 _CLOCKS = {
@@ -118,20 +149,27 @@ _CLOCKS = {
     r" [0-9]{1,2}:[0-9]{2}:[0-9]{2} ?[AaPp][Mm]$": " %I:%M:%S %p",
     r" [0-9]{1,2}:[0-9]{2} ?[AaPp][Mm]$": " %I:%M %p",
     r" [0-9]{1,2}:[0-9]{2}:[0-9]{2} [+-][0-9]{4}$": " %H:%M:%S %z",
-    r"^[^ :]+$": "",
+    r"^[^:]+$": "",
 }
 _DAYS = (
     "%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%d/%m/%y",
-    "%m/%d/%y", "%d.%m.%y", "%d-%b-%Y", "%d-%b-%y", "%d%b%Y", "%d %b %Y", "%b %d %Y", "%b %d, %Y", "%Y%m%d",
+    "%m/%d/%y", "%d.%m.%y", "%d-%m-%y", "%m-%d-%y", "%d-%b-%Y", "%d-%b-%y", "%d%b%Y", "%d%b%y", "%d %b %Y", "%d %B %Y",
+    "%b %d %Y", "%b %d, %Y", "%B %d %Y", "%B %d, %Y", "%a %b %d %Y", "%A, %B %d, %Y", "%Y%m%d", "%Y-%m", "%Y/%m",
+    "%m/%Y", "%Y-%b", "%Y %b", "%b %Y", "%b-%Y", "%b-%y", "%B %Y", "%Y-%B", "%Y %B",
 )  # fmt: skip
 
 
-def _format_of(text: str) -> str | None:
-    """The strptime format of `text`; of two that fit, the day comes first, and the caller must know better."""
+def _formats_of(text: str, wrong: Sequence[str]) -> tuple[str, ...]:
+    """The strptime format that reads all of `wrong`, and the one with day and month exchanged, if that does too."""
     for pattern, clock in _CLOCKS.items():
         if pc.match_substring_regex(pa.scalar(text), pattern).as_py():
             clock = clock.replace(" %p", "%p") if "%p" in clock and " " not in text[-3:] else clock
-            for day in _DAYS:
-                if pd.notna(pd.to_datetime(text, format=day + clock, errors="coerce")):
-                    return day + clock
-    return None
+            fitting = [day + clock for day in _DAYS if _reads(day + clock, [text])]
+            whole = [form for form in fitting if _reads(form, wrong)]
+            exchanged = [form for form in whole[1:] if _exchanged(form) == whole[0]]
+            return tuple(whole[:1] + exchanged)
+    return ()
+
+
+def _exchanged(form: str) -> str:
+    return form.replace("%d", "%_").replace("%m", "%d").replace("%_", "%m")

@@ -1,8 +1,13 @@
 """Files by their endings, packed and written in other ways; columns by their names."""
 
+import bz2
 import gzip
+import io
+import lzma
+import zipfile
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from evergreen.core.definition.sections import CsvSection
@@ -34,7 +39,7 @@ def refusal(data: bytes, suffix: str = "csv", form: CsvSection = PLAIN) -> str:
     [
         ("a.csv", "csv"), ("EXPORT.CSV", "csv"), ("a.csv.gz", "csv.gz"), ("a.CSV.GZ", "csv.gz"), ("a.tsv", "tsv"),
         ("a.tsv.gz", "tsv.gz"), ("a.pq", "parquet"), ("a.PARQUET", "parquet"), ("0a1b.tokens.csv", "tokens.csv"),
-        ("a.txt", None), ("a.csv.zip", None), ("a", None), ("csv", None),
+        ("a.txt", None), ("a.csv.zip", "csv.zip"), ("a.tsv.xz", "tsv.xz"), ("a.zip", None), ("a", None), ("csv", None),
     ],
 )  # fmt: skip
 def test_an_ending_says_how_a_file_is_read(name, suffix):
@@ -54,8 +59,10 @@ def test_files_of_a_table_are_found_by_name_and_ending():
         ("a.dat", b"id;x\n1;2\n", "--delimiter ';'"),
         ("a.dat", b"PAR1....", "rename it to end in .parquet"),
         ("a.xlsx", b"PK\3\4", "save the sheet as CSV"),
-        ("a.csv.zip", b"PK\3\4", "unpack it first"),
-        ("a.csv.zst", b"", "unpack it, or pack it by gzip"),
+        ("a.zip", b"PK\3\4", "name it .csv.zip"),
+        ("a.tar.gz", b"", "unpack it first"),
+        ("a.zst", b"", "name it .csv.zst or .tsv.zst"),
+        ("a.csv.lz4", b"", "pack it by gzip"),
         ("a.jsonl", b"{}", "lines=True"),
     ],
 )
@@ -68,6 +75,46 @@ def test_packed_and_tab_separated_text_is_read():
     assert read(gzip.compress(b"id,x\na,") + gzip.compress(b"1.5\n"), "csv.gz") == [["a", 1.5]]
     assert read(b"id\tx\na,b\t1.5\n", "tsv") == [["a,b", 1.5]]
     assert read(gzip.compress(b"id\tx\na\t1.5\n"), "tsv.gz", CsvSection(delimiter=";")) == [["a", 1.5]]
+
+
+def zipped(**members: bytes) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return packed.getvalue()
+
+
+PACKED = {
+    "csv.gz": gzip.compress,
+    "csv.bz2": bz2.compress,
+    "csv.xz": lzma.compress,
+    "csv.zst": lambda data: pa.compress(data, codec="zstd", asbytes=True),
+    "csv.zip": lambda data: zipped(**{"a.csv": data}),
+}
+
+
+@pytest.mark.parametrize("suffix", PACKED)
+def test_each_way_of_packing_is_read_bounded_and_refused_if_it_is_damaged(suffix):
+    pack = PACKED[suffix]
+    assert read(pack(b"id,x\na,1.5\n"), suffix) == [["a", 1.5]]
+    bomb = pack(bytes(5_000_000))
+    with pytest.raises(UnfitFileError, match=r"more than 1,000,000 bytes"):
+        unpack(bomb, 1_000_000, suffix)
+    assert len(unpack(bomb, 5_000_000, suffix)) == 5_000_000
+    many = pack(b"id,x\n" + b"".join(b"%d,%d\n" % (n, n * n) for n in range(5_000)))
+    assert "damaged or cut off" in refusal(many[: len(many) // 2], suffix)
+    assert "though its name says so: it is plain text; name it without" in refusal(b"id,x\na,1.5\n", suffix)
+
+
+def test_a_zip_archive_holds_one_table():
+    assert "holds 2 files (a.csv, b.csv)" in refusal(zipped(**{"a.csv": b"id,x\n", "b.csv": b"id,x\n"}), "csv.zip")
+    told = zipped(**{"a.csv": b"id,x\na,1.5\n", "__MACOSX/._a.csv": b"..."})
+    assert read(told, "csv.zip") == [["a", 1.5]]
+
+
+def test_row_names_of_r_are_named_as_the_fault():
+    assert "as R writes row names: write the file without them" in refusal(b"id,x\n1,a,1.5\n2,b,2.5\n")
 
 
 def test_unpacking_ends_at_the_limit():

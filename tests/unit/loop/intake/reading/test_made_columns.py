@@ -135,3 +135,47 @@ def test_what_is_no_time_is_refused_by_the_names_of_the_columns(kind, value, tol
     model = definition("none", ["day", "hour"], columns, timezone="Europe/Berlin")
     with pytest.raises(UnfitFileError, match=told):
         with_made(frame([(dt.datetime(2024, 3, 30, 23, tzinfo=dt.UTC), value)], columns), model, "inputs")
+
+
+PARTS = {"year": "integer", "month": "integer", "day": "integer", "hour": "integer"}
+
+
+@given(st.datetimes(timezones=st.just(dt.UTC)), st.integers(1, 4))
+def test_years_months_days_and_hours_are_the_first_instant_that_they_name(at, number):
+    names = list(PARTS)[:number]
+    first = at.replace(minute=0, second=0, microsecond=0)
+    first = first.replace(**{part: 0 if part == "hour" else 1 for part in list(PARTS)[number:]})
+    columns = {"shop": "string", **{name: PARTS[name] for name in names}}
+    made = with_made(
+        frame([("a", *(getattr(at, name) for name in names))], columns),
+        definition(event_time=names, columns=columns),
+        "inputs",
+    )
+    assert list(made["event_time"]) == [first]
+
+
+@pytest.mark.parametrize(
+    ("parts", "says"),
+    [
+        ((2024, 13, 1, 0), "month: 1 of 1 .* rows are not months from 1 to 12"),
+        ((2023, 2, 29, 0), "day: 1 of 1 .* rows are not days of their month"),
+        ((2024, 2, 29, 24), "hour: 1 of 1 .* rows are not hours from 0 to 23"),
+    ],
+)
+def test_numbers_that_are_no_time_are_named(parts, says):
+    columns = {"shop": "string", **PARTS}
+    with pytest.raises(UnfitFileError, match=says):
+        with_made(frame([("a", *parts)], columns), definition(event_time=list(PARTS), columns=columns), "inputs")
+
+
+def test_hours_of_a_zone_are_its_clocks_and_days_begin_when_they_do():
+    columns = {"shop": "string", **PARTS}
+    model = definition(event_time=list(PARTS), columns=columns, timezone="America/New_York")
+    made = with_made(frame([("a", 2024, 7, 1, 6)], columns), model, "inputs")
+    assert list(made["event_time"]) == [pd.Timestamp("2024-07-01T10:00Z")]
+    assert model.feed.date_columns == ()
+
+
+def test_a_year_that_is_text_is_refused_in_the_definition():
+    with pytest.raises(ValueError, match=r"'month' of feed\.event_time must have type integer: it is the month"):
+        definition(event_time=["year", "month"], columns={"shop": "string", "year": "integer", "month": "string"})

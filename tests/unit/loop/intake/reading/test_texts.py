@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from evergreen.core.definition.sections import CsvSection
 from evergreen.loop.intake.failures import UnfitFileError
 from evergreen.loop.intake.limits import LIMITS
-from evergreen.loop.intake.reading import csv_file, parquet_file, texts
+from evergreen.loop.intake.reading import csv_file, parquet_file, texts, times
 from evergreen.loop.intake.reading.convert import to_frame
 from evergreen.loop.intake.reading.infer import type_of_text
 from evergreen.loop.online.request import read_rows, to_inputs
@@ -165,3 +165,26 @@ def test_a_column_of_booleans_with_gaps_is_nullable_and_one_without_is_not(shop,
         assert found.dtype == dtype
         assert found.isna().sum() == frame["gift"].isna().sum()
         assert (found.to_numpy("float64", na_value=np.nan)[[0, 2]] == [1.0, frame["gift"].iloc[2]]).all()
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        (["01/02/1987", "05/20/1987"], "--time-format '%m/%d/%Y' of"),  # the second tells what the first means
+        (["01/02/1987", "03/04/1987"], "'%m/%d/%Y' reads all of them too, if the month stands first"),
+        (["12/1/2009 7:45", "12/30/2009 8:01"], "'%m/%d/%Y %H:%M' of"),
+        (["5-Jan-09", "31-Dec-10"], "'%d-%b-%y' of"),
+        (["1749-01", "1750-12"], "'%Y-%m' of"),
+        (["1977-Jan", "1977-Feb"], "'%Y-%b' of"),
+        (["Jan 1 2000", "Feb 1 2000"], "'%b %d %Y' of"),
+        (["19580329", "19580405"], "'%Y%m%d' of"),
+        (["200901", "200912"], "'%Y%m' of"),
+        (["111597", "11597"], "'%m%d%y' of"),
+        (["1970 Q1", "1970 Q2"], "PeriodIndex"),
+        (["1704067200000"], "unit='ms'"),
+        (["736389", "736390"], "name the column of the event's time"),
+        (["Aruba", "Andorra"], "name the column of the event's time"),
+    ],
+)
+def test_times_of_another_spelling_are_refused_with_the_format_that_reads_all_of_them(values, says):
+    assert says in times.advice("at", values, all_rows=True)
