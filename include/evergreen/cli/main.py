@@ -37,6 +37,7 @@ from evergreen.cli import (
     serve,
     silence,
     stack,
+    start,
     verify,
 )
 from evergreen.errors import EvergreenError, QuarantinedError, RefusedError
@@ -58,6 +59,7 @@ for group in (
     mail,
     new,
     feed,
+    start,
     check,
     model_test,
     experiment,
