@@ -77,7 +77,7 @@ def test_the_commands_lead_to_monitored_weeks_a_retrain_and_a_mail(shell, stack,
             shell(command)
     assert {check.key for check in rows(ledger, DriftCheck, DriftCheck.model == MODEL)} == {
         *(check.key for check in checks),
-        "2013-04-22",
+        "2013-05-13",
     }
 
 

@@ -207,7 +207,7 @@ def _table(summary: Summary) -> Table:
     for name in ("partition", "model", "drift", "decision", summary.loss_name):
         table.add_column(name, justify="right" if name in ("model", summary.loss_name) else "left", no_wrap=True)
     for one in summary.monitored:
-        loss = f"{one.loss:.4g}" if one.loss is not None else "no labels yet"
+        loss = f"{one.loss:.4g}" if one.loss is not None else "not measured yet"
         table.add_row(one.key, str(one.version), "yes" if one.drifted else "no", one.decision or "", loss)
     return table
 
@@ -216,6 +216,6 @@ def _show_next(summary: Summary) -> None:
     screen = console()
     screen.print("The model runs: what lands from now on goes through the loop. Next:")
     screen.print(f"  evergreen history {summary.model}     # its life, with every reason")
-    screen.print("  evergreen mail                # what was sent; `evergreen mail show N` shows one")
+    screen.print("  evergreen mail                # what was sent; `mail show N` shows one")
     screen.print("  evergreen status --logins     # logins of the pages")
     screen.print(f"  {summary.urls['model']}", soft_wrap=True)

@@ -87,14 +87,18 @@ class Beginning(Walk):
         self._restart_failed()
         first = served_from or self._first_champion(landed, chosen)
         before = [key for key in landed.inputs if key < first]
-        self._bring_in(before, [key for key in landed.labels if key < first])
+        if served_from:
+            known = self.definition.partitions.shift(first, -max(1, self.definition.feed.label_delay))
+            self._bring_in(before, [key for key in landed.labels if key <= known])
+            self.advance(len(before))
         self._wait_for_trainings()
         for key in landed.inputs[len(before) :]:
             self._partition(key, labels_due(self.definition, landed.labels, key))
             self.advance(1)
         self._bring_in([], list(landed.labels))
         self.say("sending the last mails")
-        self.airflow.wait_until_idle([self.dag(stage) for stage in STAGES[:-2]], quiet=0.5)
+        while any(self._own_active(stage) for stage in (*INGEST.values(), "monitor")):
+            time.sleep(0.4)
 
     # Steps ------------------------------------------------------------------------------------------------------------
 
@@ -255,6 +259,11 @@ class Beginning(Walk):
                 self.airflow.clear(dag, run_id)
             else:
                 self._seen_failures.add((dag, run_id))
+
+    def _own_active(self, stage: str) -> bool:
+        """Whether a run of ours has not ended. Others may wait for days, for what has not landed."""
+        runs = self.airflow.newest_runs(self.dag(stage), state=["queued", "running"])
+        return any(str(run["dag_run_id"]).startswith("start__") for run in runs)
 
     def _wait_for_trainings(self) -> None:
         """Until no training of the model runs but those that wait for a person."""

@@ -75,7 +75,7 @@ def collect(definition: ModelDefinition, settings: Settings, wall_seconds: float
         losses = {line.key: line.loss for line in history.losses(session, name)}
         checks = {check.key: check for check in history.checks(session, name)}
         mails = list(reversed(history.alerts(session, name, limit=ALL)))
-    kinds = {d.key: d.kind for d in decided if d.kind in ("no_action", "alert", "retrain", "rollback")}
+    kinds = {d.key: d.kind for d in decided if "drift_check_id" in d.evidence}
     first = deployed[0] if deployed else None
     return Summary(
         model=name,
