@@ -16,7 +16,7 @@ from evergreen.core.store.objects import sha256
 from evergreen.loop.intake.labels.coverage import review
 from evergreen.loop.training.model_files import _cache
 from evergreen.settings import Settings
-from helpers import class_orders, orders_model
+from helpers import class_orders, incumbent_orders, orders_model
 from helpers.kept import (
     NOWHERE,
     Kept,
@@ -165,6 +165,17 @@ def class_shop(tmp_path, mlflow_uri, settings):
     return _with_weeks(tmp_path / "models" / "orders", settings, 6, class_orders)
 
 
+@pytest.fixture
+def incumbent_shop_of(tmp_path, mlflow_uri, settings):
+    """Makes a shop of some weeks with labels, features and an incumbent's predictions, and no champion yet."""
+
+    def make(weeks, change=lambda inputs, labels: None):
+        _empty_registry(settings)
+        return _with_weeks(tmp_path / "models" / "orders", settings, weeks, incumbent_orders, change)
+
+    return make
+
+
 @pytest.fixture(scope="session")
 def kept_young_shop(postgres_url, _ledger_template, tmp_path_factory):
     """The young shop, made once."""
@@ -200,11 +211,12 @@ def _making(postgres_url, template, root, login):
     kept.save()
 
 
-def _with_weeks(folder, settings, weeks, world=orders_model):
+def _with_weeks(folder, settings, weeks, world=orders_model, change=lambda inputs, labels: None):
     orders_model.write_model(folder, world.DEFINITION)
     shop = Shop(folder, settings, world)
     for number in range(weeks):
         inputs, labels = shop.week(number)
+        change(inputs, labels)
         shop.accept("inputs", number, inputs)
         shop.accept("labels", number, labels)
         shop.build(number)

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from evergreen.cli import (
+    adopt,
     airflow,
     backup,
     bench,
@@ -67,6 +68,7 @@ for group in (
     history,
     verify,
     deliver,
+    adopt,
     promote,
     rollback,
     silence,
