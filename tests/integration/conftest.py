@@ -16,7 +16,7 @@ from evergreen.core.store.objects import sha256
 from evergreen.loop.intake.labels.coverage import review
 from evergreen.loop.training.model_files import _cache
 from evergreen.settings import Settings
-from helpers import class_orders, orders_model
+from helpers import class_orders, incumbent_orders, orders_model
 from helpers.kept import (
     NOWHERE,
     Kept,
@@ -180,6 +180,17 @@ def empty_shop(tmp_path, mlflow_uri, settings):
 
 
 @pytest.fixture
+def incumbent_shop_of(tmp_path, mlflow_uri, settings):
+    """Makes a shop of some weeks with labels, features and an incumbent's predictions, and no champion yet."""
+
+    def make(weeks, change=lambda inputs, labels: None):
+        _empty_registry(settings)
+        return _with_weeks(tmp_path / "models" / "orders", settings, weeks, incumbent_orders, change)
+
+    return make
+
+
+@pytest.fixture
 def untrained_shop(tmp_path, mlflow_uri, settings):
     """Six weeks of orders with labels and features, a registry, and no champion yet."""
     _empty_registry(settings)
@@ -221,11 +232,12 @@ def _making(postgres_url, template, root, login):
     kept.save()
 
 
-def _with_weeks(folder, settings, weeks, world=orders_model):
+def _with_weeks(folder, settings, weeks, world=orders_model, change=lambda inputs, labels: None):
     orders_model.write_model(folder, world.DEFINITION)
     shop = Shop(folder, settings, world)
     for number in range(weeks):
         inputs, labels = shop.week(number)
+        change(inputs, labels)
         shop.accept("inputs", number, inputs)
         shop.accept("labels", number, labels)
         shop.build(number)

@@ -6,17 +6,15 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from evergreen.cli.progress import progress
 from evergreen.cli.shared import HomeOption, ShapeOption, check_writable, console, stack_of
 from evergreen.cli.stack import show_pages, start
 from evergreen.core.definition import load_definition
@@ -91,7 +89,7 @@ def _run(stack: Stack, weeks: int, begun: float) -> Summary:
     first = definition.partitions.first_key
     keys = definition.partitions.keys(first, definition.partitions.shift(first, weeks - 1))
     threading.Thread(target=_warm, daemon=True).start()
-    with _progress(weeks) as (say, advance):
+    with progress(weeks) as (say, advance):
         Story(definition, settings, stack.airflow, say, advance, broken_week=keys[HISTORY]).tell(keys)
         say("reading the ledger")
         return collect(definition, settings, time.monotonic() - begun, stack.urls)
@@ -100,40 +98,6 @@ def _run(stack: Stack, weeks: int, begun: float) -> Summary:
 def _warm() -> None:
     """Import what the summary needs while the stack is at work."""
     import evergreen.loop.monitoring.rivals.shadow_scores  # noqa: F401
-
-
-@contextmanager
-def _progress(weeks: int) -> Iterator[tuple[Callable[[str], None], Callable[[int], None]]]:
-    """What says what is going on and what counts the weeks that are done: a bar, or lines where nobody is watching."""
-    screen = Console(stderr=True, highlight=False)
-    if not screen.is_terminal:
-        lines = Lines(weeks, screen)
-        yield lines.say, lines.advance
-        return
-    columns: list[Any] = [SpinnerColumn(), TextColumn("week"), MofNCompleteColumn(), BarColumn(bar_width=24)]
-    with Progress(*columns, TimeElapsedColumn(), TextColumn("{task.fields[now]}"), console=screen) as bar:
-        task = bar.add_task("weeks", total=weeks, now="")
-        yield lambda words: bar.update(task, now=words), lambda count: bar.advance(task, count)
-
-
-class Lines:
-    """Progress in a log file: a line whenever something else begins, with the seconds so far and the weeks done."""
-
-    def __init__(self, weeks: int, screen: Console) -> None:
-        self._weeks, self._screen = weeks, screen
-        self._done, self._last, self._begun = 0, "", time.monotonic()
-
-    def say(self, words: str) -> None:
-        """Print `words`, unless they were the last ones printed."""
-        if words == self._last:
-            return
-        self._last = words
-        line = f"{time.monotonic() - self._begun:4.0f} s  week {self._done}/{self._weeks}  {words}"
-        self._screen.print(line, markup=False, soft_wrap=True)
-
-    def advance(self, count: int) -> None:
-        """`count` more weeks are done."""
-        self._done += count
 
 
 def _write(stack: Stack, summary: Summary, json_file: Path | None) -> None:

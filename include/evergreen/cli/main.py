@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from evergreen.cli import (
+    adopt,
     airflow,
     backup,
     bench,
@@ -37,6 +38,7 @@ from evergreen.cli import (
     serve,
     silence,
     stack,
+    start,
     verify,
 )
 from evergreen.errors import EvergreenError, QuarantinedError, RefusedError
@@ -58,6 +60,7 @@ for group in (
     mail,
     new,
     feed,
+    start,
     check,
     model_test,
     experiment,
@@ -65,6 +68,7 @@ for group in (
     history,
     verify,
     deliver,
+    adopt,
     promote,
     rollback,
     silence,

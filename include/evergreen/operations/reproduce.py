@@ -120,6 +120,11 @@ def _recorded(
                 f"no training run of {definition.name} has made version {version}; `evergreen history "
                 f"{definition.name}` lists the versions that were made"
             )
+        if run.cause == "adopt":
+            raise BadInputError(
+                f"version {version} of {definition.name} was adopted: {run.reason} It was not made here, so it cannot "
+                "be made again. What is kept is its registered file, and each of its predictions"
+            )
         dataset = run.dataset
         built = {
             s.id: s for s in session.scalars(select(Snapshot).where(Snapshot.id.in_(dataset["snapshots"].values())))

@@ -224,6 +224,12 @@ class AirflowApi:
         """Runs of a DAG (`~`: of all), oldest first; `query` holds the API's own filters, such as `state`."""
         return self._pages(f"/dags/{quote(dag_id)}/dagRuns", "dag_runs", {"order_by": "id", **query})
 
+    def newest_runs(self, dag_id: str, **query: Any) -> list[dict[str, Any]]:
+        """The newest runs of a DAG, one page of them, newest first; `query` as of `dag_runs`."""
+        asked = {"order_by": "-id", "limit": _PAGE, **query}
+        found: list[dict[str, Any]] = self.request("GET", f"/dags/{quote(dag_id)}/dagRuns", query=asked)["dag_runs"]
+        return found
+
     def dag_run(self, dag_id: str, run_id: str) -> dict[str, Any]:
         """One run."""
         run: dict[str, Any] = self.request("GET", f"/dags/{quote(dag_id)}/dagRuns/{quote(run_id, safe='')}")

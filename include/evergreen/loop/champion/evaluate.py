@@ -12,6 +12,7 @@ import pandas as pd
 from sqlalchemy.orm import Session
 
 from evergreen.core.definition import ModelDefinition
+from evergreen.core.definition.model import GateSection
 from evergreen.core.ledger import Ledger, tables
 from evergreen.core.ledger.queries import decisions, versions
 from evergreen.core.ledger.tables import TrainingRun
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("evergreen.champion")
 
 LATENCY_ROWS, LATENCY_REPEATS = 1_000, 7
+INCUMBENT = "incumbent"
+"""Candidate of a version that was adopted"""
 SEEN = "the champion was trained on every held-out partition"
 
 
@@ -203,12 +206,9 @@ def _compare(
     if broken:
         log.warning("champion %s cannot serve: %s; the base rate stands in for it", champion, broken)
     scores = score(definition, rows, ours, Predicted(theirs, challenger.classes, challenger.rule))
-    timed = _latency(challenger, held_out.features) if predicted is not None else None
     gate, found = definition.gate, _judge(definition, scores, rule)
     few = too_few(rarer(definition, scores), definition.min_positives)
-    answers = (
-        *judge_guards(definition, scores), guards.latency(timed, gate), guards.size(challenger.file_bytes, gate), usable
-    )  # fmt: skip
+    answers = (*judge_guards(definition, scores), *_technical(run, challenger, held_out, predicted, gate), usable)
     said = decide(
         found, answers, gate, loss=definition.loss, challenger=challenger.version, champion=champion, broken=broken,
         unit=definition.unit, few=few,
@@ -221,6 +221,17 @@ def _compare(
     result |= {"gate": gate.model_dump(mode="json"), "loosened": list(gate.loosened), "champion_broken": broken}
     result |= {"decisions": came_to} if came_to else {}
     return _row(definition, run, champion, keys, found, said, result | {"by_cluster": by_cluster(scores)})
+
+
+def _technical(
+    run: TrainingRun, challenger: Predictor, held_out: Examples, predicted: Any, gate: GateSection
+) -> tuple[guards.Guard, guards.Guard]:
+    """Latency and size. Of an incumbent by predictions neither is known: what is registered reads a column."""
+    size = guards.size(challenger.file_bytes, gate)
+    if run.candidate == INCUMBENT and str((run.params or {}).get("source", "")).startswith("column "):
+        return guards.unknown("latency"), guards.unknown("size")
+    timed = _latency(challenger, held_out.features) if predicted is not None else None
+    return guards.latency(timed, gate), size
 
 
 def _judge(definition: ModelDefinition, scores: Scores, rule: _Rule) -> Comparison:

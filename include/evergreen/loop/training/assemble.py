@@ -75,18 +75,20 @@ def assemble(
     as_of: str | None = None,
     settings: Settings,
     run_url: str | None = None,
+    code: FeatureCode | None = None,
 ) -> Assembled:
     """The training run of this cause: made now, or by an earlier call with the same `cause_key`.
 
     Args:
         definition: the model.
-        cause: first, drift, harm, age, code or operator.
+        cause: first, drift, harm, age, code, adopt or operator.
         cause_key: names the cause; one cause makes one training run.
         reason: why, in a sentence; kept in the ledger.
         as_of: newest partition whose labels may be used; the newest that has landed if None. The run keeps the
             newest that it does use.
         settings: where ledger and feature repository are.
         run_url: address of the task's log.
+        code: builds the features; that of today if None.
 
     Raises:
         NotReadyError: too few labelled partitions or rows.
@@ -96,7 +98,7 @@ def assemble(
     """
     _check_calendar(definition, as_of)
     coverage.review(definition, settings=settings)
-    code = today(definition)
+    code = code or today(definition)
     _feed(code, definition, cause_key, as_of, settings, run_url)
     asked = {"cause": cause, "cause_key": cause_key, "reason": said(reason), "run_url": run_url}
     for _ in range(COMMIT_ATTEMPTS):

@@ -75,13 +75,13 @@ def fit(definition: ModelDefinition, training_run_id: int, *, settings: Settings
             registered = registry.version_of_run(run)
         if registered is not None:
             log.info("an earlier attempt had registered version %s before it was interrupted", registered.version)
-            _adopt(definition, run, registered, settings)
+            recover(definition, run, registered, settings)
         else:
             _make(definition, run, settings, run_url)
         with answering(settings, "keep one version of this training"):
-            _keep_first(run, registry)
+            keep_first(run, registry)
         with answering(settings, "move the alias challenger"):
-            _point_challenger(definition, run, registry)
+            point_challenger(definition, run, registry)
         run.state, run.finished_at = "trained", func.now()
         session.flush()
         return _describe(run, reused=registered is not None)
@@ -125,7 +125,7 @@ def _frozen(definition: ModelDefinition, learned: Learned) -> bytes:
     return data
 
 
-def _adopt(definition: ModelDefinition, run: TrainingRun, version: ModelVersion, settings: Settings) -> None:
+def recover(definition: ModelDefinition, run: TrainingRun, version: ModelVersion, settings: Settings) -> None:
     """Fill in the ledger's row from what an interrupted attempt has left in MLflow."""
     with answering(settings, "say what the interrupted attempt did"):
         logged = Registry(settings, definition.name).client.get_run(version.run_id)
@@ -137,7 +137,7 @@ def _adopt(definition: ModelDefinition, run: TrainingRun, version: ModelVersion,
     run.mlflow_run_id, run.version = version.run_id, int(version.version)
 
 
-def _keep_first(run: TrainingRun, registry: Registry) -> None:
+def keep_first(run: TrainingRun, registry: Registry) -> None:
     """One training run is one version, also if MLflow registered it twice: the first, as a later attempt finds."""
     first, twins = registry.version_of_run(run), registry.drop_twins(run)
     if first is not None and twins:
@@ -145,7 +145,7 @@ def _keep_first(run: TrainingRun, registry: Registry) -> None:
         run.version = int(first.version)
 
 
-def _point_challenger(definition: ModelDefinition, run: TrainingRun, registry: Registry) -> None:
+def point_challenger(definition: ModelDefinition, run: TrainingRun, registry: Registry) -> None:
     """Let the alias name the newest version: a late retry of an older run leaves it alone."""
     newest = registry.alias(CHALLENGER) or 0
     if run.version is not None and run.version > newest:

@@ -189,9 +189,14 @@ def save(record: Record, data: bytes, folder: Path) -> None:
         skops_trusted_types=[name for name in trusted_types(definition) if not runs_code(name)],
         signature=signature(definition, record.learned.classes_of_model),
         pip_requirements=[f"{name}=={installed(name)}" for name in requirements(record.learned.model)],
-        pyfunc_predict_fn="predict" if definition.task == "regression" else "predict_proba",
+        pyfunc_predict_fn="predict_proba" if _gives_shares(definition, record.learned.model) else "predict",
     )
     (folder / MODEL_FILE).write_bytes(data)
+
+
+def _gives_shares(definition: ModelDefinition, model: Pipeline) -> bool:
+    """Whether it answers with a share of each class; an incumbent's probability lands as one number."""
+    return definition.task != "regression" and hasattr(model, "predict_proba")
 
 
 def requirements(model: Pipeline) -> tuple[str, ...]:

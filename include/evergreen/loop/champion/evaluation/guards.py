@@ -186,6 +186,11 @@ def latency(milliseconds: float | None, gate: GateSection) -> Guard:
     return _limited("latency", milliseconds, gate.max_latency_ms, sentence, [{"milliseconds": milliseconds}])
 
 
+def unknown(name: Name) -> Guard:
+    """A guard that asks for more than predictions, of a model of which only these are known."""
+    return Guard(name, "not_applicable", f"only its predictions land here: its {name} is not known", [])
+
+
 def size(file_bytes: int | None, gate: GateSection) -> Guard:
     """The registered model file must not be larger than `max_model_mb`; one whose size nobody knows fails."""
     if file_bytes is None:

@@ -1,12 +1,12 @@
-"""What the demo says while it is at work."""
+"""What is said of what takes minutes."""
 
-from evergreen.cli.demo import _progress
+from evergreen.cli.progress import progress
 
 
 def test_a_log_file_gets_a_line_for_each_change(capsys, monkeypatch):
     for name in ("FORCE_COLOR", "TTY_COMPATIBLE"):
         monkeypatch.delenv(name, raising=False)
-    with _progress(26) as (say, advance):
+    with progress(26) as (say, advance):
         say("landing [2013-01-07]")
         say("landing [2013-01-07]")
         advance(9)
@@ -20,7 +20,7 @@ def test_a_log_file_gets_a_line_for_each_change(capsys, monkeypatch):
 
 def test_a_terminal_gets_a_bar(capsys, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
-    with _progress(26) as (say, advance):
+    with progress(26) as (say, advance):
         advance(9)
         say("2013-03-11: scoring")
     said = capsys.readouterr().err

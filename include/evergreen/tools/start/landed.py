@@ -1,0 +1,57 @@
+"""What of a model's feed has landed: in the landing zone, or in the database that its definition names."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from evergreen.core.definition import ModelDefinition
+from evergreen.core.definition.query import query_of
+from evergreen.core.ledger import Ledger
+from evergreen.core.ledger.queries.partitions import newest_map
+from evergreen.errors import NotReadyError, PartitionKeyError
+from evergreen.loop.intake.landing_zone import TABLES, list_feed
+from evergreen.settings import Settings
+from evergreen.tools.start.plan import Landed
+
+
+def find_landed(definition: ModelDefinition, *, settings: Settings, now: dt.datetime) -> Landed:
+    """The partitions whose tables have landed, or came in before; of a query, all that are due at `now` (aware).
+
+    Raises:
+        NotReadyError: nothing has landed.
+        UnavailableError: the landing zone or the ledger do not answer.
+    """
+    calendar, feed = definition.partitions, definition.feed.name
+    folders = list_feed(settings.landing_url, feed, TABLES)
+    found: dict[str, set[str]] = {}
+    with Ledger.from_settings(settings).transaction() as session:
+        for table in TABLES:
+            received = set(newest_map(session, definition.name, table))
+            found[table] = received | {key for key, one in folders.items() if table in one.drops}
+    for table, delay in (("inputs", 0), ("labels", definition.feed.label_delay)):
+        if query_of(definition, table):  # type: ignore[arg-type]  # mypy does not see the literal in the loop
+            found[table] |= set(_due(definition, delay, now))
+    inputs, labels = (tuple(sorted(k for k in found[table] if _is_partition(definition, k))) for table in TABLES)
+    if not inputs:
+        where = f"{settings.landing_url.rstrip('/')}/{feed}"
+        raise NotReadyError(
+            f"nothing of {definition.name} has landed in {where}: `evergreen feed land {definition.name} --data FILE` "
+            f"lands a file of its past. A partition is a folder {where}/<{calendar.key_in_words}> with its tables and "
+            "an empty _SUCCESS"
+        )
+    return Landed(inputs, labels)
+
+
+def _due(definition: ModelDefinition, delay: int, now: dt.datetime) -> list[str]:
+    calendar = definition.partitions
+    newest = calendar.shift(calendar.key_of(now), -1 - delay)
+    last = min(newest, calendar.last_key) if calendar.last_key else newest
+    return calendar.keys(calendar.first_key, last)
+
+
+def _is_partition(definition: ModelDefinition, name: str) -> bool:
+    """Names in the landing zone are any text; the housekeeping reports those that are no partitions."""
+    try:
+        return definition.partitions.contains(name)
+    except PartitionKeyError:
+        return False
