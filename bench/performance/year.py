@@ -14,6 +14,7 @@ import logging
 import os
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -109,7 +110,7 @@ def bring_in(definition: ModelDefinition, key: str, settings: Settings, *, label
     build(definition, key, settings=settings)
 
 
-def train(definition: ModelDefinition, settings: Settings, cause: dict[str, str]) -> None:
+def train(definition: ModelDefinition, settings: Settings, cause: Mapping[str, Any]) -> None:
     """What the DAG train calls."""
     from evergreen.loop.champion.evaluate import evaluate
     from evergreen.loop.champion.promotion import conclude

@@ -33,7 +33,8 @@ from evergreen.core.definition import ModelDefinition, load_definition
 from evergreen.settings import Settings
 from evergreen.stack.airflow_client import AirflowApi
 from evergreen.stack.config.home import Home
-from evergreen.tools.demo.story import STAGES, Story
+from evergreen.tools.demo.story import Story
+from evergreen.tools.start.walk import STAGES
 
 MODEL = "nyc_flights"
 HISTORY = 6

@@ -18,7 +18,8 @@ from evergreen.errors import EvergreenError, UnavailableError
 from evergreen.settings import Settings
 from evergreen.stack.airflow_client import AirflowApi, AirflowApiError
 from evergreen.stack.control import Stack
-from evergreen.tools.demo.story import STAGES, Story
+from evergreen.tools.demo.story import Story
+from evergreen.tools.start.walk import STAGES
 
 T = TypeVar("T")
 PATIENCE = 900.0

@@ -9,7 +9,7 @@ from typing import Any
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.queries.partitions import ACCEPTED
-from evergreen.core.ledger.views import history
+from evergreen.core.ledger.views import history, monitoring
 from evergreen.core.ledger.views.lines import TrainingLine
 from evergreen.settings import Settings
 
@@ -72,8 +72,8 @@ def collect(definition: ModelDefinition, settings: Settings, wall_seconds: float
         trainings = history.trainings(session, name)
         deployed = history.deployments(session, name)
         decided = history.decisions(session, name, limit=ALL)
-        losses = {line.key: line.loss for line in history.losses(session, name)}
-        checks = {check.key: check for check in history.checks(session, name)}
+        losses = {line.key: line.loss for line in monitoring.losses(session, name)}
+        checks = {check.key: check for check in monitoring.checks(session, name)}
         mails = list(reversed(history.alerts(session, name, limit=ALL)))
     kinds = {d.key: d.kind for d in decided if "drift_check_id" in d.evidence}
     first = deployed[0] if deployed else None

@@ -46,9 +46,7 @@ def test_a_column_with_quotes_in_its_name_is_only_text(tmp_path):
     assert load_build(written)(rows, rows.head(0))[name].tolist() == [0.5]
 
 
-@pytest.mark.parametrize(
-    "address", ["models:/a/0", "models:/a/b/1", "a/1", "models:/a", "models:/a@best", "runs:/x"]
-)
+@pytest.mark.parametrize("address", ["models:/a/0", "models:/a/b/1", "a/1", "models:/a", "models:/a@best", "runs:/x"])
 def test_an_address_names_a_version(address):
     with pytest.raises(BadInputError, match="write models:/NAME/3"):
         registered.parse(address)
