@@ -75,11 +75,11 @@ def _troubles(need: Callable[..., Need], standing: Standing) -> list[Need]:
 
 
 def _of_the_check(need: Callable[..., Need], standing: Standing) -> list[Need]:
-    """Proven harm; or a bad partition, as long as it is the newest one whose loss is known."""
-    check = standing.check
+    """Proven harm of who serves; or a bad partition, as long as it is the newest one whose loss is known."""
+    check, serving = standing.check, standing.champion
     if check is None:
         return []
-    if check.harmed:
+    if check.harmed and serving is not None and check.version == serving.version:
         said = f"The champion is proven worse than at its promotion ({check.key})"
         return [need("bad", said=said, runbook="harm", anchor="loss")]
     newest = standing.losses[-1] if standing.losses else None

@@ -23,8 +23,8 @@ def said(**known):
 
 def checked(**known):
     return Said(**{
-        "key": "2013-03-25", "drifted": True, "columns": ("fare",), "report_uri": None, "kind": "no_action",
-        "reason": "", "told": (), "harmed": False, "bad": None, "expected": 0.17, **known,
+        "key": "2013-03-25", "version": 3, "drifted": True, "columns": ("fare",), "report_uri": None,
+        "kind": "no_action", "reason": "", "told": (), "harmed": False, "bad": None, "expected": 0.17, **known,
     })  # fmt: skip
 
 

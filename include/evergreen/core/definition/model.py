@@ -285,6 +285,7 @@ class ModelDefinition(Section):
         unknown = [c for c in self.features.recent_columns or () if c not in self.feed.tables["inputs"].columns]
         if unknown:
             raise ValueError(f"features.recent_columns names columns that the inputs lack: {', '.join(unknown)}")
+        self._check_look_back()
         self._check_gate()
         return self
 
@@ -315,6 +316,17 @@ class ModelDefinition(Section):
             raise ValueError("gate.loss 'cost' needs decision.costs: what each outcome costs (docs/costs.md)")
         if self.gate.min_positives is not None and self.task != "binary":
             raise ValueError(f"gate.min_positives is of task 'binary', and task is {self.task!r}: remove it")
+
+    def _check_look_back(self) -> None:
+        """A duration that ends before the labels are due would give features an empty history for ever."""
+        span, delay, calendar = self.features.look_back, self.feed.label_delay, self.partitions
+        if isinstance(span, dt.timedelta):
+            far = calendar.shift(calendar.first_key, calendar.most_partitions(span) + delay + 2)
+            if not calendar.look_back(far, span, delay):
+                raise ValueError(
+                    f"features.look_back of {span.days} days reaches no labels: the newest that are due when a "
+                    f"partition begins are {delay + 1} {calendar.unit}s old (feed.label_delay); say a longer time"
+                )
 
     def _check_gate(self) -> None:
         inputs, fairness = self.feed.tables["inputs"].columns, self.gate.fairness

@@ -13,6 +13,10 @@ LONGEST = dt.timedelta(days=3660)
 
 def _read(value: Any) -> int | dt.timedelta:
     """A number of partitions, or a duration; pydantic alone would take 60 for a minute."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, str) and value.strip().isdigit():
+        value = int(value)
     if isinstance(value, int) and not isinstance(value, bool):
         if not 0 <= value <= MOST_PARTITIONS:
             raise ValueError(

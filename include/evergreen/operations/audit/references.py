@@ -18,7 +18,7 @@ BUILD = "Clear the task `build` of the model's features DAG for this partition: 
 BRING_IN = "Trigger the model's DAG ingest_references; it runs every ten minutes by itself."
 RESTORE = "Restore the file from a backup of the store."
 REPORT = "Report it: features must be point-in-time correct."
-_STAMP = re.compile(r"(\d{4}-\d\d-\d\d)(T\d\d(?:\d\d){0,2})?(?:\.(\d+))?")
+_STAMP = re.compile(r"(\d{4}-\d\d-\d\d)(T\d\d(?:\d\d){0,2})?(?:\.([2-9]|[1-9]\d{1,3}))?")
 
 
 def check(definition: ModelDefinition, rows: Rows, landing: Iterable[Entry]) -> Iterator[Disagreement]:
@@ -69,11 +69,14 @@ def _known_from(definition: ModelDefinition, stamp: str) -> dt.datetime | None:
     found = _STAMP.fullmatch(stamp)
     if found is None:
         return None
-    day = dt.date.fromisoformat(found[1])
-    if found[2] is None:
-        return definition.partitions.midnight(day)
-    digits = found[2][1:].ljust(6, "0")
-    clock = dt.time(int(digits[:2]), int(digits[2:4]), int(digits[4:]))
+    try:
+        day = dt.date.fromisoformat(found[1])
+        if found[2] is None:
+            return definition.partitions.midnight(day)
+        digits = found[2][1:].ljust(6, "0")
+        clock = dt.time(int(digits[:2]), int(digits[2:4]), int(digits[4:]))
+    except ValueError:  # no day or time of any calendar: a stray folder, which intake reports
+        return None
     return dt.datetime.combine(day, clock, dt.UTC)
 
 

@@ -243,3 +243,33 @@ def test_a_request_reads_what_the_batch_reads(shop):
     assert len(context.more["recent"]) == 12
     assert context.more["references"]["prices"]["list_price"].tolist() == [10, 20, 100]
     assert context.rows == len(context.history) + 12 + 3 + 1
+
+
+def test_refused_bytes_that_come_back_after_others_have_their_verdict(shop):
+    """The same bytes under the same rules were once recorded twice, which the table forbids: nothing came in any more."""
+    twice = prices(("SE", "2023-01-01", 10.0), ("SE", "2023-01-01", 11.0))
+    again = prices(("FI", "2023-01-01", 10.0), ("FI", "2023-01-01", 11.0))
+    for frame in (twice, again, twice, again):
+        bring(shop, ("prices", "2023-12-31", frame))
+    assert [version.outcome for version in versions(shop)] == ["quarantined", "quarantined"]
+    (done,) = bring(shop, ("prices", "2023-12-31", FIRST))
+    assert done.outcome == "accepted"
+
+
+def test_the_incident_of_changed_bytes_ends_if_the_accepted_ones_lie_there_again(shop):
+    bring(shop, ("prices", "2023-12-31", FIRST))
+    for frame in (RAISED, FIRST, RAISED, FIRST):
+        bring(shop, ("prices", "2023-12-31", frame))
+    assert [version.outcome for version in versions(shop)] == ["accepted", "quarantined"]
+    with shop.ledger.transaction() as session:
+        assert all(incident.closed_at or incident.well_at for incident in session.query(Incident))
+
+
+def test_an_earlier_correction_does_not_end_the_incident_of_a_later_version(shop):
+    twice = prices(("SE", "2023-01-01", 10.0), ("SE", "2023-01-01", 11.0))
+    bring(shop, ("prices", "2023-12-01", FIRST), ("prices", "2023-12-31", twice))
+    bring(shop, ("prices", "2023-12-01.2", RAISED))
+    with shop.ledger.transaction() as session:
+        (incident,) = session.query(Incident)
+        assert incident.closed_at is None
+        assert incident.well_at is None

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Select, select
+from sqlalchemy import select
 
 from evergreen.core.ledger.queries.partitions import ACCEPTED
 from evergreen.core.ledger.tables import ReferenceVersion
@@ -42,14 +42,11 @@ def known_at(versions: Versions, instant: dt.datetime) -> dict[str, ReferenceVer
     }
 
 
-def newest(session: Session, model: str, name: str, stamp: str) -> ReferenceVersion | None:
-    """What was last recorded of a stamp, whatever its verdict."""
-    return session.scalar(_of(model, name, stamp).order_by(ReferenceVersion.id.desc()).limit(1))
-
-
-def accepted_of(session: Session, model: str, name: str, stamp: str) -> ReferenceVersion | None:
-    """The accepted version of a stamp."""
-    return session.scalar(_of(model, name, stamp).where(ReferenceVersion.outcome == ACCEPTED))
+def all_of_stamp(session: Session, model: str, name: str, stamp: str) -> list[ReferenceVersion]:
+    """All that was recorded of a stamp, whatever its verdict, in order."""
+    row = ReferenceVersion
+    query = select(row).where(row.model == model, row.name == name, row.stamp == stamp)
+    return list(session.scalars(query.order_by(row.id)))
 
 
 def all_of(session: Session, model: str) -> list[ReferenceVersion]:
@@ -57,10 +54,4 @@ def all_of(session: Session, model: str) -> list[ReferenceVersion]:
     row = ReferenceVersion
     return list(
         session.scalars(select(row).where(row.model == model).order_by(row.name, row.known_from, row.revision, row.id))
-    )
-
-
-def _of(model: str, name: str, stamp: str) -> Select[ReferenceVersion]:
-    return select(ReferenceVersion).where(
-        ReferenceVersion.model == model, ReferenceVersion.name == name, ReferenceVersion.stamp == stamp
     )

@@ -51,7 +51,9 @@ def outdated(old: Snapshot, new: Snapshot) -> bool:
     )  # fmt: skip
     restated = any(before[key] != now[key] for before, now in pairs for key in before.keys() & now.keys())
     others = old.inputs_version_id != new.inputs_version_id or old.rows != new.rows
-    return new.id > old.id and bool(others or restated or set(old.labels_missing) & new.labels_used.keys())
+    came = set(old.labels_missing) & new.labels_used.keys()
+    came |= set(old.recent_missing or ()) & (new.recent_inputs or {}).keys()
+    return new.id > old.id and bool(others or restated or came)
 
 
 def built_from(session: Session, model: str) -> set[int]:

@@ -61,6 +61,8 @@ class Said:
     """The newest check of the monitor and what was decided on it."""
 
     key: str
+    version: int
+    """Champion that was checked; another may serve since"""
     drifted: bool
     columns: tuple[str, ...]
     """Columns that drifted"""
@@ -181,14 +183,14 @@ def _checks(session: Session, models: Any, found: dict[str, Standing]) -> None:
     moved = func.jsonb_path_query_array(check.results, "$.columns[*] ? (@.drifted == true).name")
     expected = check.results["expectation"]["expected"].as_float()
     query = select(
-        models.c.name, check.key, check.drifted, moved, check.report_uri, decided.kind, decided.reason,
+        models.c.name, check.key, check.version, check.drifted, moved, check.report_uri, decided.kind, decided.reason,
         decided.evidence, expected,
     )  # fmt: skip
     joined = query.select_from(models).join(check, literal(True)).outerjoin(decided, literal(True))
-    for name, key, drifted, columns, report, kind, reason, evidence, usual in session.execute(joined):
+    for name, key, version, drifted, columns, report, kind, reason, evidence, usual in session.execute(joined):
         seen = evidence or {}
         found[name].check = Said(
-            key, drifted, tuple(str(column) for column in columns), report, kind, reason or "",
+            key, version, drifted, tuple(str(column) for column in columns), report, kind, reason or "",
             tuple(seen.get("told", ())), bool(seen.get("harmed")), seen.get("bad"), usual,
         )  # fmt: skip
 

@@ -89,29 +89,38 @@ def _bring_in(definition: ModelDefinition, landed: Landed, settings: Settings, r
     rules = rules_hash(definition, name, expectations)
     ledger = Ledger.from_settings(settings)
     with ledger.transaction() as session:
-        accepted = references.accepted_of(session, model, name, stamp)
-        if any(_is_known(row, drop, rules) for row in (accepted, references.newest(session, model, name, stamp))):
+        rows = references.all_of_stamp(session, model, name, stamp)
+        if any(_is_known(row, drop, rules) for row in rows):
             return None
+        accepted = _accepted(rows)
     raw_uri, content_hash = _copy(definition, landed, settings)
     judgement = None
     if accepted is None:
         judgement = _judge(definition, name, raw_uri, drop, expectations, settings)
     with ledger.lock("reference", model, name) as session:
-        accepted = references.accepted_of(session, model, name, stamp)
-        for known in (accepted, references.newest(session, model, name, stamp)):
-            if known is not None and known.content_hash == content_hash and _counts(known, rules):
+        rows = references.all_of_stamp(session, model, name, stamp)
+        accepted = _accepted(rows)
+        # Bytes that were refused may come back after others that were: they have their verdict.
+        for known in rows:
+            if known.content_hash == content_hash and _counts(known, rules):
                 known.landed_again_at = drop.modified if drop.modified != known.landed_at else None
+                if known.outcome == ACCEPTED:
+                    _tell_restored(session, definition, landed)
                 return None
         if accepted is not None or judgement is None:
             judgement = refused(_changed(landed, accepted))
-        row = _row(definition, landed, judgement, settings, raw_uri, content_hash)
-        row.rules_hash, row.run_url = rules, run_url
+        row = _row(definition, landed, judgement, settings, raw_uri, content_hash, rules)
+        row.run_url = run_url
         session.add(row)
         session.flush()
         _tell(session, definition, landed, row)
     level = logging.INFO if row.outcome == ACCEPTED else logging.WARNING
     log.log(level, "%s: %s: %s: %s (kept as %s)", model, landed.what, row.outcome, row.reason, raw_uri)
     return BroughtIn(name, stamp, row.outcome, row.reason, row.rows)
+
+
+def _accepted(rows: list[ReferenceVersion]) -> ReferenceVersion | None:
+    return next((row for row in rows if row.outcome == ACCEPTED), None)
 
 
 def _counts(known: ReferenceVersion, rules: str) -> bool:
@@ -187,16 +196,20 @@ def _row(
     settings: Settings,
     raw_uri: str,
     content_hash: str,
+    rules: str,
 ) -> ReferenceVersion:
     drop, clean_uri = landed.drop, None
     if judgement.accepted and judgement.frame is not None:
         data = to_parquet(judgement.frame, definition.feed.references[landed.name].columns)
-        name = layout.reference_table(definition.name, landed.name, landed.stamp.text, content_hash, "clean.parquet")
+        # By other rules the same bytes may be other rows; a task that was killed may have left those of before.
+        suffix = f"{rules[:8]}.clean.parquet"
+        name = layout.reference_table(definition.name, landed.name, landed.stamp.text, content_hash, suffix)
         clean_uri = Store.from_settings(settings).write(name, data)
     return ReferenceVersion(
         model=definition.name, name=landed.name, stamp=landed.stamp.text, known_from=landed.stamp.known_from,
-        revision=landed.stamp.revision, content_hash=content_hash, landed_uri=drop.uri, raw_uri=raw_uri,
-        clean_uri=clean_uri, bytes=drop.size, rows=judgement.rows, landed_at=drop.modified,
+        revision=landed.stamp.revision, content_hash=content_hash, rules_hash=rules,
+        landed_uri=drop.uri, raw_uri=raw_uri, clean_uri=clean_uri, bytes=drop.size,
+        rows=judgement.rows, landed_at=drop.modified,
         outcome=ACCEPTED if clean_uri else QUARANTINED, reason=judgement.reason,
         failures=[failure.to_json() for failure in judgement.failures],
     )  # fmt: skip
@@ -207,9 +220,9 @@ def _tell(session: Session, definition: ModelDefinition, landed: Landed, row: Re
     owe, scope = partial(outbox.owe, session, definition), f"reference {landed.name}"
     failures = [Failure.from_json(failure) for failure in row.failures]
     if row.outcome == ACCEPTED:
-        # A version that is accepted takes the place of those that were not.
+        # It takes the place of those that were not accepted, but for those that became known later.
         incidents.resolve_others(
-            session, definition.name, "quarantine", scope, (),
+            session, definition.name, "quarantine", scope, _later_in_quarantine(session, row),
             how=f"{landed.what} was accepted", owe=owe, now=dt.datetime.now(dt.UTC),
         )  # fmt: skip
         return
@@ -217,6 +230,22 @@ def _tell(session: Session, definition: ModelDefinition, landed: Landed, row: Re
     incidents.occur(
         session, definition.name, cause(scope, failures), [met],
         subject=f"{scope} quarantined", body=_mail(definition, landed, row, failures), owe=owe,
+    )  # fmt: skip
+
+
+def _later_in_quarantine(session: Session, accepted: ReferenceVersion) -> set[str]:
+    """Stamps later than that of `accepted` of which nothing is accepted."""
+    rows = [row for row in references.all_of(session, accepted.model) if row.name == accepted.name]
+    done = {row.stamp for row in rows if row.outcome == ACCEPTED}
+    mine = (accepted.known_from, accepted.revision)
+    return {row.stamp for row in rows if (row.known_from, row.revision) > mine} - done
+
+
+def _tell_restored(session: Session, definition: ModelDefinition, landed: Landed) -> None:
+    """Other bytes had been landed under an accepted stamp, and the accepted ones lie there again."""
+    incidents.well(
+        session, definition.name, "quarantine", f"reference {landed.name}", part=landed.stamp.text, key=None,
+        how="the accepted bytes lie there again", owe=partial(outbox.owe, session, definition), came_through=False,
     )  # fmt: skip
 
 
