@@ -16,7 +16,7 @@ from evergreen.stack.embedded import caught_mails
 from helpers.live_stack import rows
 
 # The cluster's image has models of its own.
-pytestmark = [pytest.mark.e2e, pytest.mark.shape("embedded")]
+pytestmark = [pytest.mark.e2e, pytest.mark.shape("embedded"), pytest.mark.timeout(1800)]
 MODEL = "weather"
 BLOCK = re.compile(r"^```console\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 DONE_BY_FIXTURES = ("make setup", "evergreen up", "evergreen down", "export PATH")
@@ -41,6 +41,7 @@ def shell(stack, models_dir, tmp_path_factory):
 
     def run(command):
         done = subprocess.run(["/bin/bash", "-c", command], cwd=clone, env=env, capture_output=True, text=True)
+        print(command, done.stdout, done.stderr, sep="\n")
         assert done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
 
