@@ -41,7 +41,6 @@ def shell(stack, models_dir, tmp_path_factory):
 
     def run(command):
         done = subprocess.run(["/bin/bash", "-c", command], cwd=clone, env=env, capture_output=True, text=True)
-        print(command, done.stdout, done.stderr, sep="\n")
         assert done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
 
