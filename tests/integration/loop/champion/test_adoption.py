@@ -28,7 +28,7 @@ def take(shop, **asked):
     return adopt(shop.definition, settings=shop.settings, **WHO, **asked)
 
 
-def train(shop, as_of, cause="operator"):
+def train(shop, as_of, cause="operator", cause_key="by-hand"):
     """A challenger, judged by the gate and nobody else."""
     from evergreen.loop.champion.evaluate import evaluate
     from evergreen.loop.champion.promotion import conclude
@@ -36,7 +36,7 @@ def train(shop, as_of, cause="operator"):
     from evergreen.loop.training.fit import fit
 
     run = assemble(
-        shop.definition, cause=cause, cause_key=f"{cause}-{as_of}", reason="a test asks for it", as_of=shop.key(as_of),
+        shop.definition, cause=cause, cause_key=cause_key, reason="a test asks for it", as_of=shop.key(as_of),
         settings=shop.settings,
     ).training_run_id  # fmt: skip
     fit(shop.definition, run, settings=shop.settings)
@@ -84,7 +84,7 @@ def test_by_its_predictions_it_serves_is_beaten_and_is_rolled_back_to(young):
     # made by other code than what stands in the folder: a challenger is due at once
     assert (checked.kind, checked.cause) == ("retrain", "code")
 
-    decided, said = train(shop, NEXT + 1)
+    decided, said = train(shop, NEXT + 1, checked.cause, checked.cause_key)
     assert said.champion == 1
     assert (decided.kind, serving(shop)) == ("promote", 2), said.reason
     shop.live(NEXT + 2)
