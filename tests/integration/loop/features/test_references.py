@@ -246,7 +246,7 @@ def test_a_request_reads_what_the_batch_reads(shop):
 
 
 def test_refused_bytes_that_come_back_after_others_have_their_verdict(shop):
-    """The same bytes under the same rules were once recorded twice, which the table forbids: nothing came in any more."""
+    """Recorded twice, the same bytes under the same rules broke the intake of every reference of the model."""
     twice = prices(("SE", "2023-01-01", 10.0), ("SE", "2023-01-01", 11.0))
     again = prices(("FI", "2023-01-01", 10.0), ("FI", "2023-01-01", 11.0))
     for frame in (twice, again, twice, again):

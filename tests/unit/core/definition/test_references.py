@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from evergreen.core.definition.calendar import Calendar
-from evergreen.core.definition.model import FeaturesSection
+from evergreen.core.definition.load import load_definition
+from evergreen.core.definition.model import FeaturesSection, ModelDefinition
 from evergreen.core.definition.references import ReferenceSection, read_stamp
 from evergreen.errors import BadInputError
 
