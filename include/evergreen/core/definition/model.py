@@ -325,7 +325,7 @@ class ModelDefinition(Section):
             if not calendar.look_back(far, span, delay):
                 raise ValueError(
                     f"features.look_back of {span.days} days reaches no labels: the newest that are due when a "
-                    f"partition begins are {delay + 1} {calendar.unit}s old (feed.label_delay); say a longer time"
+                    f"partition begins end {delay} {calendar.unit}s before it (feed.label_delay); say a longer time"
                 )
 
     def _check_gate(self) -> None:
