@@ -28,7 +28,7 @@ GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO evergreen_worker;
 -- What a task may change of a row, column by column: how far a training run is, whether a mail was sent, ...
 GRANT UPDATE (rows, landed_again_at) ON partition_version TO evergreen_worker;
 GRANT UPDATE (landed_again_at) ON reference_version TO evergreen_worker;
-GRANT UPDATE (state, candidate, params, metrics, mlflow_run_id, version, code_hash, search, finished_at) ON training_run TO evergreen_worker;
+GRANT UPDATE (state, candidate, params, metrics, mlflow_run_id, version, code_hash, search, decision, finished_at) ON training_run TO evergreen_worker;
 GRANT UPDATE (attempts, last_error, sent_at) ON alert TO evergreen_worker;
 GRANT UPDATE (acted_at) ON sighting TO evergreen_worker;
 GRANT UPDATE (released_at) ON label_hold TO evergreen_worker;

@@ -15,7 +15,8 @@ def past_challengers(session: Session, definition: ModelDefinition, *, up_to: st
     """Challengers that were compared with a champion by the loss of today, in the order of the comparisons.
 
     Those that met the base rate, or a champion that could not predict, say nothing about newer labels. Nor do those
-    made while partitions were cut otherwise.
+    made while partitions were cut otherwise, those of new feature code, and those that met an adopted model: how old
+    the labels of that one are, nobody knows.
 
     Args:
         session: of the ledger.
@@ -27,7 +28,7 @@ def past_challengers(session: Session, definition: ModelDefinition, *, up_to: st
         select(Comparison, theirs.as_of, ours.as_of)
         .join(theirs, theirs.id == Comparison.training_run_id)
         .join(ours, (ours.model == Comparison.model) & (ours.version == Comparison.champion_version))
-        .where(Comparison.model == definition.name)
+        .where(Comparison.model == definition.name, ours.cause != "adopt", theirs.cause != "code")
         .order_by(Comparison.id)
     )
     if up_to is not None:

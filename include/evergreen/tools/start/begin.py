@@ -41,7 +41,8 @@ class Beginning(Walk):
 
     def _parsed(self) -> list[str]:
         self.say("waiting until Airflow has read the DAGs of the model (it looks every half minute)")
-        ids = [self.dag(stage) for stage in (*STAGES, *BY_HAND)]
+        beside = ("ingest_references",) if self.definition.feed.references else ()
+        ids = [self.dag(stage) for stage in (*STAGES, *BY_HAND, *beside)]
         self.airflow.wait_until_dags_parsed(ids, timeout=PARSED_WITHIN)
         return ids
 
@@ -52,10 +53,23 @@ class Beginning(Walk):
         once; its features must wait for their turn, so the DAG `features` is let run only after that.
         """
         ids, features = self._parsed(), self.dag("features")
+        self._bring_in_references()
         if self.airflow.dag(features)["is_paused"]:
             self.airflow.unpause([dag for dag in ids if dag != features])
             self._let_scheduled_pass(landed)
         self.airflow.unpause(ids)
+
+    def _bring_in_references(self) -> None:
+        """Reference tables first: features of the past read the versions of their day.
+
+        A version that is quarantined fails the run, and a mail says so; features go on with the version before.
+        """
+        if not self.definition.feed.references:
+            return
+        dag = self.dag("ingest_references")
+        self.airflow.unpause([dag])
+        self.say("bringing reference tables in")
+        self.airflow.wait_for_run(dag, self.airflow.trigger(dag, run_id=f"start__{int(time.time())}"))
 
     def _let_scheduled_pass(self, landed: Landed) -> None:
         begun, dag = time.monotonic(), self.dag("ingest_inputs")

@@ -59,7 +59,7 @@ def in_script_of(connection, owner):
     """The script as it was before revision 0010 came, run in a ledger of that time: `owner` migrates it."""
     since = ("label_hold", "incident", "alert_delivery", "silence", "reference_version")
     lines = [line for line in SCRIPT.read_text().splitlines() if not any(f" ON {table}" in line for table in since)]
-    text_ = "\n".join(lines).replace("version, code_hash, search,", "version,")
+    text_ = "\n".join(lines).replace("version, code_hash, search, decision,", "version,")
     connection.cursor().execute(text_.replace("FOR ROLE ledger", f"FOR ROLE {owner}"))
 
 

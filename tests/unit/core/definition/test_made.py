@@ -62,8 +62,11 @@ def test_what_was_read_is_read_again(written):
         ({"entity": ["shop", "hour"], "labels": LABELS | {"hour": "string"}}, "integer in tables.inputs and string"),
         ({"entity": ["shop", "day"], "inputs": INPUTS | {"row_id": "string"}}, "has a column 'row_id', as Evergreen"),
         ({"entity": ["shop", "day"], "entity_from": ["shop"]}, "entity_from is superseded"),
-        ({"event_time": ["day", "hour", "shop"]}, r"one column, or two: \[date, time of day\]"),
-        ({"event_time": ["hour", "day"]}, "column 'hour' of feed.event_time must have type timestamp"),
+        (
+            {"event_time": ["day", "hour", "shop"]},
+            r"takes one timestamp column, \[date, time of day\], or \[year, month, day, hour\]",
+        ),
+        ({"event_time": ["hour", "day"]}, "column 'day' of feed.event_time must have type integer: it is the month"),
         ({"event_time": ["day", "price"], "labels": LABELS | {"price": "float"}}, "must have type integer"),
     ],
 )

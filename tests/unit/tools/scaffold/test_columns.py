@@ -56,7 +56,8 @@ def rows(**columns):
 def test_a_target_of_few_values_is_named_with_them(planned, make, task, words):
     plan = planned(rows(y=[make(n) for n in range(ROWS)]))
     assert plan.task == task
-    found = said(plan, "task")
+    # What the gate makes of rare rows is a note of its own (test_targets.py).
+    found = [note for note in said(plan, "task") if "promotes nothing" not in note]
     assert len(found) == (words is not None)
     if words:
         assert re.search(words, found[0])

@@ -93,6 +93,9 @@ def adopt(
         NotReadyError: too few labelled partitions.
         UnavailableError: a server does not answer.
     """
+    if column is not None:
+        incumbent.check_column(definition, column)
+        definition = incumbent.grouped_by_inputs(definition)
     source = f"column {column}" if column is not None else str(address)
     cause_key = f"adopt:{source}"
     _check_free(definition, cause_key, settings)
@@ -125,7 +128,6 @@ def _prepare(
     if column is None:
         model = registered.fetch(definition, str(address), settings)
         return today(definition), lambda there, rows: registered.as_version(there, str(address), model, rows.features)
-    incumbent.check_column(definition, column)
     with scratch_folder("incumbent") as folder:
         written = incumbent.write_code(definition, column, folder)
         kept = keep(FeatureCode(code_hash(written), written), settings)

@@ -27,7 +27,7 @@ _FEATURES = '''"""What the model that served before says, as it lands in a colum
 COLUMN = {column!r}
 
 
-def build(inputs, history):
+def build(inputs, history, **beside):
     """The column, if each row has a value: a prediction that is missing is never invented."""
     missing = int(inputs[COLUMN].isna().sum())
     if missing:
@@ -53,6 +53,14 @@ def labels():
 def features():
     return [{rules}]
 '''
+
+
+def grouped_by_inputs(definition: ModelDefinition) -> ModelDefinition:
+    """Without the gate's groups by features that only `features.py` builds: an incumbent has none of these."""
+    gate, inputs = definition.gate, definition.feed.tables["inputs"].columns
+    fair = gate.fairness if gate.fairness and all(name in inputs for name in gate.fairness.by) else None
+    slices = tuple(name for name in gate.slices if name in inputs)
+    return definition.model_copy(update={"gate": gate.model_copy(update={"slices": slices, "fairness": fair})})
 
 
 def check_column(definition: ModelDefinition, column: str) -> None:

@@ -117,7 +117,9 @@ def compare_with_rivals(
 
 
 def _with_enough(definition: ModelDefinition, known: Evidence, who: Candidates, found: Rivals) -> Rivals:
-    """The same, but nothing is proven on fewer rows of the rarer class than the gate asks for."""
+    """The same, but nothing is proven on fewer rows of the rarer class than the gate asks for; most ask for none."""
+    if not definition.min_positives:
+        return found
     keys = {rival.version: rival.keys for rival in who.all} | {
         rival.version: rival.keys[-min(recurrence_test.WINDOWS) :] for rival in who.earlier
     }

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evergreen.core.definition import load_definition
+from evergreen.core.definition.model import ModelDefinition
 from evergreen.errors import BadInputError
 from evergreen.loop.champion.adoption import incumbent, registered
 from evergreen.loop.features.features_file import load_build
@@ -54,3 +55,24 @@ def test_an_address_names_a_version(address):
 
 def test_a_good_address():
     assert registered.parse("models:/churn model/12") == ("churn model", 12)
+
+
+def test_an_incumbent_is_grouped_by_inputs_alone():
+    """What features.py builds is not there: an incumbent's features are its predictions."""
+    raw = load_definition("nyc_flights").model_dump()
+    raw["gate"]["slices"] = ["origin", "hour", "carrier"]
+    definition = ModelDefinition.model_validate(raw)
+    assert incumbent.grouped_by_inputs(definition).gate.slices == ("origin", "carrier")
+    assert definition.gate.slices == ("origin", "hour", "carrier")
+
+
+def test_its_code_fits_a_model_with_reference_tables(tmp_path):
+    raw = load_definition("nyc_flights").model_dump()
+    raw["feed"]["references"] = {"fares": {"columns": {"carrier": "string", "fare": "float"}, "key": "carrier"}}
+    raw["features"]["recent_inputs"] = 2
+    definition = incumbent.write_code(ModelDefinition.model_validate(raw), "distance", tmp_path)
+    rows = pd.DataFrame(
+        {"flight_id": ["a"], "scheduled_departure": [pd.Timestamp("2013-01-07", tz="UTC")], "distance": [5]}
+    )
+    found = load_build(definition)(rows, rows, recent=rows, references={})
+    assert found["distance"].tolist() == [5]

@@ -34,3 +34,11 @@ def test_what_is_proven_on_too_few_does_not_count_and_the_sentence_names_the_num
         assert _with_enough(plain, known, who, found) == found
     few = SimpleNamespace(losses={"w1": measured(1000, 0.004)})
     assert "has 4 labelled rows and 20 are needed" in _with_enough(definition, few, who, found).before.sentence
+
+
+def test_of_a_number_nothing_is_rare():
+    """A mean target of 12 once made a negative count of rare rows, and nothing was ever proven of a regression."""
+    plain = ModelDefinition.model_validate(yaml.safe_load(DEFINITION))
+    found = Rivals(before=Rival(1, RegretResult(True, 1e-4, 1e-2, 0.3, 9, "it would have lost less.")))
+    known = SimpleNamespace(losses={"w1": measured(1000, 12.3)})
+    assert _with_enough(plain, known, Candidates(Candidate(1, ("w1",), look=2), None), found) == found

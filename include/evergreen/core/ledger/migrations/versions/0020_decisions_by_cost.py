@@ -17,6 +17,11 @@ def upgrade() -> None:
     # none_as_null: a row without a choice holds no JSON at all, as rows of the release before do not
     op.add_column("training_run", sa.Column("decision", JSONB(none_as_null=True), nullable=True))
     op.add_column("online_prediction", sa.Column("choice", JSONB(none_as_null=True), nullable=True))
+    # as deploy/ledger-roles.sql, where tasks have a role of their own
+    op.execute(
+        "DO $$ BEGIN IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'evergreen_worker') THEN "
+        "GRANT UPDATE (decision) ON training_run TO evergreen_worker; END IF; END $$"
+    )
 
 
 def downgrade() -> None:
