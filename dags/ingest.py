@@ -34,7 +34,7 @@ Bring {table} of one partition in: wait for the drop, keep its bytes, validate, 
    on the copy. A quarantined partition fails this task with the reason, is kept, and is reported by mail; nothing
    downstream runs.
 3. **rebuild** emits the partitions whose features looked back on these {table} and were built without them, or with
-   an older version; their features are then built anew. Skipped where there are none.
+   an older version; their features are then built again. Skipped if there are none.
 
 Schedule: one run a partition, when it is due. Past partitions: run a backfill over their dates.
 Rerunning a run changes nothing unless the drop was replaced.
@@ -87,7 +87,7 @@ def rebuild(model: str, table: TableName) -> None:
     definition, common = call(model)
     stale = to_rebuild(definition, table, partition_key(), settings=common["settings"])
     if not stale:
-        end_skipped("the features have been built anew meanwhile")
+        end_skipped("the features have been built again meanwhile")
     get_current_context()["outlet_events"][asset(model, "inputs")].add_partitions(stale)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from airflow.sdk import DAG, get_current_context, task
 
 from evergreen.core.definition import ModelDefinition
-from wiring import asset, body, call, dag_arguments, definitions, end_skipped, send_owed_mail, skip
+from wiring import asset, body, call, dag_arguments, definitions, end_skipped, send_owed_mail
 
 DOC = """
 Bring versions of reference tables in: what has landed as `landing/{feed}/references/<name>/<stamp>/<name>.parquet` (or
@@ -18,7 +18,7 @@ Bring versions of reference tables in: what has landed as `landing/{feed}/refere
    version. A quarantined one fails this task with the reason and is reported by mail; features go on reading the
    version before.
 2. **rebuild** emits the partitions whose features should have read a version that has come now: its stamp lies before
-   they began. Their features are built anew. Skipped if there are none.
+   they began. Their features are built again. Skipped if there are none.
 
 Runs every ten minutes, and when a person triggers it. Rerunning a run changes nothing.
 """
@@ -29,7 +29,6 @@ Runs every ten minutes, and when a person triggers it. Rerunning a run changes n
 def bring_in(model: str) -> list[dict[str, Any]]:
     """Bring in what has landed; what was recorded. Fails if a version is quarantined."""
     from evergreen.errors import QuarantinedError
-    from evergreen.loop.features.stale import stale_keys
     from evergreen.loop.intake.references.bring_in import bring_in
 
     definition, common = call(model)
@@ -38,10 +37,8 @@ def bring_in(model: str) -> list[dict[str, Any]]:
     bad = [f"{one.name} of {one.stamp}: {one.reason}" for one in done if one.outcome == "quarantined"]
     found = [{"name": one.name, "stamp": one.stamp, "outcome": one.outcome} for one in done]
     if bad:
-        # Those that were accepted beside it are built in by the next run, or by the run of the next partition.
+        # What was accepted beside it is built in by the next run, which finds it still to be asked for.
         raise QuarantinedError("; ".join(bad))
-    if not stale_keys(definition, settings=common["settings"]):
-        skip(["rebuild"], "no features were built without what has come", result=found)
     return found
 
 
@@ -49,12 +46,12 @@ def bring_in(model: str) -> list[dict[str, Any]]:
 @body
 def rebuild(model: str) -> None:
     """Emit the partitions whose features are older than what they should have read."""
-    from evergreen.loop.features.stale import stale_keys
+    from evergreen.loop.features.stale import rebuilds_due
 
     definition, common = call(model)
-    stale = stale_keys(definition, settings=common["settings"])
+    stale = rebuilds_due(definition, settings=common["settings"])
     if not stale:
-        end_skipped("the features have been built anew meanwhile")
+        end_skipped("no features were built without what has come, or their builds were asked for before")
     get_current_context()["outlet_events"][asset(model, "inputs")].add_partitions(stale)
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.model import TableName
-from evergreen.core.definition.partition_keys import check_key
-from evergreen.errors import BadInputError, PartitionKeyError
+from evergreen.core.definition.partition_keys import check_key, is_partition
+from evergreen.errors import BadInputError
 from evergreen.loop.intake.landing_zone import local_drop
 from evergreen.loop.intake.reading.file_types import ENDINGS, files_of
 from evergreen.loop.intake.validation.gather_past import Judged, compared_keys
@@ -94,14 +94,8 @@ def tables_in(folder: Path) -> list[tuple[TableName, Path]]:
 
 def _partitions(definition: ModelDefinition, folder: Path) -> list[tuple[str, Path]]:
     """The folders of `folder` that are named by a key, in order."""
-    found = []
-    for place in sorted(folder.iterdir()):
-        try:
-            if place.is_dir() and definition.partitions.contains(place.name):
-                found.append((place.name, place))
-        except PartitionKeyError:
-            continue
-    return found
+    named = [(place.name, place) for place in sorted(folder.iterdir()) if place.is_dir()]
+    return [(name, place) for name, place in named if is_partition(definition, name)]
 
 
 def _check(definition: ModelDefinition, table: TableName, key: str, file: Path, judged: Judged, secret: bytes) -> Check:

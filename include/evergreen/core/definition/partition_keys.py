@@ -18,6 +18,14 @@ def check_key(definition: ModelDefinition, key: str) -> None:
         )
 
 
+def is_partition(definition: ModelDefinition, name: str) -> bool:
+    """Whether `name`, any text, is the key of one of the model's partitions."""
+    try:
+        return definition.partitions.contains(name)
+    except PartitionKeyError:
+        return False
+
+
 def keys_before(definition: ModelDefinition, key: str, last: int) -> tuple[str, ...]:
     """The `last` partitions of the calendar before `key`, oldest first; fewer at its beginning."""
     calendar = definition.partitions

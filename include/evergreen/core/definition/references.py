@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Self
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Self, TypeVar
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -29,6 +30,9 @@ _PATTERN = re.compile(r"(\d{4}-\d{2}-\d{2})(?:T(\d{2})(\d{2})?(\d{2})?)?(?:\.([1
 
 def _names(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
+
+
+V = TypeVar("V")
 
 
 class ReferenceSection(Section):
@@ -59,6 +63,20 @@ class Stamp(NamedTuple):
     known_from: dt.datetime
     revision: int
     text: str
+
+
+def newest_known(
+    found: Iterable[V], instant: dt.datetime, stamp_of: Callable[[V], tuple[dt.datetime, int, str]]
+) -> V | None:
+    """The version that was the newest at `instant`; None if none was known by then. Pure.
+
+    Args:
+        found: versions of one reference, in any order.
+        instant: aware.
+        stamp_of: since when a version has been known, its number among the corrections, and its stamp.
+    """
+    known = (version for version in found if stamp_of(version)[0] <= instant)
+    return max(known, key=stamp_of, default=None)
 
 
 def read_stamp(calendar: Calendar, text: str) -> Stamp:

@@ -94,6 +94,8 @@ def _received(definition: ModelDefinition, rows: Rows, landing: Iterable[Entry])
         newest = max(tables, key=lambda entry: entry.modified, default=None)
         if newest is None or mark is None or mark.modified < newest.modified or _known_from(definition, stamp) is None:
             continue
+        if any(v["raw_uri"] == v["landed_uri"] == newest.uri for v in known.get((name, stamp), [])):
+            continue  # it was too large to copy, and is recorded where it landed by size and time
         data = files.read(newest.uri)
         hashes = {version["content_hash"] for version in known.get((name, stamp), [])}
         if data is not None and files.sha256(data) not in hashes:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from evergreen.core.definition import ModelDefinition
+from evergreen.core.definition.references import newest_known
 from evergreen.core.frames import to_table
 from evergreen.loop.features.beside import RECENT, REFERENCES, arguments
 from evergreen.loop.features.build_plan import recent_keys
@@ -66,8 +67,7 @@ def beside_of(
     if REFERENCES in wanted:
         period, found[REFERENCES] = definition.partitions.period(key), {}
         for name, section in definition.feed.references.items():
-            known = [kept for kept in references.get(name, ()) if kept.stamp.known_from <= period.start]
-            newest = max(known, key=lambda kept: kept.stamp, default=None)
+            newest = newest_known(references.get(name, ()), period.start, lambda kept: kept.stamp)
             table = None if newest is None else to_table(newest.rows, section.columns)
             found[REFERENCES][name] = visible(section, table, period.end)
     return found

@@ -16,8 +16,9 @@ import pandas as pd
 
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.model import TableName
+from evergreen.core.definition.partition_keys import is_partition
 from evergreen.core.text import percent, share
-from evergreen.errors import BadInputError, PartitionKeyError
+from evergreen.errors import BadInputError
 from evergreen.loop.features.build_plan import recent_keys, wanted_keys
 from evergreen.loop.features.compute import compute
 from evergreen.loop.features.look_back import history_of
@@ -277,14 +278,7 @@ def _landed_keys(definition: ModelDefinition, landing_url: str) -> list[str]:
         return []
     except OSError as error:
         raise UnavailableError(f"cannot list {folder}: {error.strerror or error}") from error
-    found = []
-    for name in sorted(names):
-        try:
-            if definition.partitions.contains(name):
-                found.append(name)
-        except PartitionKeyError:
-            continue
-    return found
+    return [name for name in sorted(names) if is_partition(definition, name)]
 
 
 def _read(

@@ -286,7 +286,7 @@ def judge(
         found, taken, gate, loss=definition.loss, challenger=version, champion=champion.version,
         unit=definition.unit, few=few,
     )  # fmt: skip
-    newer = len(definition.partitions.keys(champion.as_of, as_of)) - 1
+    newer = max(0, definition.partitions.distance(champion.as_of, as_of))
     return said, found, record.met(found, keys, newer)
 
 

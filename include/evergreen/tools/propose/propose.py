@@ -13,8 +13,9 @@ import pandas as pd
 
 from evergreen.core.definition import ModelDefinition, Period
 from evergreen.core.definition.model import TableName
+from evergreen.core.definition.partition_keys import is_partition
 from evergreen.core.text import plain
-from evergreen.errors import BadInputError, PartitionKeyError
+from evergreen.errors import BadInputError
 from evergreen.loop.intake import pseudonyms
 from evergreen.loop.intake.comparisons.rules import REFERENCES, Categories, Numbers, Reference, ask
 from evergreen.loop.intake.landing_zone import Drop, list_feed
@@ -115,7 +116,7 @@ class _Landed:
             (table, key): drop
             for key, folder in sorted(folders.items())
             for table, drop in folder.drops.items()
-            if _is_key(definition, key) and (first is None or key >= first) and (last is None or key <= last)
+            if is_partition(definition, key) and (first is None or key >= first) and (last is None or key <= last)
         }
 
     def keys(self, table: TableName) -> list[str]:
@@ -134,13 +135,6 @@ class _Landed:
                 yield key, found, found.frame
             else:
                 self.left_out[f"{key} {table}"] = found.reason
-
-
-def _is_key(definition: ModelDefinition, name: str) -> bool:
-    try:
-        return definition.partitions.contains(name)
-    except PartitionKeyError:
-        return False
 
 
 def _facts(landed: _Landed, table: TableName, progress: Progress) -> Facts:

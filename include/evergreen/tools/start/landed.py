@@ -5,10 +5,11 @@ from __future__ import annotations
 import datetime as dt
 
 from evergreen.core.definition import ModelDefinition
+from evergreen.core.definition.partition_keys import is_partition
 from evergreen.core.definition.query import query_of
 from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.queries.partitions import newest_map
-from evergreen.errors import NotReadyError, PartitionKeyError
+from evergreen.errors import NotReadyError
 from evergreen.loop.intake.landing_zone import TABLES, list_feed
 from evergreen.settings import Settings
 from evergreen.tools.start.plan import Landed
@@ -31,7 +32,7 @@ def find_landed(definition: ModelDefinition, *, settings: Settings, now: dt.date
     for table, delay in (("inputs", 0), ("labels", definition.feed.label_delay)):
         if query_of(definition, table):  # type: ignore[arg-type]  # mypy does not see the literal in the loop
             found[table] |= set(_due(definition, delay, now))
-    inputs, labels = (tuple(sorted(k for k in found[table] if _is_partition(definition, k))) for table in TABLES)
+    inputs, labels = (tuple(sorted(k for k in found[table] if is_partition(definition, k))) for table in TABLES)
     if not inputs:
         where = f"{settings.landing_url.rstrip('/')}/{feed}"
         raise NotReadyError(
@@ -47,11 +48,3 @@ def _due(definition: ModelDefinition, delay: int, now: dt.datetime) -> list[str]
     newest = calendar.shift(calendar.key_of(now), -1 - delay)
     last = min(newest, calendar.last_key) if calendar.last_key else newest
     return calendar.keys(calendar.first_key, last)
-
-
-def _is_partition(definition: ModelDefinition, name: str) -> bool:
-    """Names in the landing zone are any text; the housekeeping reports those that are no partitions."""
-    try:
-        return definition.partitions.contains(name)
-    except PartitionKeyError:
-        return False

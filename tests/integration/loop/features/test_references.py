@@ -1,7 +1,9 @@
 """Reference tables and inputs without labels, on real PostgreSQL, Git and DVC: what a partition may read, and when."""
 
 import itertools
+import os
 import shutil
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -10,10 +12,12 @@ import pytest
 from evergreen.core.feature_repository.snapshots import read_frame
 from evergreen.core.ledger.queries import references
 from evergreen.core.ledger.tables import Alert, Incident, ReferenceVersion, Snapshot
+from evergreen.errors import UnavailableError
 from evergreen.loop.features.build import build
 from evergreen.loop.features.feature_code import today
 from evergreen.loop.features.readiness import readiness
-from evergreen.loop.features.stale import stale_keys
+from evergreen.loop.features.stale import rebuilds_due, stale_keys
+from evergreen.loop.intake.drop_content import content_of
 from evergreen.loop.intake.references.bring_in import bring_in
 from evergreen.loop.online.context import Contexts, read_basis
 from helpers.reference_fixtures import land_reference, prices, with_references
@@ -182,18 +186,77 @@ def test_a_bad_version_is_quarantined_with_a_reason_and_the_one_before_is_read_o
     assert mended.outcome == "accepted"
 
 
-def test_folders_that_are_no_versions_are_told_once(shop):
+def test_what_is_not_brought_in_is_told_once(shop):
+    """A name that is misspelled anywhere, a missing _SUCCESS, an ending that nobody reads: features would miss it."""
     import evergreen.loop.intake.references.bring_in as module
 
     for stamp in ("yesterday", "2024-1-1", "_tmp"):
         land_reference(shop.settings, "prices", stamp, FIRST)
+    folder = land_reference(shop.settings, "pricse", "2023-12-31", FIRST).parent.parent
+    (folder / "prices.csv").write_text("loose")
+    (land_reference(shop.settings, "prices", "2023-12-01", FIRST) / "_SUCCESS").unlink()
+    other = land_reference(shop.settings, "prices", "2023-12-02", FIRST)
+    (other / "prices.csv").rename(other / "price.csv")
     later = pd.Timestamp.now("UTC").to_pydatetime() + 2 * module.SETTLED
     for _ in range(2):
         assert bring_in(shop.definition, settings=shop.settings, now=later) == []
     with shop.ledger.transaction() as session:
         assert sorted(a.body["headline"].split()[0] for a in session.query(Alert)) == [
-            "references/prices/2024-1-1", "references/prices/yesterday",
+            "references/prices.csv", "references/prices/2023-12-01", "references/prices/2023-12-02",
+            "references/prices/2024-1-1", "references/prices/yesterday", "references/pricse",
         ]  # fmt: skip
+
+
+def test_what_is_still_being_written_is_told_to_nobody(shop):
+    (land_reference(shop.settings, "prices", "2023-12-01", FIRST) / "_SUCCESS").unlink()
+    assert bring_in(shop.definition, settings=shop.settings) == []
+    with shop.ledger.transaction() as session:
+        assert session.query(Alert).count() == 0
+
+
+def test_one_version_that_cannot_be_read_holds_up_no_other(shop, monkeypatch):
+    broken = land_reference(shop.settings, "prices", "2023-12-01", FIRST) / "prices.csv"
+    land_reference(shop.settings, "holidays", "2023-12-31", HOLIDAYS)
+
+    def cut(drop):
+        if drop.uri.endswith(str(broken)):
+            raise UnavailableError("the disk does not answer")
+        return content_of(drop)
+
+    monkeypatch.setattr("evergreen.loop.intake.references.bring_in.content_of", cut)
+    with pytest.raises(UnavailableError, match="does not answer"):
+        bring_in(shop.definition, settings=shop.settings)
+    assert [(version.name, version.outcome) for version in versions(shop)] == [("holidays", "accepted")]
+
+
+def test_a_file_that_is_written_while_it_is_read_is_not_taken(shop, monkeypatch):
+    landed = land_reference(shop.settings, "prices", "2023-12-31", FIRST) / "prices.csv"
+
+    def torn(drop):
+        found = content_of(drop)
+        landed.write_bytes(landed.read_bytes().replace(b"SE", b"NO"))
+        os.utime(landed, (time.time() + 5, time.time() + 5))
+        return found
+
+    monkeypatch.setattr("evergreen.loop.intake.references.bring_in.content_of", torn)
+    with pytest.raises(UnavailableError, match="changed while it was read"):
+        bring_in(shop.definition, settings=shop.settings)
+    assert versions(shop) == []
+
+
+def test_a_build_is_asked_for_once_however_often_somebody_looks(shop):
+    bring(shop, ("prices", "2023-12-31", FIRST), ("holidays", "2023-12-31", HOLIDAYS))
+    shop.days(*DAYS[:2])
+    shop.accept(KEY)
+    make(shop)
+    bring(shop, ("prices", DAYS[1], RAISED))
+    assert stale_keys(shop.definition, settings=shop.settings) == [KEY]
+    assert rebuilds_due(shop.definition, settings=shop.settings) == [KEY]
+    assert rebuilds_due(shop.definition, settings=shop.settings) == []
+    bring(shop, ("prices", f"{DAYS[1]}.2", FIRST))
+    assert rebuilds_due(shop.definition, settings=shop.settings) == [KEY], "another build is wanted now"
+    make(shop)
+    assert rebuilds_due(shop.definition, settings=shop.settings) == []
 
 
 def test_a_build_waits_for_what_has_never_landed_and_for_inputs_and_is_made_again(shop):
@@ -256,13 +319,31 @@ def test_refused_bytes_that_come_back_after_others_have_their_verdict(shop):
     assert done.outcome == "accepted"
 
 
-def test_the_incident_of_changed_bytes_ends_if_the_accepted_ones_lie_there_again(shop):
-    bring(shop, ("prices", "2023-12-31", FIRST))
-    for frame in (RAISED, FIRST, RAISED, FIRST):
-        bring(shop, ("prices", "2023-12-31", frame))
-    assert [version.outcome for version in versions(shop)] == ["accepted", "quarantined"]
+def open_incidents(shop) -> int:
     with shop.ledger.transaction() as session:
-        assert all(incident.closed_at or incident.well_at for incident in session.query(Incident))
+        return sum(not (incident.closed_at or incident.well_at) for incident in session.query(Incident))
+
+
+def test_the_incident_of_changed_bytes_follows_what_lies_there(shop):
+    """It ends if the accepted bytes lie there again, and refused ones that come back are told again."""
+    found = []
+    for frame in (FIRST, RAISED, FIRST, RAISED, FIRST):
+        bring(shop, ("prices", "2023-12-31", frame))
+        found.append(open_incidents(shop))
+    assert found == [0, 1, 0, 1, 0]
+    assert [version.outcome for version in versions(shop)] == ["accepted", "quarantined"]
+
+
+def test_accepted_bytes_that_are_put_back_with_their_old_time_end_the_incident(shop):
+    file = land_reference(shop.settings, "prices", "2023-12-31", FIRST) / "prices.csv"
+    written = file.stat()
+    bring(shop)
+    bring(shop, ("prices", "2023-12-31", RAISED))
+    assert open_incidents(shop) == 1
+    land_reference(shop.settings, "prices", "2023-12-31", FIRST)
+    os.utime(file, ns=(written.st_atime_ns, written.st_mtime_ns))
+    bring(shop)
+    assert open_incidents(shop) == 0
 
 
 def test_an_earlier_correction_does_not_end_the_incident_of_a_later_version(shop):

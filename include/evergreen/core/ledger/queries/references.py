@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
+from evergreen.core.definition.references import newest_known
 from evergreen.core.ledger.queries.partitions import ACCEPTED
 from evergreen.core.ledger.tables import ReferenceVersion
 
@@ -33,11 +34,7 @@ def accepted(session: Session, model: str, names: Iterable[str]) -> Versions:
 def known_at(versions: Versions, instant: dt.datetime) -> dict[str, ReferenceVersion | None]:
     """The version of each reference that was the newest at `instant`; None if none was known by then. Pure."""
     return {
-        name: max(
-            (version for version in found if version.known_from <= instant),
-            key=lambda version: (version.known_from, version.revision, version.stamp),
-            default=None,
-        )
+        name: newest_known(found, instant, lambda version: (version.known_from, version.revision, version.stamp))
         for name, found in versions.items()
     }
 

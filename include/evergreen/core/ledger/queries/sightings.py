@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from evergreen.core.ledger.tables import Sighting
 
-Kind = Literal["drop", "stray", "stuck", "unmended"]
+Kind = Literal["drop", "stray", "stuck", "unmended", "rebuild"]
 
 
 def act_on(

@@ -41,7 +41,7 @@ class Sighting(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     model: Mapped[str]
     kind: Mapped[str]
-    """drop (brought in) | stray (reported) | stuck (restarted) | unmended (reported)"""
+    """drop (brought in) | stray (reported) | stuck (restarted) | unmended (reported) | rebuild (asked for)"""
     name: Mapped[str]
     first_seen: Mapped[dt.datetime] = mapped_column(server_default=func.now())
     acted_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())

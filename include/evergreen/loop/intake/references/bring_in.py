@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from evergreen.core.definition import ModelDefinition
-from evergreen.core.definition.references import STAMP
+from evergreen.core.definition.references import FOLDER, STAMP
 from evergreen.core.frames import to_parquet
 from evergreen.core.ledger import Ledger, incidents, outbox
 from evergreen.core.ledger.outbox import AlertBody, Links, Table
@@ -20,14 +20,15 @@ from evergreen.core.ledger.queries import references
 from evergreen.core.ledger.queries.partitions import ACCEPTED, QUARANTINED
 from evergreen.core.ledger.tables import ReferenceVersion
 from evergreen.core.store import Store, layout
+from evergreen.core.store.layout import join
 from evergreen.core.store.objects import sha256
 from evergreen.core.text import plain
-from evergreen.errors import UnavailableError
+from evergreen.errors import DefinitionError, EvergreenError, UnavailableError
 from evergreen.loop.intake import lake
 from evergreen.loop.intake.drop_content import chunks_of, content_of, describe_parts
 from evergreen.loop.intake.failures import Failure, UnfitFileError, critical, unfit
 from evergreen.loop.intake.landed_folder import LAKES
-from evergreen.loop.intake.landing_zone import Drop
+from evergreen.loop.intake.landing_zone import Drop, find_drop
 from evergreen.loop.intake.limits import LIMITS
 from evergreen.loop.intake.quarantine_incidents import cause
 from evergreen.loop.intake.raw_parts import keep, list_of, raw_content
@@ -73,13 +74,21 @@ def bring_in(
         return []
     now = now or dt.datetime.now(dt.UTC)
     zone = list_references(definition, settings.landing_url, settled=now - SETTLED)
-    done = [_bring_in(definition, landed, settings, run_url) for landed in zone.landed]
+    done, failed = [], list[EvergreenError]()
+    for landed in zone.landed:
+        try:
+            done.append(_bring_in(definition, landed, settings, run_url))
+        except (UnavailableError, DefinitionError) as error:  # of one version: the others are brought in all the same
+            log.warning("%s: %s was not brought in: %s", definition.name, landed.what, error)
+            failed.append(error)
     for name, why in zone.strays.items():
-        log.warning("%s: %s is no version of a reference: %s", definition.name, plain(name), why)
+        log.warning("%s: references/%s was not brought in: %s", definition.name, plain(name), why)
     if zone.strays:
         with Ledger.from_settings(settings).transaction() as session:
             for name, why in zone.strays.items():
                 _tell_stray(session, definition, name, why)
+    if failed:
+        raise failed[0]
     return [one for one in done if one is not None]
 
 
@@ -90,9 +99,12 @@ def _bring_in(definition: ModelDefinition, landed: Landed, settings: Settings, r
     ledger = Ledger.from_settings(settings)
     with ledger.transaction() as session:
         rows = references.all_of_stamp(session, model, name, stamp)
-        if any(_is_known(row, drop, rules) for row in rows):
-            return None
         accepted = _accepted(rows)
+        seen = next((row for row in rows if _is_known(row, drop, rules)), None)
+        if seen is not None:
+            if seen is accepted and len(rows) > 1:  # a producer may put the accepted file back with its old time
+                _tell_restored(session, definition, landed)
+            return None
     raw_uri, content_hash = _copy(definition, landed, settings)
     judgement = None
     if accepted is None:
@@ -106,6 +118,8 @@ def _bring_in(definition: ModelDefinition, landed: Landed, settings: Settings, r
                 known.landed_again_at = drop.modified if drop.modified != known.landed_at else None
                 if known.outcome == ACCEPTED:
                     _tell_restored(session, definition, landed)
+                else:
+                    _tell(session, definition, landed, known)
                 return None
         if accepted is not None or judgement is None:
             judgement = refused(_changed(landed, accepted))
@@ -151,6 +165,7 @@ def _copy(definition: ModelDefinition, landed: Landed, settings: Settings) -> tu
         listed = list_of(describe_parts(drop), drop.suffix)
         content_hash = sha256(listed)
         kept = keep(store, named(content_hash, layout.PARTS), listed, lambda part: chunks_of(f"{drop.uri}/{part}"))
+        _check_unchanged(definition, landed, settings)
         return kept, content_hash
     try:
         data = lake.read(lake.local_path(drop.uri), drop.suffix)[1] if drop.suffix in LAKES else content_of(drop)[0]
@@ -159,10 +174,17 @@ def _copy(definition: ModelDefinition, landed: Landed, settings: Settings) -> tu
         return drop.uri, sha256(said)
     if isinstance(data, Parts) or data is None:
         raise TypeError("part files are copied one by one")
-    if drop.suffix not in LAKES and len(data) != drop.size:
-        raise UnavailableError(f"{drop.uri} changed while it was read; nothing was recorded, the next try reads it")
+    if drop.suffix not in LAKES:
+        _check_unchanged(definition, landed, settings, len(data) == drop.size)
     suffix, content_hash = "parquet" if drop.suffix in LAKES else drop.suffix, sha256(data)
     return store.write(named(content_hash, suffix), data), content_hash
+
+
+def _check_unchanged(definition: ModelDefinition, landed: Landed, settings: Settings, whole: bool = True) -> None:
+    """Refuse what was written while it was read: a torn version would be accepted for good."""
+    drop, root = landed.drop, f"{settings.landing_url.rstrip('/')}/{join(definition.feed.name, FOLDER)}"
+    if find_drop(root, landed.name, landed.name, landed.stamp.text) != drop or not whole:
+        raise UnavailableError(f"{drop.uri} changed while it was read; nothing was recorded, the next try reads it")
 
 
 def _judge(
@@ -279,12 +301,16 @@ def _tell_stray(session: Session, definition: ModelDefinition, name: str, why: s
     digest = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()
     outbox.owe(
         session, definition, kind="stray_drop", key=None, dedup_key=f"stray_drop:references:{digest}",
-        subject="a folder of a reference in the landing zone is no version",
+        subject="something in the folder of references was not brought in",
         body=AlertBody(
-            headline=f"references/{plain(name)} is no version of a reference",
-            summary=f"{why}. It is never read, and is reported once.",
+            headline=f"references/{plain(name)} was not brought in",
+            summary=f"{why}. Features go on reading the version before; this is reported once.",
             facts=[("Feed", definition.feed.name)],
             table=Table(columns=["Folder", "What is wrong"], rows=[[plain(name), why]]),
-            next_steps=[f"Ask {definition.owner} to land the version under its stamp: {STAMP}."],
+            next_steps=[
+                f"Ask {definition.owner} to land the version whole, with _SUCCESS last, as references/<name>/<stamp>/"
+                f"<name>.csv or another ending. A stamp is {STAMP}.",
+                "If it is no reference, have it removed from that folder.",
+            ],
         ),
     )  # fmt: skip

@@ -10,7 +10,7 @@ from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.references import FOLDER, Stamp, read_stamp
 from evergreen.core.store.layout import join
 from evergreen.errors import BadInputError
-from evergreen.loop.intake.landing_zone import Drop, list_feed
+from evergreen.loop.intake.landing_zone import Drop, Folder, explain_wait, list_feed
 
 
 @dataclass(frozen=True)
@@ -50,17 +50,29 @@ def list_references(definition: ModelDefinition, landing_url: str, settled: dt.d
     """
     landed: list[Landed] = []
     strays: dict[str, str] = {}
+    root = f"{landing_url.rstrip('/')}/{join(definition.feed.name, FOLDER)}"
     for name in definition.feed.references:
-        folders = list_feed(f"{landing_url.rstrip('/')}/{join(definition.feed.name, FOLDER)}", name, [name])
+        folders = list_feed(root, name, [name])
         found = []
         for text, folder in folders.items():
             try:
                 stamp = read_stamp(definition.partitions, text)
             except BadInputError as error:
-                if not text.startswith(("_", ".")) and (settled is None or folder.modified <= settled):
+                if _is_left(text, folder, settled):
                     strays[f"{name}/{text}"] = str(error)
                 continue
             if name in folder.drops:
                 found.append(Landed(name, stamp, folder.drops[name]))
+            elif _is_left(text, folder, settled):
+                strays[f"{name}/{text}"] = explain_wait(root, name, name, text)
         landed += sorted(found, key=lambda one: one.stamp)
+    known = ", ".join(definition.feed.references)
+    for name, folder in list_feed(f"{landing_url.rstrip('/')}/{join(definition.feed.name)}", FOLDER, ()).items():
+        if name not in definition.feed.references and _is_left(name, folder, settled):
+            strays[name] = f"it is no reference of this model; known are {known}"
     return Zone(tuple(landed), strays)
+
+
+def _is_left(name: str, folder: Folder, settled: dt.datetime | None) -> bool:
+    """Whether nobody writes it any more, and it is meant to be read: names with '_' or '.' are the producer's own."""
+    return not name.startswith(("_", ".")) and (settled is None or folder.modified <= settled)
