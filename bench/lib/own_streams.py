@@ -140,10 +140,12 @@ def history_of(chosen: DataSet) -> History:
 
 
 def followed(history: History) -> History:
-    """The history until `MOST` partitions after its first champion."""
+    """The history until `MOST` partitions after its first champion, with the pace that is to be measured."""
     first = first_champion(history)
     after = [p.key for p in history if p.key > first][:MOST]
-    return replace(history, partitions=tuple(p for p in history if p.key <= after[-1]))
+    monitoring = history.definition.monitoring.model_copy(update={"learned_pace": True})
+    definition = history.definition.model_copy(update={"monitoring": monitoring})
+    return replace(history, definition=definition, partitions=tuple(p for p in history if p.key <= after[-1]))
 
 
 def challengers(history: History) -> Fits:

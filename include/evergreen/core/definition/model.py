@@ -318,7 +318,7 @@ class ModelDefinition(Section):
             raise ValueError(f"gate.min_positives is of task 'binary', and task is {self.task!r}: remove it")
 
     def _check_look_back(self) -> None:
-        """A duration that ends before the labels are due would give features an empty history for ever."""
+        """Refuse a duration that is too short to reach any label: the history would always be empty."""
         span, delay, calendar = self.features.look_back, self.feed.label_delay, self.partitions
         if isinstance(span, dt.timedelta):
             far = calendar.shift(calendar.first_key, calendar.most_partitions(span) + delay + 2)

@@ -153,9 +153,10 @@ class MonitoringSection(Section):
     min_new_rows: int = Field(default=1000, ge=0)
     """Labelled rows that must have landed since the champion's training."""
     refresh: int = Field(default=4, ge=1)
-    """Partitions after which a champion meets a challenger though nothing is wrong; each refusal triples the wait.
-    Fewer, with `cool_down` and `min_new_rows` in proportion, if newer challengers have been better so far (decision
-    041)."""
+    """Partitions after which a champion meets a challenger though nothing is wrong; each refusal triples the wait."""
+    learned_pace: bool = Field(default=False, exclude_if=lambda value: not value)
+    """Whether `refresh`, with `cool_down` and `min_new_rows` in proportion, becomes fewer if newer challengers have
+    been better so far, and the pool keeps versions of other worlds only (decision 041: measured on few streams)."""
     max_age: int = Field(default=52, ge=1)
     """Partitions after which a champion meets a challenger whatever was refused before."""
     persistence: int = Field(default=2, ge=1)

@@ -23,30 +23,31 @@ def past_challengers(session: Session, definition: ModelDefinition, *, up_to: st
         definition: the model.
         up_to: newest partition whose labels a challenger may have been made from; None: any.
     """
-    ours, theirs = aliased(TrainingRun), aliased(TrainingRun)
+    ours, theirs, said = aliased(TrainingRun), aliased(TrainingRun), Comparison.result
     query = (
-        select(Comparison, theirs.as_of, ours.as_of)
+        select(
+            Comparison.keys, theirs.as_of, ours.as_of, said["relative"].as_float(), said["p_value"].as_float(),
+            said["low"].as_float(),
+        )
         .join(theirs, theirs.id == Comparison.training_run_id)
         .join(ours, (ours.model == Comparison.model) & (ours.version == Comparison.champion_version))
         .where(Comparison.model == definition.name, ours.cause != "adopt", theirs.cause != "code")
+        .where(said["loss"].as_string() == definition.loss, said["champion_broken"].as_string().is_(None))
         .order_by(Comparison.id)
-    )
+    )  # fmt: skip
     if up_to is not None:
         query = query.where(theirs.as_of <= up_to)
     found = []
-    for comparison, challenger, champion in session.execute(query):
-        said = comparison.result
-        if said.get("champion_broken") or said.get("loss") != definition.loss:
-            continue
+    for keys, challenger, champion, gain, p_value, low in session.execute(query):
         newer = partitions_between(definition, champion, challenger)
         if newer is not None:
-            found.append(Met(tuple(comparison.keys), newer, float(said["relative"]), float(said["p_value"])))
+            found.append(Met(tuple(keys), newer, gain, p_value, low is not None))
     return found
 
 
 def partitions_between(definition: ModelDefinition, champion: str, challenger: str) -> int | None:
     """Partitions by which a challenger's labels are newer; None if a key is none of today's calendar."""
     try:
-        return max(0, len(definition.partitions.keys(champion, challenger)) - 1)
+        return max(0, definition.partitions.distance(champion, challenger))
     except PartitionKeyError:
         return None

@@ -133,7 +133,7 @@ def gather(session: Session, definition: ModelDefinition, key: str) -> Evidence:
         compared=compared,
         compared_snapshots=built,
         new_code=_new_code(session, definition, prediction.version),
-        pace=pace(past_challengers(session, definition, up_to=through)),
+        pace=pace(past_challengers(session, definition, up_to=through)) if definition.monitoring.learned_pace else None,
     )
 
 

@@ -228,7 +228,7 @@ def _wishes(signals: Signals, own: Sequence[PastCheck], policy: MonitoringSectio
 def _due(signals: Signals, policy: MonitoringSection) -> tuple[int, str]:
     """Age at which a champion meets a challenger, and why, if it is sooner than the definition says."""
     usual = min(policy.refresh, policy.max_age)
-    due = interval(signals.pace, usual)
+    due = interval(signals.pace, usual) if policy.learned_pace else usual
     if signals.pace is None or due == usual:
         return usual, ""
     gained = f"{fixed_percent(signals.pace.gain)} for each partition that they were newer"
@@ -318,7 +318,7 @@ def _pause(signals: Signals, policy: MonitoringSection) -> int:
 def _new_rows_needed(signals: Signals, policy: MonitoringSection) -> int:
     """New labelled rows that a retrain needs: fewer in the proportion in which it is due sooner."""
     due, sooner = _due(signals, policy)
-    return policy.min_new_rows * due // min(policy.refresh, policy.max_age) if sooner else policy.min_new_rows
+    return -(-policy.min_new_rows * due // min(policy.refresh, policy.max_age)) if sooner else policy.min_new_rows
 
 
 def _wait(cause: Cause, own: Sequence[PastCheck], policy: MonitoringSection, base: int) -> str | None:

@@ -328,29 +328,37 @@ def test_new_feature_code_asks_for_a_retrain_at_once_and_after_harm_and_drift():
     assert "feature code" not in decide(seen(harmed=True), [], POLICY).reason
 
 
+LEARNED = POLICY.model_copy(update={"learned_pace": True})
+
+
 def fast(gain=0.03):
     return pace([Met((f"2024-{n}",), 4, 4 * gain, 1e-6) for n in range(3)])
 
 
 def test_a_model_whose_newer_challengers_have_gained_meets_the_next_one_sooner():
-    assert decide(seen(age=1), [], POLICY).kind == "no_action"
-    decision = decide(seen(age=1, pace=fast()), [], POLICY)
+    assert decide(seen(age=1), [], LEARNED).kind == "no_action"
+    decision = decide(seen(age=1, pace=fast()), [], LEARNED)
     assert (decision.kind, decision.cause) == ("retrain", "age")
     assert "due after 1 (past challengers have gained 3.0 % for each partition that they were newer)" in decision.reason
 
 
 def test_the_cool_down_and_the_new_rows_shrink_with_it():
     before = [retrain(1, "age", version=2)]
-    assert decide(seen(age=1, pace=fast(), new_rows=250), before, POLICY).kind == "retrain"
-    assert "a retrain needs 250" in decide(seen(age=1, pace=fast(), new_rows=249), before, POLICY).reason
+    assert decide(seen(age=1, pace=fast(), new_rows=250), before, LEARNED).kind == "retrain"
+    assert "a retrain needs 250" in decide(seen(age=1, pace=fast(), new_rows=249), before, LEARNED).reason
 
 
 def test_challengers_that_gained_nothing_change_nothing():
     slow = pace([Met(("2024-1",), 4, -0.2, 1e-6)])
     for age in (1, 3, 4, 9):
-        assert decide(seen(age=age, pace=slow), [], POLICY) == decide(seen(age=age), [], POLICY)
+        assert decide(seen(age=age, pace=slow), [], LEARNED) == decide(seen(age=age), [], LEARNED)
 
 
 def test_a_refused_challenger_makes_even_a_fast_model_wait():
-    assert decide(seen(age=2, pace=fast()), [retrain(1, "age")], POLICY).kind == "no_action"
-    assert decide(seen(age=4, pace=fast()), [retrain(3, "age")], POLICY).kind == "retrain"
+    assert decide(seen(age=2, pace=fast()), [retrain(1, "age")], LEARNED).kind == "no_action"
+    assert decide(seen(age=4, pace=fast()), [retrain(3, "age")], LEARNED).kind == "retrain"
+
+
+def test_unless_asked_for_the_record_changes_nothing():
+    for age in (1, 3, 4):
+        assert decide(seen(age=age, pace=fast()), [], POLICY) == decide(seen(age=age), [], POLICY)

@@ -30,6 +30,12 @@ TOLERATED = 0.01
 """Mean share of the loss that waiting for the next challenger may cost"""
 
 
+ROUNDING = 1e-6
+"""A smaller standard error, in parts of the loss, is none that days could show"""
+LEAST = 1e-15
+"""P value below which a smaller one tells nothing more: some eight standard errors"""
+
+
 @dataclass(frozen=True)
 class Met:
     """A challenger that was compared with its champion."""
@@ -42,19 +48,19 @@ class Met:
     """Fall of the loss, in parts of the champion's"""
     p_value: float
     """Two-sided, against no difference"""
+    judged: bool = True
+    """Whether there were days enough to say anything"""
 
     @property
     def error(self) -> float:
         """Standard error of the gain, from its p value; infinite if nothing can be said."""
-        if self.p_value >= 1 or abs(self.gain) < ROUNDING:
+        if not self.judged:
+            return math.inf
+        if abs(self.gain) < ROUNDING:
+            return ROUNDING  # equal models: that nothing was gained is known
+        if self.p_value >= 1:
             return math.inf
         return max(abs(self.gain) / -NormalDist().inv_cdf(max(self.p_value, LEAST) / 2), ROUNDING)
-
-
-ROUNDING = 1e-6
-"""A smaller standard error, in parts of the loss, is none that days could show"""
-LEAST = 1e-15
-"""P value below which a smaller one tells nothing more: some eight standard errors"""
 
 
 def _two_sided(z: float) -> float:
@@ -85,13 +91,14 @@ class Pace:
 
 def met(comparison: Comparison, keys: Sequence[str], newer: int) -> Met:
     """A comparison as the record keeps it."""
-    return Met(tuple(keys), newer, comparison.relative, comparison.p_value)
+    return Met(tuple(keys), newer, comparison.relative, comparison.p_value, comparison.low is not None)
 
 
 def pace(past: Sequence[Met]) -> Pace | None:
-    """The pace of the newest challengers, given in any order; None if there is no usable one."""
+    """The pace of the newest challengers, given in the order of their comparisons; None if there is no usable one."""
     used, chosen = set[str](), list[Met]()
-    for one in sorted(past, key=lambda found: found.keys, reverse=True):
+    newest_first = list(reversed(past))  # and stays so among those on the same partitions: sorting keeps equal ones
+    for one in sorted(newest_first, key=lambda found: found.keys, reverse=True):
         if one.newer < 1 or not math.isfinite(one.error) or used.intersection(one.keys):
             continue
         used.update(one.keys)

@@ -54,11 +54,14 @@ def _columns(
     try:
         path = snapshot.dvc_path
         built = read_frames(settings, snapshot.git_commit, [path], expected={path: snapshot.dvc_hash})[path]
-        landed = read_known(inputs[1], settings, definition, "inputs") if inputs else built
+        outside = [name for name in wanted if name not in built]
+        landed = read_known(inputs[1], settings, definition, "inputs") if outside and inputs else built
         for name in wanted:
             source = built if name in built else landed
             if name in source:
                 found[name] = source.set_index(entity, drop=False)[name].reindex(entities).reset_index(drop=True)
+        if lacking := [name for name in wanted if name not in found]:
+            log.warning("the choices of %s are not counted by %s: no such column", snapshot.key, ", ".join(lacking))
     except (EvergreenError, FileNotFoundError) as error:
         if isinstance(error, UnavailableError):
             raise

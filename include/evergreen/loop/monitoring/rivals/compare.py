@@ -234,7 +234,9 @@ def _earlier(
 
 
 def _spread(session: Session, definition: ModelDefinition, known: Evidence, candidates: Sequence[int]) -> list[int]:
-    """Those of the versions, the newest first, that knew other worlds than the champion and each other."""
+    """Those of the versions, the newest first, that are compared with the champion (see `recurrence_test.spread`)."""
+    if not definition.monitoring.learned_pace:
+        return list(candidates[: definition.monitoring.pool])
     query = select(TrainingRun.version, TrainingRun.as_of).where(
         TrainingRun.model == definition.name, TrainingRun.version.in_(candidates)
     )

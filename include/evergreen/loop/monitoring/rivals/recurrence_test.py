@@ -59,7 +59,10 @@ def judge(
 
 
 def spread(definition: ModelDefinition, newest_first: Sequence[tuple[int, str]], *, champion: str) -> list[int]:
-    """The versions to compare a champion with, at most `monitoring.pool`.
+    """The versions to compare a champion with, at most `monitoring.pool`: the newest.
+
+    With `monitoring.learned_pace` champions change often, and the newest would all be of one time: those whose labels
+    end less than half a training window from the champion's, or from each other's, count as one.
 
     Args:
         definition: the model.
@@ -67,6 +70,8 @@ def spread(definition: ModelDefinition, newest_first: Sequence[tuple[int, str]],
             champion.
         champion: that of the champion.
     """
+    if not definition.monitoring.learned_pace:
+        return [version for version, _ in newest_first[: definition.monitoring.pool]]
     chosen, ends = list[int](), [champion]
     apart = max(1, definition.training.window // 2)
     for version, as_of in newest_first:
@@ -79,6 +84,6 @@ def spread(definition: ModelDefinition, newest_first: Sequence[tuple[int, str]],
 def _between(definition: ModelDefinition, one: str, other: str) -> int:
     """Partitions between two keys; of keys of another calendar, none that are known to be apart."""
     try:
-        return len(definition.partitions.keys(min(one, other), max(one, other))) - 1
+        return abs(definition.partitions.distance(one, other))
     except PartitionKeyError:
         return 0

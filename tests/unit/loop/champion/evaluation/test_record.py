@@ -54,3 +54,14 @@ def test_whatever_the_record_it_is_a_number_or_nothing(gains, p_values):
     found = pace(past)
     assert found is None or all(math.isfinite(value) for value in (found.gain, found.error, found.between))
     assert 1 <= interval(pace(past), 4) <= 4
+
+
+def test_challengers_that_equal_the_champion_bring_the_interval_back():
+    shift = Met(("2024-001",), 6, 0.3, 1e-6)
+    assert interval(pace([shift]), 4) == 1
+    assert interval(pace([shift, Met(("2024-002",), 1, 0.0, 1.0)]), 4) == 4
+    assert pace([shift, Met(("2024-002",), 1, 0.0, 1.0, judged=False)]) == pace([shift])
+
+
+def test_of_two_on_the_same_days_the_newer_one_counts():
+    assert pace([met(1, 0.05), met(1, -0.05)]).gain < 0 < pace([met(1, -0.05), met(1, 0.05)]).gain
