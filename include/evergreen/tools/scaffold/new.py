@@ -164,7 +164,7 @@ def look(asked: Asked, file: DataFile) -> Plan:
     for option, column in _asked_columns(asked):
         file.check_column(option, column)
     frame = file.frame(types)
-    parts = time_parts.choose(asked.time, types, frame)
+    parts = time_parts.choose(asked.time, types, frame, asked.timezone)
     if parts:
         decided = _of_parts(asked, parts, types, frame)
     else:

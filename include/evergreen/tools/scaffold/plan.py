@@ -125,9 +125,7 @@ def plan(asked: Asked, types: Mapping[str, ColumnType], frame: pd.DataFrame) -> 
     Raises:
         BadInputError: a column is missing, or cannot be what it was said to be.
     """
-    for what, name in (("target", asked.target), ("time", asked.time), *(("later", c) for c in asked.later)):
-        if name not in types:
-            raise BadInputError(f"--{what} {name!r}: the file has no such column; it has {', '.join(types)}")
+    _check_columns(asked, types)
     times = _times(asked, types, frame)
     odd, kind = columns.spellings(types, frame), types[asked.target]
     task, about_task = targets.task_of(asked.target, kind, frame[asked.target], asked.task, odd.get(asked.target))
@@ -140,8 +138,7 @@ def plan(asked: Asked, types: Mapping[str, ColumnType], frame: pd.DataFrame) -> 
         _ids(asked, types),
         calendar.unit,
     )
-    if asked.time_parts:
-        named = _landed(named, asked)
+    named = _landed(named, asked)
     partitions = periods.first_days(times, calendar.unit, asked.timezone)
     means = columns.meaning(inputs, frame, (named.column, asked.time), asked.time, odd | _year(asked, types))
     inputs = {name: kind for name, kind in inputs.items() if name not in _made(asked)}
@@ -154,10 +151,7 @@ def plan(asked: Asked, types: Mapping[str, ColumnType], frame: pd.DataFrame) -> 
         joined=named.parts,
         content=named.content,
         inputs=inputs,
-        labels={
-            name: types[name] for name in (*_ids_of(named, inputs), *asked.time_columns, asked.target, *asked.later)
-        }
-        | {asked.target: predicted},
+        labels=_labels(asked, types, _ids_of(named, inputs)) | {asked.target: predicted},
         numeric=means.numeric,
         categorical=means.categorical,
         derived=_derived(times, {*types}, asked),
@@ -187,6 +181,17 @@ def plan(asked: Asked, types: Mapping[str, ColumnType], frame: pd.DataFrame) -> 
     )
 
 
+def _check_columns(asked: Asked, types: Mapping[str, ColumnType]) -> None:
+    for what, name in (("target", asked.target), ("time", asked.time), *(("later", c) for c in asked.later)):
+        if name not in types:
+            raise BadInputError(f"--{what} {name!r}: the file has no such column; it has {', '.join(types)}")
+
+
+def _labels(asked: Asked, types: Mapping[str, ColumnType], ids: list[str]) -> dict[str, ColumnType]:
+    """Columns of the labels: what names a row, when it was, the truth, and what else is known only then."""
+    return {name: types[name] for name in (*ids, *asked.time_columns, asked.target, *asked.later)}
+
+
 def _few_for_the_gate(task: Task, target: str, frame: pd.DataFrame, rows: int, unit: Unit) -> list[Note]:
     """Of a binary task with a rare class: whether what the gate holds out has enough of it."""
     if task != "binary":
@@ -210,7 +215,7 @@ def _year(asked: Asked, types: Mapping[str, ColumnType]) -> dict[str, str]:
 
 def _landed(named: identity.Identity, asked: Asked) -> identity.Identity:
     """The identity by columns that land: the event time is made of others."""
-    if asked.time not in named.parts:
+    if not asked.time_parts or asked.time not in named.parts:
         return named
     parts = [n for part in named.parts for n in (asked.time_parts if part == asked.time else (part,))]
     return replace(named, parts=tuple(dict.fromkeys(parts)), notes=named.notes)

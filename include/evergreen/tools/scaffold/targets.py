@@ -7,7 +7,7 @@ import math
 import pandas as pd
 
 from evergreen.core.definition.decision import DEFAULT_POSITIVES
-from evergreen.core.definition.model import ColumnType, Task
+from evergreen.core.definition.model import ColumnType, GateSection, Task
 from evergreen.core.definition.tasks import MOST_CLASSES
 from evergreen.core.text import percent, plain, share
 from evergreen.errors import BadInputError
@@ -193,11 +193,13 @@ def for_the_gate(target: str, known: pd.Series, rows: int, unit: str, holdout: i
     each = rare * rows
     if rare >= _RARE_SHARE or each * holdout >= DEFAULT_POSITIVES:
         return []
-    needed = math.ceil(DEFAULT_POSITIVES / each) if each else 0
+    most = next(bound.le for bound in GateSection.model_fields["holdout"].metadata if hasattr(bound, "le"))
+    needed = math.ceil(DEFAULT_POSITIVES / each) if each else most + 1
+    advice = f"set gate.holdout to {needed} or more, or take" if needed <= most else "take"
     text = (
         f"an ordinary {unit} has about {each:.1f} rows of the rarer class, so the gate judges on some "
         f"{each * holdout:.0f} of them. By costs (`decision`) it promotes nothing over a champion on fewer than "
-        f"{DEFAULT_POSITIVES}: set gate.holdout to {needed} or more, or take a longer --period"
+        f"{DEFAULT_POSITIVES}: {advice} a longer --period"
     )
     return [Note("task", text, (target,))]
 

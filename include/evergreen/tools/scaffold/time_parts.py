@@ -10,6 +10,7 @@ import pandas as pd
 from evergreen.core.definition.local_days import Clock
 from evergreen.core.definition.made import EVENT_TIME, MOST_TIME_PARTS
 from evergreen.core.definition.model import ColumnType
+from evergreen.core.frames import on_the_clock
 from evergreen.core.text import plain
 from evergreen.errors import BadInputError
 from evergreen.loop.intake.failures import UnfitFileError
@@ -34,7 +35,7 @@ def named(time: str, types: Mapping[str, ColumnType]) -> tuple[str, ...]:
     return tuple(part.strip() for part in time.split(",") if part.strip())
 
 
-def choose(time: str, types: Mapping[str, ColumnType], frame: pd.DataFrame) -> tuple[str, ...]:
+def choose(time: str, types: Mapping[str, ColumnType], frame: pd.DataFrame, timezone: str) -> tuple[str, ...]:
     """The columns of the event time that `--time` names or that belong to it; empty if it is one column of times.
 
     Raises:
@@ -54,7 +55,7 @@ def choose(time: str, types: Mapping[str, ColumnType], frame: pd.DataFrame) -> t
     if kind == "integer" and _are_years(frame[time]):
         return _with_finer(time, types, frame)
     if kind == "timestamp":
-        hour = _hour_beside(frame[time], types, frame)
+        hour = _hour_beside(on_the_clock(frame[time], timezone), types, frame)
         return (time, hour) if hour else ()
     return ()
 

@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+from evergreen.core.definition.local_days import UTC, Clock
 from evergreen.tools.data_file import DataFile
 from evergreen.tools.scaffold.new import look
 from evergreen.tools.scaffold.plan import Asked
@@ -15,6 +16,8 @@ def planned(tmp_path):
     def decide(columns, *, target="y", time="at", **asked):
         path = tmp_path / "data.csv"
         pd.DataFrame(columns).to_csv(path, index=False)
-        return look(Asked("model", target, time, **asked), DataFile(path))
+        return look(
+            Asked("model", target, time, **asked), DataFile(path, clock=Clock(asked.get("timezone", UTC), "first"))
+        )
 
     return decide

@@ -57,10 +57,11 @@ def test_years_alone_are_the_first_instant_of_the_year(planned):
     assert any("a year apart" in note.text for note in plan.notes)
 
 
-def test_an_hour_beside_a_date_makes_the_time(planned):
+@pytest.mark.parametrize("timezone", ["UTC", "America/New_York", "Asia/Kolkata"])
+def test_an_hour_beside_a_date_makes_the_time(planned, timezone):
     at = pd.date_range("2024-01-01", periods=24 * 30, freq="h")
     rows = {"day": at.strftime("%Y-%m-%d"), "hr": at.hour, "y": np.random.default_rng(3).normal(size=len(at))}
-    assert planned(rows, time="day").asked.time_parts == ("day", "hr")
+    assert planned(rows, time="day", timezone=timezone).asked.time_parts == ("day", "hr")
 
 
 def test_a_month_with_impossible_numbers_is_no_part(planned):

@@ -133,7 +133,7 @@ def read_places(
     odd_lines: list[pc.InvalidRow] = []
     table = _parse(text, len(names), list(places.values()), limits, odd_lines, form)
     if odd_lines:
-        raise UnfitFileError(_uneven(odd_lines, table.num_rows + len(odd_lines)))
+        raise UnfitFileError(_uneven(odd_lines, table.num_rows + len(odd_lines), form.delimiter))
     if table.num_rows > limits.rows:
         raise UnfitFileError(
             unfit("size", f"the file has {table.num_rows:,} rows; a partition may have {limits.rows:,}")
@@ -173,13 +173,16 @@ def _parse(
         raise UnfitFileError(unfit("readable", sentence, observed=detail)) from None
 
 
-def _uneven(odd_lines: list[pc.InvalidRow], total: int) -> Failure:
+def _uneven(odd_lines: list[pc.InvalidRow], total: int, delimiter: str) -> Failure:
     first = odd_lines[0]
     widths = {line.actual_columns - line.expected_columns for line in odd_lines}
+    ended = all((line.text or "").rstrip("\r\n").endswith(delimiter) for line in odd_lines)
     if len(odd_lines) == total and widths == {1}:
         sentence = (
-            f"each of the {total:,} lines has one field more than the header has names, as R writes row names: write "
-            "the file without them (row.names=FALSE), or give their column a name"
+            f"each of the {total:,} lines ends with a delimiter, and the header does not: write the lines without it"
+            if ended
+            else f"each of the {total:,} lines has one field more than the header has names, as R writes row names: "
+            "write the file without them (row.names=FALSE), or give their column a name"
         )
         return unfit("even_lines", sentence, observed=str(first.actual_columns), expected=str(first.expected_columns))
     where = f"the first is line {first.number:,}, with" if first.number else "the first has"

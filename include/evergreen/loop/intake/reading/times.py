@@ -89,7 +89,8 @@ def advice(name: str, wrong: Sequence[str], *, all_rows: bool, in_text: bool = T
         return f"convert them before: {line}"
     if not all_rows:
         return f"other rows are written otherwise: correct these at their source, or convert them: {line}"
-    other = f"; '{forms[1]}' reads all of them too, if the month stands first" if len(forms) > 1 else ""
+    first = "day" if len(forms) > 1 and forms[1].index("%d") < forms[1].index("%m") else "month"
+    other = f"; '{forms[1]}' reads all of them too, if the {first} stands first" if len(forms) > 1 else ""
     return (
         f"declare the format (--time-format '{forms[0]}' of `evergreen new`, feed.csv.time_format in model.yaml"
         f"{other}), or convert them before: {line}"
@@ -126,7 +127,8 @@ def _line_for_numbers(column: str, wrong: Sequence[str]) -> tuple[str, tuple[str
     if any("." in text.rstrip("0").rstrip(".") for text in wrong):
         return None
     likely = _DIGITS.get(max(digits), ())
-    forms = tuple(form for form in likely if _reads(form, wrong) and _is_an_age(form, wrong))[:1]
+    found = [form for form in likely if _reads(form, wrong) and _is_an_age(form, wrong)]
+    forms = tuple(found[:1] + [form for form in found[1:] if _exchanged(form) == found[0]])
     if forms:
         return f"{column} = pd.to_datetime({column}.astype(str), format={forms[0]!r}, utc=True)", forms
     return None

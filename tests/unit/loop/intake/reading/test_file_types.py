@@ -113,6 +113,11 @@ def test_a_zip_archive_holds_one_table():
     assert read(told, "csv.zip") == [["a", 1.5]]
 
 
+def test_a_delimiter_at_the_end_of_each_line_is_named_as_the_fault():
+    said = refusal(b"id,x\na,1.5,\nb,2.5,\n")
+    assert "each of the 2 lines ends with a delimiter, and the header does not" in said
+
+
 def test_row_names_of_r_are_named_as_the_fault():
     assert "as R writes row names: write the file without them" in refusal(b"id,x\n1,a,1.5\n2,b,2.5\n")
 
