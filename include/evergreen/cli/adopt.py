@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,9 @@ from evergreen.cli.shared import HomeOption, JsonOption, airflow, console, join_
 from evergreen.core.definition import ModelDefinition, load_definition
 from evergreen.errors import EvergreenError
 from evergreen.settings import Settings
+
+if TYPE_CHECKING:
+    from evergreen.loop.champion.adoption.adopt import Adopted
 
 
 def register(app: typer.Typer) -> None:
@@ -66,7 +69,11 @@ def adopt(
     asked = _score(definition, waiting, home)
     if as_json:
         print_json({"model": model, **dataclasses.asdict(done), "waiting": waiting, "scoring": asked})
-        return
+    else:
+        _show(definition, done, len(waiting), asked=asked)
+
+
+def _show(definition: ModelDefinition, done: Adopted, waiting: int, *, asked: bool) -> None:
     screen = console()
     screen.print(f"[bold]Version {done.version} serves:[/] ", end="")
     screen.print(done.reason, markup=False, soft_wrap=True)
@@ -79,7 +86,7 @@ def adopt(
         screen.print(note, markup=False, soft_wrap=True)
     if waiting:
         how = "are being scored" if asked else "wait to be scored: housekeeping starts that, or trigger the DAG score"
-        screen.print(f"{len(waiting)} partitions {how}.")
+        screen.print(f"{waiting} partitions {how}.")
 
 
 def _score(definition: ModelDefinition, keys: list[str], home: HomeOption) -> bool:

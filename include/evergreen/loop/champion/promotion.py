@@ -79,6 +79,7 @@ def promote(
     settings: Settings,
     decided_by: str,
     why: str = "",
+    first: bool = False,
     run_url: str | None = None,
 ) -> Decided:
     """Make the run's challenger the champion because `decided_by`, a person, says so.
@@ -89,10 +90,10 @@ def promote(
     Raises:
         NotReadyError: the challenger was not compared yet.
         BadInputError: the reason is blank, or it is the champion already, by another decision.
-        RefusedError: it gives no usable predictions.
+        RefusedError: it gives no usable predictions; or `first` is set, and another version serves by now.
         UnavailableError: ledger or registry do not answer; what was recorded stays, run it again.
     """
-    wish = _Wish("promote", decided_by, None, stated(why) if why else "")
+    wish = _Wish("promote", decided_by, None, stated(why) if why else "", first)
     return _decide(definition, training_run_id, wish, settings=settings, run_url=run_url)
 
 
@@ -127,6 +128,8 @@ class _Wish:
     outcome: str | None
     """What the caller was told the gate said; None if a person decides against or without it"""
     why: str = ""
+    first: bool = False
+    """Whether it may only be the first champion"""
 
 
 def _decide(
@@ -227,6 +230,11 @@ def _settle(session: Session, definition: ModelDefinition, comparison: Compariso
     deployment = versions.current_deployment(session, definition.name)
     serving = deployment.version if deployment else None
     said = str(comparison.result["reason"])
+    if wish.first and serving is not None:
+        raise RefusedError(
+            f"version {serving} of {definition.name} serves by now, so that version {comparison.challenger_version} is "
+            f"no first champion; promote it with evergreen promote if it is to replace that one"
+        )
     if wish.kind == "promote" and wish.outcome is not None and serving != comparison.champion_version:
         return "refuse", (
             f"the champion changed to version {serving} after version {comparison.challenger_version} was compared "

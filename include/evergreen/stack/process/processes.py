@@ -30,8 +30,8 @@ class ProcessRef:
     created: float
     """When it started, by the clock"""
     identity: str | None = None
-    """The boot and its start in ticks since then: the clock may be set while a stack runs, and moves `created` for
-    whoever asks later. None where the system does not say, and of stacks of earlier releases."""
+    """The boot, and the start in ticks since then. If the clock is set while a stack runs, a later reading of `created`
+    differs; this does not. None if the system does not say, and in files of earlier releases."""
 
     @classmethod
     def of(cls, pid: int) -> ProcessRef:

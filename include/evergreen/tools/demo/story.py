@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from evergreen.core.ledger.tables import DriftCheck, Prediction, Snapshot
+from evergreen.core.ledger.tables import Prediction, Snapshot
 from evergreen.tools.start.walk import BY_HAND, HOUSEKEEPING, STAGES, Walk
 
 HISTORY = 9
@@ -79,16 +79,9 @@ class Story(Walk):
 
     def monitor(self, key: str) -> None:
         """Check the partition, and wait until what was decided is done: a challenger judged, the champion changed."""
-        self.say(f"{key}: checking drift and realised loss")
         self.wait(lambda: self._missing(Prediction, [key]), "scoring")
-        run_id = self.airflow.trigger(self.dag("monitor"), run_id=f"week__{key}", partition_key=key)
-        self.wait(lambda: self._missing(DriftCheck, [key]), "checking")
-        decided = self._decision(key)
-        if decided is None or decided.kind not in ("retrain", "rollback", "promote"):
-            return
-        self.say(f"{key}: {decided.reason}")
-        self._wait_for_run(self.dag("monitor"), run_id)
-        if decided.kind == "retrain":
+        decided = self.check_partition(key, f"week__{key}")
+        if decided is not None and decided.kind == "retrain":
             self._wait_for_training(self._training_run_id(key))
 
     def land(self, keys: list[str]) -> None:

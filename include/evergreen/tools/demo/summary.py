@@ -15,6 +15,7 @@ from evergreen.core.ledger.views import history
 from evergreen.core.ledger.views import monitoring as monitoring_views
 from evergreen.core.ledger.views.lines import DecisionLine
 from evergreen.settings import Settings
+from evergreen.tools.start.summary import decided_as, retrains, told
 
 MONITORED = ("no_action", "alert", "retrain", "rollback")
 """Decisions that a check of a partition can come to."""
@@ -75,10 +76,10 @@ def collect(definition: ModelDefinition, settings: Settings, wall_seconds: float
             weeks=[Week(**{**asdict(w), "first_model_loss": shadow.get(w.key)}) for w in weeks],
             quarantined=_quarantined(session, name),
             drift_checks=_drift_checks(session, name),
-            retrains=_retrains(session, name),
-            promotions=_decided(decided, "promote"),
-            refusals=_decided(decided, "refuse"),
-            mails=_mails(session, name),
+            retrains=retrains(history.trainings(session, name)),
+            promotions=decided_as(decided, "promote"),
+            refusals=decided_as(decided, "refuse"),
+            mails=told(history.alerts(session, name, limit=ALL)),
             champion_loss=_weighted(losses, rows),
             first_model_loss=_weighted({k: shadow[k] for k in losses}, rows),
             wall_seconds=round(wall_seconds, 1),
@@ -131,27 +132,6 @@ def _quarantined(session: Session, model: str) -> list[dict[str, Any]]:
 def _drift_checks(session: Session, model: str) -> list[dict[str, Any]]:
     found = monitoring_views.checks(session, model)
     return [{"key": c.key, "version": c.version, "drifted": c.drifted, "report": c.report_uri} for c in found]
-
-
-def _retrains(session: Session, model: str) -> list[dict[str, Any]]:
-    return [
-        {
-            "cause": run.cause, "as_of": run.as_of, "reason": run.reason, "state": run.state, "version": run.version,
-            "comparison": run.comparison.verdict if run.comparison else None,
-        }
-        for run in history.trainings(session, model)
-        if run.cause != "first"
-    ]  # fmt: skip
-
-
-def _decided(decided: list[DecisionLine], kind: str) -> list[dict[str, Any]]:
-    found = [d for d in decided if d.kind == kind]
-    return [{"version": d.version, "key": d.key, "reason": d.reason, "by": d.decided_by} for d in found]
-
-
-def _mails(session: Session, model: str) -> list[dict[str, Any]]:
-    found = reversed(history.alerts(session, model, limit=ALL))
-    return [{"kind": a.kind, "key": a.key, "subject": a.subject, "sent": a.sent_at is not None} for a in found]
 
 
 def _weighted(losses: dict[str, float | None] | dict[str, float], rows: dict[str, int]) -> float | None:

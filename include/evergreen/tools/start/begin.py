@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
-from evergreen.core.ledger.queries import versions
-from evergreen.core.ledger.queries.partitions import ACCEPTED
+from evergreen.core.ledger.queries import references, versions
+from evergreen.core.ledger.queries.partitions import ACCEPTED, QUARANTINED
 from evergreen.core.ledger.tables import Comparison, DriftCheck, Prediction, Snapshot, TrainingRun
 from evergreen.errors import NotReadyError, RefusedError
-from evergreen.tools.start.plan import Landed, choose_first, first_served, labels_due
+from evergreen.tools.start.plan import Landed, choose_first, labels_due
 from evergreen.tools.start.walk import BY_HAND, HOUSEKEEPING, PARSED_WITHIN, STAGES, RunFailedError, Walk, explain
 
 RUN_MADE_WITHIN = 6.0
@@ -66,10 +66,24 @@ class Beginning(Walk):
         """
         if not self.definition.feed.references:
             return
-        dag = self.dag("ingest_references")
+        dag, before = self.dag("ingest_references"), self._newest_reference()
         self.airflow.unpause([dag])
         self.say("bringing reference tables in")
-        self.airflow.wait_for_run(dag, self.airflow.trigger(dag, run_id=f"start__{int(time.time())}"))
+        run_id = self.airflow.trigger(dag, run_id=f"start__{int(time.time())}")
+        if self.airflow.wait_for_run(dag, run_id)["state"] == "failed" and not self._refused_since(before):
+            said = explain(self.airflow, dag, run_id)
+            raise RunFailedError(f"{said}\nCorrect what it names, then run this command again")
+
+    def _newest_reference(self) -> int:
+        """Id of what was recorded last of the reference tables; 0 before that."""
+        with self._ledger().transaction() as session:
+            return max((row.id for row in references.all_of(session, self.definition.name)), default=0)
+
+    def _refused_since(self, number: int) -> bool:
+        """Whether a version was quarantined after that one."""
+        with self._ledger().transaction() as session:
+            rows = references.all_of(session, self.definition.name)
+        return any(row.id > number and row.outcome == QUARANTINED for row in rows)
 
     def _let_scheduled_pass(self, landed: Landed) -> None:
         begun, dag = time.monotonic(), self.dag("ingest_inputs")
@@ -118,6 +132,8 @@ class Beginning(Walk):
 
     def _first_champion(self, landed: Landed, chosen: tuple[str, ...]) -> str:
         """Train on what was known as of the first of `chosen` that has rows enough; the first partition it serves."""
+        from evergreen.loop.champion.promotion import first_served
+
         why = ""
         for as_of in chosen:
             served = first_served(self.definition, as_of)
@@ -153,15 +169,8 @@ class Beginning(Walk):
         self.wait(lambda: self._unscored(key), "scoring")
         if key in self.passed_over:
             return
-        self.say(f"{key}: checking drift and realised loss")
-        run_id = self.airflow.trigger(self.dag("monitor"), run_id=f"start__{key}", partition_key=key)
-        self.wait(lambda: self._missing(DriftCheck, [key]), "checking")
-        decided = self._decision(key)
-        if decided is None or decided.kind not in ("retrain", "rollback", "promote"):
-            return
-        self.say(f"{key}: {decided.reason}")
-        self._wait_for_run(self.dag("monitor"), run_id)
-        self._wait_for_trainings()
+        if self.check_partition(key, f"start__{key}") is not None:
+            self._wait_for_trainings()
 
     def _train_first(self, as_of: str) -> None:
         from evergreen.loop.training.provenance import code_hash

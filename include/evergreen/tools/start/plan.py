@@ -92,11 +92,6 @@ def _enough(definition: ModelDefinition, keys: Sequence[str], where: str, then: 
         )
 
 
-def first_served(definition: ModelDefinition, as_of: str) -> str:
-    """First partition that a champion made as of `as_of` serves: its labels land with that partition's inputs."""
-    return definition.partitions.shift(as_of, max(1, definition.feed.label_delay))
-
-
 def labels_due(definition: ModelDefinition, landed: Collection[str], key: str) -> list[str]:
     """The labels, if they have landed, that are due together with the inputs of `key`."""
     due = definition.partitions.shift(key, -definition.feed.label_delay)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.ledger import Ledger
+from evergreen.core.ledger.queries import references
 from evergreen.core.ledger.queries.partitions import ACCEPTED
 from evergreen.core.ledger.views import history, monitoring
-from evergreen.core.ledger.views.lines import TrainingLine
+from evergreen.core.ledger.views.lines import AlertLine, DecisionLine, TrainingLine
 from evergreen.settings import Settings
 
 ALL = 10_000
@@ -74,7 +76,8 @@ def collect(definition: ModelDefinition, settings: Settings, wall_seconds: float
         decided = history.decisions(session, name, limit=ALL)
         losses = {line.key: line.loss for line in monitoring.losses(session, name)}
         checks = {check.key: check for check in monitoring.checks(session, name)}
-        mails = list(reversed(history.alerts(session, name, limit=ALL)))
+        mails = history.alerts(session, name, limit=ALL)
+        refused = [row for row in references.all_of(session, name) if row.outcome != ACCEPTED]
     kinds = {d.key: d.kind for d in decided if "drift_check_id" in d.evidence}
     first = deployed[0] if deployed else None
     return Summary(
@@ -83,24 +86,45 @@ def collect(definition: ModelDefinition, settings: Settings, wall_seconds: float
         accepted=dict(Counter(v.table for v in verdicts if v.outcome == ACCEPTED)),
         quarantined=[
             {"table": v.table, "key": v.key, "reason": v.reason} for v in verdicts if v.outcome != ACCEPTED
-        ],
+        ] + [{"table": f"reference {r.name}", "key": r.stamp, "reason": r.reason} for r in refused],
         first=_first(trainings, first.version, first.from_key) if first else None,
         champion=deployed[-1].version if deployed else None,
         monitored=[
             Checked(key, check.version, check.drifted, kinds.get(key), losses.get(key))
             for key, check in sorted(checks.items())
         ],
-        retrains=[
-            {"as_of": run.as_of, "cause": run.cause, "state": run.state, "version": run.version, "reason": run.reason}
-            for run in trainings
-            if run.cause != "first"
-        ],
-        promotions=[{"version": d.version, "reason": d.reason} for d in decided if d.kind == "promote"],
-        refusals=[{"version": d.version, "reason": d.reason} for d in decided if d.kind == "refuse"],
-        mails=[{"kind": a.kind, "key": a.key, "subject": a.subject, "sent": a.sent_at is not None} for a in mails],
+        retrains=retrains(trainings),
+        promotions=decided_as(decided, "promote"),
+        refusals=decided_as(decided, "refuse"),
+        mails=told(mails),
         wall_seconds=round(wall_seconds, 1),
         urls=urls,
     )  # fmt: skip
+
+
+def retrains(trainings: Sequence[TrainingLine]) -> list[dict[str, Any]]:
+    """Training runs, in order, but for what made the first champion: a training, or an adoption."""
+    return [
+        {
+            "cause": run.cause, "as_of": run.as_of, "reason": run.reason, "state": run.state, "version": run.version,
+            "comparison": run.comparison.verdict if run.comparison else None,
+        }
+        for run in trainings
+        if run.cause not in ("first", "adopt")
+    ]  # fmt: skip
+
+
+def decided_as(decided: Sequence[DecisionLine], kind: str) -> list[dict[str, Any]]:
+    """The decisions of one kind, in order."""
+    found = [d for d in decided if d.kind == kind]
+    return [{"version": d.version, "key": d.key, "reason": d.reason, "by": d.decided_by} for d in found]
+
+
+def told(alerts: Sequence[AlertLine]) -> list[dict[str, Any]]:
+    """Mails, the oldest first; `alerts` begin with the newest."""
+    return [
+        {"kind": a.kind, "key": a.key, "subject": a.subject, "sent": a.sent_at is not None} for a in reversed(alerts)
+    ]
 
 
 def _first(trainings: list[TrainingLine], version: int, from_key: str | None) -> FirstChampion | None:

@@ -85,6 +85,18 @@ class Walk:
             found = session.scalars(select(table.key).where(table.model == self.definition.name))
             return sorted(set(keys) - set(found))
 
+    def check_partition(self, key: str, run_id: str) -> Decision | None:
+        """Have the monitor check `key`, and wait; what it decided if that starts a training or another champion."""
+        self.say(f"{key}: checking drift and realised loss")
+        run_id = self.airflow.trigger(self.dag("monitor"), run_id=run_id, partition_key=key)
+        self.wait(lambda: self._missing(DriftCheck, [key]), "checking")
+        decided = self._decision(key)
+        if decided is None or decided.kind not in ("retrain", "rollback", "promote"):
+            return None
+        self.say(f"{key}: {decided.reason}")
+        self._wait_for_run(self.dag("monitor"), run_id)
+        return decided
+
     def _decision(self, key: str) -> Decision | None:
         """The newest decision that the checks of `key` came to."""
         with self._ledger().transaction() as session:

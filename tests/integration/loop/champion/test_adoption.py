@@ -148,6 +148,22 @@ def test_nobody_is_replaced_by_an_adoption(young):
         take(young, column="old_score")
 
 
+def test_a_champion_that_comes_during_an_adoption_is_not_replaced(young, monkeypatch):
+    import evergreen.loop.champion.adoption.adopt as module
+
+    evaluate = module.evaluate
+
+    def meanwhile(*args, **named):
+        found = evaluate(*args, **named)
+        young.train(as_of=WEEKS - 1)
+        return found
+
+    monkeypatch.setattr(module, "evaluate", meanwhile)
+    with pytest.raises(RefusedError, match=r"version 2 of orders serves by now"):
+        take(young, column="old_score")
+    assert serving(young) == 2
+
+
 def test_it_cannot_be_made_again_and_that_is_said(young):
     from evergreen.operations.reproduce import reproduce
 

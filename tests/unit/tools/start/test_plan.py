@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from evergreen.core.definition import load_definition
 from evergreen.core.definition.calendar import Calendar
 from evergreen.errors import BadInputError, NotReadyError
+from evergreen.loop.champion.promotion import first_served
 from evergreen.tools.start.plan import (
     MOST_CHECKED,
     Landed,
     choose_first,
-    first_served,
     key_of,
     labels_due,
     needed,

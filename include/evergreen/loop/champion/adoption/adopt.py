@@ -106,7 +106,7 @@ def adopt(
     ).training_run_id
     _register(definition, run, source, make, settings)
     evaluate(definition, run, settings=settings)
-    decided = promote(definition, run, settings=settings, decided_by=decided_by, why=why)
+    decided = promote(definition, run, settings=settings, decided_by=decided_by, why=why, first=True)
     return _describe(definition, run, source, column, decided.reason, settings)
 
 

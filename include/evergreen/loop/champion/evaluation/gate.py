@@ -77,37 +77,49 @@ def decide(
     Raises:
         ValueError: a required guard is missing or there twice, or challenger and champion are one version.
     """
-    names = sorted(guard.name for guard in guards)
-    if names != sorted(REQUIRED):
-        raise ValueError(f"the gate needs one answer of each guard ({', '.join(REQUIRED)}), got {names or 'none'}")
-    if challenger == champion:
-        raise ValueError(f"version {challenger} would be compared with itself")
-    failed = [guard for guard in guards if guard.state == "failed"]
-    unusable = next((guard for guard in failed if guard.name == "signature"), None)
+    _check(guards, challenger, champion)
+    unusable = next((guard for guard in guards if (guard.name, guard.state) == ("signature", "failed")), None)
     if unusable and comparison.rows == 0:
         reason = f"challenger {challenger} cannot serve, so it was not compared: {unusable.sentence}: refused"
         return GateVerdict("refuse", reason, tuple(guards))
     alone = champion is None or broken is not None
     shown = _shown(comparison, alone=alone)
     story = _story(comparison, loss, challenger, champion, broken, shown=shown, unit=unit)
-    if few and not alone:
-        also = f"; besides, {_told(failed)}" if failed else ""
-        return GateVerdict("refuse", f"{story}, but {few}, so that nothing is proven: refused{also}", tuple(guards))
-    story += f"; {few}" if few else ""
+    if few and alone:
+        few, story = None, f"{story}; {few}"
+    outcome, reason = _answer(comparison, guards, gate, story, shown=shown, few=few)
+    return GateVerdict(outcome, reason, tuple(guards))
+
+
+def _answer(
+    comparison: Comparison, guards: Sequence[Guard], gate: GateSection, story: str, *, shown: bool, few: str | None
+) -> tuple[Answer, str]:
+    """What the gate says of a challenger that was compared, and why; `few` as of `decide`, if that forbids it."""
+    failed = [guard for guard in guards if guard.state == "failed"]
+    also = f"; besides, {_told(failed)}" if failed else ""
+    if few:
+        return "refuse", f"{story}, but {few}, so that nothing is proven: refused{also}"
     close = borderline(comparison, guards, shown=shown) if gate.approval == "borderline" else None
     if not shown and close is None:
-        also = f"; besides, {_told(failed)}" if failed else ""
-        return GateVerdict("refuse", f"{story}: {_shortfall(comparison)}, refused{also}", tuple(guards))
+        return "refuse", f"{story}: {_shortfall(comparison)}, refused{also}"
     if failed:
-        return GateVerdict("refuse", f"{story}, but {_told(failed)}: refused", tuple(guards))
+        return "refuse", f"{story}, but {_told(failed)}: refused"
     story += " and passes all guards"
     if gate.loosened:
         story += f"; gate loosened by model.yaml: {', '.join(gate.loosened)}"
     if gate.approval == "always":
-        return GateVerdict("ask", f"{story}; a person decides", tuple(guards))
+        return "ask", f"{story}; a person decides"
     if close is not None:
-        return GateVerdict("ask", f"{story}, but it is close: {close}; a person decides", tuple(guards))
-    return GateVerdict("promote", f"{story}: promoted", tuple(guards))
+        return "ask", f"{story}, but it is close: {close}; a person decides"
+    return "promote", f"{story}: promoted"
+
+
+def _check(guards: Sequence[Guard], challenger: int, champion: int | None) -> None:
+    names = sorted(guard.name for guard in guards)
+    if names != sorted(REQUIRED):
+        raise ValueError(f"the gate needs one answer of each guard ({', '.join(REQUIRED)}), got {names or 'none'}")
+    if challenger == champion:
+        raise ValueError(f"version {challenger} would be compared with itself")
 
 
 def _story(
