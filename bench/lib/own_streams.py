@@ -140,12 +140,17 @@ def history_of(chosen: DataSet) -> History:
 
 
 def followed(history: History) -> History:
-    """The history until `MOST` partitions after its first champion, with the pace that is to be measured."""
+    """The history until `MOST` partitions after its first champion."""
     first = first_champion(history)
     after = [p.key for p in history if p.key > first][:MOST]
-    monitoring = history.definition.monitoring.model_copy(update={"learned_pace": True})
-    definition = history.definition.model_copy(update={"monitoring": monitoring})
-    return replace(history, definition=definition, partitions=tuple(p for p in history if p.key <= after[-1]))
+    return replace(history, partitions=tuple(p for p in history if p.key <= after[-1]))
+
+
+def at_learned_pace(fits: Fits) -> Fits:
+    """The same challengers under a definition that sets `monitoring.learned_pace`."""
+    monitoring = fits.history.definition.monitoring.model_copy(update={"learned_pace": True})
+    definition = fits.history.definition.model_copy(update={"monitoring": monitoring})
+    return Fits(replace(fits.history, definition=definition), fits.by_as_of)
 
 
 def challengers(history: History) -> Fits:
