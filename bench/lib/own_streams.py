@@ -131,7 +131,10 @@ def history_of(chosen: DataSet) -> History:
         keys = definition.partitions.keys(str(definition.calendar.start), str(definition.calendar.end))
         partitions, count = list[Partition](), MOST + 2 * definition.training.window
         for key in keys:
-            inputs, labels = (past.partition(definition, name, key) for name in TABLES)
+            # Rows that share an id never come in; here, where the content is the id, the first of them stands.
+            inputs, labels = (
+                past.partition(definition, name, key).drop_duplicates(definition.feed.entity) for name in TABLES
+            )
             if inputs.empty or len(partitions) >= count:
                 continue
             features = compute(definition, inputs, inputs.head(0))
