@@ -10,6 +10,7 @@ from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOpe
 from airflow.sdk import DAG, Param, get_current_context, task
 
 from evergreen.core.definition import ModelDefinition
+from evergreen.core.names import PartitionKey
 from wiring import default_args, definitions, end_skipped, send_owed_mail
 
 DOC = """
@@ -84,7 +85,7 @@ def find_stuck() -> list[dict[str, Any]]:
     return _find_in_each(find)
 
 
-def _run(dag_id: str, run_id: str, key: str, reason: str) -> dict[str, Any]:
+def _run(dag_id: str, run_id: str, key: PartitionKey, reason: str) -> dict[str, Any]:
     conf = {"partition_key": key, "reason": reason}
     return {"trigger_dag_id": dag_id, "trigger_run_id": run_id, "conf": conf, "note": reason}
 

@@ -21,6 +21,7 @@ import pandas as pd
 from bench.decisions.proposals import DataSet
 from bench.lib.packaged import table
 from bench.lib.streams import first_champion, made_into_a_model
+from evergreen.core.names import PartitionKey
 from evergreen.errors import NotReadyError
 from evergreen.loop.features.compute import compute
 from evergreen.loop.training.classes import learned
@@ -160,7 +161,7 @@ def challengers(history: History) -> Fits:
     return Fits(history, made)
 
 
-def _fit(history: History, as_of: str) -> Fit | None:
+def _fit(history: History, as_of: PartitionKey) -> Fit | None:
     definition, (train_keys, holdout_keys) = history.definition, split(history, as_of)
     examples = concatenate([history[key].examples for key in train_keys])
     try:

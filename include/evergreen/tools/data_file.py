@@ -13,6 +13,7 @@ from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.local_days import Clock
 from evergreen.core.definition.model import ColumnType, TableName
 from evergreen.core.definition.sections import CsvSection
+from evergreen.core.names import PartitionKey
 from evergreen.core.text import plain
 from evergreen.errors import BadInputError
 from evergreen.loop.intake.drop_content import content_of
@@ -253,7 +254,7 @@ class DataFile:
             )
         return found
 
-    def partition(self, definition: ModelDefinition, table: TableName, key: str) -> pd.DataFrame:
+    def partition(self, definition: ModelDefinition, table: TableName, key: PartitionKey) -> pd.DataFrame:
         """The rows of one table that belong to the partition `key`; raises as `rows_of`, and PartitionKeyError."""
         if (definition.name, table) not in self._sorted:
             self._sorted[definition.name, table] = self.rows_of(definition, table)

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.ledger import incidents, outbox
+from evergreen.core.names import PartitionKey
 from evergreen.core.store import Store, layout
 from evergreen.loop.features.feature_code import FeatureCode, feeds_champion
 from evergreen.loop.intake.failures import Failure, critical, reason
@@ -28,7 +29,7 @@ log = logging.getLogger("evergreen.features")
 
 
 def check(
-    definition: ModelDefinition, key: str, frame: pd.DataFrame, build_hash: str, *, store: Store
+    definition: ModelDefinition, key: PartitionKey, frame: pd.DataFrame, build_hash: str, *, store: Store
 ) -> tuple[list[Failure], str | None]:
     """Run the features suite of the model on `frame`; its critical failures, and the URI of the full result.
 
@@ -78,7 +79,7 @@ def scope(session: Session, code: FeatureCode) -> str:
 def owe_alert(
     session: Session,
     definition: ModelDefinition,
-    key: str,
+    key: PartitionKey,
     failures: list[Failure],
     *,
     scope: str,
@@ -113,7 +114,7 @@ def owe_alert(
     return reason(failures)
 
 
-def tell_built(session: Session, definition: ModelDefinition, key: str, version: int, *, scope: str) -> None:
+def tell_built(session: Session, definition: ModelDefinition, key: PartitionKey, version: int, *, scope: str) -> None:
     """Record that the features of `key` were published, which resolves what was told about them."""
     incidents.well(
         session, definition.name, "quarantine", scope,

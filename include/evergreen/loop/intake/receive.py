@@ -14,6 +14,7 @@ from evergreen.core.definition.query import query_of
 from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.queries.partitions import newest
 from evergreen.core.ledger.tables import PartitionVersion
+from evergreen.core.names import PartitionKey
 from evergreen.core.store import Store, layout
 from evergreen.core.store.objects import sha256
 from evergreen.errors import UnavailableError
@@ -39,7 +40,7 @@ class Received:
     partition_version_id: int
     model: str
     table: str
-    key: str
+    key: PartitionKey
     version: int
     content_hash: str
     bytes: int
@@ -51,7 +52,7 @@ class Received:
 
 
 def receive(
-    definition: ModelDefinition, table: TableName, key: str, *, settings: Settings, run_url: str | None = None
+    definition: ModelDefinition, table: TableName, key: PartitionKey, *, settings: Settings, run_url: str | None = None
 ) -> Received:
     """Receive `table` of the partition `key` from the landing zone.
 
@@ -102,7 +103,7 @@ def receive(
     return _received(row, new=True)
 
 
-def _received_before(definition: ModelDefinition, table: TableName, key: str, settings: Settings) -> Received:
+def _received_before(definition: ModelDefinition, table: TableName, key: PartitionKey, settings: Settings) -> Received:
     """A task run again after the landing zone was cleared finds what it received the first time."""
     with Ledger.from_settings(settings).transaction() as session:
         known = newest(session, definition.name, table, key)
@@ -126,7 +127,7 @@ class _Copied:
 def _copy(
     definition: ModelDefinition,
     table: TableName,
-    key: str,
+    key: PartitionKey,
     drop: Drop,
     known: PartitionVersion | None,
     settings: Settings,
@@ -148,7 +149,7 @@ def _copy(
 
 
 def _check_unchanged(
-    definition: ModelDefinition, table: TableName, key: str, drop: Drop, settings: Settings, whole: bool = True
+    definition: ModelDefinition, table: TableName, key: PartitionKey, drop: Drop, settings: Settings, whole: bool = True
 ) -> None:
     if find_drop(settings.landing_url, definition.feed.name, table, key) != drop or not whole:
         raise UnavailableError(
@@ -159,7 +160,7 @@ def _check_unchanged(
 def _keep(
     definition: ModelDefinition,
     table: TableName,
-    key: str,
+    key: PartitionKey,
     drop: Drop,
     data: Content,
     suffix: str,
@@ -186,7 +187,9 @@ def _keep(
     return _Copied(content_hash, Store.from_settings(settings).write(name, data), source)
 
 
-def _copy_parts(definition: ModelDefinition, table: TableName, key: str, drop: Drop, settings: Settings) -> _Copied:
+def _copy_parts(
+    definition: ModelDefinition, table: TableName, key: PartitionKey, drop: Drop, settings: Settings
+) -> _Copied:
     """Each file is read twice, a little at a time: once for its checksum, once to copy it."""
     listed = list_of(describe_parts(drop), drop.suffix)
     content_hash = sha256(listed)
@@ -201,7 +204,7 @@ def _copy_parts(definition: ModelDefinition, table: TableName, key: str, drop: D
 def _copy_lake(
     definition: ModelDefinition,
     table: TableName,
-    key: str,
+    key: PartitionKey,
     drop: Drop,
     known: PartitionVersion | None,
     settings: Settings,

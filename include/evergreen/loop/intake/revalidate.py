@@ -17,6 +17,7 @@ from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.queries import partitions, snapshots
 from evergreen.core.ledger.queries.partitions import ACCEPTED, QUARANTINED
 from evergreen.core.ledger.tables import PartitionVersion, Verdict
+from evergreen.core.names import PartitionKey
 from evergreen.errors import BadInputError
 from evergreen.loop.intake.receive import receive
 from evergreen.loop.intake.validate import Validated, validate
@@ -36,7 +37,7 @@ class Held:
     """One table of a partition that is to be validated again."""
 
     table: TableName
-    key: str
+    key: PartitionKey
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Outcome:
     """What the ledger says of the newest version of one table of a partition."""
 
     table: str
-    key: str
+    key: PartitionKey
     version: int
     outcome: str
     """accepted | quarantined"""
@@ -86,7 +87,7 @@ def find(
 
 
 def _check_landed(
-    definition: ModelDefinition, newest: dict[TableName, dict[str, Newest]], keys: Collection[str]
+    definition: ModelDefinition, newest: dict[TableName, dict[PartitionKey, Newest]], keys: Collection[str]
 ) -> None:
     strangers = sorted(key for key in keys if not any(key in known for known in newest.values()))
     if strangers:
@@ -124,7 +125,7 @@ def _tell(
 def validate_again(
     definition: ModelDefinition,
     table: TableName,
-    key: str,
+    key: PartitionKey,
     *,
     asked_by: str,
     why: str | None,
@@ -147,7 +148,7 @@ def outcomes(definition: ModelDefinition, held: Collection[dict[str, str]], *, s
         newest = {table: partitions.newest_map(session, definition.name, table) for table in {h["table"] for h in held}}
     found = []
     for item in held:
-        partition, verdict = newest[item["table"]][item["key"]]
+        partition, verdict = newest[item["table"]][PartitionKey(item["key"])]
         if verdict is not None:
             found.append(
                 Outcome(

@@ -15,6 +15,7 @@ from evergreen.core.ledger.outbox import AlertBody
 from evergreen.core.ledger.queries.collected import explained
 from evergreen.core.ledger.queries.partitions import ACCEPTED, QUARANTINED, latest_verdict
 from evergreen.core.ledger.tables import PartitionVersion, Verdict
+from evergreen.core.names import PartitionKey
 from evergreen.core.store import Store, layout
 from evergreen.core.store.page_links import report
 from evergreen.errors import BadInputError
@@ -42,7 +43,7 @@ class Validated:
     verdict_id: int
     model: str
     table: str
-    key: str
+    key: PartitionKey
     version: int
     outcome: str
     """accepted | quarantined"""

@@ -15,6 +15,7 @@ from evergreen.core.ledger import Ledger, outbox
 from evergreen.core.ledger.outbox import Links
 from evergreen.core.ledger.queries import decisions
 from evergreen.core.ledger.tables import Decision, DriftCheck
+from evergreen.core.names import PartitionKey
 from evergreen.core.store import Store, layout
 from evergreen.core.store.page_links import version_page
 from evergreen.loop.features.feature_code import of_version
@@ -55,14 +56,14 @@ class Checked:
     cause_key: str | None
     reason: str
     report_uri: str | None
-    as_of: str
+    as_of: PartitionKey
     """Newest partition whose labels a retrain may use"""
     drifted_columns: list[str]
     loss: float | None
     """Realised loss of the champion's newest labelled partition"""
 
 
-def run(definition: ModelDefinition, key: str, *, settings: Settings, run_url: str | None = None) -> Checked:
+def run(definition: ModelDefinition, key: PartitionKey, *, settings: Settings, run_url: str | None = None) -> Checked:
     """Check the predictions of `key` and decide; run again on the same data, find what was decided.
 
     Only labels of partitions through `key - label_delay` count, those that had landed when `key` was due: a backfill
@@ -294,7 +295,7 @@ def _checked(check: DriftCheck, decision: Decision) -> Checked:
     )
 
 
-def _dedup_key(key: str, known: Evidence) -> str:
+def _dedup_key(key: PartitionKey, known: Evidence) -> str:
     return f"{decisions.MONITOR}{key}:{known.input_hash[:16]}"
 
 

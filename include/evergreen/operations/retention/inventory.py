@@ -24,6 +24,7 @@ from evergreen.core.ledger.tables import (
     TrainingRun,
     Verdict,
 )
+from evergreen.core.names import PartitionKey
 from evergreen.core.store import Store, layout
 from evergreen.loop.intake.labels.usable import held_back
 from evergreen.settings import Settings
@@ -54,7 +55,7 @@ class Landed:
 
     id: int
     table: str
-    key: str
+    key: PartitionKey
     version: int
     raw: str | None
     verdicts: tuple[Judged, ...]
@@ -77,7 +78,7 @@ class Built:
     """One feature snapshot."""
 
     id: int
-    key: str
+    key: PartitionKey
     md5: str
     results: str | None
     inputs_version: int
@@ -89,7 +90,7 @@ class Built:
 class Written:
     """One object that was written about a partition: predictions, or a report."""
 
-    key: str
+    key: PartitionKey
     name: str
     born: dt.datetime
 
@@ -100,7 +101,7 @@ class Trained:
 
     id: int
     version: int | None
-    as_of: str
+    as_of: PartitionKey
     state: str
     snapshots: frozenset[int]
     labels: frozenset[int]

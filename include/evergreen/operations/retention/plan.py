@@ -13,6 +13,7 @@ from typing import Literal
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.sections import RetentionSection
 from evergreen.core.ledger.queries.collected import model_name, run_name
+from evergreen.core.names import PartitionKey
 from evergreen.core.store import layout
 from evergreen.operations.retention.inventory import Facts, Landed
 from evergreen.operations.retention.reachable import Needed, needed, nth_newest
@@ -30,7 +31,7 @@ class Item:
     kind: Kind
     name: str
     """URI in the store, DVC hash, or what `collected.model_name` makes"""
-    key: str
+    key: PartitionKey
     """Newest partition that it is of"""
     rule: str
     """Such as `keep_reports: 52`"""
@@ -42,7 +43,7 @@ class Use:
 
     kind: Kind
     name: str
-    key: str
+    key: PartitionKey
     born: dt.datetime
     rule: str | None
 
@@ -92,7 +93,7 @@ def _limits(definition: ModelDefinition, policy: RetentionSection, facts: Facts)
     return _Limits(must, features_from, rows_from, policy)
 
 
-def _from(keys: set[str], count: int | None) -> str:
+def _from(keys: set[PartitionKey], count: int | None) -> str:
     return "" if count is None else nth_newest(keys, count)
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import Select, func, literal, select
 from sqlalchemy.orm import Session
 
 from evergreen.core.ledger.tables import PartitionVersion, Snapshot, Verdict
+from evergreen.core.names import PartitionKey
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,8 @@ class DefinitionLine:
     """SHA-256, hex: the suite's of a verdict, without the version of the reading that a quarantined one carries; the
     feature code's of a snapshot"""
     partitions: int
-    first_key: str
-    last_key: str
+    first_key: PartitionKey
+    last_key: PartitionKey
     first_used: dt.datetime
     last_used: dt.datetime
 

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, ScalarSelect, Select, case, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from evergreen.core.ledger.tables import PartitionVersion, Verdict
+from evergreen.core.names import PartitionKey
 
 ACCEPTED = "accepted"
 QUARANTINED = "quarantined"
@@ -29,23 +30,23 @@ def kept(verdict: Verdict) -> str:
     return verdict.suite_hash if verdict.rows_rejected else ""
 
 
-def current(session: Session, model: str, table: str, key: str) -> Current | None:
+def current(session: Session, model: str, table: str, key: PartitionKey) -> Current | None:
     """The current version of one partition with the verdict that accepted it, or None."""
     return current_map(session, model, table, [key]).get(key)
 
 
-def current_map(session: Session, model: str, table: str, keys: Iterable[str]) -> dict[str, Current]:
+def current_map(session: Session, model: str, table: str, keys: Iterable[PartitionKey]) -> dict[PartitionKey, Current]:
     """The current version and verdict of each of `keys` that has one, in order of keys; one query."""
     query = _accepted(model, table).where(PartitionVersion.key.in_(list(keys)))
     return {partition.key: (partition, verdict) for partition, verdict in session.execute(query)}
 
 
-def all_current(session: Session, model: str, table: str) -> dict[str, Current]:
+def all_current(session: Session, model: str, table: str) -> dict[PartitionKey, Current]:
     """The current version and verdict of every key that has one, in order of keys; one query."""
     return {partition.key: (partition, verdict) for partition, verdict in session.execute(_accepted(model, table))}
 
 
-def accepted_keys(session: Session, model: str, table: str) -> list[str]:
+def accepted_keys(session: Session, model: str, table: str) -> list[PartitionKey]:
     """Keys of the partitions that have a current version, oldest first."""
     query = _accepted(model, table).with_only_columns(PartitionVersion.key, maintain_column_froms=True)
     return list(session.scalars(query))
@@ -91,7 +92,7 @@ def is_current(version_id: Column[int], rows: Column[str]) -> ColumnElement[bool
     )
 
 
-def decided_keys(session: Session, model: str, table: str, keys: Iterable[str]) -> set[str]:
+def decided_keys(session: Session, model: str, table: str, keys: Iterable[PartitionKey]) -> set[PartitionKey]:
     """Those of `keys` of which some version has a verdict."""
     query = (
         select(PartitionVersion.key)
@@ -101,7 +102,7 @@ def decided_keys(session: Session, model: str, table: str, keys: Iterable[str]) 
     return set(session.scalars(query.distinct()))
 
 
-def newest(session: Session, model: str, table: str, key: str) -> PartitionVersion | None:
+def newest(session: Session, model: str, table: str, key: PartitionKey) -> PartitionVersion | None:
     """The version of a partition that landed last, whatever its verdict, or None."""
     query = select(PartitionVersion).where(
         PartitionVersion.model == model, PartitionVersion.table == table, PartitionVersion.key == key
@@ -115,7 +116,7 @@ def latest_verdict(session: Session, partition_version_id: int) -> Verdict | Non
     return session.scalars(query.order_by(Verdict.id.desc()).limit(1)).one_or_none()
 
 
-def newest_map(session: Session, model: str, table: str) -> dict[str, tuple[PartitionVersion, Verdict | None]]:
+def newest_map(session: Session, model: str, table: str) -> dict[PartitionKey, tuple[PartitionVersion, Verdict | None]]:
     """The version of each key that landed last and its latest verdict, None before its first; in order of keys."""
     query = (
         select(PartitionVersion, Verdict)

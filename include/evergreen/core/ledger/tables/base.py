@@ -9,6 +9,8 @@ from sqlalchemy import BigInteger, DateTime, MetaData, Text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase
 
+from evergreen.core.names import PartitionKey
+
 Json = dict[str, Any]
 
 
@@ -25,6 +27,7 @@ class Base(DeclarativeBase):
     )
     type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads it as a class attribute
         str: Text,
+        PartitionKey: Text,
         int: BigInteger,
         dt.datetime: DateTime(timezone=True),
         Json: JSONB,

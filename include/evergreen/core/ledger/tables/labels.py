@@ -9,6 +9,7 @@ from sqlalchemy import ForeignKey, Index, UniqueConstraint, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from evergreen.core.ledger.tables.base import Base
+from evergreen.core.names import PartitionKey
 
 
 class LabelCoverage(Base):
@@ -28,7 +29,7 @@ class LabelCoverage(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     model: Mapped[str]
-    key: Mapped[str]
+    key: Mapped[PartitionKey]
     inputs_version_id: Mapped[int] = mapped_column(ForeignKey("partition_version.id"))
     inputs_rows: Mapped[str]
     """Which of these inputs counted, as `Performance.labels_rows` says it of labels"""
@@ -56,7 +57,7 @@ class LabelHold(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     model: Mapped[str]
-    key: Mapped[str]
+    key: Mapped[PartitionKey]
     cause: Mapped[str]
     """incomplete (nothing is learned from it, nobody is judged by it) | one_sided (said, and used)"""
     coverage_id: Mapped[int] = mapped_column(ForeignKey("label_coverage.id"))
@@ -75,7 +76,7 @@ class LabelBias(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     model: Mapped[str]
-    key: Mapped[str]
+    key: Mapped[PartitionKey]
     coverage_id: Mapped[int] = mapped_column(ForeignKey("label_coverage.id"))
     prediction_id: Mapped[int] = mapped_column(ForeignKey("prediction.id"))
     version: Mapped[int]

@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from evergreen.core.ledger.tables.base import Base, Json
+from evergreen.core.names import PartitionKey
 
 
 class PartitionVersion(Base):
@@ -27,7 +28,7 @@ class PartitionVersion(Base):
     model: Mapped[str]
     table: Mapped[str]
     """inputs | labels"""
-    key: Mapped[str]
+    key: Mapped[PartitionKey]
     version: Mapped[int]
     """1, 2, ... within (model, table, key)"""
     content_hash: Mapped[str]
@@ -98,7 +99,7 @@ class Snapshot(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     model: Mapped[str]
-    key: Mapped[str]
+    key: Mapped[PartitionKey]
     version: Mapped[int]
     build_hash: Mapped[str]
     inputs_version_id: Mapped[int] = mapped_column(ForeignKey("partition_version.id"))
@@ -150,7 +151,7 @@ class TrainingRun(Base):
     reason: Mapped[str]
     state: Mapped[str]
     """assembled | trained | compared | promoted | refused | failed. The one column that changes."""
-    as_of: Mapped[str]
+    as_of: Mapped[PartitionKey]
     """Newest partition key whose labels the run uses"""
     dataset: Mapped[Json]
     """train_keys, holdout_keys, snapshots {key: snapshot row id}, labels {key: partition_version id}, rows"""
@@ -208,7 +209,7 @@ class Decision(Base):
     model: Mapped[str]
     kind: Mapped[str]
     """promote | refuse | retrain | alert | no_action | rollback"""
-    key: Mapped[str | None]
+    key: Mapped[PartitionKey | None]
     """Partition the decision is about"""
     dedup_key: Mapped[str]
     reason: Mapped[str]
@@ -230,7 +231,7 @@ class Deployment(Base):
     model: Mapped[str] = mapped_column(index=True)
     version: Mapped[int]
     decision_id: Mapped[int] = mapped_column(ForeignKey("decision.id"), unique=True)
-    from_key: Mapped[str | None]
+    from_key: Mapped[PartitionKey | None]
     """First partition it was meant to serve: the one after the data that the decision saw"""
     served_from: Mapped[dt.datetime] = mapped_column(server_default=func.clock_timestamp())
 
@@ -243,7 +244,7 @@ class Prediction(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     model: Mapped[str]
-    key: Mapped[str]
+    key: Mapped[PartitionKey]
     snapshot_id: Mapped[int] = mapped_column(ForeignKey("snapshot.id"))
     version: Mapped[int]
     """Model version that predicted"""
@@ -266,7 +267,7 @@ class Performance(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     model: Mapped[str]
-    key: Mapped[str]
+    key: Mapped[PartitionKey]
     prediction_id: Mapped[int] = mapped_column(ForeignKey("prediction.id"))
     labels_version_id: Mapped[int] = mapped_column(ForeignKey("partition_version.id"))
     labels_rows: Mapped[str] = mapped_column(server_default="")
@@ -289,7 +290,7 @@ class ShadowLoss(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     model: Mapped[str]
-    key: Mapped[str]
+    key: Mapped[PartitionKey]
     version: Mapped[int]
     """Model version that was scored in the shadow"""
     snapshot_id: Mapped[int] = mapped_column(ForeignKey("snapshot.id"))
@@ -312,7 +313,7 @@ class DriftCheck(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     model: Mapped[str]
-    key: Mapped[str]
+    key: Mapped[PartitionKey]
     input_hash: Mapped[str]
     """Over prediction, labels and reference: the same check is never made twice"""
     prediction_id: Mapped[int] = mapped_column(ForeignKey("prediction.id"))
@@ -343,7 +344,7 @@ class Alert(Base):
     model: Mapped[str]
     kind: Mapped[str]
     """Name of its runbook page"""
-    key: Mapped[str | None]
+    key: Mapped[PartitionKey | None]
     dedup_key: Mapped[str]
     recipients: Mapped[list[Any]]
     subject: Mapped[str]

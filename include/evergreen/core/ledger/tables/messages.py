@@ -9,6 +9,7 @@ from sqlalchemy import ForeignKey, Index, UniqueConstraint, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from evergreen.core.ledger.tables.base import Base
+from evergreen.core.names import PartitionKey
 
 
 class Incident(Base):
@@ -66,7 +67,7 @@ class Occurrence(Base):
     """Unique, as a mail's `dedup_key`: the same occurrence is recorded once"""
     part: Mapped[str]
     """What is resolved: the partition's key, or a run's name"""
-    key: Mapped[str | None]
+    key: Mapped[PartitionKey | None]
     said: Mapped[str]
     """What was wrong this time, in a sentence"""
     run_url: Mapped[str | None]

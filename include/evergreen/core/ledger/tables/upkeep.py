@@ -8,6 +8,7 @@ from sqlalchemy import Index, UniqueConstraint, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from evergreen.core.ledger.tables.base import Base
+from evergreen.core.names import PartitionKey
 
 
 class LateFeed(Base):
@@ -20,7 +21,7 @@ class LateFeed(Base):
     model: Mapped[str]
     table: Mapped[str]
     """inputs | labels"""
-    key: Mapped[str]
+    key: Mapped[PartitionKey]
     due_at: Mapped[dt.datetime]
     waiting_since: Mapped[dt.datetime]
     """When the ingest run began to wait"""
@@ -65,7 +66,7 @@ class Collection(Base):
     """raw | accepted | quarantined | features | predictions | validation | report | model"""
     name: Mapped[str]
     """What the rows about it call it: URI in the store, MD5 in the DVC remote, `<model> version 3`"""
-    key: Mapped[str]
+    key: Mapped[PartitionKey]
     """Its partition; of a model, the newest one whose labels it was trained or judged on"""
     rule: Mapped[str]
     """The setting that let it go, such as `keep_reports: 52`"""

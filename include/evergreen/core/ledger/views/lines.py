@@ -6,6 +6,7 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
+from evergreen.core.names import PartitionKey
 from evergreen.core.store import layout
 
 
@@ -19,8 +20,8 @@ class TableLine:
     accepted: int
     quarantined: int
     unjudged: int
-    first_key: str
-    last_key: str
+    first_key: PartitionKey
+    last_key: PartitionKey
     rows: int
     """Rows accepted in the newest versions"""
     rows_rejected: int
@@ -32,7 +33,7 @@ class LateLine:
     """A table of a partition that was not there when its grace period ended, and what became of it."""
 
     table: str
-    key: str
+    key: PartitionKey
     due_at: dt.datetime
     waiting_since: dt.datetime
     """When the ingest run began to wait for it"""
@@ -59,7 +60,7 @@ class VerdictLine:
 
     id: int
     table: str
-    key: str
+    key: PartitionKey
     version: int
     outcome: str
     reason: str
@@ -84,7 +85,7 @@ class VerdictLine:
 class SnapshotLine:
     """One build of a feature partition."""
 
-    key: str
+    key: PartitionKey
     version: int
     snapshot_id: str
     rows: int
@@ -103,7 +104,7 @@ class ComparisonLine:
     challenger_version: int
     champion_version: int | None
     """None: the base rate stood in for a champion"""
-    keys: tuple[str, ...]
+    keys: tuple[PartitionKey, ...]
     verdict: str
     result: dict[str, Any]
     guards: tuple[Any, ...]
@@ -118,9 +119,9 @@ class TrainingLine:
     cause: str
     reason: str
     state: str
-    as_of: str
-    train_keys: tuple[str, ...]
-    holdout_keys: tuple[str, ...]
+    as_of: PartitionKey
+    train_keys: tuple[PartitionKey, ...]
+    holdout_keys: tuple[PartitionKey, ...]
     rows: Any
     dataset: dict[str, Any]
     dataset_hash: str
@@ -147,7 +148,7 @@ class DecisionLine:
 
     id: int
     kind: str
-    key: str | None
+    key: PartitionKey | None
     reason: str
     evidence: dict[str, Any]
     version: int | None
@@ -161,7 +162,7 @@ class DeploymentLine:
     """A version's time as champion."""
 
     version: int
-    from_key: str | None
+    from_key: PartitionKey | None
     served_from: dt.datetime
     served_until: dt.datetime | None
     """None: it serves"""
@@ -174,7 +175,7 @@ class DeploymentLine:
 class LossLine:
     """Realised loss of one partition's predictions; the newest measurement of each partition."""
 
-    key: str
+    key: PartitionKey
     version: int
     rows: int
     loss: float
@@ -188,7 +189,7 @@ class LossLine:
 class OnlineLine:
     """What the predictions on request in one partition came to; the newest measurement of each partition."""
 
-    key: str
+    key: PartitionKey
     versions: tuple[int, ...]
     rows: int
     """Entities with a prediction"""
@@ -219,7 +220,7 @@ class MovedColumn:
 class CheckLine:
     """One drift check."""
 
-    key: str
+    key: PartitionKey
     version: int
     drifted: bool
     reference: str
@@ -241,7 +242,7 @@ class CheckLine:
 class MonitorLine:
     """What the monitor decided on its newest check of a partition."""
 
-    key: str
+    key: PartitionKey
     kind: str
     reason: str
     told: tuple[str, ...]
@@ -256,7 +257,7 @@ class MonitorLine:
 class PredictionLine:
     """One partition's predictions."""
 
-    key: str
+    key: PartitionKey
     version: int
     rows: int
     mean: float
@@ -284,7 +285,7 @@ class AlertLine:
 
     id: str
     kind: str
-    key: str | None
+    key: PartitionKey | None
     subject: str
     created_at: dt.datetime
     sent_at: dt.datetime | None

@@ -23,6 +23,7 @@ from evergreen.core.definition.database_address import AddressOf, url_of
 from evergreen.core.definition.model import TableName
 from evergreen.core.definition.partition_keys import check_key
 from evergreen.core.definition.query import QuerySection, query_of
+from evergreen.core.names import PartitionKey
 from evergreen.core.store.objects import publish, published
 from evergreen.errors import DefinitionError, UnavailableError
 from evergreen.loop.intake.database.note import is_answer, note
@@ -40,7 +41,7 @@ class Extracted:
     """One table in the landing zone that a query gave."""
 
     table: str
-    key: str
+    key: PartitionKey
     uri: str
     rows: int
     bytes: int
@@ -48,7 +49,7 @@ class Extracted:
 
 
 def extract(
-    definition: ModelDefinition, table: TableName, key: str, *, landing_url: str, address_of: AddressOf
+    definition: ModelDefinition, table: TableName, key: PartitionKey, *, landing_url: str, address_of: AddressOf
 ) -> Extracted | None:
     """Run the query of `table` with the bounds of the partition `key`, and land its rows.
 
