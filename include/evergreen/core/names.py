@@ -13,4 +13,4 @@ PartitionKey = NewType("PartitionKey", str)
 ObjectName = NewType("ObjectName", str)
 """Name of an object in the store, relative to its URL"""
 Uri = NewType("Uri", str)
-"""Full address of an object or a file: `file:///srv/store/raw/...`, `s3://bucket/...`"""
+"""Full address of an object in the store or of what has landed, as the ledger records it: `s3://bucket/raw/...`"""

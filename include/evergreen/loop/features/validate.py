@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.ledger import incidents, outbox
-from evergreen.core.names import PartitionKey
+from evergreen.core.names import PartitionKey, Uri
 from evergreen.core.store import Store, layout
 from evergreen.loop.features.feature_code import FeatureCode, feeds_champion
 from evergreen.loop.intake.failures import Failure, critical, reason
@@ -30,7 +30,7 @@ log = logging.getLogger("evergreen.features")
 
 def check(
     definition: ModelDefinition, key: PartitionKey, frame: pd.DataFrame, build_hash: str, *, store: Store
-) -> tuple[list[Failure], str | None]:
+) -> tuple[list[Failure], Uri | None]:
     """Run the features suite of the model on `frame`; its critical failures, and the URI of the full result.
 
     It runs in a process of its own, as that of a landed table does: one that comes to no end has failed, and there is
@@ -84,7 +84,7 @@ def owe_alert(
     *,
     scope: str,
     dedup: str,
-    report: str | None,
+    report: Uri | None,
     run_url: str | None,
 ) -> str:
     """Record why the features of `key` were not published; write the mail if one is due. The reason in a sentence."""

@@ -14,7 +14,7 @@ from evergreen.core.definition.query import query_of
 from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.queries.partitions import newest
 from evergreen.core.ledger.tables import PartitionVersion
-from evergreen.core.names import PartitionKey
+from evergreen.core.names import PartitionKey, Uri
 from evergreen.core.store import Store, layout
 from evergreen.core.store.objects import sha256
 from evergreen.errors import UnavailableError
@@ -46,7 +46,7 @@ class Received:
     bytes: int
     rows: int | None
     """None until it was validated, and if it cannot be read"""
-    raw_uri: str
+    raw_uri: Uri
     new: bool
     """False: the same bytes had been received before"""
 
@@ -119,7 +119,7 @@ class _Copied:
 
     content_hash: str
     """SHA-256 of the copy, or of what stands for a file that is not copied"""
-    raw_uri: str
+    raw_uri: Uri
     source: dict[str, Any] | None = None
     """Which version of a lake's table it is"""
 
@@ -196,7 +196,7 @@ def _copy_parts(
     name = layout.raw(definition.name, table, key, content_hash, layout.PARTS)
     store = Store.from_settings(settings)
     if not store.exists(name):
-        keep(store, name, listed, lambda part: chunks_of(f"{drop.uri}/{part}"))
+        keep(store, name, listed, lambda part: chunks_of(Uri(f"{drop.uri}/{part}")))
     _check_unchanged(definition, table, key, drop, settings)
     return _Copied(content_hash, store.uri(name))
 
@@ -224,7 +224,7 @@ def _copy_lake(
     return _keep(definition, table, key, drop, data or b"", "parquet", settings, source)
 
 
-def _check_copy(raw_uri: str, settings: Settings) -> None:
+def _check_copy(raw_uri: Uri, settings: Settings) -> None:
     """Retention may have removed the same bytes of an earlier version after they were found to be there."""
     store = Store.from_settings(settings)
     if _is_of(raw_uri, store) and not _is_kept(raw_uri, store):
@@ -234,12 +234,12 @@ def _check_copy(raw_uri: str, settings: Settings) -> None:
         )
 
 
-def _is_of(raw_uri: str, store: Store) -> bool:
+def _is_of(raw_uri: Uri, store: Store) -> bool:
     """False of what was too large to be copied, and stayed where it landed."""
     return raw_uri.startswith(store.url + "/")
 
 
-def _is_kept(raw_uri: str, store: Store) -> bool:
+def _is_kept(raw_uri: Uri, store: Store) -> bool:
     """Whether it is a copy, and retention has not collected it."""
     return _is_of(raw_uri, store) and store.exists(store.name(raw_uri))
 

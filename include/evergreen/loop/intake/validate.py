@@ -15,7 +15,7 @@ from evergreen.core.ledger.outbox import AlertBody
 from evergreen.core.ledger.queries.collected import explained
 from evergreen.core.ledger.queries.partitions import ACCEPTED, QUARANTINED, latest_verdict
 from evergreen.core.ledger.tables import PartitionVersion, Verdict
-from evergreen.core.names import PartitionKey
+from evergreen.core.names import PartitionKey, Uri
 from evergreen.core.store import Store, layout
 from evergreen.core.store.page_links import report
 from evergreen.errors import BadInputError
@@ -54,9 +54,9 @@ class Validated:
     """Rows put into quarantine: all of them, or the bad ones that the definition allows"""
     failures: list[dict[str, Any]]
     """Warnings included; each with name, column, severity, observed, expected, sentence, count, sample, rows"""
-    results_uri: str | None
-    clean_uri: str | None
-    rejected_uri: str | None
+    results_uri: Uri | None
+    clean_uri: Uri | None
+    rejected_uri: Uri | None
     new: bool
 
 

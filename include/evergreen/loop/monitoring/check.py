@@ -15,7 +15,7 @@ from evergreen.core.ledger import Ledger, outbox
 from evergreen.core.ledger.outbox import Links
 from evergreen.core.ledger.queries import decisions
 from evergreen.core.ledger.tables import Decision, DriftCheck
-from evergreen.core.names import PartitionKey
+from evergreen.core.names import PartitionKey, Uri
 from evergreen.core.store import Store, layout
 from evergreen.core.store.page_links import version_page
 from evergreen.loop.features.feature_code import of_version
@@ -55,7 +55,7 @@ class Checked:
     cause: str | None
     cause_key: str | None
     reason: str
-    report_uri: str | None
+    report_uri: Uri | None
     as_of: PartitionKey
     """Newest partition whose labels a retrain may use"""
     drifted_columns: list[str]
@@ -202,7 +202,7 @@ def _reference_in_words(reference: pd.DataFrame, known: Evidence) -> str:
 
 def _write_report(
     definition: ModelDefinition, found: Findings, rows: Frames, known: Evidence, settings: Settings
-) -> str:
+) -> Uri:
     heading = page.Heading(
         title=f"{definition.title}: check of {found.key}",
         headline=matter.subject(found.seen),
@@ -220,7 +220,7 @@ def _record(
     definition: ModelDefinition,
     known: Evidence,
     found: Findings,
-    uri: str,
+    uri: Uri,
     settings: Settings,
     run_url: str | None,
 ) -> Checked:
@@ -299,7 +299,7 @@ def _dedup_key(key: PartitionKey, known: Evidence) -> str:
     return f"{decisions.MONITOR}{key}:{known.input_hash[:16]}"
 
 
-def _tell(found: Findings, uri: str, seconds: float) -> None:
+def _tell(found: Findings, uri: Uri, seconds: float) -> None:
     """The check, as a report in the task's log."""
     log.info(
         "%s: %s rows predicted by version %s, compared with %s (%.1f s)",

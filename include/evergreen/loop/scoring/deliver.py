@@ -26,7 +26,7 @@ from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.queries import collected, decisions
 from evergreen.core.ledger.session import hold
 from evergreen.core.ledger.tables import Prediction, SinkDelivery
-from evergreen.core.names import PartitionKey
+from evergreen.core.names import ObjectName, PartitionKey
 from evergreen.core.store import Store, layout
 from evergreen.core.store.objects import publish
 from evergreen.errors import BadInputError, NotReadyError
@@ -172,7 +172,7 @@ def _to_file(
     return store.uri(layout.current(definition.name, sink, prediction.key)), new
 
 
-def _have(store: Store, name: str, data: bytes) -> bool:
+def _have(store: Store, name: ObjectName, data: bytes) -> bool:
     """Have the object hold `data`; whether it did not before."""
     if store.exists(name) and store.read(name) == data:
         return False

@@ -16,7 +16,7 @@ from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.queries import seen, snapshots, versions
 from evergreen.core.ledger.queries.collected import explained
 from evergreen.core.ledger.tables import Deployment, Prediction, Snapshot
-from evergreen.core.names import PartitionKey
+from evergreen.core.names import PartitionKey, Uri
 from evergreen.core.store import Store, layout
 from evergreen.core.store.objects import sha256
 from evergreen.errors import BadInputError, NotReadyError, RefusedError
@@ -43,7 +43,7 @@ class Scored:
     rows: int
     mean: float
     """Mean prediction; of several classes, mean probability of the most probable one"""
-    uri: str
+    uri: Uri
     reused: bool
     """Whether they had been written before"""
 

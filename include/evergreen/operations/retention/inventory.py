@@ -24,7 +24,7 @@ from evergreen.core.ledger.tables import (
     TrainingRun,
     Verdict,
 )
-from evergreen.core.names import PartitionKey
+from evergreen.core.names import PartitionKey, Uri
 from evergreen.core.store import Store, layout
 from evergreen.loop.intake.labels.usable import held_back
 from evergreen.settings import Settings
@@ -32,7 +32,7 @@ from evergreen.settings import Settings
 FOLDERS = ("raw", "clean", "quarantine", "validation", "predictions", "reports")
 """Those of the store in which a model's objects can be collected."""
 
-Own = Callable[[str | None], str | None]
+Own = Callable[[Uri | None], Uri | None]
 Place = tuple[str, str, str, str]
 _HASH = 16
 """Digits of a content's hash in names of objects"""
@@ -46,7 +46,7 @@ class Judged:
     accepted: bool
     clean: str | None = None
     rejected: str | None = None
-    results: str | None = None
+    results: Uri | None = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Built:
     id: int
     key: PartitionKey
     md5: str
-    results: str | None
+    results: Uri | None
     inputs_version: int
     inputs_verdict: int | None
     born: dt.datetime
@@ -196,7 +196,7 @@ def _own(store: Store, landing_url: str, model: str) -> Own:
     prefixes = tuple(f"{store.url}/{folder}/{model}/" for folder in FOLDERS)
     landing = landing_url.rstrip("/") + "/"
 
-    def own(uri: str | None) -> str | None:
+    def own(uri: Uri | None) -> Uri | None:
         return uri if uri and uri.startswith(prefixes) and not uri.startswith(landing) else None
 
     return own

@@ -13,7 +13,7 @@ from typing import Literal
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.sections import RetentionSection
 from evergreen.core.ledger.queries.collected import model_name, run_name
-from evergreen.core.names import PartitionKey
+from evergreen.core.names import PartitionKey, Uri
 from evergreen.core.store import layout
 from evergreen.operations.retention.inventory import Facts, Landed
 from evergreen.operations.retention.reachable import Needed, needed, nth_newest
@@ -162,7 +162,7 @@ def _built(facts: Facts, limits: _Limits) -> Iterator[Use]:
             yield Use("validation", name, built.key, built.born, shown)
 
 
-def _pages(results: str | None) -> tuple[str, ...]:
+def _pages(results: Uri | None) -> tuple[str, ...]:
     """Great Expectations' result and the page that was drawn of it."""
     return (results, layout.data_docs(results)) if results else ()
 

@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, DateTime, MetaData, Text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase
 
-from evergreen.core.names import PartitionKey
+from evergreen.core.names import PartitionKey, Uri
 
 Json = dict[str, Any]
 
@@ -28,6 +28,7 @@ class Base(DeclarativeBase):
     type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads it as a class attribute
         str: Text,
         PartitionKey: Text,
+        Uri: Text,
         int: BigInteger,
         dt.datetime: DateTime(timezone=True),
         Json: JSONB,

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from evergreen.core.ledger.tables.base import Base, Json
-from evergreen.core.names import PartitionKey
+from evergreen.core.names import PartitionKey, Uri
 
 
 class PartitionVersion(Base):
@@ -33,8 +33,8 @@ class PartitionVersion(Base):
     """1, 2, ... within (model, table, key)"""
     content_hash: Mapped[str]
     """SHA-256 of the raw copy, hex: of the landed file, or of what it is with tokens in its personal columns"""
-    landed_uri: Mapped[str]
-    raw_uri: Mapped[str]
+    landed_uri: Mapped[Uri]
+    raw_uri: Mapped[Uri]
     """The immutable copy in the store"""
     bytes: Mapped[int]
     rows: Mapped[int | None]
@@ -69,11 +69,11 @@ class Verdict(Base):
     """A sentence a person understands"""
     failures: Mapped[list[Any]]
     """Failed expectations: name, column, severity, observed, expected, count, sample"""
-    results_uri: Mapped[str | None]
+    results_uri: Mapped[Uri | None]
     """Full Great Expectations result in the store"""
-    clean_uri: Mapped[str | None]
+    clean_uri: Mapped[Uri | None]
     """The accepted rows with the definition's columns and dtypes, as Parquet; None if quarantined"""
-    rejected_uri: Mapped[str | None]
+    rejected_uri: Mapped[Uri | None]
     """The rows that were kept out of an accepted partition, each with its reason, as Parquet; None if all or none"""
     rows_accepted: Mapped[int]
     rows_rejected: Mapped[int]
@@ -126,7 +126,7 @@ class Snapshot(Base):
     content_hash: Mapped[str]
     """SHA-256 of the Parquet file"""
     rows: Mapped[int]
-    results_uri: Mapped[str | None]
+    results_uri: Mapped[Uri | None]
     """Great Expectations result of the features suite"""
     created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
     run_url: Mapped[str | None]
@@ -248,7 +248,7 @@ class Prediction(Base):
     snapshot_id: Mapped[int] = mapped_column(ForeignKey("snapshot.id"))
     version: Mapped[int]
     """Model version that predicted"""
-    uri: Mapped[str]
+    uri: Mapped[Uri]
     content_hash: Mapped[str]
     rows: Mapped[int]
     mean: Mapped[float]
@@ -324,7 +324,7 @@ class DriftCheck(Base):
     drifted: Mapped[bool]
     results: Mapped[Json]
     """columns [{name, method, statistic, p_value, effect, drifted, sentence}], prediction, labels, performance"""
-    report_uri: Mapped[str | None]
+    report_uri: Mapped[Uri | None]
     created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
     run_url: Mapped[str | None]
 

@@ -6,7 +6,7 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
-from evergreen.core.names import PartitionKey
+from evergreen.core.names import PartitionKey, Uri
 from evergreen.core.store import layout
 
 
@@ -65,11 +65,11 @@ class VerdictLine:
     outcome: str
     reason: str
     decided_at: dt.datetime
-    results_uri: str | None
+    results_uri: Uri | None
     run_url: str | None
     rows_accepted: int
     rows_rejected: int
-    rejected_uri: str | None
+    rejected_uri: Uri | None
     """Where the bad rows of an accepted version are kept"""
     asked_by: str | None
     """Who had it validated again"""
@@ -228,7 +228,7 @@ class CheckLine:
     """Columns that drifted"""
     estimated_loss: float | None
     """What the partition was expected to lose before its labels landed"""
-    report_uri: str | None
+    report_uri: Uri | None
     created_at: dt.datetime
     run_url: str | None
     moved: tuple[MovedColumn, ...] = ()
@@ -261,7 +261,7 @@ class PredictionLine:
     version: int
     rows: int
     mean: float
-    uri: str
+    uri: Uri
     snapshot_id: str
     created_at: dt.datetime
     run_url: str | None

@@ -30,7 +30,7 @@ from evergreen.core.ledger.tables import (
     TrainingRun,
     Verdict,
 )
-from evergreen.core.names import PartitionKey
+from evergreen.core.names import PartitionKey, Uri
 
 NEWEST = 26
 """Partitions whose loss is shown: half a year of weeks"""
@@ -67,7 +67,7 @@ class Said:
     drifted: bool
     columns: tuple[str, ...]
     """Columns that drifted"""
-    report_uri: str | None
+    report_uri: Uri | None
     kind: str | None
     """Of the decision"""
     reason: str

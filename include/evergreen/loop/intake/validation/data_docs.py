@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from evergreen.core.names import ObjectName, Uri
 from evergreen.core.store import Store, layout
 from evergreen.core.text import plain
 
@@ -35,7 +36,7 @@ class Heading:
     facts: Sequence[tuple[str, str]] = ()
 
 
-def keep(store: Store, results_name: str, results: str, heading: Heading) -> str | None:
+def keep(store: Store, results_name: ObjectName, results: str, heading: Heading) -> Uri | None:
     """Write the page of the result `results` (JSON text) beside it, and return its URI.
 
     A verdict does not hang on its page: if Great Expectations cannot draw a result, the log says so, the result is

@@ -14,7 +14,7 @@ from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.queries import partitions
 from evergreen.core.ledger.queries.partitions import Current
 from evergreen.core.ledger.tables import PartitionVersion
-from evergreen.core.names import PartitionKey
+from evergreen.core.names import ObjectName, PartitionKey
 from evergreen.core.store import Store, layout
 from evergreen.errors import CollectedError
 from evergreen.loop.intake import pseudonyms
@@ -98,7 +98,7 @@ def profile_of(definition: ModelDefinition, table: TableName, frame: pd.DataFram
     return profile(frame, columns, pseudonyms.personal(definition, table))
 
 
-def profile_name(partition: PartitionVersion, suite_hash: str) -> str:
+def profile_name(partition: PartitionVersion, suite_hash: str) -> ObjectName:
     """Name of the object that holds the profile of the rows that a suite accepted."""
     return layout.profile(
         partition.model, partition.table, partition.key, partition.content_hash, suite_hash, VERSION
