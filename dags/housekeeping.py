@@ -11,6 +11,7 @@ from airflow.sdk import DAG, Param, get_current_context, task
 
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.names import PartitionKey
+from evergreen.core.values import TABLES
 from wiring import default_args, definitions, end_skipped, send_owed_mail
 
 DOC = """
@@ -61,7 +62,7 @@ def reconcile_aliases() -> list[str]:
 @task
 def find_drops() -> list[dict[str, Any]]:
     """The ingest runs to start, as arguments of `bring_in`."""
-    from evergreen.operations.housekeeping.unscheduled_drops import TABLES, discover
+    from evergreen.operations.housekeeping.unscheduled_drops import discover
 
     ti = get_current_context()["ti"]
 

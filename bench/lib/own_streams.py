@@ -22,6 +22,7 @@ from bench.decisions.proposals import DataSet
 from bench.lib.packaged import table
 from bench.lib.streams import first_champion, made_into_a_model
 from evergreen.core.names import PartitionKey
+from evergreen.core.values import TABLES
 from evergreen.errors import NotReadyError
 from evergreen.loop.features.compute import compute
 from evergreen.loop.training.classes import learned
@@ -31,7 +32,7 @@ from evergreen.loop.training.learn import learn
 from evergreen.loop.training.losses import Floats
 from evergreen.loop.training.model_files import Predictor, freeze, thaw
 from evergreen.tools.backtest.challengers import Fit, Fits, possible, split
-from evergreen.tools.backtest.landed_data import TABLES, History, Partition, label
+from evergreen.tools.backtest.landed_data import History, Partition, label
 from evergreen.tools.backtest.synthetic_streams import KINDS, stream
 
 Half = Literal["development", "held out"]

@@ -39,6 +39,7 @@ from evergreen.core.ledger.tables import PartitionVersion, Verdict
 from evergreen.core.names import PartitionKey
 from evergreen.core.store import Store
 from evergreen.core.store.objects import publish, sha256
+from evergreen.core.values import VerdictOutcome
 from evergreen.errors import NotReadyError
 from evergreen.settings import Settings
 from evergreen.stack.config.home import Home
@@ -246,7 +247,7 @@ class End:
     predictions: dict[PartitionKey, tuple[int, str]]
     """Version and SHA-256 of the newest predictions by key"""
     drops: int
-    outcomes: dict[str, int]
+    outcomes: dict[VerdictOutcome, int]
     """Verdicts by outcome"""
 
 

@@ -11,6 +11,7 @@ from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.model import TableName
 from evergreen.core.definition.partition_keys import check_key, is_partition
 from evergreen.core.names import PartitionKey
+from evergreen.core.values import TABLES
 from evergreen.errors import BadInputError
 from evergreen.loop.intake.landing_zone import local_drop
 from evergreen.loop.intake.reading.file_types import ENDINGS, files_of
@@ -18,8 +19,6 @@ from evergreen.loop.intake.validation.gather_past import Judged, compared_keys
 from evergreen.loop.intake.validation.judge_drop import judge_drop
 from evergreen.loop.intake.validation.load_expectations import load_expectations
 from evergreen.tools.check_references import check_reference, references_in
-
-TABLES: tuple[TableName, ...] = ("inputs", "labels")
 
 
 @dataclass(frozen=True)

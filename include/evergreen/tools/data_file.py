@@ -15,6 +15,7 @@ from evergreen.core.definition.model import ColumnType, TableName
 from evergreen.core.definition.sections import CsvSection
 from evergreen.core.names import PartitionKey
 from evergreen.core.text import plain
+from evergreen.core.values import TABLES
 from evergreen.errors import BadInputError
 from evergreen.loop.intake.drop_content import content_of
 from evergreen.loop.intake.failures import UnfitFileError
@@ -32,7 +33,6 @@ _PANDAS_INDEX = "__index_level_"
 _OURS = ("__", "evergreen_")
 _HEAD = 1 << 16
 _NO_NAMES = ('{"', "[{", "<")
-TABLES: tuple[TableName, ...] = ("inputs", "labels")
 
 
 class DataFile:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TypeVar, cast
 
 from evergreen.core.names import ObjectName, PartitionKey, Uri
+from evergreen.core.values import TableName
 from evergreen.errors import BadInputError
 
 Name = TypeVar("Name", ObjectName, Uri)
@@ -38,7 +39,7 @@ def join(*parts: str) -> ObjectName:
     return ObjectName("/".join(parts))
 
 
-def raw(model: str, table: str, key: PartitionKey, content_hash: str, suffix: str) -> ObjectName:
+def raw(model: str, table: TableName, key: PartitionKey, content_hash: str, suffix: str) -> ObjectName:
     """Immutable copy of a landed file; `suffix` is parquet, csv, ... or `PARTS`."""
     return join("raw", model, table, key, f"{content_hash[:16]}.{suffix}")
 
@@ -57,17 +58,19 @@ def raw_parts(name: ObjectName, hashes: Sequence[str], suffix: str) -> list[Obje
     return [ObjectName(f"{folder}/{join(last, f'{n:05d}-{digest[:16]}.{suffix}')}") for n, digest in enumerate(hashes)]
 
 
-def clean(model: str, table: str, key: PartitionKey, content_hash: str, suite_hash: str) -> ObjectName:
+def clean(model: str, table: TableName, key: PartitionKey, content_hash: str, suite_hash: str) -> ObjectName:
     """Accepted rows of a partition version, with the definition's dtypes."""
     return join("clean", model, table, key, f"{content_hash[:16]}-{suite_hash[:8]}.parquet")
 
 
-def profile(model: str, table: str, key: PartitionKey, content_hash: str, suite_hash: str, version: int) -> ObjectName:
+def profile(
+    model: str, table: TableName, key: PartitionKey, content_hash: str, suite_hash: str, version: int
+) -> ObjectName:
     """What the accepted rows held, in numbers; `version` is that of the format."""
     return join("profile", model, table, key, f"{content_hash[:16]}-{suite_hash[:8]}-v{version}.json")
 
 
-def quarantine(model: str, table: str, key: PartitionKey, content_hash: str, name: str) -> ObjectName:
+def quarantine(model: str, table: TableName, key: PartitionKey, content_hash: str, name: str) -> ObjectName:
     """What is kept of a quarantined partition version: sample rows, rejected rows."""
     return join("quarantine", model, table, key, content_hash[:16], name)
 

@@ -17,6 +17,7 @@ from evergreen.core.ledger import Ledger, tables
 from evergreen.core.ledger.queries import decisions, versions
 from evergreen.core.ledger.tables import TrainingRun
 from evergreen.core.names import PartitionKey
+from evergreen.core.values import ComparisonOutcome, GateAnswer
 from evergreen.errors import BadInputError, NotReadyError, RefusedError
 from evergreen.loop.champion.approval import form, owe_mail
 from evergreen.loop.champion.evaluation import guards
@@ -59,10 +60,9 @@ SEEN = "the champion was trained on every held-out partition"
 class Evaluated:
     """What the gate said of a challenger."""
 
-    outcome: str
-    """promote | refuse | ask"""
+    outcome: GateAnswer
     reason: str
-    verdict: str
+    verdict: ComparisonOutcome
     challenger: int
     champion: int | None
     comparison_id: int
@@ -343,7 +343,7 @@ def _row(
 
 def _describe(definition: ModelDefinition, run: TrainingRun, row: tables.Comparison, *, reused: bool) -> Evaluated:
     return Evaluated(
-        outcome=str(row.result["outcome"]),
+        outcome=row.result["outcome"],
         reason=str(row.result["reason"]),
         verdict=row.verdict,
         challenger=row.challenger_version,

@@ -21,6 +21,7 @@ from evergreen.core.names import Uri
 from evergreen.core.store.filesystem import url_to_fs
 from evergreen.core.store.layout import join
 from evergreen.core.text import plain
+from evergreen.core.values import TABLES
 from evergreen.errors import BadInputError, UnavailableError
 from evergreen.loop.intake.landed_folder import LAKES, Content, Part, content, names_in
 from evergreen.loop.intake.landed_folder import SUCCESS as SUCCESS
@@ -29,7 +30,6 @@ from evergreen.loop.intake.reading.file_types import files_of, suffix_of, why_no
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
-TABLES = ("inputs", "labels")
 _DEPTH = 4
 """Levels below a feed's folder: key, table, the log of a lake's table, its entries"""
 

@@ -142,7 +142,7 @@ def _cause(table: TableName) -> incidents.Cause:
     return incidents.Cause("late_feed", table, (), f"late {table}")
 
 
-def _told(session: Session, model: str, table: str, key: PartitionKey) -> LateFeed | None:
+def _told(session: Session, model: str, table: TableName, key: PartitionKey) -> LateFeed | None:
     query = select(LateFeed).where(LateFeed.model == model, LateFeed.table == table, LateFeed.key == key)
     return session.scalar(query)
 

@@ -39,7 +39,7 @@ class Received:
 
     partition_version_id: int
     model: str
-    table: str
+    table: TableName
     key: PartitionKey
     version: int
     content_hash: str

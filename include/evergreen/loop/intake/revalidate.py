@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Literal, cast
 
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.model import TableName
@@ -18,6 +18,7 @@ from evergreen.core.ledger.queries import partitions, snapshots
 from evergreen.core.ledger.queries.partitions import ACCEPTED, QUARANTINED
 from evergreen.core.ledger.tables import PartitionVersion, Verdict
 from evergreen.core.names import PartitionKey
+from evergreen.core.values import VerdictOutcome
 from evergreen.errors import BadInputError
 from evergreen.loop.intake.receive import receive
 from evergreen.loop.intake.validate import Validated, validate
@@ -44,11 +45,10 @@ class Held:
 class Outcome:
     """What the ledger says of the newest version of one table of a partition."""
 
-    table: str
+    table: TableName
     key: PartitionKey
     version: int
-    outcome: str
-    """accepted | quarantined"""
+    outcome: VerdictOutcome
     reason: str
     rows: int
     """Rows accepted"""
@@ -145,10 +145,11 @@ def validate_again(
 def outcomes(definition: ModelDefinition, held: Collection[dict[str, str]], *, settings: Settings) -> list[Outcome]:
     """What the ledger says now of each of `held` (as `find` returned them), in their order."""
     with Ledger.from_settings(settings).transaction() as session:
-        newest = {table: partitions.newest_map(session, definition.name, table) for table in {h["table"] for h in held}}
+        tables = cast("set[TableName]", {item["table"] for item in held})
+        newest = {table: partitions.newest_map(session, definition.name, table) for table in tables}
     found = []
     for item in held:
-        partition, verdict = newest[item["table"]][PartitionKey(item["key"])]
+        partition, verdict = newest[cast("TableName", item["table"])][PartitionKey(item["key"])]
         if verdict is not None:
             found.append(
                 Outcome(

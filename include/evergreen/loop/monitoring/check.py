@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 import pandas as pd
 from sqlalchemy.orm import Session
@@ -18,6 +19,7 @@ from evergreen.core.ledger.tables import Decision, DriftCheck
 from evergreen.core.names import PartitionKey, Uri
 from evergreen.core.store import Store, layout
 from evergreen.core.store.page_links import version_page
+from evergreen.core.values import MonitorDecision
 from evergreen.loop.features.feature_code import of_version
 from evergreen.loop.intake.labels import coverage
 from evergreen.loop.monitoring import evidence, load_rows, policy
@@ -50,8 +52,7 @@ class Checked:
 
     drift_check_id: int
     decision_id: int
-    kind: str
-    """no_action | alert | retrain | rollback | promote"""
+    kind: MonitorDecision
     cause: str | None
     cause_key: str | None
     reason: str
@@ -284,7 +285,7 @@ def _checked(check: DriftCheck, decision: Decision) -> Checked:
     return Checked(
         drift_check_id=check.id,
         decision_id=decision.id,
-        kind=decision.kind,
+        kind=cast("MonitorDecision", decision.kind),
         cause=seen["cause"],
         cause_key=seen["cause_key"],
         reason=decision.reason,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
@@ -158,8 +158,7 @@ class _Predictor:
     """Who predicts a partition."""
 
     version: int
-    role: str
-    """champion | earlier"""
+    role: Literal["champion", "earlier"]
 
 
 def _predictors(session: Session, model: str, key: PartitionKey) -> list[_Predictor]:

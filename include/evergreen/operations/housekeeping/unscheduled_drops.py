@@ -24,6 +24,7 @@ from evergreen.core.ledger.queries import partitions, sightings
 from evergreen.core.ledger.tables import PartitionVersion, Verdict
 from evergreen.core.names import PartitionKey
 from evergreen.core.text import plain
+from evergreen.core.values import TABLES
 from evergreen.errors import PartitionKeyError
 from evergreen.loop.intake.landing_zone import Drop, Folder, list_feed
 from evergreen.operations.housekeeping import missed_queries
@@ -42,7 +43,6 @@ AGAIN_AFTER = dt.timedelta(hours=1)
 """A drop whose run was started and that is still not received is asked for again; a run that exists is left alone."""
 LIMIT = 500
 """Runs started, and names reported, for one model at one look; a later look finds the rest."""
-TABLES: tuple[TableName, ...] = ("inputs", "labels")
 
 Newest = tuple[PartitionVersion, Verdict | None]
 

@@ -26,6 +26,7 @@ from evergreen.core.ledger.tables import (
 )
 from evergreen.core.names import PartitionKey, Uri
 from evergreen.core.store import Store, layout
+from evergreen.core.values import TableName
 from evergreen.loop.intake.labels.usable import held_back
 from evergreen.settings import Settings
 
@@ -54,7 +55,7 @@ class Landed:
     """One version of a landed partition."""
 
     id: int
-    table: str
+    table: TableName
     key: PartitionKey
     version: int
     raw: str | None

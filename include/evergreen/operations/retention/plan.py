@@ -8,17 +8,15 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.sections import RetentionSection
 from evergreen.core.ledger.queries.collected import model_name, run_name
 from evergreen.core.names import PartitionKey, Uri
 from evergreen.core.store import layout
+from evergreen.core.values import ObjectKind
 from evergreen.operations.retention.inventory import Facts, Landed
 from evergreen.operations.retention.reachable import Needed, needed, nth_newest
-
-Kind = Literal["raw", "accepted", "profile", "quarantined", "features", "predictions", "validation", "report", "model"]
 
 GRACE = dt.timedelta(days=7)
 """What was recorded within this time stays: a task that began before may still read it. Tasks end within hours."""
@@ -28,7 +26,7 @@ GRACE = dt.timedelta(days=7)
 class Item:
     """One object that goes."""
 
-    kind: Kind
+    kind: ObjectKind
     name: str
     """URI in the store, DVC hash, or what `collected.model_name` makes"""
     key: PartitionKey
@@ -41,7 +39,7 @@ class Item:
 class Use:
     """One row's say about one object that it names; `rule` is what lets it go, None if it stays."""
 
-    kind: Kind
+    kind: ObjectKind
     name: str
     key: PartitionKey
     born: dt.datetime

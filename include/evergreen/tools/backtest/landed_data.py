@@ -19,6 +19,7 @@ from evergreen.core.definition.model import TableName
 from evergreen.core.definition.partition_keys import is_partition
 from evergreen.core.names import PartitionKey
 from evergreen.core.text import percent, share
+from evergreen.core.values import TABLES
 from evergreen.errors import BadInputError
 from evergreen.loop.features.build_plan import recent_keys, wanted_keys
 from evergreen.loop.features.compute import compute
@@ -39,7 +40,6 @@ from evergreen.tools.backtest.landed_beside import Versions, beside_of, read_ref
 
 Progress = Callable[[int, int], None]
 """Told how many partitions are done, and of how many."""
-TABLES: tuple[TableName, ...] = ("inputs", "labels")
 
 
 @dataclass(frozen=True)

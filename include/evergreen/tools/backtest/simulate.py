@@ -15,6 +15,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from evergreen.core.names import PartitionKey
+from evergreen.core.values import MonitorDecision
 from evergreen.errors import NotReadyError
 from evergreen.loop.champion.evaluation import guards, record
 from evergreen.loop.champion.evaluation.gate import GateVerdict, decide, level, mode_for, too_few
@@ -25,7 +26,6 @@ from evergreen.loop.champion.evaluation.scores import Predicted, Scores, judge_g
 from evergreen.loop.training.examples import concatenate
 from evergreen.tools.backtest.challengers import Fits
 
-Kind = Literal["no_action", "alert", "retrain", "rollback", "promote"]
 Ending = Literal["promoted", "refused"]
 HINDSIGHT = 4
 """Partitions over which it is judged afterwards whether a training was worth its while"""
@@ -35,7 +35,7 @@ HINDSIGHT = 4
 class Wish:
     """What a policy asks for."""
 
-    kind: Kind = "no_action"
+    kind: MonitorDecision = "no_action"
     cause: str = ""
     reason: str = ""
     drifted: tuple[str, ...] = ()

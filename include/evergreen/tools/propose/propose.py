@@ -41,7 +41,7 @@ _SEASONS = 8
 class Tried:
     """What the proposal says of one table that it was made from."""
 
-    table: str
+    table: TableName
     key: PartitionKey
     accepted: bool
     reason: str

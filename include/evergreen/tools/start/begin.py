@@ -15,13 +15,14 @@ from evergreen.core.ledger.queries import references, versions
 from evergreen.core.ledger.queries.partitions import ACCEPTED, QUARANTINED
 from evergreen.core.ledger.tables import Comparison, DriftCheck, Prediction, Snapshot, TrainingRun
 from evergreen.core.names import PartitionKey
+from evergreen.core.values import TableName
 from evergreen.errors import NotReadyError, RefusedError
 from evergreen.tools.start.plan import Landed, choose_first, labels_due
 from evergreen.tools.start.walk import BY_HAND, HOUSEKEEPING, PARSED_WITHIN, STAGES, RunFailedError, Walk, explain
 
 RUN_MADE_WITHIN = 6.0
 """Seconds within which Airflow makes the run of the newest partition of a DAG that may run from now on"""
-INGEST = {"inputs": "ingest_inputs", "labels": "ingest_labels"}
+INGEST: dict[TableName, str] = {"inputs": "ingest_inputs", "labels": "ingest_labels"}
 
 
 @dataclass
@@ -149,7 +150,7 @@ class Beginning(Walk):
 
     def _bring_in(self, inputs: list[PartitionKey], labels: list[PartitionKey]) -> None:
         """Have these tables validated, and the features of what is accepted built; quarantine is an outcome too."""
-        wanted = {"inputs": inputs, "labels": labels}
+        wanted: dict[TableName, list[PartitionKey]] = {"inputs": inputs, "labels": labels}
         for key in self._unbuilt(inputs):  # accepted before: nothing will ask for their features any more
             self.airflow.trigger(self.dag("features"), run_id=f"start__{key}", partition_key=key)
         for table, keys in wanted.items():
@@ -222,7 +223,7 @@ class Beginning(Walk):
             first = versions.first_deployment(session, self.definition.name)
             return (first.from_key or self.definition.partitions.first_key) if first else None
 
-    def _unjudged(self, table: str, keys: Collection[PartitionKey]) -> list[PartitionKey]:
+    def _unjudged(self, table: TableName, keys: Collection[PartitionKey]) -> list[PartitionKey]:
         return sorted(set(keys) - set(self._outcomes(table)))
 
     def _unbuilt(self, keys: Collection[PartitionKey]) -> list[PartitionKey]:

@@ -18,6 +18,7 @@ from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.queries.partitions import ACCEPTED, newest_map
 from evergreen.core.ledger.tables import Decision, DriftCheck, Prediction, Snapshot, TrainingRun
 from evergreen.core.names import PartitionKey
+from evergreen.core.values import TableName
 from evergreen.errors import EvergreenError, UnavailableError
 from evergreen.settings import Settings
 from evergreen.stack.airflow_client import AirflowApi
@@ -70,13 +71,13 @@ class Walk:
                 )
             time.sleep(0.25)
 
-    def _outcomes(self, table: str) -> dict[str, str]:
+    def _outcomes(self, table: TableName) -> dict[str, str]:
         """The latest verdict on the newest version of each partition of `table` that has one, by key."""
         with self._ledger().transaction() as session:
             found = newest_map(session, self.definition.name, table)
             return {key: verdict.outcome for key, (_, verdict) in found.items() if verdict is not None}
 
-    def _accepted(self, table: str, keys: Collection[PartitionKey]) -> list[PartitionKey]:
+    def _accepted(self, table: TableName, keys: Collection[PartitionKey]) -> list[PartitionKey]:
         """Those of `keys` that are not accepted."""
         outcomes = self._outcomes(table)
         return sorted(key for key in set(keys) if outcomes.get(key) != ACCEPTED)

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final, Literal
 
 from evergreen.core.ledger.views.partition_states import PartitionState
 from evergreen.core.names import PartitionKey
 
 STAGES = ("inputs", "labels", "features", "predictions", "check")
-GOOD, PARTLY, BAD, WAITS, NONE = "good", "warn", "bad", "waits", "none"
+State = Literal["good", "warn", "bad", "waits", "none"]
+"""A class of the page's style"""
+GOOD: Final = "good"
+PARTLY: Final = "warn"
+BAD: Final = "bad"
+WAITS: Final = "waits"
+NONE: Final = "none"
 
 
 @dataclass(frozen=True)
 class Mark:
     """One stage of one partition."""
 
-    state: str
-    """good | warn | bad | waits | none: a class of the page's style"""
+    state: State
     said: str
 
 
@@ -58,7 +64,8 @@ def _landed(key: PartitionKey, table: str, outcome: str | None, why: str) -> Mar
     if outcome is None:
         return Mark(NONE, f"{key}: no {table}")
     said = f"{key}: {table} {outcome}{f': {why}' if why else ''}"
-    return Mark({"accepted": PARTLY if why else GOOD, "quarantined": BAD}.get(outcome, WAITS), said)
+    states: dict[str, State] = {"accepted": PARTLY if why else GOOD, "quarantined": BAD}
+    return Mark(states.get(outcome, WAITS), said)
 
 
 def _labels(key: PartitionKey, state: PartitionState) -> Mark:

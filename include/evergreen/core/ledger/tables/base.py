@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase
 
 from evergreen.core.names import PartitionKey, Uri
+from evergreen.core.values import IN_COLUMNS
 
 Json = dict[str, Any]
 
@@ -29,6 +30,7 @@ class Base(DeclarativeBase):
         str: Text,
         PartitionKey: Text,
         Uri: Text,
+        **dict.fromkeys(IN_COLUMNS, Text),
         int: BigInteger,
         dt.datetime: DateTime(timezone=True),
         Json: JSONB,

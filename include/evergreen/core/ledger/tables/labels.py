@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from evergreen.core.ledger.tables.base import Base
 from evergreen.core.names import PartitionKey
+from evergreen.core.values import HoldCause
 
 
 class LabelCoverage(Base):
@@ -58,8 +59,7 @@ class LabelHold(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     model: Mapped[str]
     key: Mapped[PartitionKey]
-    cause: Mapped[str]
-    """incomplete (nothing is learned from it, nobody is judged by it) | one_sided (said, and used)"""
+    cause: Mapped[HoldCause]
     coverage_id: Mapped[int] = mapped_column(ForeignKey("label_coverage.id"))
     """What was found when it was held"""
     needed: Mapped[float]

@@ -12,6 +12,14 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from evergreen.core.ledger.tables.base import Base, Json
 from evergreen.core.names import PartitionKey, Uri
+from evergreen.core.values import (
+    ComparisonOutcome,
+    DecisionKind,
+    TableName,
+    TrainingCause,
+    TrainingState,
+    VerdictOutcome,
+)
 
 
 class PartitionVersion(Base):
@@ -26,8 +34,7 @@ class PartitionVersion(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     model: Mapped[str]
-    table: Mapped[str]
-    """inputs | labels"""
+    table: Mapped[TableName]
     key: Mapped[PartitionKey]
     version: Mapped[int]
     """1, 2, ... within (model, table, key)"""
@@ -63,8 +70,7 @@ class Verdict(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     partition_version_id: Mapped[int] = mapped_column(ForeignKey("partition_version.id"))
     suite_hash: Mapped[str]
-    outcome: Mapped[str]
-    """accepted | quarantined"""
+    outcome: Mapped[VerdictOutcome]
     reason: Mapped[str]
     """A sentence a person understands"""
     failures: Mapped[list[Any]]
@@ -145,12 +151,11 @@ class TrainingRun(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     model: Mapped[str]
-    cause: Mapped[str]
-    """first | drift | harm | age | code | operator"""
+    cause: Mapped[TrainingCause]
     cause_key: Mapped[str]
     reason: Mapped[str]
-    state: Mapped[str]
-    """assembled | trained | compared | promoted | refused | failed. The one column that changes."""
+    state: Mapped[TrainingState]
+    """The one column that changes"""
     as_of: Mapped[PartitionKey]
     """Newest partition key whose labels the run uses"""
     dataset: Mapped[Json]
@@ -192,8 +197,7 @@ class Comparison(Base):
     champion_version: Mapped[int | None]
     """None: there was no champion, the base rate stood in"""
     keys: Mapped[list[Any]]
-    verdict: Mapped[str]
-    """superior | non_inferior | inconclusive | worse"""
+    verdict: Mapped[ComparisonOutcome]
     result: Mapped[Json]
     guards: Mapped[list[Any]]
     created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
@@ -207,8 +211,7 @@ class Decision(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     model: Mapped[str]
-    kind: Mapped[str]
-    """promote | refuse | retrain | alert | no_action | rollback"""
+    kind: Mapped[DecisionKind]
     key: Mapped[PartitionKey | None]
     """Partition the decision is about"""
     dedup_key: Mapped[str]

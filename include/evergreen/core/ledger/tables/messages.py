@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from evergreen.core.ledger.tables.base import Base
 from evergreen.core.names import PartitionKey
+from evergreen.core.values import ChannelType
 
 
 class Incident(Base):
@@ -116,8 +117,7 @@ class Delivery(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     alert_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("alert.id"))
     channel: Mapped[str]
-    type: Mapped[str]
-    """apprise | webhook"""
+    type: Mapped[ChannelType]
     secret: Mapped[str]
     """Name under which the address is looked up"""
     cause: Mapped[str | None]

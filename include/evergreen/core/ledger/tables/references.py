@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from evergreen.core.ledger.tables.base import Base
 from evergreen.core.names import Uri
+from evergreen.core.values import VerdictOutcome
 
 
 class ReferenceVersion(Base):
@@ -53,8 +54,7 @@ class ReferenceVersion(Base):
     """When the same bytes were last written to the landing zone again. The one column that changes"""
     rules_hash: Mapped[str]
     """SHA-256 over what the verdict depends on beside the bytes"""
-    outcome: Mapped[str]
-    """accepted | quarantined"""
+    outcome: Mapped[VerdictOutcome]
     reason: Mapped[str]
     failures: Mapped[list[Any]]
     received_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())

@@ -8,13 +8,14 @@ from typing import Any
 
 from evergreen.core.names import PartitionKey, Uri
 from evergreen.core.store import layout
+from evergreen.core.values import ComparisonOutcome, TableName, VerdictOutcome
 
 
 @dataclass(frozen=True)
 class TableLine:
     """What landed in one table of the feed. A partition counts by the verdict on its newest version."""
 
-    table: str
+    table: TableName
     partitions: int
     versions: int
     accepted: int
@@ -32,7 +33,7 @@ class TableLine:
 class LateLine:
     """A table of a partition that was not there when its grace period ended, and what became of it."""
 
-    table: str
+    table: TableName
     key: PartitionKey
     due_at: dt.datetime
     waiting_since: dt.datetime
@@ -43,7 +44,7 @@ class LateLine:
     told_at: dt.datetime
     landed_at: dt.datetime | None
     """When it came; None if it has not yet"""
-    outcome: str | None
+    outcome: VerdictOutcome | None
     """The first verdict on what came"""
     run_url: str | None
     """Log of the run that waited"""
@@ -59,10 +60,10 @@ class VerdictLine:
     """One verdict on one version of a partition."""
 
     id: int
-    table: str
+    table: TableName
     key: PartitionKey
     version: int
-    outcome: str
+    outcome: VerdictOutcome
     reason: str
     decided_at: dt.datetime
     results_uri: Uri | None
@@ -105,7 +106,7 @@ class ComparisonLine:
     champion_version: int | None
     """None: the base rate stood in for a champion"""
     keys: tuple[PartitionKey, ...]
-    verdict: str
+    verdict: ComparisonOutcome
     result: dict[str, Any]
     guards: tuple[Any, ...]
     created_at: dt.datetime

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Final, Literal
 
 from sqlalchemy import case, func, or_, select
 from sqlalchemy.orm import Session
@@ -10,19 +11,20 @@ from sqlalchemy.orm import Session
 from evergreen.core.ledger.queries.partitions import QUARANTINED
 from evergreen.core.ledger.tables import LabelHold, PartitionVersion, Prediction, Snapshot, Verdict
 from evergreen.core.names import PartitionKey
+from evergreen.core.values import VerdictOutcome
 
-UNJUDGED = "unjudged"
+UNJUDGED: Final = "unjudged"
 
 
 @dataclass(frozen=True)
 class PartitionState:
     """One partition; what is not there is None or False."""
 
-    inputs: str | None = None
-    """accepted | quarantined | unjudged, of the newest version"""
+    inputs: VerdictOutcome | Literal["unjudged"] | None = None
+    """Of the newest version"""
     inputs_why: str = ""
     """Why it, or some of its rows, are in quarantine"""
-    labels: str | None = None
+    labels: VerdictOutcome | Literal["unjudged"] | None = None
     labels_why: str = ""
     held: bool = False
     """Whether its labels are held back because they are incomplete"""
@@ -45,7 +47,7 @@ def partition_states(session: Session, model: str, from_key: str = "") -> dict[P
     )
     for key, table, outcome, reason in session.execute(landed):
         known = found.get(key, PartitionState())
-        said = outcome or UNJUDGED
+        said: VerdictOutcome | Literal["unjudged"] = outcome or UNJUDGED
         words = reason or ""
         found[key] = (
             replace(known, inputs=said, inputs_why=words)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from typing import Literal
 
 from sqlalchemy.orm import Session
 
@@ -25,8 +26,7 @@ class Served:
     key: PartitionKey
     """The partition that holds the day"""
     version: int
-    basis: str
-    """predictions | deployment"""
+    basis: Literal["predictions", "deployment"]
     predictions: tuple[PredictionLine, ...]
     """All that were made for the partition, newest first; the first is the one that counts"""
     deployment: DeploymentLine | None

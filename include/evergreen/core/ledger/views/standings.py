@@ -31,6 +31,7 @@ from evergreen.core.ledger.tables import (
     Verdict,
 )
 from evergreen.core.names import PartitionKey, Uri
+from evergreen.core.values import TableName
 
 NEWEST = 26
 """Partitions whose loss is shown: half a year of weeks"""
@@ -51,7 +52,7 @@ class Serving:
 class Newest:
     """The newest partition of one table."""
 
-    table: str
+    table: TableName
     key: PartitionKey
     outcome: str | None
     """None: not judged yet"""

@@ -24,6 +24,7 @@ from evergreen.core.store import Store, layout
 from evergreen.core.store.layout import join
 from evergreen.core.store.objects import sha256
 from evergreen.core.text import plain
+from evergreen.core.values import VerdictOutcome
 from evergreen.errors import DefinitionError, EvergreenError, UnavailableError
 from evergreen.loop.intake import lake
 from evergreen.loop.intake.drop_content import chunks_of, content_of, describe_parts
@@ -53,8 +54,7 @@ class BroughtIn:
 
     name: str
     stamp: str
-    outcome: str
-    """accepted | quarantined"""
+    outcome: VerdictOutcome
     reason: str
     rows: int | None
 

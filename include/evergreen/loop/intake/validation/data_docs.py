@@ -13,11 +13,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from evergreen.core.names import ObjectName, Uri
 from evergreen.core.store import Store, layout
 from evergreen.core.text import plain
+from evergreen.core.values import VerdictOutcome
 
 log = logging.getLogger("evergreen.intake")
 
@@ -30,8 +31,7 @@ class Heading:
     """What is said above Great Expectations' own sections."""
 
     title: str
-    outcome: str
-    """accepted | quarantined | refused"""
+    outcome: VerdictOutcome | Literal["refused"]
     reason: str
     facts: Sequence[tuple[str, str]] = ()
 

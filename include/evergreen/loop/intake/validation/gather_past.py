@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.model import TableName
@@ -43,7 +43,7 @@ def past_of(definition: ModelDefinition, partition: PartitionVersion, rules: Seq
     hang on what it would have been compared with.
     """
     asked = [rule for rule in rules if isinstance(rule, Comparison)]
-    table, key = cast("TableName", partition.table), partition.key
+    table, key = partition.table, partition.key
     known = _calendar_of(definition, table, key, asked)
     refers = any(rule.about_other_table for rule in asked)
     wanted = wanted_of(known)
@@ -85,7 +85,7 @@ def read_profile(definition: ModelDefinition, found: Current, settings: Settings
     try:
         return Profile.from_json(store.read(name))
     except FileNotFoundError:
-        table = cast("TableName", partition.table)
+        table = partition.table
         made = profile_of(definition, table, read_known(verdict, settings, definition, table))
         store.write(name, made.to_json().encode())
         log.info("%s of %s had no profile yet: made from its accepted rows", partition.table, partition.key)
@@ -123,7 +123,7 @@ def rules_for(
 
 def _ids(definition: ModelDefinition, found: Current, settings: Settings) -> Ids | None:
     partition, verdict = found
-    entity, section = definition.feed.entity, definition.feed.tables[cast("TableName", partition.table)]
+    entity, section = definition.feed.entity, definition.feed.tables[partition.table]
     try:
         values = read_columns(verdict, settings, section, [entity]).column(entity)
     except _GONE:

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Literal
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -257,8 +258,7 @@ class Placed:
 
     version: int
     by_a_person: bool
-    kind: str
-    """promote | rollback"""
+    kind: Literal["promote", "rollback"]
 
 
 def may_come_back(placed: Sequence[Placed]) -> list[int]:
