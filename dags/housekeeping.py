@@ -10,6 +10,8 @@ from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOpe
 from airflow.sdk import DAG, Param, get_current_context, task
 
 from evergreen.core.definition import ModelDefinition
+from evergreen.core.names import PartitionKey
+from evergreen.core.values import TABLES
 from wiring import default_args, definitions, end_skipped, send_owed_mail
 
 DOC = """
@@ -60,7 +62,7 @@ def reconcile_aliases() -> list[str]:
 @task
 def find_drops() -> list[dict[str, Any]]:
     """The ingest runs to start, as arguments of `bring_in`."""
-    from evergreen.operations.housekeeping.unscheduled_drops import TABLES, discover
+    from evergreen.operations.housekeeping.unscheduled_drops import discover
 
     ti = get_current_context()["ti"]
 
@@ -84,7 +86,7 @@ def find_stuck() -> list[dict[str, Any]]:
     return _find_in_each(find)
 
 
-def _run(dag_id: str, run_id: str, key: str, reason: str) -> dict[str, Any]:
+def _run(dag_id: str, run_id: str, key: PartitionKey, reason: str) -> dict[str, Any]:
     conf = {"partition_key": key, "reason": reason}
     return {"trigger_dag_id": dag_id, "trigger_run_id": run_id, "conf": conf, "note": reason}
 

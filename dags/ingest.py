@@ -88,7 +88,7 @@ def rebuild(model: str, table: TableName) -> None:
     stale = to_rebuild(definition, table, partition_key(), settings=common["settings"])
     if not stale:
         end_skipped("the features have been built again meanwhile")
-    get_current_context()["outlet_events"][asset(model, "inputs")].add_partitions(stale)
+    get_current_context()["outlet_events"][asset(model, "inputs")].add_partitions([*stale])
 
 
 def ingest(definition: ModelDefinition, table: TableName) -> DAG:

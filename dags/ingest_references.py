@@ -52,7 +52,7 @@ def rebuild(model: str) -> None:
     stale = rebuilds_due(definition, settings=common["settings"])
     if not stale:
         end_skipped("no features were built without what has come, or their builds were asked for before")
-    get_current_context()["outlet_events"][asset(model, "inputs")].add_partitions(stale)
+    get_current_context()["outlet_events"][asset(model, "inputs")].add_partitions([*stale])
 
 
 def ingest_references(definition: ModelDefinition) -> DAG:

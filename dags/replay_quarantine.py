@@ -8,6 +8,7 @@ from airflow.sdk import DAG, Param, get_current_context, task
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.calendar import KEY_PATTERN
 from evergreen.core.definition.model import TableName
+from evergreen.core.names import PartitionKey
 from wiring import asset, body, call, dag_arguments, definitions, end_skipped, send_owed_mail
 
 DOC = """
@@ -38,7 +39,7 @@ def find(model: str) -> list[dict[str, str]]:
 
 @task(map_index_template="{{ task.op_kwargs['table'] }} {{ task.op_kwargs['key'] }}")
 @body
-def validate(model: str, table: TableName, key: str) -> None:
+def validate(model: str, table: TableName, key: PartitionKey) -> None:
     """Give one table of one partition its verdict again; fails if that is `quarantined`."""
     from evergreen.errors import QuarantinedError
     from evergreen.loop.intake.revalidate import validate_again

@@ -129,8 +129,8 @@ def score_waiting(model: str) -> list[str]:
     keys = unscored_keys(definition, settings=common["settings"])
     if not keys:
         end_skipped("the partitions have been scored meanwhile")
-    get_current_context()["outlet_events"][asset(model, "features")].add_partitions(keys)
-    return keys
+    get_current_context()["outlet_events"][asset(model, "features")].add_partitions([*keys])
+    return [*keys]
 
 
 def record_failure(model: str, context: Any) -> None:

@@ -22,6 +22,7 @@ from airflow.sdk.exceptions import AirflowSkipException, DownstreamTasksSkipped
 
 from arrival import NO_PARTITION
 from evergreen.core.definition import ModelDefinition, list_models, load_definition
+from evergreen.core.names import PartitionKey
 from evergreen.errors import DefinitionError, PartitionKeyError
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def task_url(settings: Settings, task_id: str, page: str) -> str:
     return f"{settings.airflow_url.rstrip('/')}/{path}"
 
 
-def partition_key() -> str:
+def partition_key() -> PartitionKey:
     """The partition of this run, which what the task emits is given too.
 
     Raises:
@@ -124,10 +125,10 @@ def partition_key() -> str:
     return key
 
 
-def _partition_key(context: Any) -> str | None:
+def _partition_key(context: Any) -> PartitionKey | None:
     """The run's own key, or the one in its conf: a run that a task triggers can be given no other."""
     key = context.get("partition_key") or (context["dag_run"].conf or {}).get("partition_key")
-    return str(key) if key else None
+    return PartitionKey(str(key)) if key else None
 
 
 def skip(task_ids: list[str], why: str, *, result: Any = None) -> NoReturn:

@@ -20,6 +20,7 @@ import pandas as pd
 
 from bench.lib.report import number_asked, write
 from evergreen.core.definition import load_definition
+from evergreen.core.names import PartitionKey
 from evergreen.loop.intake.comparisons.past import no_past
 from evergreen.loop.intake.comparisons.profile import profile
 from evergreen.loop.intake.comparisons.rules import Categories, Nulls, Numbers, RowCount, ask
@@ -73,7 +74,7 @@ def measure(dealt: Sequence[pd.DataFrame], rules: Sequence[Any], *, known: bool)
     """Share of partitions of which something is said, and of which columns."""
     profiles, warned, columns = [profile(frame, COLUMNS) for frame in dealt], 0, Counter[str]()
     for number, frame in enumerate(dealt[LAST:], LAST):
-        accepted = {str(n): profiles[n] for n in range(number - LAST, number)}
+        accepted = {PartitionKey(str(n)): profiles[n] for n in range(number - LAST, number)}
         past = no_past(FLIGHTS, "inputs", FLIGHTS.partitions.key_of(FLIGHTS.calendar.start))
         past = replace(past, keys=tuple(accepted), accepted=accepted, decided=tuple(accepted))
         asked = ask(rules, replace(past, rows=len(frame)) if known else past)

@@ -25,6 +25,7 @@ from typing import Any
 from bench.lib.followed import YEAR, Checked, Followed, Planted, follow
 from bench.lib.report import number_asked, write
 from bench.lib.streams import all_streams
+from evergreen.core.names import PartitionKey
 from evergreen.loop.monitoring import policy
 from evergreen.loop.monitoring.loss.harm_test import HarmResult
 from evergreen.loop.monitoring.telling import matter, seasons
@@ -90,13 +91,13 @@ def told(followed: Followed) -> Told:
     return found
 
 
-def _beyond_its_own(check: Checked, expected: dict[str, Expectation]) -> bool:
+def _beyond_its_own(check: Checked, expected: dict[PartitionKey, Expectation]) -> bool:
     """Whether a partition lost more than its own rows let expect."""
     found = expected.get(check.key)
     return found is not None and found.above
 
 
-def _above(check: Checked, expected: dict[str, Expectation]) -> bool:
+def _above(check: Checked, expected: dict[PartitionKey, Expectation]) -> bool:
     """The same, or more than the champion lost at its promotion, beyond the same error: what an estimate foretells."""
     found = expected.get(check.key)
     if found is None:
@@ -122,7 +123,7 @@ def _steps(followed: Followed, check: Checked, seen: Checked | Planted) -> tuple
     return seasons.steps(now, before[-NEWEST:], worth=seen.worth, among=seen.drifted)
 
 
-def _expectations(followed: Followed, margin: float) -> dict[str, Expectation]:
+def _expectations(followed: Followed, margin: float) -> dict[PartitionKey, Expectation]:
     found = {}
     for place, check in enumerate(followed.checks):
         before = [c.clusters for c in followed.checks[:place] if c.version == check.version]
@@ -148,7 +149,7 @@ def _decide(
     said: dict[int, policy.PastCheck],
     outlook: Outlook | None,
     steps: tuple[Step, ...],
-    expected: dict[str, Expectation],
+    expected: dict[PartitionKey, Expectation],
 ) -> tuple[policy.PolicyDecision, Expectation | None]:
     check = followed.checks[place]
     newest = expected.get(check.labels_through)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from bench.lib.report import number_asked, write
 from evergreen.core.definition import load_definition
+from evergreen.core.names import PartitionKey
 from evergreen.loop.monitoring.loss import harm_test
 from evergreen.loop.monitoring.rivals import recurrence_test, regret_test
 from evergreen.stack.config.home import Home
@@ -89,7 +90,7 @@ def _count(what: str) -> Callable[[int, int], None]:
     return tell
 
 
-def served(fits: Fits, as_of: str) -> Rows:
+def served(fits: Fits, as_of: PartitionKey) -> Rows:
     """What the champion of `as_of` predicts after its making, over the rest of the year."""
     keys = [p.key for p in fits.history if p.key > as_of]
     names = np.concatenate([fits.history[k].examples.cluster for k in keys])
@@ -140,7 +141,7 @@ Alarm = Callable[[Rows, list[Rows]], bool]
 def ours(held_out: Rows, batches: list[Rows]) -> bool:
     """The harm test, after each batch."""
     settings, before = MODEL.monitoring, held_out.clusters()
-    seen = [harm_test.Batch(str(n), batch.clusters()) for n, batch in enumerate(batches)]
+    seen = [harm_test.Batch(PartitionKey(str(n)), batch.clusters()) for n, batch in enumerate(batches)]
     return any(
         harm_test.judge(before, seen[: n + 1], alpha=settings.harm_alpha, margin=settings.harm_margin).proven
         for n in range(len(seen))

@@ -13,6 +13,7 @@ import pandas as pd
 
 from bench.decisions.decisions_policy import flights
 from bench.lib.report import nothing_asked, write
+from evergreen.core.names import PartitionKey
 from evergreen.loop.monitoring.loss.estimated import estimate_loss
 from evergreen.stack.config.home import Home
 from evergreen.tools.backtest.challengers import Fits, fit_all
@@ -26,7 +27,7 @@ AHEAD = 12
 SEED = 11
 
 
-def follow(fits: Fits, as_of: str) -> list[dict[str, float]]:
+def follow(fits: Fits, as_of: PartitionKey) -> list[dict[str, float]]:
     """Estimate and truth of the partitions that follow the making of one champion."""
     history, held_out = fits.history, reference(fits, as_of)
     held_out = held_out[held_out["part"] == "holdout"]

@@ -29,6 +29,7 @@ from bench.lib.report import number_asked, write
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.load import load_definition
 from evergreen.core.definition.model import TableName
+from evergreen.core.names import PartitionKey
 from evergreen.loop.intake.comparisons.rules import Comparison, decides
 from evergreen.loop.intake.validation.gather_past import Judged
 from evergreen.loop.intake.validation.judge import judge
@@ -179,12 +180,18 @@ def measure(chosen: DataSet, folder: Path, each: int) -> Result:
     return _judge_all(definition, module, past, keys, half, chosen, each)
 
 
-def _keys(definition: ModelDefinition) -> list[str]:
+def _keys(definition: ModelDefinition) -> list[PartitionKey]:
     return definition.partitions.keys(str(definition.calendar.start), str(definition.calendar.end))
 
 
 def _judge_all(
-    definition: ModelDefinition, module: Any, past: PastRows, keys: Sequence[str], half: int, chosen: DataSet, each: int
+    definition: ModelDefinition,
+    module: Any,
+    past: PastRows,
+    keys: Sequence[PartitionKey],
+    half: int,
+    chosen: DataSet,
+    each: int,
 ) -> Result:
     result, dice = Result(), np.random.default_rng(SEED)
     rules = {
@@ -227,7 +234,7 @@ def _good(definition: ModelDefinition, frame: pd.DataFrame, before: pd.DataFrame
 
 def _break(
     definition: ModelDefinition,
-    key: str,
+    key: PartitionKey,
     good: Good,
     kinds: Sequence[str],
     rules: Sequence[Any],
@@ -248,7 +255,12 @@ def _break(
 
 
 def _ask(
-    definition: ModelDefinition, name: TableName, key: str, frame: pd.DataFrame, rules: Sequence[Any], judged: Judged
+    definition: ModelDefinition,
+    name: TableName,
+    key: PartitionKey,
+    frame: pd.DataFrame,
+    rules: Sequence[Any],
+    judged: Judged,
 ) -> Judgement:
     buffer = io.BytesIO()
     frame.to_parquet(buffer, index=False)

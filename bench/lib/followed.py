@@ -19,6 +19,7 @@ from bench.lib import broken
 from bench.lib.broken import Good
 from bench.lib.streams import challengers, first_champion
 from evergreen.core.definition import ModelDefinition
+from evergreen.core.names import PartitionKey
 from evergreen.loop.monitoring import policy
 from evergreen.loop.monitoring.drift import detect
 from evergreen.loop.monitoring.drift.detect import DriftResult
@@ -51,7 +52,7 @@ class Planted:
 class Checked:
     """One partition as a check sees it."""
 
-    key: str
+    key: PartitionKey
     version: int
     signals: policy.Signals
     past: tuple[policy.PastCheck, ...]
@@ -63,7 +64,7 @@ class Checked:
     """Of the champion"""
     clusters: tuple[Cluster, ...]
     """Of the partition itself: its labels come later"""
-    labels_through: str
+    labels_through: PartitionKey
     planted: tuple[Planted, ...] = ()
 
 
@@ -74,7 +75,7 @@ class Followed:
     definition: ModelDefinition
     checks: tuple[Checked, ...]
     steps: tuple[Step, ...]
-    shapes: Mapping[str, Shapes]
+    shapes: Mapping[PartitionKey, Shapes]
     """Of each partition, those before the first champion too"""
 
 

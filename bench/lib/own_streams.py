@@ -21,6 +21,8 @@ import pandas as pd
 from bench.decisions.proposals import DataSet
 from bench.lib.packaged import table
 from bench.lib.streams import first_champion, made_into_a_model
+from evergreen.core.names import PartitionKey
+from evergreen.core.values import TABLES
 from evergreen.errors import NotReadyError
 from evergreen.loop.features.compute import compute
 from evergreen.loop.training.classes import learned
@@ -30,7 +32,7 @@ from evergreen.loop.training.learn import learn
 from evergreen.loop.training.losses import Floats
 from evergreen.loop.training.model_files import Predictor, freeze, thaw
 from evergreen.tools.backtest.challengers import Fit, Fits, possible, split
-from evergreen.tools.backtest.landed_data import TABLES, History, Partition, label
+from evergreen.tools.backtest.landed_data import History, Partition, label
 from evergreen.tools.backtest.synthetic_streams import KINDS, stream
 
 Half = Literal["development", "held out"]
@@ -163,7 +165,7 @@ def challengers(history: History) -> Fits:
     return Fits(history, made)
 
 
-def _fit(history: History, as_of: str) -> Fit | None:
+def _fit(history: History, as_of: PartitionKey) -> Fit | None:
     definition, (train_keys, holdout_keys) = history.definition, split(history, as_of)
     examples = concatenate([history[key].examples for key in train_keys])
     try:

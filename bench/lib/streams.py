@@ -17,6 +17,7 @@ import pandas as pd
 from bench.decisions.proposals import SETS, DataSet
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.load import load_definition
+from evergreen.core.names import PartitionKey
 from evergreen.stack.config.home import Home
 from evergreen.tools.backtest.challengers import Fit, Fits, fit, possible, split
 from evergreen.tools.backtest.landed_data import History, read_history
@@ -66,14 +67,14 @@ def made_into_a_model(chosen: DataSet, folder: Path) -> tuple[ModelDefinition, P
 
 
 @dataclass
-class OnDemand(Mapping[str, Fit]):
+class OnDemand(Mapping[PartitionKey, Fit]):
     """The challengers of a history, each made when it is first asked for: a replay meets a tenth of them."""
 
     history: History
     cache: Path
-    _made: dict[str, Fit] = field(default_factory=dict)
+    _made: dict[PartitionKey, Fit] = field(default_factory=dict)
 
-    def __getitem__(self, as_of: str) -> Fit:
+    def __getitem__(self, as_of: PartitionKey) -> Fit:
         if as_of not in self:
             raise KeyError(as_of)
         if as_of not in self._made:
@@ -83,14 +84,14 @@ class OnDemand(Mapping[str, Fit]):
     def __contains__(self, as_of: object) -> bool:
         return as_of in set(self)
 
-    def __iter__(self) -> Iterator[str]:
+    def __iter__(self) -> Iterator[PartitionKey]:
         return (p.key for p in self.history if len(p.examples) and possible(self.history, p.key))
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
 
-def first_champion(history: History) -> str:
+def first_champion(history: History) -> PartitionKey:
     """The partition that the first champion is as of: the first with a full window, else the first possible one."""
     keys = list(OnDemand(history, Path()))
     window = history.definition.training.window

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.lib.report import number_asked, write
+from evergreen.core.names import PartitionKey
 
 DAY_ROWS = 500_000
 QUERY = "SELECT * FROM orders WHERE ordered_at >= :start AND ordered_at < :end"
@@ -109,7 +110,7 @@ def copy(url: str, key: str, following: str, target: Path) -> float:
         return time.perf_counter() - begun
 
 
-def measure(model: str, key: str) -> dict[str, Any]:
+def measure(model: str, key: PartitionKey) -> dict[str, Any]:
     """One day, in this process."""
     import evergreen.loop.intake.database.postgres
     import evergreen.loop.intake.database.values  # noqa: F401
@@ -197,6 +198,6 @@ def _write(rows: int, runs: list[dict[str, float]], copies: list[float]) -> None
 
 if __name__ == "__main__":
     if "--measure" in sys.argv:
-        print(json.dumps(measure(*sys.argv[-2:])))
+        print(json.dumps(measure(sys.argv[-2], PartitionKey(sys.argv[-1]))))
     else:
         main()

@@ -38,6 +38,7 @@ from evergreen.core.definition import load_definition
 from evergreen.core.definition.model import TableName
 from evergreen.core.frames import to_parquet
 from evergreen.core.ledger.tables import PartitionVersion, Verdict
+from evergreen.core.names import PartitionKey
 from evergreen.loop.features.build_plan import BuildPlan, Current, make_plan
 from evergreen.loop.features.compute import compute, write_parquet
 from evergreen.loop.features.look_back import read_history
@@ -64,20 +65,20 @@ class World:
             | {"store_url": (folder / "store").as_uri()}
         )
 
-    def file(self, table: str, key: str) -> Path:
+    def file(self, table: str, key: PartitionKey) -> Path:
         """Where the accepted rows are."""
         return self.folder / "store" / table / f"{key}.parquet"
 
-    def features(self, key: str) -> Path:
+    def features(self, key: PartitionKey) -> Path:
         """Where the features are written."""
         return self.folder / "features" / f"{key}.parquet"
 
     @property
-    def keys(self) -> list[str]:
+    def keys(self) -> list[PartitionKey]:
         """Partitions, oldest first."""
-        return sorted(path.stem for path in (self.folder / "store" / "inputs").iterdir())
+        return sorted(PartitionKey(path.stem) for path in (self.folder / "store" / "inputs").iterdir())
 
-    def current(self, table: str) -> dict[str, Current]:
+    def current(self, table: str) -> dict[PartitionKey, Current]:
         """What the ledger would say of `table`: the current version of each partition and its verdict."""
         root = f"{self.settings.store_url}/{table}"
         return {

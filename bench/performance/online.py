@@ -28,6 +28,7 @@ from bench.performance.year import SERVERS, bring_in, train
 from evergreen.core.definition import ModelDefinition, load_definition
 from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.queries import decisions, partitions
+from evergreen.core.names import PartitionKey
 from evergreen.settings import Settings
 from evergreen.stack.config.home import PROJECT, Home
 from evergreen.stack.control import Stack
@@ -94,7 +95,7 @@ def models(context: str, folder: Path) -> Path:
     return copied
 
 
-def live(definition: ModelDefinition, settings: Settings) -> str:
+def live(definition: ModelDefinition, settings: Settings) -> PartitionKey:
     """Nine weeks, a champion, and a tenth that is scored; the key of that."""
     from evergreen.loop.scoring.score import score
     from evergreen.tools.simulator.land import land
@@ -111,7 +112,9 @@ def live(definition: ModelDefinition, settings: Settings) -> str:
     return keys[-1]
 
 
-def landed(definition: ModelDefinition, settings: Settings, key: str) -> tuple[list[dict[str, Any]], dict[str, float]]:
+def landed(
+    definition: ModelDefinition, settings: Settings, key: PartitionKey
+) -> tuple[list[dict[str, Any]], dict[str, float]]:
     """The partition's rows as a client sends them, and what the batch predicted for each."""
     from evergreen.loop.intake.accepted_rows import read_clean
     from evergreen.loop.scoring.score import read_predictions

@@ -36,6 +36,7 @@ import pyarrow.parquet as pq
 from bench.lib.report import number_asked, write
 from evergreen.core.definition import load_definition
 from evergreen.core.definition.training import BuiltIn as Candidate
+from evergreen.core.names import ObjectName
 from evergreen.core.store import Store
 from evergreen.core.store.objects import sha256
 from evergreen.loop.features.compute import compute, write_parquet
@@ -113,7 +114,9 @@ def scoring(path: Path, predictor: Predictor) -> Callable[[], Any]:
 
     def run() -> Any:
         predictions = predict_file(MODEL, predictor, path)
-        Store((path.parent / "store").as_uri()).write(f"{path.stem}-{os.getpid()}.parquet", predictions.parquet)
+        Store((path.parent / "store").as_uri()).write(
+            ObjectName(f"{path.stem}-{os.getpid()}.parquet"), predictions.parquet
+        )
         sha256(predictions.parquet)
         return predictions.values
 

@@ -36,8 +36,10 @@ from evergreen.core.frames import to_parquet
 from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.queries import decisions, partitions, snapshots, versions
 from evergreen.core.ledger.tables import PartitionVersion, Verdict
+from evergreen.core.names import PartitionKey
 from evergreen.core.store import Store
 from evergreen.core.store.objects import publish, sha256
+from evergreen.core.values import VerdictOutcome
 from evergreen.errors import NotReadyError
 from evergreen.settings import Settings
 from evergreen.stack.config.home import Home
@@ -55,12 +57,12 @@ class Drop:
     """One landing of one table of one partition."""
 
     table: TableName
-    key: str
+    key: PartitionKey
     state: str
     """good: the final bytes; broken: they must be quarantined; other: acceptable, but not the final bytes"""
 
 
-def clean(keys: list[str], model: ModelDefinition) -> list[Drop]:
+def clean(keys: list[PartitionKey], model: ModelDefinition) -> list[Drop]:
     """Each week in order: its inputs, and the labels of the week before."""
     return [
         d
@@ -129,7 +131,7 @@ class Loop(Protocol):
 
     settings: Settings
 
-    def begin(self, keys: list[str]) -> None:
+    def begin(self, keys: list[PartitionKey]) -> None:
         """The history, and a first champion."""
 
     def bring_in(self, drops: Iterator[Drop]) -> None:
@@ -148,7 +150,7 @@ class Warm:
         os.environ.update(self.stack.environment())
         self.settings = Settings.from_env()
 
-    def begin(self, keys: list[str]) -> None:
+    def begin(self, keys: list[PartitionKey]) -> None:
         """The history in order, a champion of it, and the predictions that waited for one."""
         from evergreen.loop.scoring.backlog import unscored_keys
 
@@ -175,7 +177,7 @@ class Warm:
                 for key in sorted({*own, *stale_keys(self.model, settings=self.settings)}):
                     self._build_and_score(key)
 
-    def _build_and_score(self, key: str) -> None:
+    def _build_and_score(self, key: PartitionKey) -> None:
         from evergreen.loop.features.build import build
         from evergreen.loop.scoring.score import score
 
@@ -200,7 +202,7 @@ class Live:
         self.settings, self.count = Settings.from_env(), itertools.count()
         self.story = Story(model, self.settings, self.stack.airflow, say=lambda words: None, advance=lambda count: None)
 
-    def begin(self, keys: list[str]) -> None:
+    def begin(self, keys: list[PartitionKey]) -> None:
         """The history by backfills, and a champion of it."""
         self.story.open()
         self.story.history(keys)
@@ -225,7 +227,7 @@ class Live:
         self.stack.stop()
 
 
-def _first(keys: list[str]) -> dict[str, str]:
+def _first(keys: list[PartitionKey]) -> dict[str, str]:
     return {"cause": "first", "cause_key": "first", "reason": "There is no champion yet.", "as_of": keys[-2]}
 
 
@@ -239,13 +241,13 @@ def _land(model: ModelDefinition, drop: Drop, rng: random.Random, settings: Sett
 class End:
     """The state that a year ends in."""
 
-    accepted: dict[tuple[str, str], str]
+    accepted: dict[tuple[str, PartitionKey], str]
     """SHA-256 of the newest accepted bytes by table and key"""
-    features: dict[str, str]
-    predictions: dict[str, tuple[int, str]]
+    features: dict[PartitionKey, str]
+    predictions: dict[PartitionKey, tuple[int, str]]
     """Version and SHA-256 of the newest predictions by key"""
     drops: int
-    outcomes: dict[str, int]
+    outcomes: dict[VerdictOutcome, int]
     """Verdicts by outcome"""
 
 
@@ -282,7 +284,7 @@ def differences(ours: End, other: End) -> list[str]:
     return found
 
 
-def run(loop: Loop, model: ModelDefinition, keys: list[str], drops: list[Drop]) -> tuple[End, float]:
+def run(loop: Loop, model: ModelDefinition, keys: list[PartitionKey], drops: list[Drop]) -> tuple[End, float]:
     """The history, then all `drops`; the state in the end, and the seconds that the drops took."""
     try:
         loop.begin(keys[:HISTORY])

@@ -25,6 +25,7 @@ from evergreen.core.definition import ModelDefinition, load_definition
 from evergreen.core.definition.model import TableName
 from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.tables import DriftCheck, TrainingRun
+from evergreen.core.names import PartitionKey
 from evergreen.settings import Settings
 from evergreen.stack.config.home import Home
 from evergreen.stack.control import Stack
@@ -41,7 +42,7 @@ class Run(NamedTuple):
     trainings: int
 
 
-def live(definition: ModelDefinition, keys: list[str], home: Path) -> Run:
+def live(definition: ModelDefinition, keys: list[PartitionKey], home: Path) -> Run:
     """Seconds from the first backfill request to the last drift check."""
     stack = Stack(Home(home))
     stack.start(tied=True)
@@ -51,7 +52,7 @@ def live(definition: ModelDefinition, keys: list[str], home: Path) -> Run:
         stack.stop()
 
 
-def through_airflow(definition: ModelDefinition, keys: list[str], stack: Stack) -> Run:
+def through_airflow(definition: ModelDefinition, keys: list[PartitionKey], stack: Stack) -> Run:
     """The same on a stack that is up."""
     os.environ.update(stack.environment())
     story = Story(definition, Settings.from_env(), stack.airflow, say=print_once, advance=lambda count: None)
@@ -72,7 +73,7 @@ def through_airflow(definition: ModelDefinition, keys: list[str], stack: Stack) 
     return Run(time.perf_counter() - begun, trainings(story.settings))
 
 
-def warm(definition: ModelDefinition, keys: list[str], home: Path) -> Run:
+def warm(definition: ModelDefinition, keys: list[PartitionKey], home: Path) -> Run:
     """Seconds of the same calls, one after another, in this process after a first round through all of them."""
     from evergreen.tools.simulator.land import land
 
@@ -96,13 +97,16 @@ def warm(definition: ModelDefinition, keys: list[str], home: Path) -> Run:
         stack.stop()
 
 
-def bring_in(definition: ModelDefinition, key: str, settings: Settings, *, labels: bool) -> None:
+def bring_in(definition: ModelDefinition, key: PartitionKey, settings: Settings, *, labels: bool) -> None:
     """What the DAGs ingest_inputs, ingest_labels and features call for one tick."""
     from evergreen.loop.features.build import build
     from evergreen.loop.intake.receive import receive
     from evergreen.loop.intake.validate import validate
 
-    drops: tuple[tuple[TableName, str], ...] = (("inputs", key), ("labels", definition.partitions.shift(key, -1)))
+    drops: tuple[tuple[TableName, PartitionKey], ...] = (
+        ("inputs", key),
+        ("labels", definition.partitions.shift(key, -1)),
+    )
     for table, of in drops:
         if table == "inputs" or labels:
             received = receive(definition, table, of, settings=settings)
@@ -123,7 +127,7 @@ def train(definition: ModelDefinition, settings: Settings, cause: Mapping[str, A
     conclude(definition, run.training_run_id, gate.outcome, approval=None, settings=settings)
 
 
-def score_and_check(definition: ModelDefinition, key: str, settings: Settings) -> None:
+def score_and_check(definition: ModelDefinition, key: PartitionKey, settings: Settings) -> None:
     """What the DAGs score and monitor call, and the DAG train if that asks for it."""
     from evergreen.loop.monitoring.check import run
     from evergreen.loop.scoring.score import score
@@ -144,7 +148,7 @@ def trainings(settings: Settings) -> int:
         return int(session.scalar(select(func.count()).select_from(TrainingRun)) or 0) - 1
 
 
-def first_weeks(definition: ModelDefinition, count: int) -> list[str]:
+def first_weeks(definition: ModelDefinition, count: int) -> list[PartitionKey]:
     """Keys of the first `count` partitions of the model's calendar."""
     calendar = definition.partitions
     first = calendar.key_of(definition.calendar.start)

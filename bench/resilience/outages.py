@@ -33,6 +33,7 @@ from bench.resilience.faults.replay import HISTORY, Replay, again
 from bench.resilience.faults.result import ending
 from evergreen.core.definition import load_definition
 from evergreen.core.ledger.tables import DriftCheck, Prediction
+from evergreen.core.names import PartitionKey
 from evergreen.stack.config.home import Home
 from evergreen.stack.control import Stack
 from evergreen.stack.process import state as states
@@ -61,7 +62,7 @@ def away(stack: Stack, service: str) -> Iterator[None]:
         cuts.mend(service)
 
 
-def outage(replay: Replay, service: str, key: str, seconds: float) -> dict[str, Any]:
+def outage(replay: Replay, service: str, key: PartitionKey, seconds: float) -> dict[str, Any]:
     """One week and one training while the service is away; what waited, and how long it took afterwards."""
     label_key = replay.definition.partitions.shift(key, -replay.definition.feed.label_delay)
     again(lambda: replay.story.land([key]))

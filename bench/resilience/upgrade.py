@@ -30,6 +30,7 @@ from bench.resilience.rollout import release as releases
 from bench.resilience.rollout.release import Release
 from bench.resilience.rollout.stack import RollingStack
 from evergreen.core.definition import ModelDefinition, load_definition
+from evergreen.core.names import PartitionKey
 from evergreen.settings import Settings
 from evergreen.stack.airflow_client import AirflowApi
 from evergreen.stack.config.home import Home
@@ -52,10 +53,10 @@ PROCESSES = {
 class Producer(threading.Thread):
     """Lands week after week and starts their runs, `AT_ONCE` on their way at most, until it is told to stop."""
 
-    def __init__(self, story: Story, keys: list[str], least: int) -> None:
+    def __init__(self, story: Story, keys: list[PartitionKey], least: int) -> None:
         super().__init__(name="producer")
         self.story, self.keys, self.least = story, keys, least
-        self.landed: list[str] = []
+        self.landed: list[PartitionKey] = []
         self.failure: BaseException | None = None
         self._enough = threading.Event()
 
@@ -73,13 +74,13 @@ class Producer(threading.Thread):
             self.failure = failure
             raise
 
-    def _too_many(self) -> list[str]:
+    def _too_many(self) -> list[PartitionKey]:
         from evergreen.core.ledger.tables import Prediction
 
         left = self.story._missing(Prediction, self.landed)
         return left if len(left) >= AT_ONCE else []
 
-    def _week(self, key: str) -> None:
+    def _week(self, key: PartitionKey) -> None:
         story = self.story
         labels = story.definition.partitions.shift(key, -story.definition.feed.label_delay)
         story.land([key])
@@ -112,7 +113,9 @@ def roll_out(rolling: RollingStack, release: Release, shape: str, say: Any) -> l
     return done
 
 
-def run_weeks(rolling: RollingStack, release: Release, keys: list[str], shape: str, say: Any) -> dict[str, Any]:
+def run_weeks(
+    rolling: RollingStack, release: Release, keys: list[PartitionKey], shape: str, say: Any
+) -> dict[str, Any]:
     """History and champion under the first release, weeks under both, a training under the second."""
     definition = load_definition(MODEL)
     story, history, rest = tell(rolling, definition), keys[:HISTORY], keys[HISTORY:]

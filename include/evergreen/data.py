@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from evergreen.core.definition import ModelDefinition, load_definition
 from evergreen.core.ledger import Ledger
+from evergreen.core.names import PartitionKey
 from evergreen.errors import BadInputError
 from evergreen.settings import Settings
 
@@ -188,7 +189,9 @@ class Model:
             verdicts = {key: current[key][1] for key in self._wanted(current, table, first, last)}
             return _joined(verdicts, lambda verdict: read_known(verdict, self.settings, self.definition, table))
 
-    def _wanted(self, there: Mapping[str, object], what: str, first: str | None, last: str | None) -> list[str]:
+    def _wanted(
+        self, there: Mapping[PartitionKey, object], what: str, first: str | None, last: str | None
+    ) -> list[PartitionKey]:
         """The keys asked for of those that are there, in order."""
         for key in (first, last):
             if key is not None:
@@ -209,7 +212,7 @@ def _single(decision: Mapping[str, object]) -> dict[str, object]:
     return {n: v for n, v in decision.items() if n != "rows" and (v is None or isinstance(v, int | float))}
 
 
-def _joined(rows: Mapping[str, Row], read: Callable[[Row], pd.DataFrame]) -> pd.DataFrame:
+def _joined(rows: Mapping[PartitionKey, Row], read: Callable[[Row], pd.DataFrame]) -> pd.DataFrame:
     """The frames of all partitions below each other, each row with its partition's key in front."""
     import pandas as pd
 

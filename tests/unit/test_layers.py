@@ -13,6 +13,7 @@ SHARED_WITH_THE_AUDIT = {
     "evergreen.core.definition.database_address.without_address",
     "evergreen.errors.EvergreenError",
     "evergreen.errors.PartitionKeyError", "evergreen.errors.UnavailableError",
+    "evergreen.core.names.PartitionKey",
     "evergreen.core.feature_repository.git.BRANCH", "evergreen.core.feature_repository.git.open_remote",
     "evergreen.core.ledger.session.engine", "evergreen.core.store.filesystem.url_to_fs",
     "evergreen.core.store.scratch.scratch_folder",

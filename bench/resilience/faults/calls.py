@@ -23,6 +23,7 @@ from bench.performance.year import train
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.tables import Decision
+from evergreen.core.names import PartitionKey
 from evergreen.loop.alerts.send import send_pending
 from evergreen.loop.alerts.smtp import SmtpSettings
 from evergreen.settings import Settings
@@ -95,7 +96,9 @@ class Calls:
         self._say(f"    {self.kills:3} kill {name}{'' if name == stage else f' during {stage}'} after {moment:.1f} s")
 
 
-def replay(calls: Calls, definition: ModelDefinition, keys: list[str], history: int, settings: Settings) -> None:
+def replay(
+    calls: Calls, definition: ModelDefinition, keys: list[PartitionKey], history: int, settings: Settings
+) -> None:
     """Weeks go by: what the DAGs would call for each, in the order in which they would."""
     from evergreen.loop.features.build import build
     from evergreen.tools.simulator.land import land
@@ -115,7 +118,7 @@ def replay(calls: Calls, definition: ModelDefinition, keys: list[str], history: 
         calls.make("mails", lambda: send_pending(settings=settings, smtp=_smtp()))
 
 
-def _validate(definition: ModelDefinition, table: Any, key: str, settings: Settings) -> None:
+def _validate(definition: ModelDefinition, table: Any, key: PartitionKey, settings: Settings) -> None:
     from evergreen.loop.intake.receive import receive
     from evergreen.loop.intake.validate import validate
 
@@ -123,7 +126,7 @@ def _validate(definition: ModelDefinition, table: Any, key: str, settings: Setti
     validate(definition, received.partition_version_id, settings=settings)
 
 
-def _score_and_check(definition: ModelDefinition, key: str, settings: Settings) -> None:
+def _score_and_check(definition: ModelDefinition, key: PartitionKey, settings: Settings) -> None:
     """What the DAGs score and monitor call; the training comes as a call of its own."""
     from evergreen.loop.monitoring.check import run
     from evergreen.loop.scoring.score import score
@@ -132,7 +135,7 @@ def _score_and_check(definition: ModelDefinition, key: str, settings: Settings) 
     run(definition, key, settings=settings)
 
 
-def _follow_up(calls: Calls, definition: ModelDefinition, key: str, settings: Settings) -> None:
+def _follow_up(calls: Calls, definition: ModelDefinition, key: PartitionKey, settings: Settings) -> None:
     """What the check of `key` decided."""
     with Ledger.from_settings(settings).transaction() as session:
         query = select(Decision).where(Decision.model == definition.name, Decision.key == key)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import httpx
@@ -13,6 +13,7 @@ from sqlalchemy import select
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.tables import Deployment, DriftCheck, Prediction, Snapshot, TrainingRun
+from evergreen.core.names import PartitionKey
 from evergreen.core.store.objects import publish
 from evergreen.errors import EvergreenError, UnavailableError
 from evergreen.settings import Settings
@@ -30,7 +31,9 @@ HISTORY = 6
 class Replay:
     """The weeks `keys` of a model on a stack: history, first champion, the rest, and then much of it at once."""
 
-    def __init__(self, stack: Stack, definition: ModelDefinition, keys: list[str], say: Callable[[str], None]) -> None:
+    def __init__(
+        self, stack: Stack, definition: ModelDefinition, keys: list[PartitionKey], say: Callable[[str], None]
+    ) -> None:
         self.stack, self.definition, self.keys, self.say = stack, definition, keys, say
         self.settings = Settings.from_env()
         self._asked = 0
@@ -82,7 +85,7 @@ class Replay:
         again(lambda: self.airflow.trigger(self.dag("train"), conf, run_id="first"))
         self.wait(lambda: [] if self._count(Deployment) else ["a champion"], "training")
 
-    def second_champion(self, as_of: str) -> None:
+    def second_champion(self, as_of: PartitionKey) -> None:
         """A person has another version serve, so that a rollback has somewhere to go."""
         from evergreen.loop.champion.promotion import promote
 
@@ -142,7 +145,7 @@ class Replay:
         """Wait until nothing of the model runs."""
         again(lambda: self.airflow.wait_until_idle([self.dag(s) for s in (*STAGES, "rollback")], timeout=1200, quiet=6))
 
-    def _land_again(self, key: str) -> None:
+    def _land_again(self, key: PartitionKey) -> None:
         """The same bytes again, under a new time, with `_SUCCESS` behind them."""
         import fsspec
 
@@ -155,7 +158,7 @@ class Replay:
                 publish(f"{folder}/{name}", system.cat_file(path))
 
     def trigger(
-        self, stage: str, conf: dict[str, str], run_id: str, key: str | None = None, patience: float = PATIENCE
+        self, stage: str, conf: dict[str, str], run_id: str, key: PartitionKey | None = None, patience: float = PATIENCE
     ) -> None:
         """Start a run of a stage."""
         again(lambda: self.airflow.trigger(self.dag(stage), conf, run_id=run_id, partition_key=key), patience=patience)
@@ -186,7 +189,7 @@ class Replay:
         found = self.airflow.request("GET", "/backfills", query={"dag_id": self.dag(stage)})["backfills"]
         return [one for one in found if one["completed_at"] is None]
 
-    def wait(self, missing: Callable[[], list[str]], doing: str) -> None:
+    def wait(self, missing: Callable[[], Sequence[str]], doing: str) -> None:
         """Wait until nothing is missing; what has not come in `PATIENCE` is said and left to the recovery."""
         deadline, said = time.monotonic() + PATIENCE, 0.0
         while left := again(missing):
@@ -198,7 +201,7 @@ class Replay:
                 self.say(f"{doing}: {len(left)} to come")
             time.sleep(1)
 
-    def missing(self, table: type[Snapshot | Prediction | DriftCheck], keys: list[str]) -> list[str]:
+    def missing(self, table: type[Snapshot | Prediction | DriftCheck], keys: list[PartitionKey]) -> list[PartitionKey]:
         """Which of the partitions have no row in a table of the ledger."""
         with Ledger.from_settings(self.settings).transaction() as session:
             found = session.scalars(select(table.key).where(table.model == self.definition.name))

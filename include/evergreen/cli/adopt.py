@@ -9,6 +9,7 @@ import typer
 
 from evergreen.cli.shared import HomeOption, JsonOption, airflow, console, join_stack, os_user, print_json
 from evergreen.core.definition import ModelDefinition, load_definition
+from evergreen.core.names import PartitionKey
 from evergreen.errors import EvergreenError
 from evergreen.settings import Settings
 
@@ -62,8 +63,8 @@ def adopt(
 
     definition, settings = load_definition(model), Settings.from_env()
     done = adopt_model(
-        definition, column=predictions, address=version, as_of=as_of, why=why.strip(), decided_by=os_user(),
-        settings=settings,
+        definition, column=predictions, address=version, as_of=PartitionKey(as_of) if as_of else None,
+        why=why.strip(), decided_by=os_user(), settings=settings,
     )  # fmt: skip
     waiting = unscored_keys(definition, settings=settings)
     asked = _score(definition, waiting, home)
@@ -89,7 +90,7 @@ def _show(definition: ModelDefinition, done: Adopted, waiting: int, *, asked: bo
         screen.print(f"{waiting} partitions {how}.")
 
 
-def _score(definition: ModelDefinition, keys: list[str], home: HomeOption) -> bool:
+def _score(definition: ModelDefinition, keys: list[PartitionKey], home: HomeOption) -> bool:
     """Have Airflow score what waits; whether it could be asked."""
     if not keys:
         return False

@@ -21,6 +21,7 @@ from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.queries import partitions, versions
 from evergreen.core.ledger.queries.collected import explained, model_name
 from evergreen.core.ledger.tables import PartitionVersion, Snapshot, TrainingRun, Verdict
+from evergreen.core.names import PartitionKey
 from evergreen.errors import BadInputError
 from evergreen.loop.features.feature_code import FeatureCode, of_hash
 from evergreen.loop.training.assemble import Labelled, dataset_hash
@@ -133,7 +134,7 @@ def _recorded(
         chosen = session.execute(verdicts.where(Verdict.id.in_(dataset["label_verdicts"].values()))).tuples()
         labels: dict[int, partitions.Current] = {verdict.id: (part, verdict) for part, verdict in chosen}
 
-        def part(keys: list[str]) -> list[Labelled]:
+        def part(keys: list[PartitionKey]) -> list[Labelled]:
             ids = dataset["snapshots"], dataset["label_verdicts"]
             return [Labelled(key, built[ids[0][key]], labels[ids[1][key]]) for key in keys]
 

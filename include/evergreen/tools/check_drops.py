@@ -10,6 +10,8 @@ from typing import Any
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.model import TableName
 from evergreen.core.definition.partition_keys import check_key, is_partition
+from evergreen.core.names import PartitionKey
+from evergreen.core.values import TABLES
 from evergreen.errors import BadInputError
 from evergreen.loop.intake.landing_zone import local_drop
 from evergreen.loop.intake.reading.file_types import ENDINGS, files_of
@@ -18,14 +20,13 @@ from evergreen.loop.intake.validation.judge_drop import judge_drop
 from evergreen.loop.intake.validation.load_expectations import load_expectations
 from evergreen.tools.check_references import check_reference, references_in
 
-TABLES: tuple[TableName, ...] = ("inputs", "labels")
-
 
 @dataclass(frozen=True)
 class Check:
     """The verdict one file would get."""
 
     key: str
+    """Of the partition; the stamp of a version of a reference"""
     table: str
     file: str
     accepted: bool
@@ -52,9 +53,10 @@ def check_folder(
     """
     if not folder.is_dir():
         raise BadInputError(f"{folder} is not a folder; give the folder that holds inputs.parquet or labels.parquet")
-    partitions = [(key or folder.resolve().name, folder)] if tables_in(folder) else _partitions(definition, folder)
-    for name, _ in partitions:
-        check_key(definition, name)
+    if tables_in(folder):
+        partitions = [(check_key(definition, key or folder.resolve().name), folder)]
+    else:
+        partitions = _partitions(definition, folder)
     # One key for all of them: labels are compared with inputs, and partitions with each other.
     judged, secret, checks = Judged(definition), secrets.token_bytes(32), []
     for name, place in _before(definition, history, partitions):
@@ -62,9 +64,9 @@ def check_folder(
             _check(definition, table, name, file, judged, secret)
     for name, place in partitions:
         checks += [_check(definition, table, name, file, judged, secret) for table, file in tables_in(place)]
-    for name, stamp, file in references_in(definition, folder):
-        accepted, reason, rows, failures = check_reference(definition, name, file)
-        checks.append(Check(stamp, f"reference {name}", str(file), accepted, reason, rows, 0, failures))
+    for reference, stamp, file in references_in(definition, folder):
+        accepted, reason, rows, failures = check_reference(definition, reference, file)
+        checks.append(Check(stamp, f"reference {reference}", str(file), accepted, reason, rows, 0, failures))
     if not checks:
         raise BadInputError(
             f"no inputs or labels ({', '.join(ENDINGS)}) in {folder} or in a folder of it named by a key"
@@ -73,8 +75,8 @@ def check_folder(
 
 
 def _before(
-    definition: ModelDefinition, history: Path | None, partitions: list[tuple[str, Path]]
-) -> list[tuple[str, Path]]:
+    definition: ModelDefinition, history: Path | None, partitions: list[tuple[PartitionKey, Path]]
+) -> list[tuple[PartitionKey, Path]]:
     """The partitions in `history` that those to be judged may be compared with."""
     if history is None or not partitions:
         return []
@@ -92,13 +94,15 @@ def tables_in(folder: Path) -> list[tuple[TableName, Path]]:
     return found + [(table, folder / table) for table in TABLES if (folder / table).is_dir()]
 
 
-def _partitions(definition: ModelDefinition, folder: Path) -> list[tuple[str, Path]]:
+def _partitions(definition: ModelDefinition, folder: Path) -> list[tuple[PartitionKey, Path]]:
     """The folders of `folder` that are named by a key, in order."""
     named = [(place.name, place) for place in sorted(folder.iterdir()) if place.is_dir()]
-    return [(name, place) for name, place in named if is_partition(definition, name)]
+    return [(PartitionKey(name), place) for name, place in named if is_partition(definition, name)]
 
 
-def _check(definition: ModelDefinition, table: TableName, key: str, file: Path, judged: Judged, secret: bytes) -> Check:
+def _check(
+    definition: ModelDefinition, table: TableName, key: PartitionKey, file: Path, judged: Judged, secret: bytes
+) -> Check:
     rules = load_expectations(definition, table)
     past = judged.past(table, key, rules)
     judgement = judge_drop(local_drop(file), definition, table, key, rules, past=past, secret=secret)

@@ -13,7 +13,9 @@ from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.local_days import Clock
 from evergreen.core.definition.model import ColumnType, TableName
 from evergreen.core.definition.sections import CsvSection
+from evergreen.core.names import PartitionKey
 from evergreen.core.text import plain
+from evergreen.core.values import TABLES
 from evergreen.errors import BadInputError
 from evergreen.loop.intake.drop_content import content_of
 from evergreen.loop.intake.failures import UnfitFileError
@@ -31,7 +33,6 @@ _PANDAS_INDEX = "__index_level_"
 _OURS = ("__", "evergreen_")
 _HEAD = 1 << 16
 _NO_NAMES = ('{"', "[{", "<")
-TABLES: tuple[TableName, ...] = ("inputs", "labels")
 
 
 class DataFile:
@@ -253,7 +254,7 @@ class DataFile:
             )
         return found
 
-    def partition(self, definition: ModelDefinition, table: TableName, key: str) -> pd.DataFrame:
+    def partition(self, definition: ModelDefinition, table: TableName, key: PartitionKey) -> pd.DataFrame:
         """The rows of one table that belong to the partition `key`; raises as `rows_of`, and PartitionKeyError."""
         if (definition.name, table) not in self._sorted:
             self._sorted[definition.name, table] = self.rows_of(definition, table)

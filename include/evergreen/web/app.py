@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from evergreen.core.definition import ModelDefinition, list_models, load_definition
 from evergreen.core.ledger.queries import collected
 from evergreen.core.ledger.session import Ledger
+from evergreen.core.names import ObjectName, PartitionKey
 from evergreen.core.store import Store, layout
 from evergreen.errors import BadInputError, DefinitionError, EvergreenError
 from evergreen.settings import Settings
@@ -122,7 +123,7 @@ def _add_files(
 ) -> None:
     User = Annotated[Any, Depends(identify)]  # noqa: N806 -- a type
 
-    def served(name: str, policy: str) -> Response:
+    def served(name: ObjectName, policy: str) -> Response:
         store = Store.from_settings(settings())
         found = reports.response(store, name, policy)
         if found is None:
@@ -135,7 +136,7 @@ def _add_files(
     @app.get("/reports/{model}/{key}/{name}")
     def report(model: str, key: str, name: str, user: User) -> Response:
         readable(model, user)
-        return served(layout.report(model, key, name), reports.SANDBOX)
+        return served(layout.report(model, PartitionKey(key), name), reports.SANDBOX)
 
     @app.get("/validation/{model}/{stage}/{key}/{name}")
     def validation(request: Request, model: str, stage: str, key: str, name: str, user: User) -> Response:

@@ -11,6 +11,7 @@ from evergreen.core.definition import ModelDefinition
 from evergreen.core.ledger.queries.partitions import QUARANTINED
 from evergreen.core.ledger.views.lines import CheckLine, DeploymentLine, LossLine, MonitorLine, TrainingLine
 from evergreen.core.ledger.views.partition_states import PartitionState, partition_ends, partition_states
+from evergreen.core.names import PartitionKey
 from evergreen.loop.training.losses import title as title_of
 from evergreen.web.charts.calendar_map import CalendarMap, calendar_map
 from evergreen.web.charts.heat_map import HeatMap, heat_map
@@ -28,7 +29,7 @@ class Drawn:
     deployments: Sequence[DeploymentLine]
     losses: Sequence[LossLine]
     checks: Sequence[CheckLine]
-    monitored: dict[str, MonitorLine]
+    monitored: dict[PartitionKey, MonitorLine]
     trainings: Sequence[TrainingLine]
 
 
@@ -83,7 +84,7 @@ def _ranges(count: int) -> tuple[tuple[int, str], ...]:
     return tuple((number, "all" if number >= count else str(number)) for number in [*below, *above])
 
 
-def _quarantined(states: dict[str, PartitionState]) -> dict[str, str]:
+def _quarantined(states: dict[PartitionKey, PartitionState]) -> dict[PartitionKey, str]:
     found = {}
     for key, state in states.items():
         both = (("inputs", state.inputs, state.inputs_why), ("labels", state.labels, state.labels_why))

@@ -32,6 +32,7 @@ from evergreen.core.ledger.views.lines import (
 )
 from evergreen.core.ledger.views.references import ReferenceLine
 from evergreen.core.ledger.views.standings import standings
+from evergreen.core.names import PartitionKey
 from evergreen.core.store.page_links import model_page, report, version_page
 from evergreen.core.text import span
 from evergreen.errors import DefinitionError
@@ -69,13 +70,13 @@ class Life:
     deployments: list[DeploymentLine]
     checks: list[tuple[CheckLine, str | None]]
     """With the address of each one's report"""
-    losses: dict[str, LossLine]
+    losses: dict[PartitionKey, LossLine]
     online: list[OnlineLine]
     incidents: list[IncidentLine]
     silences: list[tuple[Silence, bool]]
     """Each, and whether it holds mails back now"""
     alerts: list[AlertLine]
-    monitored: dict[str, MonitorLine]
+    monitored: dict[PartitionKey, MonitorLine]
     charts: Charts
     needs: list[Need]
     newest: dict[tuple[str, str], VerdictLine]

@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 
 from fastapi.responses import Response
 
+from evergreen.core.names import ObjectName
 from evergreen.core.store import Store
 from evergreen.web.render import SAFE_HEADERS
 
@@ -29,7 +30,7 @@ SANDBOX = (
 """A report's own scripts draw its charts, in an origin of their own: no cookie, no request to Airflow or elsewhere."""
 
 
-def response(store: Store, name: str, policy: str) -> Response | None:
+def response(store: Store, name: ObjectName, policy: str) -> Response | None:
     """The object `name` for a browser, under the content security policy `policy`; None if it is not there.
 
     What is of no known type is a download.

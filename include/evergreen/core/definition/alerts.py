@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self, get_args
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from evergreen.core.definition.sections import Section
+from evergreen.core.values import ChannelType
 
 Kind = Literal[
     "quarantine", "drift", "harm", "age", "approval", "promotion", "refusal", "rollback", "late_feed", "stray_drop",
@@ -20,7 +21,7 @@ ChannelName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,40}$"
 class ChannelSection(Section):
     """A way beside mail. Its address is a secret: it stands in an Airflow connection or a variable, never here."""
 
-    type: Literal["apprise", "webhook"]
+    type: ChannelType
     """`apprise`: an address as Apprise writes it, such as slack://, workflows:// (Teams) or pagerduty://. `webhook`: an
     https:// address that is given JSON."""
     secret: ChannelName

@@ -9,10 +9,11 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeGuard
 
 from evergreen.core.definition import local_days
 from evergreen.core.definition.local_days import UTC
+from evergreen.core.names import PartitionKey
 from evergreen.errors import PartitionKeyError
 
 if TYPE_CHECKING:
@@ -35,14 +36,14 @@ _HOUR = dt.timedelta(hours=1)
 class Period:
     """The half-open interval [start, end) of one partition."""
 
-    key: str
+    key: PartitionKey
     start: dt.datetime
     end: dt.datetime
 
 
 @dataclass(frozen=True)
 class Calendar:
-    """The sequence of a model's partitions.
+    """The sequence of a model's partitions. Its methods take any text as a key, and give keys.
 
     Weeks begin on `week_start`, months on the first, days at midnight in `timezone` (docs/time-and-identity.md).
     `start` is the first partition's first day; `end`, if given, the last partition's. Of hours, they are the days of
@@ -84,16 +85,18 @@ class Calendar:
         return self._zone is not None and self.unit != "hour"
 
     @cached_property
-    def first_key(self) -> str:
+    def first_key(self) -> PartitionKey:
         """Key of the first partition."""
         return self.key_of(self.start)
 
     @cached_property
-    def last_key(self) -> str | None:
+    def last_key(self) -> PartitionKey | None:
         """Key of the last partition, or None if the feed goes on."""
         if self.end is None or self.unit != "hour":
             return self.key_of(self.end) if self.end else None
-        return (self.midnight(self.end + dt.timedelta(days=1)) - dt.timedelta(microseconds=1)).strftime(HOUR_FORMAT)
+        return PartitionKey(
+            (self.midnight(self.end + dt.timedelta(days=1)) - dt.timedelta(microseconds=1)).strftime(HOUR_FORMAT)
+        )
 
     def first_day(self, day: dt.date) -> dt.date:
         """First day of the period that holds `day`; of hours, `day` itself."""
@@ -101,21 +104,21 @@ class Calendar:
             return day - dt.timedelta(days=(day.weekday() - WEEKDAYS.index(self.week_start)) % 7)
         return day.replace(day=1) if self.unit == "month" else day
 
-    def key_of(self, instant: dt.date | dt.datetime) -> str:
+    def key_of(self, instant: dt.date | dt.datetime) -> PartitionKey:
         """Key of the period that holds `instant` (a date is one of the calendar's; a naive datetime is in UTC)."""
         if not isinstance(instant, dt.datetime):
             if self._zone is None and self.unit != "hour":
-                return self.first_day(instant).strftime(KEY_FORMAT)
+                return PartitionKey(self.first_day(instant).strftime(KEY_FORMAT))
             instant = self.midnight(self.first_day(instant))
         instant = instant.astimezone(dt.UTC) if instant.tzinfo else instant.replace(tzinfo=dt.UTC)
         if self.unit == "hour":
-            return instant.strftime(HOUR_FORMAT)
+            return PartitionKey(instant.strftime(HOUR_FORMAT))
         if self._zone is None:
-            return self.first_day(instant.date()).strftime(KEY_FORMAT)
+            return PartitionKey(self.first_day(instant.date()).strftime(KEY_FORMAT))
         return self._local_key_of(instant)
 
-    def _local_key_of(self, instant: dt.datetime) -> str:
-        key = self.first_day(instant.astimezone(self._zone).date()).strftime(KEY_FORMAT)
+    def _local_key_of(self, instant: dt.datetime) -> PartitionKey:
+        key = PartitionKey(self.first_day(instant.astimezone(self._zone).date()).strftime(KEY_FORMAT))
         # Clocks that show the same times twice around midnight show a date before or after it is there to stay.
         if instant < self._start(key):
             return self._shifted(key, -1)
@@ -168,24 +171,24 @@ class Calendar:
     def _skipped(self) -> frozenset[dt.date]:
         return frozenset() if self._zone is None else local_days.skipped(self._zone)
 
-    def shift(self, key: str, periods: int) -> str:
+    def shift(self, key: str, periods: int) -> PartitionKey:
         """Key of the partition `periods` after `key` (before it, if negative)."""
         self.parse(key)
         return self._shifted(key, periods)
 
-    def _shifted(self, key: str, periods: int) -> str:
+    def _shifted(self, key: str, periods: int) -> PartitionKey:
         """The same of a key that is known to be one."""
         if self.unit == "hour":
-            return (_instant(key) + periods * _HOUR).strftime(HOUR_FORMAT)
+            return PartitionKey((_instant(key) + periods * _HOUR).strftime(HOUR_FORMAT))
         day = dt.date.fromisoformat(key)
         if self.unit == "month":
             months = day.year * 12 + day.month - 1 + periods
-            return dt.date(months // 12, months % 12 + 1, 1).strftime(KEY_FORMAT)
+            return PartitionKey(dt.date(months // 12, months % 12 + 1, 1).strftime(KEY_FORMAT))
         step = dt.timedelta(days=7 if self.unit == "week" else 1)
         there = day + periods * step
         if self.unit == "day" and self._skipped:
             there = self._past_skipped(day, there)
-        return there.strftime(KEY_FORMAT)
+        return PartitionKey(there.strftime(KEY_FORMAT))
 
     def _past_skipped(self, day: dt.date, there: dt.date) -> dt.date:
         """`there`, counted from `day` over days that are no partitions."""
@@ -195,7 +198,7 @@ class Calendar:
                 there += one
         return there
 
-    def year_before(self, key: str) -> str:
+    def year_before(self, key: str) -> PartitionKey:
         """Key of the partition of the same weekday (and hour), or of the same month, a year before `key`."""
         if self.unit == "month":
             return self.shift(key, -12)
@@ -203,7 +206,7 @@ class Calendar:
             return self.shift(key, -24 * 364)
         return self.key_of(self.parse(key) - dt.timedelta(days=364))
 
-    def season(self, key: str, count: int) -> list[str]:
+    def season(self, key: str, count: int) -> list[PartitionKey]:
         """The `count` partitions around the one a year before `key`, oldest first; none that is `key` or later."""
         centre = self.year_before(key)
         wanted = [self.shift(centre, n) for n in range(-(count // 2), count - count // 2)]
@@ -212,7 +215,7 @@ class Calendar:
     def period(self, key: str) -> Period:
         """The interval of the partition `key`, as aware UTC datetimes."""
         following = self.shift(key, 1)
-        return Period(key, self._start(key), self._start(following))
+        return Period(PartitionKey(key), self._start(key), self._start(following))
 
     def clock_time(self, key: str) -> dt.datetime:
         """What the calendar's clocks show as the partition `key` begins: the bound of a backfill that holds it.
@@ -223,11 +226,11 @@ class Calendar:
             return dt.datetime.combine(self.parse(key), dt.time(), dt.UTC)
         return self.period(key).start
 
-    def keys(self, first: str, last: str) -> list[str]:
+    def keys(self, first: str, last: str) -> list[PartitionKey]:
         """All keys from `first` through `last`, in order; empty if `last` is before `first`."""
         self.parse(last)
         self.parse(first)
-        found, key = [], first
+        found, key = [], PartitionKey(first)
         while key <= last:
             found.append(key)
             key = self._shifted(key, 1)
@@ -248,7 +251,7 @@ class Calendar:
         gone = sum(min(start, end) < day < max(start, end) for day in self._skipped)
         return days - gone if days >= 0 else days + gone
 
-    def contains(self, key: str) -> bool:
+    def contains(self, key: str) -> TypeGuard[PartitionKey]:
         """Whether `key` is one of the model's partitions (between `start` and `end`)."""
         self.parse(key)
         return self.first_key <= key and (self.last_key is None or key <= self.last_key)
@@ -257,7 +260,7 @@ class Calendar:
         """Instant at which the partition `key` is due to land: the end of its period, `delay` periods later."""
         return self._start(self.shift(key, 1 + delay))
 
-    def look_back(self, key: str, span: int | dt.timedelta, delay: int) -> list[str]:
+    def look_back(self, key: str, span: int | dt.timedelta, delay: int) -> list[PartitionKey]:
         """Keys of the label partitions of `span` that were due before the period of `key` began, oldest first.
 
         Labels of a partition land `delay` periods after its end, so the newest usable one is `key - 1 - delay`. `span`

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
@@ -12,10 +12,10 @@ from evergreen.core.definition.query import QuerySection
 from evergreen.core.definition.references import ReferenceSection
 from evergreen.core.definition.sections import CsvSection, LabelsSection, Section
 from evergreen.core.definition.tasks import ColumnType
+from evergreen.core.values import TableName as TableName
 
 NAME = r"^[a-z][a-z0-9_]{0,62}$"
 Name = Annotated[str, Field(pattern=NAME)]
-TableName = Literal["inputs", "labels"]
 RESERVED = ("cluster", "part", "prediction", "target")
 """Columns that Evergreen puts beside features and the feed's own: in predictions, references and labelled rows."""
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from evergreen.core.feature_repository.dvc_remote import SUFFIX, Pointer, read_md5, scratch
 from evergreen.core.feature_repository.git import SKELETON, GitRemote, open_remote
 from evergreen.core.ledger.queries.collected import explained
+from evergreen.core.names import PartitionKey
 from evergreen.core.store import layout
 from evergreen.errors import BadInputError, UnavailableError
 from evergreen.settings import Settings
@@ -44,7 +45,7 @@ class Published:
     """False if the repository's newest commit held the same bytes already"""
 
 
-def dvc_path(model: str, key: str, folder: str = "") -> str:
+def dvc_path(model: str, key: PartitionKey, folder: str = "") -> str:
     """Path of a partition's features in the feature repository; `folder` is that of the code that makes them."""
     return layout.join(*filter(None, (model, folder, f"{key}.parquet")))
 

@@ -12,6 +12,8 @@ import hashlib
 import re
 from collections.abc import Iterable, Sequence
 
+from evergreen.core.names import PartitionKey
+
 LONGEST_SILENCE = dt.timedelta(days=7)
 """While it grows, it is told at least this often; after as long a calm, its return is a new story."""
 LONGEST_CALM = dt.timedelta(days=1)
@@ -87,7 +89,7 @@ def calm(returned: int) -> dt.timedelta:
     return dt.timedelta(0) if returned == 0 else min(dt.timedelta(hours=2 ** min(returned - 1, 10)), LONGEST_CALM)
 
 
-def is_later(key: str | None, parts: Sequence[str | None]) -> bool:
+def is_later(key: PartitionKey | None, parts: Sequence[str | None]) -> bool:
     """Whether the partition `key` comes after all of `parts`; of tasks that have no partition, any run does."""
     keys = [part for part in parts if part is not None]
     return key > max(keys) if keys and key is not None else not keys

@@ -18,6 +18,7 @@ from evergreen.core.ledger import incident_mails, incident_rules
 from evergreen.core.ledger.outbox import AlertBody, Kind
 from evergreen.core.ledger.session import hold
 from evergreen.core.ledger.tables import Alert, Incident, Occurrence
+from evergreen.core.names import PartitionKey
 
 _TIMES = "~"
 """Stands between the name of an occurrence that is met again after it was over, and how often it has been met"""
@@ -27,8 +28,8 @@ class Owe(Protocol):
     """Owes a mail to those who are told about a model (`outbox.owe` with its session and definition)."""
 
     def __call__(
-        self, *, kind: Kind, key: str | None, dedup_key: str, subject: str, body: AlertBody, cause: str | None = None,
-        over: bool = False,
+        self, *, kind: Kind, key: PartitionKey | None, dedup_key: str, subject: str, body: AlertBody,
+        cause: str | None = None, over: bool = False,
     ) -> Alert:  # fmt: skip
         """The mail's row."""
 
@@ -56,7 +57,7 @@ class Met:
 
     name: str
     """Unique within the model: what is recorded once"""
-    key: str | None
+    key: PartitionKey | None
     said: str
     part: str | None = None
     """What will be resolved; by default the key"""
@@ -72,7 +73,7 @@ class Met:
 class _Through:
     """Something came through well, which may show that what failed before has ended."""
 
-    key: str | None
+    key: PartitionKey | None
     quiet: dt.timedelta
 
     def ends(self, incident: Incident, met: Sequence[Occurrence], now: dt.datetime) -> bool:
@@ -140,7 +141,7 @@ def last_met(session: Session, model: str, kind: Kind, scope: str) -> dt.datetim
 
 
 def well(
-    session: Session, model: str, kind: Kind, scope: str, *, part: str, key: str | None, how: str, owe: Owe,
+    session: Session, model: str, kind: Kind, scope: str, *, part: str, key: PartitionKey | None, how: str, owe: Owe,
     except_for: Cause | None = None, came_through: bool = True, quiet: dt.timedelta = dt.timedelta(0),
     single: tuple[str, AlertBody] | None = None, now: dt.datetime | None = None,
 ) -> list[Alert]:  # fmt: skip

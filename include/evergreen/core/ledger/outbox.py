@@ -24,6 +24,7 @@ from evergreen.core.definition.alerts import ChannelSection
 from evergreen.core.definition.alerts import Kind as Kind
 from evergreen.core.ledger import silences
 from evergreen.core.ledger.tables import Alert, Delivery
+from evergreen.core.names import PartitionKey
 
 MAX_TEXT = 2000
 UNSENT = (Alert.sent_at.is_(None), Alert.silence_id.is_(None))
@@ -134,7 +135,7 @@ def owe(
     definition: ModelDefinition,
     *,
     kind: Kind,
-    key: str | None,
+    key: PartitionKey | None,
     dedup_key: str,
     subject: str,
     body: AlertBody | Mapping[str, Any],
@@ -171,7 +172,7 @@ def owe(
 
 
 def owe_to(
-    session: Session, model: str, recipients: Sequence[str], *, kind: Kind, key: str | None, dedup_key: str,
+    session: Session, model: str, recipients: Sequence[str], *, kind: Kind, key: PartitionKey | None, dedup_key: str,
     subject: str, body: AlertBody, cause: str | None = None, over: bool = False,
     channels: Mapping[str, ChannelSection] | None = None,
 ) -> Alert:  # fmt: skip
@@ -234,7 +235,7 @@ def _with_runbook(body: AlertBody, definition: ModelDefinition, kind: Kind) -> A
     return body.model_copy(update={"links": links})
 
 
-def subject_line(model: str, key: str | None, what: str) -> str:
+def subject_line(model: str, key: PartitionKey | None, what: str) -> str:
     """The mail's subject: '[evergreen] nyc_flights 2013-04-15: input drift, retrain started', on one line."""
     about = f"{model} {key}" if key else model
     line = " ".join(f"[evergreen] {about}: {_text(what)}".split())

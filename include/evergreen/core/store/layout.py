@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import TypeVar, cast
 
+from evergreen.core.names import ObjectName, PartitionKey, Uri
+from evergreen.core.values import TableName
 from evergreen.errors import BadInputError
 
+Name = TypeVar("Name", ObjectName, Uri)
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=-]{0,127}")
 _BESIDE = (
     (re.compile(r"(^|/)profile/((?:[^/]+/){3}[^/]+)-v[0-9]+\.json$"), r"\1clean/\2.parquet"),
@@ -23,7 +27,7 @@ FOLDERS = (
 """Beginnings of names; the model's is what follows."""
 
 
-def join(*parts: str) -> str:
+def join(*parts: str) -> ObjectName:
     """The parts joined by '/'.
 
     Raises:
@@ -32,10 +36,10 @@ def join(*parts: str) -> str:
     for part in parts:
         if not _PART.fullmatch(part) or ".." in part:
             raise BadInputError(f"{part[:60]!r} cannot be part of an object's name; use letters, digits and . _ = -")
-    return "/".join(parts)
+    return ObjectName("/".join(parts))
 
 
-def raw(model: str, table: str, key: str, content_hash: str, suffix: str) -> str:
+def raw(model: str, table: TableName, key: PartitionKey, content_hash: str, suffix: str) -> ObjectName:
     """Immutable copy of a landed file; `suffix` is parquet, csv, ... or `PARTS`."""
     return join("raw", model, table, key, f"{content_hash[:16]}.{suffix}")
 
@@ -48,40 +52,42 @@ UNREADABLE = "unreadable.json"
 """Suffix of a raw copy of what could not be read at all: the reasons"""
 
 
-def raw_parts(name: str, hashes: Sequence[str], suffix: str) -> list[str]:
+def raw_parts(name: ObjectName, hashes: Sequence[str], suffix: str) -> list[ObjectName]:
     """Immutable copies of the part files that the raw copy `name` (of the suffix `PARTS`) lists, in its order."""
     folder, _, last = name.removesuffix(".json").rpartition("/")
-    return [f"{folder}/{join(last, f'{n:05d}-{digest[:16]}.{suffix}')}" for n, digest in enumerate(hashes)]
+    return [ObjectName(f"{folder}/{join(last, f'{n:05d}-{digest[:16]}.{suffix}')}") for n, digest in enumerate(hashes)]
 
 
-def clean(model: str, table: str, key: str, content_hash: str, suite_hash: str) -> str:
+def clean(model: str, table: TableName, key: PartitionKey, content_hash: str, suite_hash: str) -> ObjectName:
     """Accepted rows of a partition version, with the definition's dtypes."""
     return join("clean", model, table, key, f"{content_hash[:16]}-{suite_hash[:8]}.parquet")
 
 
-def profile(model: str, table: str, key: str, content_hash: str, suite_hash: str, version: int) -> str:
+def profile(
+    model: str, table: TableName, key: PartitionKey, content_hash: str, suite_hash: str, version: int
+) -> ObjectName:
     """What the accepted rows held, in numbers; `version` is that of the format."""
     return join("profile", model, table, key, f"{content_hash[:16]}-{suite_hash[:8]}-v{version}.json")
 
 
-def quarantine(model: str, table: str, key: str, content_hash: str, name: str) -> str:
+def quarantine(model: str, table: TableName, key: PartitionKey, content_hash: str, name: str) -> ObjectName:
     """What is kept of a quarantined partition version: sample rows, rejected rows."""
     return join("quarantine", model, table, key, content_hash[:16], name)
 
 
-def validation(model: str, stage: str, key: str, content_hash: str, suite_hash: str) -> str:
+def validation(model: str, stage: str, key: PartitionKey, content_hash: str, suite_hash: str) -> ObjectName:
     """Great Expectations result; `stage` is inputs, labels or features."""
     return join("validation", model, stage, key, f"{content_hash[:16]}-{suite_hash[:8]}.json")
 
 
-def data_docs(validation_name: str) -> str:
+def data_docs(validation_name: Name) -> Name:
     """The page of the Great Expectations result `validation_name`, which lies beside it. Also from URI to URI."""
-    return validation_name.removesuffix(".json") + ".html"
+    return cast("Name", validation_name.removesuffix(".json") + ".html")
 
 
-def validation_of(data_docs_name: str) -> str:
+def validation_of(data_docs_name: Name) -> Name:
     """The reverse of `data_docs`."""
-    return data_docs_name.removesuffix(".html") + ".json"
+    return cast("Name", data_docs_name.removesuffix(".html") + ".json")
 
 
 def named_with(name: str) -> str:
@@ -95,36 +101,36 @@ def named_with(name: str) -> str:
     return name
 
 
-def prediction(model: str, key: str, snapshot: int, version: int) -> str:
+def prediction(model: str, key: PartitionKey, snapshot: int, version: int) -> ObjectName:
     """Predictions of one snapshot by one model version."""
     return join("predictions", model, key, f"snapshot={snapshot}-version={version}.parquet")
 
 
-def current(model: str, sink: str, name: str) -> str:
+def current(model: str, sink: str, name: str) -> ObjectName:
     """Predictions that are replaced by newer ones under a name that stays: `name` is a key or `newest`."""
     return join("current", model, sink, f"{name}.parquet")
 
 
-def reference(model: str, version: int) -> str:
+def reference(model: str, version: int) -> ObjectName:
     """Sample of the data a model version was trained and judged on, which drift is measured against."""
     return join("reference", model, f"version={version}.parquet")
 
 
-def reference_table(model: str, name: str, stamp: str, content_hash: str, suffix: str) -> str:
+def reference_table(model: str, name: str, stamp: str, content_hash: str, suffix: str) -> ObjectName:
     """A version of a reference table: the immutable copy of what landed, or (`clean.parquet`) its accepted rows."""
     return join("references", model, name, stamp, f"{content_hash[:16]}.{suffix}")
 
 
-def feature_code(model: str, code_hash: str, content_hash: str) -> str:
+def feature_code(model: str, code_hash: str, content_hash: str) -> ObjectName:
     """A kept copy of feature code."""
     return join("code", model, f"{code_hash[:16]}-{content_hash[:8]}.zip")
 
 
-def pseudonym_key(model: str) -> str:
+def pseudonym_key(model: str) -> ObjectName:
     """Fingerprint of the key that the model's tokens are made with."""
     return join("pseudonyms", model, "key.json")
 
 
-def report(model: str, key: str, name: str) -> str:
+def report(model: str, key: PartitionKey, name: str) -> ObjectName:
     """A report a person opens; `name` has its suffix."""
     return join("reports", model, key, name)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
+from evergreen.core.names import ObjectName, Uri
 from evergreen.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -27,8 +28,7 @@ _SCRATCH = re.compile(r"(^|/)\.[^/]+\.[0-9a-f]{32}$")
 class Unfinished:
     """A file that a writer has begun and not renamed: it is at work, or was killed."""
 
-    name: str
-    """In the store"""
+    name: ObjectName
     bytes: int
     modified: dt.datetime
     """UTC"""
@@ -55,14 +55,14 @@ class Store:
         return cls(settings.store_url)
 
     def path(self, name: str) -> str:
-        """The object's path on the file system `self.fs`."""
+        """The path of an object, or of a folder, on the file system `self.fs`."""
         return f"{self._root}/{name}"
 
-    def uri(self, name: str) -> str:
+    def uri(self, name: ObjectName) -> Uri:
         """The object's full URI: what the ledger records."""
-        return f"{self.url}/{name}"
+        return Uri(f"{self.url}/{name}")
 
-    def name(self, uri: str) -> str:
+    def name(self, uri: Uri) -> ObjectName:
         """The object's name below this store: the reverse of `uri`.
 
         Raises:
@@ -70,29 +70,29 @@ class Store:
         """
         if not uri.startswith(self.url + "/"):
             raise ValueError(f"{uri} is not below the store {self.url}; was EVERGREEN_STORE_URL changed?")
-        return uri[len(self.url) + 1 :]
+        return ObjectName(uri[len(self.url) + 1 :])
 
-    def exists(self, name: str) -> bool:
+    def exists(self, name: ObjectName) -> bool:
         """Whether the object is there, whole."""
         return bool(self.fs.exists(self.path(name)))
 
-    def open(self, name: str) -> BinaryIO:
+    def open(self, name: ObjectName) -> BinaryIO:
         """The object, to be read. Raises FileNotFoundError."""
         return cast("BinaryIO", self.fs.open(self.path(name), "rb"))
 
-    def read(self, name: str) -> bytes:
+    def read(self, name: ObjectName) -> bytes:
         """The object's bytes. Raises FileNotFoundError."""
         with self.open(name) as file:
             return file.read()
 
-    def write(self, name: str, data: bytes) -> str:
+    def write(self, name: ObjectName, data: bytes) -> Uri:
         """Publish `data` as `name` and return its URI; an object that already exists is left as it is."""
         if self.exists(name):
             return self.uri(name)
         _publish(self.fs, self.path(name), data)
         return self.uri(name)
 
-    def write_chunks(self, name: str, chunks: Iterable[bytes]) -> str:
+    def write_chunks(self, name: ObjectName, chunks: Iterable[bytes]) -> Uri:
         """Publish what `chunks` gives as `name`, and hold one chunk at a time; as `write` otherwise.
 
         What `chunks` raises is raised, and nothing appears.
@@ -101,11 +101,11 @@ class Store:
             publish_chunks(self.uri(name), chunks)
         return self.uri(name)
 
-    def sizes(self, folder: str) -> dict[str, int]:
+    def sizes(self, folder: str) -> dict[ObjectName, int]:
         """Bytes of each object below `folder`, by name: one listing (on S3, one request for a thousand objects)."""
         self.fs.invalidate_cache()  # what another process has written or removed since
         found = self.fs.find(self.path(folder), detail=True)
-        return {str(path)[len(self._root) + 1 :]: int(about["size"]) for path, about in found.items()}
+        return {ObjectName(str(path)[len(self._root) + 1 :]): int(about["size"]) for path, about in found.items()}
 
     def unfinished(self, folder: str) -> list[Unfinished]:
         """What is being written below `folder`, or never was to its end; nothing if objects appear whole (S3)."""
@@ -115,10 +115,10 @@ class Store:
         for path, about in self.fs.find(self.path(folder), detail=True).items():
             if _SCRATCH.search(str(path)):
                 modified = dt.datetime.fromtimestamp(about["mtime"], dt.UTC)
-                found.append(Unfinished(str(path)[len(self._root) + 1 :], int(about["size"]), modified))
+                found.append(Unfinished(ObjectName(str(path)[len(self._root) + 1 :]), int(about["size"]), modified))
         return found
 
-    def delete(self, names: Collection[str]) -> None:
+    def delete(self, names: Collection[ObjectName]) -> None:
         """Remove objects; one that is not there is removed already.
 
         Raises:

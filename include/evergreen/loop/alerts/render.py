@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from evergreen.core.ledger.incident_mails import LOG_COLUMN
 from evergreen.core.ledger.outbox import AlertBody, Chart, Table
+from evergreen.core.names import PartitionKey
 from evergreen.core.store.page_links import openable
 from evergreen.loop.alerts.chart import describe, draw
 
@@ -57,7 +58,9 @@ class Rendered:
     """PNG, shown by the HTML as cid:chart"""
 
 
-def render(*, kind: str, model: str, key: str | None, subject: str, body: AlertBody, alert_id: str) -> Rendered:
+def render(
+    *, kind: str, model: str, key: PartitionKey | None, subject: str, body: AlertBody, alert_id: str
+) -> Rendered:
     """The mail for `body`, whose links are complete (`alerts.links.complete`)."""
     picture = _picture(body.chart) if body.chart else None
     word, colour = TONES.get(kind, (kind, "#475569"))

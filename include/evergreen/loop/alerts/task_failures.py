@@ -16,6 +16,7 @@ from evergreen.core.definition import ModelDefinition, list_models, load_definit
 from evergreen.core.ledger import incidents, outbox
 from evergreen.core.ledger.outbox import AlertBody, Links
 from evergreen.core.ledger.session import Ledger
+from evergreen.core.names import PartitionKey
 from evergreen.errors import BadInputError, DefinitionError, EvergreenError, QuarantinedError, UnavailableError
 from evergreen.settings import Settings
 
@@ -41,7 +42,7 @@ class Task:
     dag_id: str
     task_id: str
     run_id: str
-    key: str | None
+    key: PartitionKey | None
     map_index: int = -1
     """Which of a mapped task's instances; less than 0: it is not mapped"""
 
@@ -71,7 +72,14 @@ class Task:
 
 
 def owe_task_failure(
-    *, dag_id: str, task_id: str, run_id: str, key: str | None, error: object, run_url: str | None, map_index: int = -1
+    *,
+    dag_id: str,
+    task_id: str,
+    run_id: str,
+    key: PartitionKey | None,
+    error: object,
+    run_url: str | None,
+    map_index: int = -1,
 ) -> str | None:
     """Record that a task will not be tried again; the id of the mail to send, or None if there is none.
 
@@ -108,7 +116,7 @@ def end_task_failure(
     dag_id: str,
     task_id: str,
     run_id: str,
-    key: str | None,
+    key: PartitionKey | None,
     map_index: int = -1,
     skipped: bool = False,
     waited_for: Sequence[str] = (),
@@ -158,7 +166,7 @@ def _cause(task: Task, error: object) -> incidents.Cause:
 
 
 def failure_body(
-    dag_id: str, task_id: str, run_id: str, key: str | None, error: object, run_url: str | None
+    dag_id: str, task_id: str, run_id: str, key: PartitionKey | None, error: object, run_url: str | None
 ) -> AlertBody:
     """What the mail says. Pure."""
     about = f" for the partition {key}" if key else ""

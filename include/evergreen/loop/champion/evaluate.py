@@ -16,6 +16,8 @@ from evergreen.core.definition.model import GateSection
 from evergreen.core.ledger import Ledger, tables
 from evergreen.core.ledger.queries import decisions, versions
 from evergreen.core.ledger.tables import TrainingRun
+from evergreen.core.names import PartitionKey
+from evergreen.core.values import ComparisonOutcome, GateAnswer
 from evergreen.errors import BadInputError, NotReadyError, RefusedError
 from evergreen.loop.champion.approval import form, owe_mail
 from evergreen.loop.champion.evaluation import guards
@@ -58,10 +60,9 @@ SEEN = "the champion was trained on every held-out partition"
 class Evaluated:
     """What the gate said of a challenger."""
 
-    outcome: str
-    """promote | refuse | ask"""
+    outcome: GateAnswer
     reason: str
-    verdict: str
+    verdict: ComparisonOutcome
     challenger: int
     champion: int | None
     comparison_id: int
@@ -249,7 +250,7 @@ def _judge(definition: ModelDefinition, scores: Scores, rule: _Rule) -> Comparis
     )
 
 
-def unseen_keys(run: TrainingRun, champion_run: TrainingRun | None) -> list[str]:
+def unseen_keys(run: TrainingRun, champion_run: TrainingRun | None) -> list[PartitionKey]:
     """Held-out partitions of the run that the champion was not trained on either, oldest first. Pure."""
     seen = set(champion_run.dataset["train_keys"]) if champion_run else set()
     return [key for key in run.dataset["holdout_keys"] if key not in seen]
@@ -323,7 +324,7 @@ def _row(
     definition: ModelDefinition,
     run: TrainingRun,
     champion: int | None,
-    keys: list[str],
+    keys: list[PartitionKey],
     found: Comparison,
     said: GateVerdict,
     result: dict[str, Any],
@@ -342,7 +343,7 @@ def _row(
 
 def _describe(definition: ModelDefinition, run: TrainingRun, row: tables.Comparison, *, reused: bool) -> Evaluated:
     return Evaluated(
-        outcome=str(row.result["outcome"]),
+        outcome=row.result["outcome"],
         reason=str(row.result["reason"]),
         verdict=row.verdict,
         challenger=row.challenger_version,

@@ -13,6 +13,7 @@ from evergreen.core.definition import ModelDefinition
 from evergreen.core.feature_repository.snapshots import read_frame
 from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.tables import Snapshot, TrainingRun
+from evergreen.core.names import PartitionKey
 from evergreen.errors import BadInputError
 from evergreen.loop.features.feature_code import FeatureCode, read
 from evergreen.loop.features.feed import feed
@@ -86,7 +87,7 @@ class Fed:
         features = theirs.iloc[places[both]].reset_index(drop=True)
         return rows.take(both), challenger[both] if len(challenger) else challenger, features
 
-    def _frame(self, champion: FeatureCode, key: str) -> pd.DataFrame | None:
+    def _frame(self, champion: FeatureCode, key: PartitionKey) -> pd.DataFrame | None:
         """A partition's features by the champion's code; None if it has not built it."""
         model = champion.definition.name
         with Ledger.from_settings(self.settings).transaction() as session:

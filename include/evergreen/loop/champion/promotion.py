@@ -14,6 +14,7 @@ from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.outbox import owe, sentence
 from evergreen.core.ledger.queries import collected, decisions, versions
 from evergreen.core.ledger.tables import Comparison, Decision, Deployment, TrainingRun
+from evergreen.core.names import PartitionKey
 from evergreen.core.text import said
 from evergreen.errors import BadInputError, CollectedError, NotReadyError, RefusedError
 from evergreen.loop.champion.alias import reconcile
@@ -257,7 +258,7 @@ def _settle(session: Session, definition: ModelDefinition, comparison: Compariso
     return wish.kind, f"{verb} by {wish.decided_by}{forced}{why}; the gate said {gate}: {said}"
 
 
-def first_served(definition: ModelDefinition, as_of: str) -> str:
+def first_served(definition: ModelDefinition, as_of: PartitionKey) -> PartitionKey:
     """The first partition that a champion decided on labels through `as_of` can serve, if none did before. Pure.
 
     Labels of `as_of` land with the inputs of the partition `label_delay` later, which waits for its predictions.

@@ -11,6 +11,7 @@ from evergreen.core.definition import ModelDefinition
 from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.queries import decisions
 from evergreen.core.ledger.tables import Decision, Deployment
+from evergreen.core.names import PartitionKey
 from evergreen.errors import BadInputError, NotReadyError
 from evergreen.loop.champion.alias import reconcile
 from evergreen.loop.champion.promotion import Decided, annotate, stated
@@ -112,7 +113,7 @@ def _record(
     name = definition.name
     history, serving = served(session, name), serving_instead(session, name, None)
     version, champion = target(history, to, name), history[-1]
-    key = next_key(session, definition, str(serving.from_key))
+    key = next_key(session, definition, PartitionKey(str(serving.from_key)))
     decision = Decision(
         model=name,
         kind="rollback",

@@ -9,6 +9,7 @@ from evergreen.core.definition import ModelDefinition
 from evergreen.core.ledger.outbox import owe, sentence
 from evergreen.core.ledger.queries import versions
 from evergreen.core.ledger.tables import Decision, Deployment, Prediction
+from evergreen.core.names import PartitionKey
 from evergreen.errors import NotReadyError
 from evergreen.loop.features.feature_code import said
 from evergreen.loop.training.tracking import Registry
@@ -31,7 +32,7 @@ def serving_instead(session: Session, model: str, champion: int | None) -> Deplo
     return found
 
 
-def next_key(session: Session, definition: ModelDefinition, first: str) -> str:
+def next_key(session: Session, definition: ModelDefinition, first: PartitionKey) -> PartitionKey:
     """The partition after the newest one with predictions, which a new champion will serve; `first` if none has."""
     newest = session.scalar(select(func.max(Prediction.key)).where(Prediction.model == definition.name))
     return definition.partitions.shift(newest, 1) if newest is not None else first
@@ -58,7 +59,7 @@ def succeed(
         run_url: address of the task's log.
         report: URI in the store of the report that the decision rests on.
     """
-    key = next_key(session, definition, str(serving.from_key))
+    key = next_key(session, definition, PartitionKey(str(serving.from_key)))
     version, champion = int(decision.version or 0), serving.version
     session.add(Deployment(model=definition.name, version=version, decision_id=decision.id, from_key=key))
     back = decision.kind == "rollback"

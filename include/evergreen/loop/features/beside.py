@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from evergreen.core.definition import ModelDefinition
+from evergreen.core.names import PartitionKey
 from evergreen.loop.features.build_plan import Beside
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def arguments(definition: ModelDefinition) -> tuple[str, ...]:
     return (RECENT,) * bool(features.recent_inputs) + (REFERENCES,) * bool(feed.references)
 
 
-def read_beside(definition: ModelDefinition, key: str, beside: Beside, settings: Settings) -> dict[str, Any]:
+def read_beside(definition: ModelDefinition, key: PartitionKey, beside: Beside, settings: Settings) -> dict[str, Any]:
     """The arguments by name: `recent` as `read_recent` gives it, `references` as `read_references` does.
 
     Raises:

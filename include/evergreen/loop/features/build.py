@@ -16,6 +16,7 @@ from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.queries import snapshots
 from evergreen.core.ledger.session import share
 from evergreen.core.ledger.tables import ReferenceVersion, Snapshot
+from evergreen.core.names import PartitionKey
 from evergreen.core.store import Store
 from evergreen.core.store.scratch import scratch_folder
 from evergreen.errors import QuarantinedError, UnavailableError
@@ -61,7 +62,7 @@ class _Refused:
 
 def build(
     definition: ModelDefinition,
-    key: str,
+    key: PartitionKey,
     *,
     settings: Settings,
     run_url: str | None = None,
@@ -104,7 +105,7 @@ def _review(definition: ModelDefinition, settings: Settings) -> None:
         coverage.review(definition, settings=settings)
 
 
-def _overtaken(code: FeatureCode, key: str, settings: Settings) -> bool:
+def _overtaken(code: FeatureCode, key: PartitionKey, settings: Settings) -> bool:
     """Whether what the snapshot was built from is no longer what is accepted."""
     _review(code.definition, settings)
     model = code.definition.name
@@ -114,7 +115,7 @@ def _overtaken(code: FeatureCode, key: str, settings: Settings) -> bool:
     return current is not None and current.build_hash != wanted
 
 
-def _build(code: FeatureCode, key: str, *, settings: Settings, run_url: str | None) -> Built:
+def _build(code: FeatureCode, key: PartitionKey, *, settings: Settings, run_url: str | None) -> Built:
     definition, model, kept = code.definition, code.definition.name, keep(code, settings)
     path = dvc_path(model, key, kept.folder)
     with Ledger.from_settings(settings).lock("features", model, key) as session:

@@ -16,6 +16,7 @@ from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.model import TableName
 from evergreen.core.ledger.queries import partitions, references
 from evergreen.core.ledger.tables import PartitionVersion, ReferenceVersion, Verdict
+from evergreen.core.names import PartitionKey
 from evergreen.errors import NotReadyError
 from evergreen.loop.intake.labels.usable import held_back
 
@@ -26,7 +27,7 @@ Current = tuple[PartitionVersion, Verdict]
 class Past:
     """A partition that is looked back on: its inputs and labels are joined into history."""
 
-    key: str
+    key: PartitionKey
     inputs: Current
     labels: Current
 
@@ -81,7 +82,7 @@ NOTHING = Beside()
 class BuildPlan:
     """What the features of partition `key` are built from."""
 
-    key: str
+    key: PartitionKey
     inputs: Current
     history: tuple[Past, ...]
     """Oldest first"""
@@ -125,9 +126,9 @@ class BuildPlan:
 
 def make_plan(
     definition: ModelDefinition,
-    key: str,
-    inputs: Mapping[str, Current],
-    labels: Mapping[str, Current],
+    key: PartitionKey,
+    inputs: Mapping[PartitionKey, Current],
+    labels: Mapping[PartitionKey, Current],
     held: Collection[str] = (),
     tables: references.Versions | None = None,
 ) -> BuildPlan:
@@ -153,7 +154,10 @@ def make_plan(
 
 
 def look_back(
-    definition: ModelDefinition, key: str, inputs: Mapping[str, Current], labels: Mapping[str, Current]
+    definition: ModelDefinition,
+    key: PartitionKey,
+    inputs: Mapping[PartitionKey, Current],
+    labels: Mapping[PartitionKey, Current],
 ) -> tuple[tuple[Past, ...], Mapping[str, tuple[TableName, ...]]]:
     """What of the accepted partitions features of `key` may look back on, and what of them is missing: see `BuildPlan`.
 
@@ -161,13 +165,13 @@ def look_back(
     """
     wanted = wanted_keys(definition, key)
     history = tuple(Past(k, inputs[k], labels[k]) for k in wanted if k in inputs and k in labels)
-    found: dict[TableName, Mapping[str, Current]] = {"inputs": inputs, "labels": labels}
+    found: dict[TableName, Mapping[PartitionKey, Current]] = {"inputs": inputs, "labels": labels}
     missing = {k: tuple(name for name, table in found.items() if k not in table) for k in wanted}
     return history, {k: tables for k, tables in missing.items() if tables}
 
 
 def look_beside(
-    definition: ModelDefinition, key: str, inputs: Mapping[str, Current], tables: references.Versions
+    definition: ModelDefinition, key: PartitionKey, inputs: Mapping[PartitionKey, Current], tables: references.Versions
 ) -> Beside:
     """What features of `key` read beside the look-back, by what was known when its period began. Pure."""
     wanted = recent_keys(definition, key)
@@ -181,19 +185,21 @@ def look_beside(
     )
 
 
-def recent_keys(definition: ModelDefinition, key: str) -> list[str]:
+def recent_keys(definition: ModelDefinition, key: PartitionKey) -> list[PartitionKey]:
     """Partitions whose inputs the features of `key` read, labelled or not, oldest first; the last is the one before."""
     if not definition.features.recent_inputs:
         return []
     return definition.partitions.look_back(key, definition.features.recent_inputs, 0)
 
 
-def wanted_keys(definition: ModelDefinition, key: str) -> list[str]:
+def wanted_keys(definition: ModelDefinition, key: PartitionKey) -> list[PartitionKey]:
     """Label partitions that the features of `key` look back on, oldest first."""
     return definition.partitions.look_back(key, definition.features.look_back, definition.feed.label_delay)
 
 
-def read_plan(session: Session, definition: ModelDefinition, key: str, *, unmeasured: bool = True) -> BuildPlan:
+def read_plan(
+    session: Session, definition: ModelDefinition, key: PartitionKey, *, unmeasured: bool = True
+) -> BuildPlan:
     """The plan of partition `key` from the ledger; raises as `make_plan`.
 
     Labels of which nobody knows yet whether they are complete are held back too, unless `unmeasured` is False.

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.queries import collected, partitions, references, snapshots
+from evergreen.core.names import PartitionKey
 from evergreen.loop.features.build import build
 from evergreen.loop.features.build_plan import make_plan
 from evergreen.loop.features.feature_code import FeatureCode
@@ -18,7 +19,9 @@ from evergreen.settings import Settings
 log = logging.getLogger("evergreen.features")
 
 
-def lacking(session: Session, code: FeatureCode, keys: Collection[str], *, outdated: bool = False) -> list[str]:
+def lacking(
+    session: Session, code: FeatureCode, keys: Collection[PartitionKey], *, outdated: bool = False
+) -> list[PartitionKey]:
     """Those of `keys`, oldest first, that another code has built and `code` has not, or from other rows.
 
     What `code` built from rows that are no longer accepted counts only with `outdated`: the features of the code that
@@ -43,8 +46,13 @@ def lacking(session: Session, code: FeatureCode, keys: Collection[str], *, outda
 
 
 def feed(
-    code: FeatureCode, keys: Collection[str], *, settings: Settings, outdated: bool = False, run_url: str | None = None
-) -> list[str]:
+    code: FeatureCode,
+    keys: Collection[PartitionKey],
+    *,
+    settings: Settings,
+    outdated: bool = False,
+    run_url: str | None = None,
+) -> list[PartitionKey]:
     """Build what is `lacking`; the keys that were built, oldest first.
 
     Raises:

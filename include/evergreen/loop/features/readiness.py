@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.readiness import Wait
 from evergreen.core.ledger import Ledger
+from evergreen.core.names import PartitionKey
 from evergreen.errors import NotReadyError
 from evergreen.loop.features.build_plan import BuildPlan, read_plan
 from evergreen.loop.features.feature_code import serving
@@ -25,7 +26,7 @@ class Readiness:
     reason: str
 
 
-def readiness(definition: ModelDefinition, key: str, *, settings: Settings, now: dt.datetime) -> Readiness:
+def readiness(definition: ModelDefinition, key: PartitionKey, *, settings: Settings, now: dt.datetime) -> Readiness:
     """Whether the features of partition `key` may be built at the instant `now` (aware).
 
     Raises:
@@ -69,7 +70,12 @@ def judge(definition: ModelDefinition, plan: BuildPlan, now: dt.datetime) -> Rea
 
 
 def look(
-    definition: ModelDefinition, key: str, *, subject: str, settings: Settings, since: dt.datetime | None = None
+    definition: ModelDefinition,
+    key: PartitionKey,
+    *,
+    subject: str,
+    settings: Settings,
+    since: dt.datetime | None = None,
 ) -> Wait:
     """Look once; past the grace period the build goes ahead without what is missing.
 

@@ -8,6 +8,7 @@ from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.model import TableName
 from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.queries import collected, partitions, references, sightings, snapshots
+from evergreen.core.names import PartitionKey
 from evergreen.loop.features.build_plan import make_plan
 from evergreen.loop.features.feature_code import definitions_of, serving
 from evergreen.loop.intake.labels import coverage
@@ -18,7 +19,7 @@ ASKED_AGAIN = dt.timedelta(days=1)
 """After this long a build that was asked for and has not come is asked for again"""
 
 
-def stale_keys(definition: ModelDefinition, *, settings: Settings) -> list[str]:
+def stale_keys(definition: ModelDefinition, *, settings: Settings) -> list[PartitionKey]:
     """Keys, oldest first, whose snapshot was built from other rows than are accepted today.
 
     Labels that came late or were completed, partitions that were restated, rows that came out of quarantine, and a
@@ -30,7 +31,7 @@ def stale_keys(definition: ModelDefinition, *, settings: Settings) -> list[str]:
     return [key for key, _ in _stale(definition, settings)]
 
 
-def rebuilds_due(definition: ModelDefinition, *, settings: Settings) -> list[str]:
+def rebuilds_due(definition: ModelDefinition, *, settings: Settings) -> list[PartitionKey]:
     """The stale keys whose build has not been asked for yet; they count as asked for with this call.
 
     For who looks every ten minutes: a build that fails, or waits its turn, is not asked for at each look.
@@ -41,7 +42,7 @@ def rebuilds_due(definition: ModelDefinition, *, settings: Settings) -> list[str
     return [key for name, key in stale.items() if name in due]
 
 
-def _stale(definition: ModelDefinition, settings: Settings) -> list[tuple[str, str]]:
+def _stale(definition: ModelDefinition, settings: Settings) -> list[tuple[PartitionKey, str]]:
     """Stale keys, each with the hash of the build that is wanted."""
     model = definition.name
     coverage.review(definition, settings=settings)
@@ -63,6 +64,8 @@ def _stale(definition: ModelDefinition, settings: Settings) -> list[tuple[str, s
     return [(plan.key, now) for plan, now, built_as in wanted if now != built_as and not plan.names & gone]
 
 
-def to_rebuild(definition: ModelDefinition, table: TableName, key: str, *, settings: Settings) -> list[str]:
+def to_rebuild(
+    definition: ModelDefinition, table: TableName, key: PartitionKey, *, settings: Settings
+) -> list[PartitionKey]:
     """The stale keys once `table` of the partition `key` was brought in; inputs start the build of their own key."""
     return [stale for stale in stale_keys(definition, settings=settings) if table == "labels" or stale != key]

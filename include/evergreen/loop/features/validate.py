@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.ledger import incidents, outbox
+from evergreen.core.names import PartitionKey, Uri
 from evergreen.core.store import Store, layout
 from evergreen.loop.features.feature_code import FeatureCode, feeds_champion
 from evergreen.loop.intake.failures import Failure, critical, reason
@@ -28,8 +29,8 @@ log = logging.getLogger("evergreen.features")
 
 
 def check(
-    definition: ModelDefinition, key: str, frame: pd.DataFrame, build_hash: str, *, store: Store
-) -> tuple[list[Failure], str | None]:
+    definition: ModelDefinition, key: PartitionKey, frame: pd.DataFrame, build_hash: str, *, store: Store
+) -> tuple[list[Failure], Uri | None]:
     """Run the features suite of the model on `frame`; its critical failures, and the URI of the full result.
 
     It runs in a process of its own, as that of a landed table does: one that comes to no end has failed, and there is
@@ -78,12 +79,12 @@ def scope(session: Session, code: FeatureCode) -> str:
 def owe_alert(
     session: Session,
     definition: ModelDefinition,
-    key: str,
+    key: PartitionKey,
     failures: list[Failure],
     *,
     scope: str,
     dedup: str,
-    report: str | None,
+    report: Uri | None,
     run_url: str | None,
 ) -> str:
     """Record why the features of `key` were not published; write the mail if one is due. The reason in a sentence."""
@@ -113,7 +114,7 @@ def owe_alert(
     return reason(failures)
 
 
-def tell_built(session: Session, definition: ModelDefinition, key: str, version: int, *, scope: str) -> None:
+def tell_built(session: Session, definition: ModelDefinition, key: PartitionKey, version: int, *, scope: str) -> None:
     """Record that the features of `key` were published, which resolves what was told about them."""
     incidents.well(
         session, definition.name, "quarantine", scope,

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any
 
+from evergreen.core.names import Uri
 from evergreen.core.store.filesystem import url_to_fs
 from evergreen.errors import UnavailableError
 from evergreen.loop.intake import lake
@@ -41,12 +42,12 @@ def content_of(drop: Drop) -> tuple[Content, str]:
     return Parts(tuple(part.name for part in drop.parts), drop.size, drop.suffix, read), drop.suffix
 
 
-def part_uri(drop: Drop, part: Part) -> str:
+def part_uri(drop: Drop, part: Part) -> Uri:
     """Where one of the drop's files is."""
-    return f"{drop.uri}/{part.name}"
+    return Uri(f"{drop.uri}/{part.name}")
 
 
-def read_file(uri: str, size: int) -> bytes:
+def read_file(uri: Uri, size: int) -> bytes:
     """The bytes of a file: no more than were there when it was looked at, and one that shows that it grew."""
     if not size:
         return b""  # an object store has no range to give of nothing
@@ -57,7 +58,7 @@ def read_file(uri: str, size: int) -> bytes:
         raise UnavailableError(f"cannot read {uri}: {error.strerror or error}; nothing was recorded") from error
 
 
-def chunks_of(uri: str) -> Iterator[bytes]:
+def chunks_of(uri: Uri) -> Iterator[bytes]:
     """The bytes of a file, some at a time; raises UnavailableError."""
     fs, path = url_to_fs(uri)
     try:

@@ -21,6 +21,7 @@ from typing import Any
 from urllib.parse import unquote, urlparse
 
 from evergreen.core.text import plain
+from evergreen.core.values import LakeFormat
 from evergreen.errors import UnavailableError
 from evergreen.loop.intake.failures import UnfitFileError, unfit
 from evergreen.loop.intake.limits import LIMITS, Limits
@@ -35,8 +36,7 @@ _AWAY = 4
 class LakeVersion:
     """One version of one table: the same always has the same rows."""
 
-    format: str
-    """delta | iceberg"""
+    format: LakeFormat
     table: str
     """The id that the table's log gives it"""
     version: str

@@ -17,9 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evergreen.core.names import Uri
 from evergreen.core.store.filesystem import url_to_fs
 from evergreen.core.store.layout import join
 from evergreen.core.text import plain
+from evergreen.core.values import TABLES
 from evergreen.errors import BadInputError, UnavailableError
 from evergreen.loop.intake.landed_folder import LAKES, Content, Part, content, names_in
 from evergreen.loop.intake.landed_folder import SUCCESS as SUCCESS
@@ -28,7 +30,6 @@ from evergreen.loop.intake.reading.file_types import files_of, suffix_of, why_no
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
-TABLES = ("inputs", "labels")
 _DEPTH = 4
 """Levels below a feed's folder: key, table, the log of a lake's table, its entries"""
 
@@ -37,7 +38,7 @@ _DEPTH = 4
 class Drop:
     """A table that has landed whole: where it is, its size in bytes and when it was last written (UTC)."""
 
-    uri: str
+    uri: Uri
     size: int
     modified: dt.datetime
     suffix: str
@@ -107,7 +108,7 @@ def list_feed(landing_url: str, feed: str, tables: Collection[str]) -> dict[str,
     found: dict[str, dict[str, _Entry]] = {}
     for parts, info in _walk(root):
         found.setdefault(parts[0], {})["/".join(parts[1:])] = _entry(info)
-    return {name: _folder(f"{root}/{name}", entries, tables) for name, entries in found.items()}
+    return {name: _folder(Uri(f"{root}/{name}"), entries, tables) for name, entries in found.items()}
 
 
 def _walk(root: str) -> Iterator[tuple[list[str], dict[str, Any]]]:
@@ -133,14 +134,14 @@ def _walk(root: str) -> Iterator[tuple[list[str], dict[str, Any]]]:
             yield parts, info
 
 
-def _folder(uri: str, entries: dict[str, _Entry], tables: Collection[str]) -> Folder:
+def _folder(uri: Uri, entries: dict[str, _Entry], tables: Collection[str]) -> Folder:
     whole = {t: d for t in tables if not _obstacle(uri, entries, t) and (d := _newest(uri, entries, t)) is not None}
     return Folder(whole, max(entry.modified for entry in entries.values()))
 
 
-def folder_uri(landing_url: str, feed: str, key: str) -> str:
+def folder_uri(landing_url: str, feed: str, key: str) -> Uri:
     """URI of a partition's folder; raises BadInputError if a name would leave the landing zone."""
-    return f"{landing_url.rstrip('/')}/{join(feed, key)}"
+    return Uri(f"{landing_url.rstrip('/')}/{join(feed, key)}")
 
 
 def _list(folder: str, wanted: str) -> dict[str, _Entry] | None:
@@ -203,12 +204,12 @@ def _entry(info: dict[str, Any]) -> _Entry:
     return _Entry(int(info["size"] or 0), modified.astimezone(dt.UTC), is_file)
 
 
-def _newest(folder: str, entries: dict[str, _Entry], table: str) -> Drop | None:
+def _newest(folder: Uri, entries: dict[str, _Entry], table: str) -> Drop | None:
     files = [(name, entries[name]) for name in files_of(table, entries) if entries[name].is_file]
-    found = [Drop(f"{folder}/{name}", e.size, e.modified, suffix_of(name) or "") for name, e in files]
+    found = [Drop(Uri(f"{folder}/{name}"), e.size, e.modified, suffix_of(name) or "") for name, e in files]
     inside = _inside(entries, table)
     if isinstance(inside, Content):
-        found.append(Drop(f"{folder}/{table}", inside.size, inside.modified, inside.suffix, inside.parts))
+        found.append(Drop(Uri(f"{folder}/{table}"), inside.size, inside.modified, inside.suffix, inside.parts))
     return max(found, key=lambda drop: drop.modified, default=None)
 
 
@@ -218,7 +219,7 @@ def _inside(entries: dict[str, _Entry], table: str) -> Content | str | None:
     return content(names) if names or (table in entries and not entries[table].is_file) else None
 
 
-def _obstacle(folder: str, entries: dict[str, _Entry], table: str) -> str | None:
+def _obstacle(folder: Uri, entries: dict[str, _Entry], table: str) -> str | None:
     """Why `table` does not count as landed, in words, or None if it does."""
     drop = _newest(folder, entries, table)
     if drop is None:
@@ -267,7 +268,7 @@ def local_drop(path: Path) -> Drop:
         BadInputError: the folder is no table; the message says why.
         OSError: it cannot be looked at.
     """
-    uri, stat = str(path), path.stat()
+    uri, stat = Uri(str(path)), path.stat()
     if path.is_file():
         modified = dt.datetime.fromtimestamp(stat.st_mtime, dt.UTC)
         return Drop(uri, stat.st_size, modified, suffix_of(path.name) or "")

@@ -21,6 +21,7 @@ from evergreen.core.ledger import Ledger, incidents
 from evergreen.core.ledger.outbox import AlertBody, Links, owe
 from evergreen.core.ledger.queries.partitions import newest
 from evergreen.core.ledger.tables import LateFeed, PartitionVersion, Verdict
+from evergreen.core.names import PartitionKey
 from evergreen.core.text import span
 from evergreen.loop.intake.landing_zone import folder_uri
 from evergreen.settings import Settings
@@ -33,7 +34,7 @@ class Terms:
     """When a table of a partition was due, since when a run waits for it, and when it counts as late (UTC)."""
 
     table: TableName
-    key: str
+    key: PartitionKey
     due: dt.datetime
     since: dt.datetime
     grace: dt.timedelta
@@ -55,7 +56,7 @@ class Terms:
         )
 
 
-def terms(definition: ModelDefinition, table: TableName, key: str, since: dt.datetime) -> Terms:
+def terms(definition: ModelDefinition, table: TableName, key: PartitionKey, since: dt.datetime) -> Terms:
     """The terms on which `table` of the partition `key` is waited for by a run that began at `since` (aware). Pure."""
     delay = definition.feed.label_delay if table == "labels" else 0
     return Terms(table, key, definition.partitions.due(key, delay), since.astimezone(dt.UTC), definition.feed.grace)
@@ -141,7 +142,7 @@ def _cause(table: TableName) -> incidents.Cause:
     return incidents.Cause("late_feed", table, (), f"late {table}")
 
 
-def _told(session: Session, model: str, table: str, key: str) -> LateFeed | None:
+def _told(session: Session, model: str, table: TableName, key: PartitionKey) -> LateFeed | None:
     query = select(LateFeed).where(LateFeed.model == model, LateFeed.table == table, LateFeed.key == key)
     return session.scalar(query)
 
@@ -179,7 +180,7 @@ def _meanwhile(definition: ModelDefinition, table: TableName) -> str:
     return "Housekeeping has started a run of the query, and it has not brought them in"
 
 
-def _next_steps(definition: ModelDefinition, table: TableName, key: str) -> list[str]:
+def _next_steps(definition: ModelDefinition, table: TableName, key: PartitionKey) -> list[str]:
     if query_of(definition, table) is not None:
         dag = f"{definition.name}.ingest_{table}"
         return [

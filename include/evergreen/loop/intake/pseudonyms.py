@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.model import TableName
 from evergreen.core.ledger import Ledger
+from evergreen.core.names import Uri
 from evergreen.core.store import Store, layout
 from evergreen.core.text import plain
 from evergreen.errors import SettingsError
@@ -76,7 +77,7 @@ def kept_suffix(suffix: str) -> str:
     return REWRITTEN if is_text(suffix) else suffix
 
 
-def is_replaced(uri: str) -> bool:
+def is_replaced(uri: Uri) -> bool:
     """Whether the raw copy `uri` holds tokens."""
     return uri.rpartition(".")[0].endswith(f".{MARK}")
 
@@ -141,7 +142,7 @@ def _same_as_before(settings: Settings, definition: ModelDefinition, fingerprint
         )
 
 
-def unreadable(uri: str) -> Failure:
+def unreadable(uri: Uri) -> Failure:
     """What is said of a file whose personal columns could not be replaced. It quotes nothing of the file."""
     sentence = (
         "the file is no table with these columns, so that its personal ones could not be replaced, and nothing of it "

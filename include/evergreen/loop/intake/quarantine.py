@@ -8,6 +8,7 @@ from typing import Any
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.ledger.outbox import AlertBody, Links, Table
 from evergreen.core.ledger.tables import PartitionVersion
+from evergreen.core.names import ObjectName, Uri
 from evergreen.core.store import layout
 from evergreen.core.text import plain
 from evergreen.loop.intake.failures import critical
@@ -16,13 +17,13 @@ from evergreen.loop.intake.validation.judgement import Judgement
 _CELL = 200
 
 
-def sample_name(partition: PartitionVersion, suite_hash: str) -> str:
+def sample_name(partition: PartitionVersion, suite_hash: str) -> ObjectName:
     """Name of the sample's object in the store."""
     name = f"sample-{suite_hash[:8]}.json"
     return layout.quarantine(partition.model, partition.table, partition.key, partition.content_hash, name)
 
 
-def rejected_name(partition: PartitionVersion, suite_hash: str) -> str:
+def rejected_name(partition: PartitionVersion, suite_hash: str) -> ObjectName:
     """Name of the object that holds the rows which were kept out of an accepted partition."""
     name = f"rejected-{suite_hash[:8]}.parquet"
     return layout.quarantine(partition.model, partition.table, partition.key, partition.content_hash, name)
@@ -54,9 +55,9 @@ def alert_body(
     definition: ModelDefinition,
     partition: PartitionVersion,
     judgement: Judgement,
-    sample_uri: str,
+    sample_uri: Uri,
     *,
-    results_uri: str | None,
+    results_uri: Uri | None,
     airflow_url: str,
     run_url: str | None,
 ) -> AlertBody:

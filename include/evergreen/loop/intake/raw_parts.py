@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from evergreen.core.names import ObjectName, Uri
 from evergreen.core.store import Store, layout
 from evergreen.core.store.objects import sha256
 from evergreen.errors import UnavailableError
@@ -25,7 +26,7 @@ def list_of(parts: Sequence[dict[str, Any]], suffix: str) -> bytes:
     return json.dumps(said, sort_keys=True, separators=(",", ":")).encode()
 
 
-def keep(store: Store, name: str, listed: bytes, chunks: Callable[[str], Iterator[bytes]]) -> str:
+def keep(store: Store, name: ObjectName, listed: bytes, chunks: Callable[[str], Iterator[bytes]]) -> Uri:
     """Copy the files of the list into the store, a little at a time, then the list as `name`; its URI.
 
     `chunks` gives the bytes of the landed file of a name.
@@ -52,7 +53,7 @@ def _checked(chunks: Iterator[bytes], part: dict[str, Any]) -> Iterator[bytes]:
         )
 
 
-def content(store: Store, name: str) -> Parts:
+def content(store: Store, name: ObjectName) -> Parts:
     """What was kept under `name`, to be read part by part.
 
     Raises:
@@ -74,7 +75,7 @@ def content(store: Store, name: str) -> Parts:
     return Parts(tuple(part["name"] for part in said["parts"]), sizes, said["format"], read)
 
 
-def raw_content(store: Store, uri: str) -> tuple[Content, str]:
+def raw_content(store: Store, uri: Uri) -> tuple[Content, str]:
     """What was kept as `uri`, and the suffix under which it is read.
 
     Raises:
@@ -91,7 +92,7 @@ def raw_content(store: Store, uri: str) -> tuple[Content, str]:
     return store.read(name), suffix_of(name) or ""
 
 
-def names_of(store: Store, name: str) -> list[str]:
+def names_of(store: Store, name: ObjectName) -> list[ObjectName]:
     """Names of the files that the list `name` is of; none if it is not there."""
     try:
         said = json.loads(store.read(name))

@@ -6,12 +6,18 @@ import datetime as dt
 
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.readiness import Wait
+from evergreen.core.names import PartitionKey
 from evergreen.loop.intake.landing_zone import explain_wait, find_drop
 from evergreen.settings import Settings
 
 
 def look(
-    definition: ModelDefinition, key: str, *, subject: str, settings: Settings, since: dt.datetime | None = None
+    definition: ModelDefinition,
+    key: PartitionKey,
+    *,
+    subject: str,
+    settings: Settings,
+    since: dt.datetime | None = None,
 ) -> Wait:
     """Look once for the drop of table `subject`."""
     drop = find_drop(settings.landing_url, definition.feed.name, subject, key)

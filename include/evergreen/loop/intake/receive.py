@@ -14,6 +14,7 @@ from evergreen.core.definition.query import query_of
 from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.queries.partitions import newest
 from evergreen.core.ledger.tables import PartitionVersion
+from evergreen.core.names import PartitionKey, Uri
 from evergreen.core.store import Store, layout
 from evergreen.core.store.objects import sha256
 from evergreen.errors import UnavailableError
@@ -38,20 +39,20 @@ class Received:
 
     partition_version_id: int
     model: str
-    table: str
-    key: str
+    table: TableName
+    key: PartitionKey
     version: int
     content_hash: str
     bytes: int
     rows: int | None
     """None until it was validated, and if it cannot be read"""
-    raw_uri: str
+    raw_uri: Uri
     new: bool
     """False: the same bytes had been received before"""
 
 
 def receive(
-    definition: ModelDefinition, table: TableName, key: str, *, settings: Settings, run_url: str | None = None
+    definition: ModelDefinition, table: TableName, key: PartitionKey, *, settings: Settings, run_url: str | None = None
 ) -> Received:
     """Receive `table` of the partition `key` from the landing zone.
 
@@ -102,7 +103,7 @@ def receive(
     return _received(row, new=True)
 
 
-def _received_before(definition: ModelDefinition, table: TableName, key: str, settings: Settings) -> Received:
+def _received_before(definition: ModelDefinition, table: TableName, key: PartitionKey, settings: Settings) -> Received:
     """A task run again after the landing zone was cleared finds what it received the first time."""
     with Ledger.from_settings(settings).transaction() as session:
         known = newest(session, definition.name, table, key)
@@ -118,7 +119,7 @@ class _Copied:
 
     content_hash: str
     """SHA-256 of the copy, or of what stands for a file that is not copied"""
-    raw_uri: str
+    raw_uri: Uri
     source: dict[str, Any] | None = None
     """Which version of a lake's table it is"""
 
@@ -126,7 +127,7 @@ class _Copied:
 def _copy(
     definition: ModelDefinition,
     table: TableName,
-    key: str,
+    key: PartitionKey,
     drop: Drop,
     known: PartitionVersion | None,
     settings: Settings,
@@ -148,7 +149,7 @@ def _copy(
 
 
 def _check_unchanged(
-    definition: ModelDefinition, table: TableName, key: str, drop: Drop, settings: Settings, whole: bool = True
+    definition: ModelDefinition, table: TableName, key: PartitionKey, drop: Drop, settings: Settings, whole: bool = True
 ) -> None:
     if find_drop(settings.landing_url, definition.feed.name, table, key) != drop or not whole:
         raise UnavailableError(
@@ -159,7 +160,7 @@ def _check_unchanged(
 def _keep(
     definition: ModelDefinition,
     table: TableName,
-    key: str,
+    key: PartitionKey,
     drop: Drop,
     data: Content,
     suffix: str,
@@ -186,14 +187,16 @@ def _keep(
     return _Copied(content_hash, Store.from_settings(settings).write(name, data), source)
 
 
-def _copy_parts(definition: ModelDefinition, table: TableName, key: str, drop: Drop, settings: Settings) -> _Copied:
+def _copy_parts(
+    definition: ModelDefinition, table: TableName, key: PartitionKey, drop: Drop, settings: Settings
+) -> _Copied:
     """Each file is read twice, a little at a time: once for its checksum, once to copy it."""
     listed = list_of(describe_parts(drop), drop.suffix)
     content_hash = sha256(listed)
     name = layout.raw(definition.name, table, key, content_hash, layout.PARTS)
     store = Store.from_settings(settings)
     if not store.exists(name):
-        keep(store, name, listed, lambda part: chunks_of(f"{drop.uri}/{part}"))
+        keep(store, name, listed, lambda part: chunks_of(Uri(f"{drop.uri}/{part}")))
     _check_unchanged(definition, table, key, drop, settings)
     return _Copied(content_hash, store.uri(name))
 
@@ -201,7 +204,7 @@ def _copy_parts(definition: ModelDefinition, table: TableName, key: str, drop: D
 def _copy_lake(
     definition: ModelDefinition,
     table: TableName,
-    key: str,
+    key: PartitionKey,
     drop: Drop,
     known: PartitionVersion | None,
     settings: Settings,
@@ -221,7 +224,7 @@ def _copy_lake(
     return _keep(definition, table, key, drop, data or b"", "parquet", settings, source)
 
 
-def _check_copy(raw_uri: str, settings: Settings) -> None:
+def _check_copy(raw_uri: Uri, settings: Settings) -> None:
     """Retention may have removed the same bytes of an earlier version after they were found to be there."""
     store = Store.from_settings(settings)
     if _is_of(raw_uri, store) and not _is_kept(raw_uri, store):
@@ -231,12 +234,12 @@ def _check_copy(raw_uri: str, settings: Settings) -> None:
         )
 
 
-def _is_of(raw_uri: str, store: Store) -> bool:
+def _is_of(raw_uri: Uri, store: Store) -> bool:
     """False of what was too large to be copied, and stayed where it landed."""
     return raw_uri.startswith(store.url + "/")
 
 
-def _is_kept(raw_uri: str, store: Store) -> bool:
+def _is_kept(raw_uri: Uri, store: Store) -> bool:
     """Whether it is a copy, and retention has not collected it."""
     return _is_of(raw_uri, store) and store.exists(store.name(raw_uri))
 

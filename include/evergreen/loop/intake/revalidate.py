@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Literal, cast
 
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.model import TableName
@@ -17,6 +17,8 @@ from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.queries import partitions, snapshots
 from evergreen.core.ledger.queries.partitions import ACCEPTED, QUARANTINED
 from evergreen.core.ledger.tables import PartitionVersion, Verdict
+from evergreen.core.names import PartitionKey
+from evergreen.core.values import VerdictOutcome
 from evergreen.errors import BadInputError
 from evergreen.loop.intake.receive import receive
 from evergreen.loop.intake.validate import Validated, validate
@@ -36,18 +38,17 @@ class Held:
     """One table of a partition that is to be validated again."""
 
     table: TableName
-    key: str
+    key: PartitionKey
 
 
 @dataclass(frozen=True)
 class Outcome:
     """What the ledger says of the newest version of one table of a partition."""
 
-    table: str
-    key: str
+    table: TableName
+    key: PartitionKey
     version: int
-    outcome: str
-    """accepted | quarantined"""
+    outcome: VerdictOutcome
     reason: str
     rows: int
     """Rows accepted"""
@@ -86,7 +87,7 @@ def find(
 
 
 def _check_landed(
-    definition: ModelDefinition, newest: dict[TableName, dict[str, Newest]], keys: Collection[str]
+    definition: ModelDefinition, newest: dict[TableName, dict[PartitionKey, Newest]], keys: Collection[str]
 ) -> None:
     strangers = sorted(key for key in keys if not any(key in known for known in newest.values()))
     if strangers:
@@ -124,7 +125,7 @@ def _tell(
 def validate_again(
     definition: ModelDefinition,
     table: TableName,
-    key: str,
+    key: PartitionKey,
     *,
     asked_by: str,
     why: str | None,
@@ -144,10 +145,11 @@ def validate_again(
 def outcomes(definition: ModelDefinition, held: Collection[dict[str, str]], *, settings: Settings) -> list[Outcome]:
     """What the ledger says now of each of `held` (as `find` returned them), in their order."""
     with Ledger.from_settings(settings).transaction() as session:
-        newest = {table: partitions.newest_map(session, definition.name, table) for table in {h["table"] for h in held}}
+        tables = cast("set[TableName]", {item["table"] for item in held})
+        newest = {table: partitions.newest_map(session, definition.name, table) for table in tables}
     found = []
     for item in held:
-        partition, verdict = newest[item["table"]][item["key"]]
+        partition, verdict = newest[cast("TableName", item["table"])][PartitionKey(item["key"])]
         if verdict is not None:
             found.append(
                 Outcome(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.model import TableName
@@ -15,8 +15,10 @@ from evergreen.core.ledger.outbox import AlertBody
 from evergreen.core.ledger.queries.collected import explained
 from evergreen.core.ledger.queries.partitions import ACCEPTED, QUARANTINED, latest_verdict
 from evergreen.core.ledger.tables import PartitionVersion, Verdict
+from evergreen.core.names import PartitionKey, Uri
 from evergreen.core.store import Store, layout
 from evergreen.core.store.page_links import report
+from evergreen.core.values import VerdictOutcome
 from evergreen.errors import BadInputError
 from evergreen.loop.intake import lateness, pseudonyms, quarantine, quarantine_incidents
 from evergreen.loop.intake.comparisons.past import Past
@@ -41,11 +43,10 @@ class Validated:
     partition_version_id: int
     verdict_id: int
     model: str
-    table: str
-    key: str
+    table: TableName
+    key: PartitionKey
     version: int
-    outcome: str
-    """accepted | quarantined"""
+    outcome: VerdictOutcome
     reason: str
     rows: int
     """Rows accepted"""
@@ -53,9 +54,9 @@ class Validated:
     """Rows put into quarantine: all of them, or the bad ones that the definition allows"""
     failures: list[dict[str, Any]]
     """Warnings included; each with name, column, severity, observed, expected, sentence, count, sample, rows"""
-    results_uri: str | None
-    clean_uri: str | None
-    rejected_uri: str | None
+    results_uri: Uri | None
+    clean_uri: Uri | None
+    rejected_uri: Uri | None
     new: bool
 
 
@@ -103,7 +104,7 @@ def _validate(
     why: str | None,
 ) -> Validated:
     partition, verdict = _look_up(definition, partition_version_id, settings)
-    table = cast("TableName", partition.table)
+    table = partition.table
     expectations = load_expectations(definition, table)
     under = verdict_hash(definition, table, expectations)
     if verdict is not None and verdict.suite_hash == recorded_hash(under, accepted=verdict.outcome == ACCEPTED):
@@ -158,7 +159,7 @@ def _judge(
     if partition.bytes > LIMITS.file_bytes:
         failure = too_large(partition.bytes)
         return Judgement(False, failure.sentence, (failure,), None, None)
-    table = cast("TableName", partition.table)
+    table = partition.table
     personal = pseudonyms.personal(definition, table)
     if personal and not partition.raw_uri.startswith(f"{store.url}/"):
         failure = pseudonyms.unreadable(partition.raw_uri)
@@ -210,10 +211,10 @@ def _keep(
         data_docs.keep(store, name, judgement.suite.json, _heading(definition, partition, judgement))
     rejected = judgement.rows_rejected if judgement.accepted else judgement.rows or 0
     if judgement.accepted and judgement.frame is not None:
-        columns = definition.feed.tables[cast("TableName", table)].columns
+        columns = definition.feed.tables[table].columns
         data = to_parquet(judgement.frame, columns)
         name = gather_past.profile_name(partition, suite_hash)
-        found = gather_past.profile_of(definition, cast("TableName", table), judgement.frame)
+        found = gather_past.profile_of(definition, table, judgement.frame)
         store.write(name, found.to_json().encode())
         clean_uri = store.write(layout.clean(definition.name, table, key, content, suite_hash), data)
         if judgement.rejected is not None:

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 import pandas as pd
 from sqlalchemy.orm import Session
@@ -15,8 +16,10 @@ from evergreen.core.ledger import Ledger, outbox
 from evergreen.core.ledger.outbox import Links
 from evergreen.core.ledger.queries import decisions
 from evergreen.core.ledger.tables import Decision, DriftCheck
+from evergreen.core.names import PartitionKey, Uri
 from evergreen.core.store import Store, layout
 from evergreen.core.store.page_links import version_page
+from evergreen.core.values import MonitorDecision
 from evergreen.loop.features.feature_code import of_version
 from evergreen.loop.intake.labels import coverage
 from evergreen.loop.monitoring import evidence, load_rows, policy
@@ -49,20 +52,19 @@ class Checked:
 
     drift_check_id: int
     decision_id: int
-    kind: str
-    """no_action | alert | retrain | rollback | promote"""
+    kind: MonitorDecision
     cause: str | None
     cause_key: str | None
     reason: str
-    report_uri: str | None
-    as_of: str
+    report_uri: Uri | None
+    as_of: PartitionKey
     """Newest partition whose labels a retrain may use"""
     drifted_columns: list[str]
     loss: float | None
     """Realised loss of the champion's newest labelled partition"""
 
 
-def run(definition: ModelDefinition, key: str, *, settings: Settings, run_url: str | None = None) -> Checked:
+def run(definition: ModelDefinition, key: PartitionKey, *, settings: Settings, run_url: str | None = None) -> Checked:
     """Check the predictions of `key` and decide; run again on the same data, find what was decided.
 
     Only labels of partitions through `key - label_delay` count, those that had landed when `key` was due: a backfill
@@ -201,7 +203,7 @@ def _reference_in_words(reference: pd.DataFrame, known: Evidence) -> str:
 
 def _write_report(
     definition: ModelDefinition, found: Findings, rows: Frames, known: Evidence, settings: Settings
-) -> str:
+) -> Uri:
     heading = page.Heading(
         title=f"{definition.title}: check of {found.key}",
         headline=matter.subject(found.seen),
@@ -219,7 +221,7 @@ def _record(
     definition: ModelDefinition,
     known: Evidence,
     found: Findings,
-    uri: str,
+    uri: Uri,
     settings: Settings,
     run_url: str | None,
 ) -> Checked:
@@ -283,7 +285,7 @@ def _checked(check: DriftCheck, decision: Decision) -> Checked:
     return Checked(
         drift_check_id=check.id,
         decision_id=decision.id,
-        kind=decision.kind,
+        kind=cast("MonitorDecision", decision.kind),
         cause=seen["cause"],
         cause_key=seen["cause_key"],
         reason=decision.reason,
@@ -294,11 +296,11 @@ def _checked(check: DriftCheck, decision: Decision) -> Checked:
     )
 
 
-def _dedup_key(key: str, known: Evidence) -> str:
+def _dedup_key(key: PartitionKey, known: Evidence) -> str:
     return f"{decisions.MONITOR}{key}:{known.input_hash[:16]}"
 
 
-def _tell(found: Findings, uri: str, seconds: float) -> None:
+def _tell(found: Findings, uri: Uri, seconds: float) -> None:
     """The check, as a report in the task's log."""
     log.info(
         "%s: %s rows predicted by version %s, compared with %s (%.1f s)",

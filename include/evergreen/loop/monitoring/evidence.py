@@ -13,6 +13,7 @@ from evergreen.core.ledger.queries import collected, decisions, partitions, snap
 from evergreen.core.ledger.queries import labels as coverages
 from evergreen.core.ledger.queries.partitions import Current
 from evergreen.core.ledger.tables import Decision, Deployment, Performance, Prediction, Snapshot
+from evergreen.core.names import PartitionKey
 from evergreen.core.store.objects import sha256
 from evergreen.errors import NotReadyError
 from evergreen.loop.champion.evaluation.record import Pace, pace
@@ -30,21 +31,21 @@ from evergreen.settings import Settings
 class Evidence:
     """Rows of the ledger that one check rests on."""
 
-    key: str
-    labels_through: str
+    key: PartitionKey
+    labels_through: PartitionKey
     """Newest partition whose labels can have landed when `key` is due: a backfill decides as it would have then"""
     prediction: Prediction
     snapshot: Snapshot
     serving: Deployment
-    from_key: str
+    from_key: PartitionKey
     """First partition the champion that predicted was meant to serve"""
-    as_of: str
+    as_of: PartitionKey
     """Newest partition whose labels that champion was trained or judged on"""
-    labels: Mapping[str, Current]
+    labels: Mapping[PartitionKey, Current]
     """Complete labels of the partitions after `as_of`, oldest first"""
     held: tuple[Maturity, ...]
     """Partitions after `as_of` whose labels have landed and are incomplete, oldest first: they count nowhere"""
-    losses: Mapping[str, Performance]
+    losses: Mapping[PartitionKey, Performance]
     """The measurement that counts of each partition through `labels_through`, of every champion"""
     labelled: Prediction | None
     """Predictions of the newest partition that this champion served and that has labels"""
@@ -86,7 +87,7 @@ class Evidence:
         return sha256(repr(read).encode())
 
 
-def gather(session: Session, definition: ModelDefinition, key: str) -> Evidence:
+def gather(session: Session, definition: ModelDefinition, key: PartitionKey) -> Evidence:
     """Read the ledger.
 
     Raises:
@@ -143,7 +144,7 @@ def _new_code(session: Session, definition: ModelDefinition, version: int) -> st
     return None if asked else found
 
 
-def feed_reference(definition: ModelDefinition, key: str, *, settings: Settings) -> None:
+def feed_reference(definition: ModelDefinition, key: PartitionKey, *, settings: Settings) -> None:
     """See that the partitions which `key` is compared with are built by the code of the champion that predicted it."""
     kind, window = definition.monitoring.reference, definition.monitoring.reference_window
     if kind == "training":
@@ -156,8 +157,11 @@ def feed_reference(definition: ModelDefinition, key: str, *, settings: Settings)
 
 
 def _counting(
-    session: Session, definition: ModelDefinition, losses: Mapping[str, Performance], stands: Mapping[str, Maturity]
-) -> dict[str, Performance]:
+    session: Session,
+    definition: ModelDefinition,
+    losses: Mapping[PartitionKey, Performance],
+    stands: Mapping[PartitionKey, Maturity],
+) -> dict[PartitionKey, Performance]:
     """The losses that were measured on labels which are complete enough.
 
     One on labels that are no longer current is judged by what these came to; of the time before that was recorded,
@@ -179,7 +183,7 @@ def _counting(
 
 
 def _compared(
-    session: Session, definition: ModelDefinition, key: str, code_hash: str
+    session: Session, definition: ModelDefinition, key: PartitionKey, code_hash: str
 ) -> tuple[Reference, tuple[Snapshot, ...]]:
     """What `key` is compared with, by the definition and by what has been built."""
     kind, calendar, window = (
@@ -213,7 +217,7 @@ def past_checks(definition: ModelDefinition, evidence: Evidence) -> list[PastChe
     ago_of = {key: len(keys) - 1 - place for place, key in enumerate(keys)}
     checks = []
     for row in evidence.history:
-        seen, ago = row.evidence, ago_of.get(str(row.key), len(keys))
+        seen, ago = row.evidence, ago_of.get(PartitionKey(str(row.key)), len(keys))
         checks.append(
             PastCheck(
                 ago,

@@ -7,6 +7,7 @@ from typing import Any
 
 from evergreen.core.definition.calendar import Unit
 from evergreen.core.ledger.tables import Performance
+from evergreen.core.names import PartitionKey
 from evergreen.core.text import listed, percent
 from evergreen.loop.intake.labels.maturity import Maturity
 from evergreen.loop.monitoring.drift.detect import ColumnDrift, DriftResult
@@ -26,17 +27,17 @@ LEADS = {"alert": "Worth a look", "retrain": "Retrain", "rollback": "Roll back",
 class Findings:
     """One check of one partition."""
 
-    key: str
+    key: PartitionKey
     version: int
-    as_of: str
+    as_of: PartitionKey
     """Newest partition whose labels the champion was trained or judged on"""
-    labels_through: str
+    labels_through: PartitionKey
     reference: str
     """What was compared against, in words"""
     drift: DriftResult
     label: ColumnDrift | None
     """The target's drift; None if no labels of this champion's predictions have landed"""
-    label_key: str | None
+    label_key: PartitionKey | None
     harm: HarmResult
     estimate: Estimate | None
     """What this partition will probably lose; shown, and never acted on"""

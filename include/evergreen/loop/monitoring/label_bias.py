@@ -27,6 +27,7 @@ from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.queries import collected, decisions
 from evergreen.core.ledger.queries import labels as coverages
 from evergreen.core.ledger.tables import LabelBias, LabelCoverage, Prediction, Snapshot, Verdict
+from evergreen.core.names import PartitionKey
 from evergreen.core.text import listed
 from evergreen.errors import UnavailableError
 from evergreen.loop.features.feature_code import of_hash
@@ -71,7 +72,7 @@ class _Waiting:
     labels: Verdict
 
 
-def review_biases(definition: ModelDefinition, *, settings: Settings, up_to_key: str) -> dict[str, str]:
+def review_biases(definition: ModelDefinition, *, settings: Settings, up_to_key: PartitionKey) -> dict[str, str]:
     """Test the predicted partitions through `up_to_key` that are labelled in part and were not tested yet.
 
     Then bring on record what is one-sided, and write the mails about labels. Returns what is said of each partition
@@ -126,7 +127,7 @@ def _words(moved: list[detect.ColumnDrift]) -> str:
     return listed([f"{c.name} ({c.change}; {c.effect:.2f} sd)" for c in moved], 3)
 
 
-def _untested(session: Session, definition: ModelDefinition, up_to_key: str) -> list[_Waiting]:
+def _untested(session: Session, definition: ModelDefinition, up_to_key: PartitionKey) -> list[_Waiting]:
     """Oldest first; none that are labelled whole, that are collected, or that were tested with these predictions.
 
     Nor those of before the ledger knew coverage: after an upgrade each of them would be a look, and leave nothing of
@@ -153,12 +154,12 @@ def _untested(session: Session, definition: ModelDefinition, up_to_key: str) -> 
     return found
 
 
-def _frontier(rows: Mapping[str, LabelCoverage], biases: Mapping[int, LabelBias]) -> str:
+def _frontier(rows: Mapping[PartitionKey, LabelCoverage], biases: Mapping[int, LabelBias]) -> str:
     """The newest partition that was tested; where none was, the newest there is: with it testing begins."""
     return max((bias.key for bias in biases.values()), default=max(rows, default=""))
 
 
-def _current(session: Session, definition: ModelDefinition) -> dict[str, LabelCoverage]:
+def _current(session: Session, definition: ModelDefinition) -> dict[PartitionKey, LabelCoverage]:
     return coverages.current_coverages(session, definition.name, definition.target)
 
 
@@ -206,7 +207,7 @@ def _row(model: str, one: _Waiting, look: int, alpha: float, found: Bias) -> dic
     }
 
 
-def _said(session: Session, definition: ModelDefinition, up_to_key: str) -> dict[str, str]:
+def _said(session: Session, definition: ModelDefinition, up_to_key: PartitionKey) -> dict[str, str]:
     rows, biases = _current(session, definition), coverages.biases(session, definition.name)
     one_sided = {key: biases[row.id] for key, row in rows.items() if row.id in biases and biases[row.id].one_sided}
     return {key: f"Labels of {key}: {bias.sentence}." for key, bias in one_sided.items() if key <= up_to_key}

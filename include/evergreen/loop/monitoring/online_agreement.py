@@ -26,6 +26,7 @@ from evergreen.core.ledger.queries import online as records
 from evergreen.core.ledger.queries.partitions import Current
 from evergreen.core.ledger.tables import Prediction
 from evergreen.core.ledger.tables.online import OnlinePerformance
+from evergreen.core.names import PartitionKey
 from evergreen.errors import UnavailableError
 from evergreen.loop.intake.accepted_rows import read_known
 from evergreen.loop.intake.labels.usable import usable_labels
@@ -108,7 +109,7 @@ def _hash(newest: int, batch: Prediction | None, truth: Current | None) -> str:
 def _measured(
     session: Session,
     definition: ModelDefinition,
-    key: str,
+    key: PartitionKey,
     batch: Prediction | None,
     truth: Current | None,
     settings: Settings,
@@ -200,7 +201,7 @@ def _allowed(definition: ModelDefinition, batch: pd.DataFrame | None) -> float:
     return SAME * max(float(batch["prediction"].abs().mean()), float(batch["prediction"].std(ddof=0)))
 
 
-def _tell(definition: ModelDefinition, key: str, found: dict[str, Any]) -> None:
+def _tell(definition: ModelDefinition, key: PartitionKey, found: dict[str, Any]) -> None:
     lost = differ = ""
     if found["loss"] is not None:
         lost = f"; on {found['labelled']:,} labels they lost {found['loss']:.4f} ({title(definition)})"

@@ -21,9 +21,9 @@ from typing import Literal
 
 from evergreen.core.definition.sections import MonitoringSection
 from evergreen.core.text import fixed_percent, listed
+from evergreen.core.values import MonitorDecision
 from evergreen.loop.champion.evaluation.record import Pace, interval
 
-Kind = Literal["no_action", "alert", "retrain", "rollback", "promote"]
 Cause = Literal["drift", "harm", "loss", "age", "code", "rollback", "promotion"]
 News = Literal["harm", "loss", "cost", "fault"]
 """What is told at once: proven harm, a partition that lost more than expected, drift that will probably cost, what
@@ -123,7 +123,7 @@ class PastCheck:
 class PolicyDecision:
     """What is done, and why; `cause` and `cause_key` if it is a retrain or an alert."""
 
-    kind: Kind
+    kind: MonitorDecision
     cause: Cause | None
     cause_key: str | None
     """Names the cause: a second retrain with it is not made"""

@@ -12,6 +12,7 @@ from evergreen.core.definition.readiness import Wait
 from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.queries import partitions, snapshots, versions
 from evergreen.core.ledger.tables import PartitionVersion, Prediction, Verdict
+from evergreen.core.names import PartitionKey
 from evergreen.settings import Settings
 
 STUCK_AFTER = dt.timedelta(hours=3)
@@ -21,7 +22,12 @@ GIVEN_UP_AFTER = 2 * STUCK_AFTER
 
 
 def look(
-    definition: ModelDefinition, key: str, *, subject: str, settings: Settings, since: dt.datetime | None = None
+    definition: ModelDefinition,
+    key: PartitionKey,
+    *,
+    subject: str,
+    settings: Settings,
+    since: dt.datetime | None = None,
 ) -> Wait:
     """Look once; a partition from before the first champion is never predicted.
 
@@ -63,7 +69,7 @@ def look(
     return Wait("waiting", f"predictions of {key} have not been written yet: {lacking}")
 
 
-def _lacking(session: Session, model: str, key: str) -> str:
+def _lacking(session: Session, model: str, key: PartitionKey) -> str:
     """The first step towards predictions that has not been done, in words."""
     if key not in partitions.current_map(session, model, "inputs", [key]):
         return "no inputs have been accepted, they have not landed or are in quarantine"
@@ -72,7 +78,7 @@ def _lacking(session: Session, model: str, key: str) -> str:
     return f"DAG {model}.score has not written them"
 
 
-def _await_labels(session: Session, definition: ModelDefinition, key: str, prediction: Prediction) -> Wait:
+def _await_labels(session: Session, definition: ModelDefinition, key: PartitionKey, prediction: Prediction) -> Wait:
     """Labels that fall due together with the check belong into it: wait for their verdict for the grace period."""
     done = f"predictions of {key} by version {prediction.version}: {prediction.rows:,} rows"
     label_key = definition.partitions.shift(key, -definition.feed.label_delay)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from evergreen.core.definition.calendar import Calendar
+from evergreen.core.names import PartitionKey
 
 ReferenceKind = Literal["training", "rolling", "season"]
 
@@ -21,13 +22,15 @@ class Reference:
     """Which rows to compare with."""
 
     kind: ReferenceKind
-    keys: tuple[str, ...]
+    keys: tuple[PartitionKey, ...]
     """Partitions whose features to read, oldest first; none for `training`, which the champion's reference holds"""
     sentence: str
     """In words; for `training`, why it is that if another was asked for"""
 
 
-def wanted_keys(kind: ReferenceKind, calendar: Calendar, key: str, *, window: int = 8, gap: int = 0) -> list[str]:
+def wanted_keys(
+    kind: ReferenceKind, calendar: Calendar, key: PartitionKey, *, window: int = 8, gap: int = 0
+) -> list[PartitionKey]:
     """The partitions that `key` would be compared with if all had landed, oldest first; arguments as below."""
     if kind == "training":
         return []
@@ -37,7 +40,13 @@ def wanted_keys(kind: ReferenceKind, calendar: Calendar, key: str, *, window: in
 
 
 def choose_reference(
-    kind: ReferenceKind, calendar: Calendar, key: str, landed: Collection[str], *, window: int = 8, gap: int = 0
+    kind: ReferenceKind,
+    calendar: Calendar,
+    key: PartitionKey,
+    landed: Collection[str],
+    *,
+    window: int = 8,
+    gap: int = 0,
 ) -> Reference:
     """Choose the partitions that `key` is compared with.
 

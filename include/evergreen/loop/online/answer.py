@@ -18,6 +18,7 @@ from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.queries import online as records
 from evergreen.core.ledger.queries import versions
 from evergreen.core.ledger.tables.online import OnlineRequest
+from evergreen.core.names import PartitionKey
 from evergreen.core.store.objects import sha256
 from evergreen.errors import BadInputError, DefinitionError, EvergreenError, NotReadyError, RefusedError
 from evergreen.loop.features.feature_code import FeatureCode, of_version, runnable, serving
@@ -85,7 +86,7 @@ class _Asked:
     """As they were sent"""
     frame: pd.DataFrame
     """The same as inputs"""
-    keys: Sequence[str]
+    keys: Sequence[PartitionKey]
     """Partition of each"""
     body_hash: str
 
@@ -321,7 +322,7 @@ def _pairs(value: Any, classes: Names) -> list[tuple[str, float]]:
     return [(name, float(share)) for name, share in zip(classes, value, strict=True)]
 
 
-def _champion(session: Session, model: str, keys: Sequence[str]) -> Deployment:
+def _champion(session: Session, model: str, keys: Sequence[PartitionKey]) -> Deployment:
     champion = versions.current_deployment(session, model)
     if champion is None:
         raise NotReadyError(f"{model} has no champion yet, so there is nothing to predict with; trigger {model}.train")

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evergreen.core.ledger.queries import labels as coverages
 from evergreen.core.ledger.queries import partitions, references
+from evergreen.core.names import PartitionKey
 from evergreen.loop.features.beside import RECENT, REFERENCES, read_beside
 from evergreen.loop.features.build_plan import (
     NOTHING,
@@ -47,7 +48,7 @@ KEPT_ROWS = 2_000_000
 class Basis:
     """Which partition versions features of partition `key` are computed from now."""
 
-    key: str
+    key: PartitionKey
     history: tuple[Past, ...]
     missing: Mapping[str, tuple[TableName, ...]]
     context: Current | None
@@ -91,7 +92,7 @@ class Context(NamedTuple):
         return sum(len(frame) for frame in frames if frame is not None)
 
 
-def read_basis(session: Session, definition: ModelDefinition, key: str) -> Basis:
+def read_basis(session: Session, definition: ModelDefinition, key: PartitionKey) -> Basis:
     """What features of `key` are computed from, by what the ledger says is accepted."""
     wanted, recent = wanted_keys(definition, key), recent_keys(definition, key)
     beside = [key] if definition.online.context == "partition" else []

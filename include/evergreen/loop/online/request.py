@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.model import ColumnType
+from evergreen.core.names import PartitionKey
 from evergreen.core.text import plain
 from evergreen.errors import BadInputError, PartitionKeyError
 from evergreen.loop.intake import pseudonyms
@@ -202,7 +203,7 @@ def _texts(name: str, rows: Sequence[Row], kind: ColumnType) -> pa.Array:
         raise UnfitFileError(unfit("encoding", sentence, expected="Unicode text", column=name)) from None
 
 
-def keys_of(definition: ModelDefinition, frame: pd.DataFrame) -> list[str]:
+def keys_of(definition: ModelDefinition, frame: pd.DataFrame) -> list[PartitionKey]:
     """Key of the partition that each row of `frame` lies in, by its event time.
 
     Raises:
@@ -222,7 +223,7 @@ def keys_of(definition: ModelDefinition, frame: pd.DataFrame) -> list[str]:
     return [key for key in keys if key is not None]
 
 
-def _key(definition: ModelDefinition, instant: dt.datetime) -> str | None:
+def _key(definition: ModelDefinition, instant: dt.datetime) -> PartitionKey | None:
     try:
         key = definition.partitions.key_of(instant)
         return key if definition.partitions.contains(key) else None
@@ -230,7 +231,7 @@ def _key(definition: ModelDefinition, instant: dt.datetime) -> str | None:
         return None
 
 
-def _outside(definition: ModelDefinition, keys: Sequence[str | None]) -> list[Failure]:
+def _outside(definition: ModelDefinition, keys: Sequence[PartitionKey | None]) -> list[Failure]:
     rows = np.asarray([place for place, key in enumerate(keys) if key is None], dtype=np.intp)
     if not len(rows):
         return []
@@ -241,7 +242,7 @@ def _outside(definition: ModelDefinition, keys: Sequence[str | None]) -> list[Fa
     return [breach("within_calendar", name, sentence, rows=rows, total=len(keys), expected=span)]
 
 
-def _repeated(definition: ModelDefinition, frame: pd.DataFrame, keys: Sequence[str | None]) -> list[Failure]:
+def _repeated(definition: ModelDefinition, frame: pd.DataFrame, keys: Sequence[PartitionKey | None]) -> list[Failure]:
     entity = definition.feed.entity
     again = pd.DataFrame({"entity": frame[entity], "key": keys}).duplicated(keep="first").to_numpy()
     rows = np.flatnonzero(again)

@@ -8,10 +8,11 @@ from evergreen.core.definition import ModelDefinition
 from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.queries import versions
 from evergreen.core.ledger.tables import Prediction, Snapshot
+from evergreen.core.names import PartitionKey
 from evergreen.settings import Settings
 
 
-def unscored_keys(definition: ModelDefinition, *, settings: Settings) -> list[str]:
+def unscored_keys(definition: ModelDefinition, *, settings: Settings) -> list[PartitionKey]:
     """Keys, oldest first, that have features and no predictions, from the first partition on that a champion serves."""
     model = definition.name
     with Ledger.from_settings(settings).transaction() as session:

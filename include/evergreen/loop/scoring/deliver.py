@@ -26,6 +26,7 @@ from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.queries import collected, decisions
 from evergreen.core.ledger.session import hold
 from evergreen.core.ledger.tables import Prediction, SinkDelivery
+from evergreen.core.names import ObjectName, PartitionKey
 from evergreen.core.store import Store, layout
 from evergreen.core.store.objects import publish
 from evergreen.errors import BadInputError, NotReadyError
@@ -47,7 +48,7 @@ class Delivered:
     """What one sink has of one partition."""
 
     sink: str
-    key: str
+    key: PartitionKey
     prediction_id: int
     version: int
     rows: int
@@ -57,7 +58,12 @@ class Delivered:
 
 
 def deliver(
-    definition: ModelDefinition, key: str, *, settings: Settings, address_of: AddressOf, run_url: str | None = None
+    definition: ModelDefinition,
+    key: PartitionKey,
+    *,
+    settings: Settings,
+    address_of: AddressOf,
+    run_url: str | None = None,
 ) -> list[Delivered]:
     """Have every sink of the model hold the newest predictions of the partition `key`, and no others of it.
 
@@ -74,7 +80,7 @@ def deliver(
     ]
 
 
-def predicted_keys(definition: ModelDefinition, *, settings: Settings) -> dict[str, bool]:
+def predicted_keys(definition: ModelDefinition, *, settings: Settings) -> dict[PartitionKey, bool]:
     """The partitions that have predictions, oldest first -> whether the newest are kept: retention removes old ones."""
     with Ledger.from_settings(settings).transaction() as session:
         found, gone = decisions.current_predictions(session, definition.name), collected.gone(session, definition.name)
@@ -85,7 +91,7 @@ def _deliver(
     definition: ModelDefinition,
     name: str,
     sink: SinkSection,
-    key: str,
+    key: PartitionKey,
     settings: Settings,
     address_of: AddressOf,
     run_url: str | None,
@@ -111,7 +117,7 @@ def _deliver(
     return Delivered(name, key, prediction.id, prediction.version, prediction.rows, place, new)
 
 
-def _newest(session: Session, model: str, key: str) -> Prediction | None:
+def _newest(session: Session, model: str, key: PartitionKey) -> Prediction | None:
     """The newest predictions: of the newest snapshot, by the version that served when it was predicted."""
     query = select(Prediction).where(Prediction.model == model, Prediction.key == key)
     return session.scalar(query.order_by(Prediction.id.desc()).limit(1))
@@ -166,7 +172,7 @@ def _to_file(
     return store.uri(layout.current(definition.name, sink, prediction.key)), new
 
 
-def _have(store: Store, name: str, data: bytes) -> bool:
+def _have(store: Store, name: ObjectName, data: bytes) -> bool:
     """Have the object hold `data`; whether it did not before."""
     if store.exists(name) and store.read(name) == data:
         return False

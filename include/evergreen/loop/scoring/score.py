@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
@@ -16,6 +16,7 @@ from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.queries import seen, snapshots, versions
 from evergreen.core.ledger.queries.collected import explained
 from evergreen.core.ledger.tables import Deployment, Prediction, Snapshot
+from evergreen.core.names import PartitionKey, Uri
 from evergreen.core.store import Store, layout
 from evergreen.core.store.objects import sha256
 from evergreen.errors import BadInputError, NotReadyError, RefusedError
@@ -42,12 +43,12 @@ class Scored:
     rows: int
     mean: float
     """Mean prediction; of several classes, mean probability of the most probable one"""
-    uri: str
+    uri: Uri
     reused: bool
     """Whether they had been written before"""
 
 
-def score(definition: ModelDefinition, key: str, *, settings: Settings, run_url: str | None = None) -> Scored:
+def score(definition: ModelDefinition, key: PartitionKey, *, settings: Settings, run_url: str | None = None) -> Scored:
     """Predict the current snapshot of `key` with the champion and record it: one set of predictions a snapshot.
 
     A partition that the champion was trained or judged on (it landed again, or what its features look back on did) is
@@ -88,7 +89,7 @@ def score(definition: ModelDefinition, key: str, *, settings: Settings, run_url:
 
 
 def _score(
-    definition: ModelDefinition, key: str, predictor: _Predictor, settings: Settings, run_url: str | None
+    definition: ModelDefinition, key: PartitionKey, predictor: _Predictor, settings: Settings, run_url: str | None
 ) -> Scored:
     """Predict `key` by one version, unless predictions of it stand."""
     snapshot, found, code = _to_predict(definition, key, predictor, settings, run_url)
@@ -115,7 +116,7 @@ def _score(
 
 
 def _to_predict(
-    definition: ModelDefinition, key: str, predictor: _Predictor, settings: Settings, run_url: str | None
+    definition: ModelDefinition, key: PartitionKey, predictor: _Predictor, settings: Settings, run_url: str | None
 ) -> tuple[Snapshot, Prediction | None, ModelDefinition]:
     """The snapshot that `predictor` reads, the predictions that stand, and the definition as its code has it."""
     ledger, model = Ledger.from_settings(settings), definition.name
@@ -157,11 +158,10 @@ class _Predictor:
     """Who predicts a partition."""
 
     version: int
-    role: str
-    """champion | earlier"""
+    role: Literal["champion", "earlier"]
 
 
-def _predictors(session: Session, model: str, key: str) -> list[_Predictor]:
+def _predictors(session: Session, model: str, key: PartitionKey) -> list[_Predictor]:
     """The champion, or the versions that had not seen `key`, newest first."""
     champion = _champion(session, model, key)
     if not seen.has_seen(session, model, champion.version, key):
@@ -179,7 +179,7 @@ def _predictors(session: Session, model: str, key: str) -> list[_Predictor]:
     return [_Predictor(version, "earlier") for version in earlier]
 
 
-def _champion(session: Session, model: str, key: str) -> Deployment:
+def _champion(session: Session, model: str, key: PartitionKey) -> Deployment:
     champion = versions.current_deployment(session, model)
     if champion is None:
         raise NotReadyError(f"{model} has no champion yet, so {key} cannot be scored; trigger the DAG {model}.train")
@@ -194,7 +194,9 @@ def _champion(session: Session, model: str, key: str) -> Deployment:
     return champion
 
 
-def _known(session: Session, model: str, key: str, code_hash: str) -> tuple[Snapshot | None, Prediction | None]:
+def _known(
+    session: Session, model: str, key: PartitionKey, code_hash: str
+) -> tuple[Snapshot | None, Prediction | None]:
     """The current snapshot by this code, and the predictions that stand: of it, or of one by another code.
 
     Without the snapshot, predictions of other code stand as they are: only a build tells whether rows have changed.

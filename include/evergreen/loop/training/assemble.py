@@ -16,6 +16,7 @@ from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.queries import collected, partitions, snapshots, versions
 from evergreen.core.ledger.queries.partitions import Current
 from evergreen.core.ledger.tables import Snapshot, TrainingRun
+from evergreen.core.names import PartitionKey
 from evergreen.core.text import listed, said
 from evergreen.errors import NotReadyError, PartitionKeyError, UnavailableError
 from evergreen.loop.features.feature_code import FeatureCode, serving, today
@@ -39,8 +40,8 @@ class Assembled:
 
     training_run_id: int
     state: str
-    train_keys: list[str]
-    holdout_keys: list[str]
+    train_keys: list[PartitionKey]
+    holdout_keys: list[PartitionKey]
     rows: int
     """Labelled rows of both parts, at most: rows whose target is null are left out when they are read"""
     dataset_hash: str
@@ -51,7 +52,7 @@ class Assembled:
 class Labelled:
     """One partition that has features and labels."""
 
-    key: str
+    key: PartitionKey
     snapshot: Snapshot
     labels: Current
 
@@ -72,7 +73,7 @@ def assemble(
     cause: str,
     cause_key: str,
     reason: str,
-    as_of: str | None = None,
+    as_of: PartitionKey | None = None,
     settings: Settings,
     run_url: str | None = None,
     code: FeatureCode | None = None,
@@ -117,7 +118,7 @@ def assemble(
     )
 
 
-def _check_calendar(definition: ModelDefinition, as_of: str | None) -> None:
+def _check_calendar(definition: ModelDefinition, as_of: PartitionKey | None) -> None:
     if as_of is not None and not definition.partitions.contains(as_of):
         calendar = definition.calendar
         raise PartitionKeyError(
@@ -130,7 +131,7 @@ def _feed(
     code: FeatureCode,
     definition: ModelDefinition,
     cause_key: str,
-    as_of: str | None,
+    as_of: PartitionKey | None,
     settings: Settings,
     run_url: str | None,
 ) -> None:
@@ -146,7 +147,7 @@ def _feed(
 def _record(
     session: Session,
     definition: ModelDefinition,
-    as_of: str | None,
+    as_of: PartitionKey | None,
     code_hash: str,
     asked: Mapping[str, str | None],
     settings: Settings,
@@ -168,7 +169,7 @@ def _record(
     return run
 
 
-def _newest_labelled(session: Session, definition: ModelDefinition, as_of: str | None) -> list[str]:
+def _newest_labelled(session: Session, definition: ModelDefinition, as_of: PartitionKey | None) -> list[PartitionKey]:
     """Keys of the partitions that the dataset is made of once one code has built them all."""
     found, _ = read_labelled(session, definition, as_of, standings(session, definition, as_of), None)
     return [partition.key for partition in found[-(definition.gate.holdout + definition.training.window) :]]
@@ -177,10 +178,10 @@ def _newest_labelled(session: Session, definition: ModelDefinition, as_of: str |
 def read_labelled(
     session: Session,
     definition: ModelDefinition,
-    as_of: str | None,
-    stands: Mapping[str, Maturity],
+    as_of: PartitionKey | None,
+    stands: Mapping[PartitionKey, Maturity],
     code_hash: str | None,
-) -> tuple[list[Labelled], list[str]]:
+) -> tuple[list[Labelled], list[PartitionKey]]:
     """Partitions that have both a snapshot and labels, with rows, through `as_of`; oldest first.
 
     Snapshots by one code, or by any if `code_hash` is None. Those that retention has removed are left out. Those whose
@@ -199,7 +200,7 @@ def read_labelled(
 
 
 def choose(
-    definition: ModelDefinition, labelled: list[Labelled], as_of: str | None, held: Sequence[str] = ()
+    definition: ModelDefinition, labelled: list[Labelled], as_of: PartitionKey | None, held: Sequence[str] = ()
 ) -> tuple[list[Labelled], list[Labelled]]:
     """The training partitions and the held-out ones, each oldest first: the newest are held out. Pure.
 
@@ -237,7 +238,7 @@ def _row(
     train: list[Labelled],
     holdout: list[Labelled],
     commit: str,
-    stands: Mapping[str, Maturity],
+    stands: Mapping[PartitionKey, Maturity],
     features_hash: str,
 ) -> TrainingRun:
     chosen = train + holdout
@@ -280,7 +281,11 @@ def dataset_hash(train: list[Labelled], holdout: list[Labelled]) -> str:
 
 
 def _report(
-    run: TrainingRun, definition: ModelDefinition, train: list[Labelled], holdout: list[Labelled], held: list[str]
+    run: TrainingRun,
+    definition: ModelDefinition,
+    train: list[Labelled],
+    holdout: list[Labelled],
+    held: list[PartitionKey],
 ) -> None:
     log.info("%s: training run %d, because %s: %s", definition.name, run.id, run.cause, run.reason)
     log.info(

@@ -16,6 +16,7 @@ from evergreen.core.frames import on_the_clock
 from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.queries import partitions
 from evergreen.core.ledger.tables import Snapshot, TrainingRun, Verdict
+from evergreen.core.names import PartitionKey
 from evergreen.errors import UnavailableError
 from evergreen.loop.intake.accepted_rows import read_known
 from evergreen.loop.training.examples import Examples, Names, concatenate
@@ -32,13 +33,15 @@ log = logging.getLogger("evergreen.training")
 class _Sources:
     """Where the rows of one partition are."""
 
-    key: str
+    key: PartitionKey
     snapshot: Snapshot
     labels: Verdict
     inputs: Verdict
 
 
-def read_examples(definition: ModelDefinition, run: TrainingRun, keys: list[str], *, settings: Settings) -> Examples:
+def read_examples(
+    definition: ModelDefinition, run: TrainingRun, keys: list[PartitionKey], *, settings: Settings
+) -> Examples:
     """Labelled rows of these partitions of the run's dataset, in time order.
 
     Rows without a label, or whose target is null (unknown yet), are left out. A feature that came to the definition
@@ -71,7 +74,9 @@ def _built_before(definition: ModelDefinition, lacking: Mapping[str, frozenset[s
     )
 
 
-def _sources(definition: ModelDefinition, run: TrainingRun, keys: list[str], settings: Settings) -> list[_Sources]:
+def _sources(
+    definition: ModelDefinition, run: TrainingRun, keys: list[PartitionKey], settings: Settings
+) -> list[_Sources]:
     dataset = run.dataset
     with Ledger.from_settings(settings).transaction() as session:
         snapshots = select(Snapshot).where(Snapshot.id.in_(dataset["snapshots"].values()))

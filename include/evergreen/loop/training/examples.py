@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evergreen.core.names import PartitionKey
 from evergreen.loop.training.losses import Targets
 
 Names = NDArray[np.object_]
@@ -57,7 +58,7 @@ class Examples:
             lacking=self.lacking,
         )
 
-    def of_keys(self, keys: list[str]) -> Examples:
+    def of_keys(self, keys: list[PartitionKey]) -> Examples:
         """The rows of these partitions. If they stand together, as they do in time order, they are no copy."""
         rows = np.flatnonzero(np.isin(self.key, keys))
         if len(rows) and rows[-1] - rows[0] + 1 == len(rows):

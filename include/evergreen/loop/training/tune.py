@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from evergreen.core.names import PartitionKey
 from evergreen.loop.training.classes import FEWEST_ROWS, Names, numbered
 from evergreen.loop.training.estimators.check import sound
 from evergreen.loop.training.estimators.kinds import (
@@ -50,7 +51,7 @@ class _Fold:
     """That are learned here, whose numbers `judge_target` has; none if the task is not multiclass"""
 
 
-def split_keys(keys: list[str], validation: int) -> list[tuple[list[str], list[str]]]:
+def split_keys(keys: list[PartitionKey], validation: int) -> list[tuple[list[PartitionKey], list[PartitionKey]]]:
     """Splits of `keys` by time, newest first: keys to fit on, and the `validation` next newer ones to judge on.
 
     At least one key stays on either side, and a fold fits on no fewer keys than it judges on, except the newest,

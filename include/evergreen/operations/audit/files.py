@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from evergreen.core.definition import ModelDefinition
+from evergreen.core.names import PartitionKey
 from evergreen.core.store.filesystem import url_to_fs
 from evergreen.errors import PartitionKeyError, UnavailableError
 
@@ -35,7 +36,7 @@ class Landed:
     """A table of a partition that lies in the landing zone whole, with its `_SUCCESS`."""
 
     table: str
-    key: str
+    key: PartitionKey
     uri: str
     modified: dt.datetime
     parts: tuple[str, ...] = ()
@@ -106,11 +107,11 @@ def _entry(url: str, path: str, info: dict[str, Any]) -> Entry:
 
 def landed(definition: ModelDefinition, landing_url: str, now: dt.datetime) -> list[Landed]:
     """What lies in the landing zone whole and is due; of several files of one table, the newest."""
-    folders: dict[str, dict[str, Entry]] = {}
+    folders: dict[PartitionKey, dict[str, Entry]] = {}
     for entry in listing(f"{landing_url.rstrip('/')}/{definition.feed.name}"):
         key, _, name = entry.path.partition("/")
         if name and not entry.is_link:
-            folders.setdefault(key, {})[name] = entry
+            folders.setdefault(PartitionKey(key), {})[name] = entry
     found = []
     for key, names in folders.items():
         for which in TABLES:
@@ -124,7 +125,7 @@ def landed(definition: ModelDefinition, landing_url: str, now: dt.datetime) -> l
     return found
 
 
-def _folder(which: str, key: str, names: dict[str, Entry]) -> list[Landed]:
+def _folder(which: str, key: PartitionKey, names: dict[str, Entry]) -> list[Landed]:
     """The folder of a table, if there is one: its part files, or the log of a Delta or Iceberg table."""
     inside = {name.removeprefix(f"{which}/"): e for name, e in names.items() if name.startswith(f"{which}/")}
     log = [e for name, e in inside.items() if name.startswith(("_delta_log/", "metadata/")) and name.count("/") == 1]

@@ -10,6 +10,7 @@ from typing import Any
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.database_address import AddressOf, url_of, without_address
 from evergreen.core.definition.sinks import SinkSection
+from evergreen.core.names import PartitionKey
 from evergreen.errors import EvergreenError
 from evergreen.operations.audit import files
 from evergreen.operations.audit.disagreement import Disagreement, Row
@@ -95,7 +96,7 @@ def _one(sink: _Sink, prediction: Row, given: Row | None, *, is_newest: bool) ->
             yield Disagreement(AREA, about, what, f"Find out who changed it, remove what it has, and: {fix}", since)
 
 
-def _of_file(sink: _Sink, name: str, key: str, *, decided: bool) -> Had:
+def _of_file(sink: _Sink, name: str, key: PartitionKey, *, decided: bool) -> Had:
     """The rows of the partition that a file has."""
     data = files.read(f"{sink.store_url.rstrip('/')}/current/{sink.definition.name}/{sink.name}/{name}.parquet")
     table = files.table(data) if data is not None else None
@@ -126,7 +127,9 @@ def _named(entity: Any) -> str:
     return str(entity.astimezone(dt.UTC) if isinstance(entity, dt.datetime) else entity)
 
 
-def _of_table(definition: ModelDefinition, sink: SinkSection, key: str, address_of: AddressOf, *, decided: bool) -> Had:
+def _of_table(
+    definition: ModelDefinition, sink: SinkSection, key: PartitionKey, address_of: AddressOf, *, decided: bool
+) -> Had:
     from sqlalchemy import create_engine, text
     from sqlalchemy.exc import SQLAlchemyError
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -17,8 +18,8 @@ class Entry(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    part: str
-    """store | dvc | mlflow: an object below that part's URL; ledger | mlflow-database: a dump; git: a bundle"""
+    part: Literal["store", "dvc", "mlflow", "ledger", "mlflow-database", "git"]
+    """Of store, dvc and mlflow: an object below its URL; of ledger and mlflow-database: a dump; of git: a bundle"""
     name: str
     """Path below the part's URL; empty for a dump and a bundle"""
     size: int

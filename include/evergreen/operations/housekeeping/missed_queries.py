@@ -19,6 +19,7 @@ from evergreen.core.definition.model import TableName
 from evergreen.core.definition.query import query_of
 from evergreen.core.ledger.queries import sightings
 from evergreen.core.ledger.tables import LateFeed
+from evergreen.core.names import PartitionKey
 from evergreen.loop.intake.lateness import report_if_late, terms
 from evergreen.settings import Settings
 
@@ -31,7 +32,7 @@ class Arrival:
     """A partition that no run is bringing in, and the id of the run that will: the same state gives the same id."""
 
     table: TableName
-    key: str
+    key: PartitionKey
     reason: str
     run_id: str
 
@@ -72,7 +73,7 @@ def missed(
     return found
 
 
-def _run_id(table: TableName, key: str) -> str:
+def _run_id(table: TableName, key: PartitionKey) -> str:
     return f"missed__{key}__{hashlib.sha256(f'{table} {key}'.encode()).hexdigest()[:8]}"
 
 

@@ -24,6 +24,7 @@ from evergreen.core.ledger.outbox import AlertBody, Table, owe
 from evergreen.core.ledger.queries import collected, partitions, references, sightings, snapshots, versions
 from evergreen.core.ledger.queries.partitions import Current
 from evergreen.core.ledger.tables import Deployment, DriftCheck, Prediction, ReferenceVersion, Snapshot
+from evergreen.core.names import PartitionKey
 from evergreen.loop.features import feature_code
 from evergreen.loop.features.build_plan import BuildPlan, make_plan
 from evergreen.loop.intake.labels import coverage
@@ -48,7 +49,7 @@ class Stuck:
 
     step: Step
     """The DAG's name after the model's"""
-    key: str
+    key: PartitionKey
     cause: str
     since: dt.datetime
     what: str
@@ -74,18 +75,18 @@ class Stuck:
 class State:
     """What the ledger says of a model's partitions, by key."""
 
-    inputs: Mapping[str, Current]
-    labels: Mapping[str, Current]
-    built: Mapping[str, Snapshot]
+    inputs: Mapping[PartitionKey, Current]
+    labels: Mapping[PartitionKey, Current]
+    built: Mapping[PartitionKey, Snapshot]
     """The snapshot of each that has to follow what is accepted: the serving code's, else the newest"""
-    predicted: Mapping[str, Prediction]
+    predicted: Mapping[PartitionKey, Prediction]
     """The newest predictions of each"""
     checked: frozenset[str]
     first: Deployment | None
     """The model's first champion"""
     gone: frozenset[str] = frozenset()
     """What retention has removed: nothing can be built from it, nor scored"""
-    scored: Mapping[str, Snapshot] = field(default_factory=dict)
+    scored: Mapping[PartitionKey, Snapshot] = field(default_factory=dict)
     """What the newest predictions of each were made from, if other code than that of `built` built it"""
     by_code: Mapping[str, ModelDefinition] = field(default_factory=dict)
     """The definition as other code than today's has it, by the code's hash"""

@@ -22,7 +22,9 @@ from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.outbox import AlertBody, Table, owe
 from evergreen.core.ledger.queries import partitions, sightings
 from evergreen.core.ledger.tables import PartitionVersion, Verdict
+from evergreen.core.names import PartitionKey
 from evergreen.core.text import plain
+from evergreen.core.values import TABLES
 from evergreen.errors import PartitionKeyError
 from evergreen.loop.intake.landing_zone import Drop, Folder, list_feed
 from evergreen.operations.housekeeping import missed_queries
@@ -41,7 +43,6 @@ AGAIN_AFTER = dt.timedelta(hours=1)
 """A drop whose run was started and that is still not received is asked for again; a run that exists is left alone."""
 LIMIT = 500
 """Runs started, and names reported, for one model at one look; a later look finds the rest."""
-TABLES: tuple[TableName, ...] = ("inputs", "labels")
 
 Newest = tuple[PartitionVersion, Verdict | None]
 
@@ -90,7 +91,7 @@ def discover(
 def _missed(
     definition: ModelDefinition,
     folders: Mapping[str, Folder],
-    known: Mapping[TableName, Mapping[str, Newest]],
+    known: Mapping[TableName, Mapping[PartitionKey, Newest]],
     now: dt.datetime,
     *,
     queued: bool,
@@ -106,14 +107,14 @@ def _missed(
 def unscheduled(
     definition: ModelDefinition,
     folders: Mapping[str, Folder],
-    known: Mapping[TableName, Mapping[str, Newest]],
+    known: Mapping[TableName, Mapping[PartitionKey, Newest]],
     *,
     now: dt.datetime,
     settled: dt.timedelta = SETTLED,
 ) -> list[Arrival]:
     """The drops that are due, have lain for `settled` and are not what the ledger received last, oldest first. Pure."""
     found = []
-    for key in sorted(name for name in folders if _why_stray(definition, name) is None):
+    for key in sorted(PartitionKey(name) for name in folders if _why_stray(definition, name) is None):
         for table in TABLES:
             drop = folders[key].drops.get(table)
             due = definition.partitions.due(key, definition.feed.label_delay if table == "labels" else 0)
@@ -148,7 +149,9 @@ def _why_stray(definition: ModelDefinition, name: str) -> str | None:
     return None
 
 
-def _why_unknown(table: TableName, key: str, drop: Drop, newest: Newest | None, now: dt.datetime) -> str | None:
+def _why_unknown(
+    table: TableName, key: PartitionKey, drop: Drop, newest: Newest | None, now: dt.datetime
+) -> str | None:
     """Why the drop has to be brought in, or None if the ledger has it."""
     what = f"{table} of {key} landed at {drop.modified:%Y-%m-%d %H:%M:%S} UTC"
     if newest is None:
@@ -162,7 +165,7 @@ def _why_unknown(table: TableName, key: str, drop: Drop, newest: Newest | None, 
     return None
 
 
-def _run_id(table: TableName, key: str, drop: Drop) -> str:
+def _run_id(table: TableName, key: PartitionKey, drop: Drop) -> str:
     mark = f"{table} {drop.uri} {drop.size} {drop.modified.isoformat()}"
     return f"arrived__{key}__{hashlib.sha256(mark.encode()).hexdigest()[:8]}"
 

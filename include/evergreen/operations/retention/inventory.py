@@ -24,14 +24,16 @@ from evergreen.core.ledger.tables import (
     TrainingRun,
     Verdict,
 )
+from evergreen.core.names import PartitionKey, Uri
 from evergreen.core.store import Store, layout
+from evergreen.core.values import TableName
 from evergreen.loop.intake.labels.usable import held_back
 from evergreen.settings import Settings
 
 FOLDERS = ("raw", "clean", "quarantine", "validation", "predictions", "reports")
 """Those of the store in which a model's objects can be collected."""
 
-Own = Callable[[str | None], str | None]
+Own = Callable[[Uri | None], Uri | None]
 Place = tuple[str, str, str, str]
 _HASH = 16
 """Digits of a content's hash in names of objects"""
@@ -45,7 +47,7 @@ class Judged:
     accepted: bool
     clean: str | None = None
     rejected: str | None = None
-    results: str | None = None
+    results: Uri | None = None
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,8 @@ class Landed:
     """One version of a landed partition."""
 
     id: int
-    table: str
-    key: str
+    table: TableName
+    key: PartitionKey
     version: int
     raw: str | None
     verdicts: tuple[Judged, ...]
@@ -77,9 +79,9 @@ class Built:
     """One feature snapshot."""
 
     id: int
-    key: str
+    key: PartitionKey
     md5: str
-    results: str | None
+    results: Uri | None
     inputs_version: int
     inputs_verdict: int | None
     born: dt.datetime
@@ -89,7 +91,7 @@ class Built:
 class Written:
     """One object that was written about a partition: predictions, or a report."""
 
-    key: str
+    key: PartitionKey
     name: str
     born: dt.datetime
 
@@ -100,7 +102,7 @@ class Trained:
 
     id: int
     version: int | None
-    as_of: str
+    as_of: PartitionKey
     state: str
     snapshots: frozenset[int]
     labels: frozenset[int]
@@ -195,7 +197,7 @@ def _own(store: Store, landing_url: str, model: str) -> Own:
     prefixes = tuple(f"{store.url}/{folder}/{model}/" for folder in FOLDERS)
     landing = landing_url.rstrip("/") + "/"
 
-    def own(uri: str | None) -> str | None:
+    def own(uri: Uri | None) -> Uri | None:
         return uri if uri and uri.startswith(prefixes) and not uri.startswith(landing) else None
 
     return own

@@ -8,16 +8,15 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.sections import RetentionSection
 from evergreen.core.ledger.queries.collected import model_name, run_name
+from evergreen.core.names import PartitionKey, Uri
 from evergreen.core.store import layout
+from evergreen.core.values import ObjectKind
 from evergreen.operations.retention.inventory import Facts, Landed
 from evergreen.operations.retention.reachable import Needed, needed, nth_newest
-
-Kind = Literal["raw", "accepted", "profile", "quarantined", "features", "predictions", "validation", "report", "model"]
 
 GRACE = dt.timedelta(days=7)
 """What was recorded within this time stays: a task that began before may still read it. Tasks end within hours."""
@@ -27,10 +26,10 @@ GRACE = dt.timedelta(days=7)
 class Item:
     """One object that goes."""
 
-    kind: Kind
+    kind: ObjectKind
     name: str
     """URI in the store, DVC hash, or what `collected.model_name` makes"""
-    key: str
+    key: PartitionKey
     """Newest partition that it is of"""
     rule: str
     """Such as `keep_reports: 52`"""
@@ -40,9 +39,9 @@ class Item:
 class Use:
     """One row's say about one object that it names; `rule` is what lets it go, None if it stays."""
 
-    kind: Kind
+    kind: ObjectKind
     name: str
-    key: str
+    key: PartitionKey
     born: dt.datetime
     rule: str | None
 
@@ -92,7 +91,7 @@ def _limits(definition: ModelDefinition, policy: RetentionSection, facts: Facts)
     return _Limits(must, features_from, rows_from, policy)
 
 
-def _from(keys: set[str], count: int | None) -> str:
+def _from(keys: set[PartitionKey], count: int | None) -> str:
     return "" if count is None else nth_newest(keys, count)
 
 
@@ -161,7 +160,7 @@ def _built(facts: Facts, limits: _Limits) -> Iterator[Use]:
             yield Use("validation", name, built.key, built.born, shown)
 
 
-def _pages(results: str | None) -> tuple[str, ...]:
+def _pages(results: Uri | None) -> tuple[str, ...]:
     """Great Expectations' result and the page that was drawn of it."""
     return (results, layout.data_docs(results)) if results else ()
 

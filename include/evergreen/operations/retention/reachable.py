@@ -6,10 +6,13 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from evergreen.core.definition import ModelDefinition
+from evergreen.core.names import PartitionKey
 from evergreen.loop.intake.comparisons.past import earliest_compared
 from evergreen.loop.monitoring.reference_window import wanted_keys
 from evergreen.operations.retention.inventory import Facts, Trained, reach
 
+EVERYTHING = PartitionKey("")
+"""Lies before all keys"""
 CONCLUDED = ("promoted", "refused")
 
 
@@ -17,7 +20,7 @@ CONCLUDED = ("promoted", "refused")
 class Needed:
     """What may not be collected."""
 
-    first_key: str
+    first_key: PartitionKey
     """All of this partition and later ones stays; "" if everything does"""
     snapshots: frozenset[int]
     verdicts: frozenset[int]
@@ -71,14 +74,14 @@ def is_open(run: Trained, runs: Iterable[Trained]) -> bool:
     return not any(other.id > run.id and other.state in CONCLUDED for other in runs)
 
 
-def _next_training(definition: ModelDefinition, facts: Facts) -> str:
+def _next_training(definition: ModelDefinition, facts: Facts) -> PartitionKey:
     """The oldest partition that the next training reads."""
     labels = {version.key for version in facts.landed if version.table == "labels" and version.accepted}
     labelled = ({built.key for built in facts.built} & labels) - facts.held
     return nth_newest(labelled, definition.training.window + definition.gate.holdout)
 
 
-def _next_build(definition: ModelDefinition, facts: Facts, look_back: int) -> str:
+def _next_build(definition: ModelDefinition, facts: Facts, look_back: int) -> PartitionKey:
     """The oldest partition that features or check of the next one, and of the one that is landing, look back on."""
     landed = {version.key for version in facts.landed if version.accepted}
     back = nth_newest(landed, look_back + definition.feed.label_delay + 2)
@@ -88,10 +91,10 @@ def _next_build(definition: ModelDefinition, facts: Facts, look_back: int) -> st
     return min([back, *compared])
 
 
-def _next_verdict(definition: ModelDefinition, facts: Facts) -> str:
+def _next_verdict(definition: ModelDefinition, facts: Facts) -> PartitionKey:
     """The oldest partition that a comparison of the next one, or of the one that is landing, can look at."""
     latest = nth_newest({version.key for version in facts.landed if version.accepted}, 2)
-    return earliest_compared(definition.partitions, latest) if latest else ""
+    return earliest_compared(definition.partitions, latest) if latest else EVERYTHING
 
 
 def _inputs_of(facts: Facts, snapshots: Collection[int]) -> frozenset[int]:
@@ -102,7 +105,7 @@ def _inputs_of(facts: Facts, snapshots: Collection[int]) -> frozenset[int]:
     return frozenset(verdict for verdict in found if verdict is not None)
 
 
-def nth_newest(keys: Collection[str], count: int) -> str:
+def nth_newest(keys: Collection[PartitionKey], count: int) -> PartitionKey:
     """The `count`-th newest key; "", which lies before all, if there are not so many."""
     ordered = sorted(set(keys), reverse=True)
-    return ordered[count - 1] if len(ordered) >= count else ""
+    return ordered[count - 1] if len(ordered) >= count else EVERYTHING

@@ -17,6 +17,7 @@ from evergreen.core.feature_repository.snapshots import FEATURES_REMOTE
 from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.queries.collected import count_rows, model_name, run_name
 from evergreen.core.ledger.tables import Collection, TrainingRun
+from evergreen.core.names import Uri
 from evergreen.core.store import Store, layout
 from evergreen.errors import EvergreenError
 from evergreen.loop.intake.raw_parts import names_of
@@ -70,7 +71,7 @@ def _batches(marks: Sequence[Collection], store: Store) -> list[tuple[Lock, list
 
 def _lock(mark: Collection, store: Store) -> Lock:
     if mark.kind in ("raw", "accepted", "profile", "quarantined"):
-        table, key = store.name(mark.name).split("/")[2:4]
+        table, key = store.name(Uri(mark.name)).split("/")[2:4]
         return ("partition", mark.model, table, key)
     if mark.kind == "features":
         return (FEATURES_REMOTE,)
@@ -98,7 +99,7 @@ def _remove(session: Session, model: str, ids: Sequence[int], settings: Settings
 
 def _remove_objects(marks: Sequence[Collection], settings: Settings) -> None:
     store = Store.from_settings(settings)
-    names = [store.name(mark.name) for mark in marks if mark.kind not in ("features", "model")]
+    names = [store.name(Uri(mark.name)) for mark in marks if mark.kind not in ("features", "model")]
     # The files of a list go before the list, without which nobody would find them again.
     parts = [part for name in names if name.endswith(f".{layout.PARTS}") for part in names_of(store, name)]
     for gone in (parts, names):

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from evergreen.core.feature_repository.dvc_remote import scratch
 from evergreen.core.ledger.tables import TrainingRun
+from evergreen.core.names import Uri
 from evergreen.core.store import Store, layout
 from evergreen.operations.retention.plan import Item
 from evergreen.operations.retention.remove import name_of
@@ -29,11 +30,11 @@ def measure(session: Session, model: str, items: Sequence[Item], settings: Setti
         elif kind == "model":
             found |= _models(session, model, names, settings)
         else:
-            found |= _objects(names, settings)
+            found |= _objects([Uri(name) for name in names], settings)
     return {item.name: found.get(item.name, 0) for item in items}
 
 
-def _objects(uris: Collection[str], settings: Settings) -> dict[str, int]:
+def _objects(uris: Collection[Uri], settings: Settings) -> dict[str, int]:
     """One listing for each folder of the model, not a question for each object."""
     store = Store.from_settings(settings)
     folders = {"/".join(store.name(uri).split("/")[:2]) for uri in uris}

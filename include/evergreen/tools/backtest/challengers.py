@@ -18,6 +18,7 @@ from typing import cast
 import numpy as np
 
 from evergreen.core.definition import ModelDefinition
+from evergreen.core.names import PartitionKey
 from evergreen.errors import NotReadyError
 from evergreen.loop.training.assemble import Labelled, choose
 from evergreen.loop.training.classes import Names, learned
@@ -48,10 +49,10 @@ class Fit:
         classes: of a multiclass model, those whose probabilities the predictions are; else none.
     """
 
-    as_of: str
-    train_keys: tuple[str, ...]
-    holdout_keys: tuple[str, ...]
-    predictions: Mapping[str, Floats]
+    as_of: PartitionKey
+    train_keys: tuple[PartitionKey, ...]
+    holdout_keys: tuple[PartitionKey, ...]
+    predictions: Mapping[PartitionKey, Floats]
     classes: Names = ()
     rule: Rule | None = None
     """How the challenger chooses, if the definition has a `decision`"""
@@ -62,10 +63,10 @@ class Fits:
     """All challengers of one history, by the partition they are as of."""
 
     history: History
-    by_as_of: Mapping[str, Fit]
+    by_as_of: Mapping[PartitionKey, Fit]
     _known: dict[tuple[str, str], Floats] = field(default_factory=dict, repr=False, compare=False)
 
-    def losses(self, as_of: str, key: str) -> Floats:
+    def losses(self, as_of: PartitionKey, key: PartitionKey) -> Floats:
         """Loss of each labelled row of the partition `key` under the challenger of `as_of`: float64."""
         if (as_of, key) not in self._known:
             target, predicted = self.history[key].examples.target, self.labelled_predictions(as_of, key)
@@ -73,12 +74,12 @@ class Fits:
             self._known[as_of, key] = losses_of(self.history.definition, target, predicted, classes, choice)
         return self._known[as_of, key]
 
-    def choice(self, as_of: str, predicted: Floats) -> Choice | None:
+    def choice(self, as_of: PartitionKey, predicted: Floats) -> Choice | None:
         """What the challenger of `as_of` chooses, given what it predicts; None without a `decision`."""
         made = self.by_as_of[as_of]
         return chosen(self.history.definition, made.rule, predicted, made.classes)
 
-    def labelled_predictions(self, as_of: str, key: str) -> Floats:
+    def labelled_predictions(self, as_of: PartitionKey, key: PartitionKey) -> Floats:
         """Predictions of the labelled rows of the partition `key`."""
         partition = self.history[key]
         return self.by_as_of[as_of].predictions[key][labelled_rows(self.history.definition, partition)]
@@ -105,7 +106,7 @@ def fit_all(
     """
     keys = [p.key for p in history if len(p.examples) and possible(history, p.key)]
     workers = min(jobs or os.cpu_count() or 1, max(1, len(keys)))
-    found: dict[str, Fit] = {}
+    found: dict[PartitionKey, Fit] = {}
     for done, made in enumerate(_each(history, keys, cache, workers), 1):
         if made is not None:
             found[made.as_of] = made
@@ -114,7 +115,7 @@ def fit_all(
     return Fits(history, found)
 
 
-def possible(history: History, as_of: str) -> bool:
+def possible(history: History, as_of: PartitionKey) -> bool:
     """Whether there are labels enough for a challenger as of `as_of`."""
     try:
         split(history, as_of)
@@ -123,7 +124,7 @@ def possible(history: History, as_of: str) -> bool:
     return True
 
 
-def split(history: History, as_of: str) -> tuple[list[str], list[str]]:
+def split(history: History, as_of: PartitionKey) -> tuple[list[PartitionKey], list[PartitionKey]]:
     """Training and held-out partitions of the challenger of `as_of`, by the train DAG's own rule.
 
     Raises:
@@ -138,11 +139,11 @@ def split(history: History, as_of: str) -> tuple[list[str], list[str]]:
 class _Rows:
     """What `choose` reads of a partition."""
 
-    key: str
+    key: PartitionKey
     rows: int
 
 
-def fit(history: History, as_of: str, *, cache: Path | None = None) -> Fit:
+def fit(history: History, as_of: PartitionKey, *, cache: Path | None = None) -> Fit:
     """The challenger of `as_of` with its predictions.
 
     Raises:
@@ -194,7 +195,7 @@ def _write(file: Path, data: bytes) -> None:
     scratch.replace(file)
 
 
-def recipe_hash(history: History, train_keys: Sequence[str]) -> str:
+def recipe_hash(history: History, train_keys: Sequence[PartitionKey]) -> str:
     """Name of what makes a challenger: its rows, and the code, settings and libraries that make a model of them."""
     definition = history.definition
     recipe = {
@@ -212,7 +213,7 @@ def recipe_hash(history: History, train_keys: Sequence[str]) -> str:
     return hash_json(recipe)[:32]
 
 
-def _each(history: History, keys: Sequence[str], cache: Path | None, workers: int) -> Iterator[Fit | None]:
+def _each(history: History, keys: Sequence[PartitionKey], cache: Path | None, workers: int) -> Iterator[Fit | None]:
     if workers == 1:
         yield from (_try(history, key, cache) for key in keys)
         return
@@ -221,7 +222,7 @@ def _each(history: History, keys: Sequence[str], cache: Path | None, workers: in
         yield from pool.map(_work, keys)
 
 
-def _try(history: History, key: str, cache: Path | None) -> Fit | None:
+def _try(history: History, key: PartitionKey, cache: Path | None) -> Fit | None:
     """The challenger, or None if its rows cannot teach anything (one class only)."""
     try:
         return fit(history, key, cache=cache)
@@ -237,6 +238,6 @@ def _start(history: History, cache: Path | None) -> None:
     _task[:] = [(history, cache)]
 
 
-def _work(key: str) -> Fit | None:
+def _work(key: PartitionKey) -> Fit | None:
     history, cache = _task[0]
     return _try(history, key, cache)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.references import newest_known
 from evergreen.core.frames import to_table
+from evergreen.core.names import PartitionKey
 from evergreen.loop.features.beside import RECENT, REFERENCES, arguments
 from evergreen.loop.features.build_plan import recent_keys
 from evergreen.loop.features.look_back import recent_of
@@ -57,7 +58,7 @@ def read_references(definition: ModelDefinition, landing_url: str) -> tuple[dict
 
 
 def beside_of(
-    definition: ModelDefinition, inputs: Mapping[str, pd.DataFrame], references: Versions, key: str
+    definition: ModelDefinition, inputs: Mapping[PartitionKey, pd.DataFrame], references: Versions, key: PartitionKey
 ) -> dict[str, Any]:
     """The arguments of `build` that the definition asks for, for the features of partition `key`. Pure."""
     found: dict[str, Any] = {}

@@ -17,7 +17,9 @@ import pandas as pd
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.model import TableName
 from evergreen.core.definition.partition_keys import is_partition
+from evergreen.core.names import PartitionKey
 from evergreen.core.text import percent, share
+from evergreen.core.values import TABLES
 from evergreen.errors import BadInputError
 from evergreen.loop.features.build_plan import recent_keys, wanted_keys
 from evergreen.loop.features.compute import compute
@@ -38,7 +40,6 @@ from evergreen.tools.backtest.landed_beside import Versions, beside_of, read_ref
 
 Progress = Callable[[int, int], None]
 """Told how many partitions are done, and of how many."""
-TABLES: tuple[TableName, ...] = ("inputs", "labels")
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Partition:
         examples: the rows that have a label, in the same order; without rows if no labels have landed.
     """
 
-    key: str
+    key: PartitionKey
     features: pd.DataFrame
     examples: Examples
 
@@ -82,15 +83,15 @@ class History:
     """`<key> <table>` -> the reason for which it would be quarantined"""
 
     @property
-    def keys(self) -> list[str]:
+    def keys(self) -> list[PartitionKey]:
         """Keys of the partitions, oldest first."""
         return [partition.key for partition in self.partitions]
 
-    def __getitem__(self, key: str) -> Partition:
+    def __getitem__(self, key: PartitionKey) -> Partition:
         return self._by_key[key]
 
     @cached_property
-    def _by_key(self) -> dict[str, Partition]:
+    def _by_key(self) -> dict[PartitionKey, Partition]:
         return {partition.key: partition for partition in self.partitions}
 
     def __len__(self) -> int:
@@ -104,8 +105,8 @@ class History:
 class Tables:
     """Accepted rows by partition key: what features and examples are made of."""
 
-    inputs: Mapping[str, pd.DataFrame]
-    labels: Mapping[str, pd.DataFrame]
+    inputs: Mapping[PartitionKey, pd.DataFrame]
+    labels: Mapping[PartitionKey, pd.DataFrame]
     left_out: Mapping[str, str]
     references: Versions = field(default_factory=dict)
     """Accepted versions of the references, if the definition has some"""
@@ -138,7 +139,7 @@ def read_tables(
     first: str | None = None,
     last: str | None = None,
     progress: Progress | None = None,
-) -> tuple[Tables, list[str]]:
+) -> tuple[Tables, list[PartitionKey]]:
     """Accepted rows of the partitions `first` to `last` and of those they look back on; the keys that have inputs.
 
     Raises:
@@ -160,7 +161,7 @@ def read_tables(
 
 def read_newest(
     definition: ModelDefinition, landing_url: str, count: int, *, progress: Progress | None = None
-) -> tuple[Tables, list[str]]:
+) -> tuple[Tables, list[PartitionKey]]:
     """Accepted rows of the `count` newest partitions that have landed and of those they look back on; their keys.
 
     Raises:
@@ -178,14 +179,18 @@ def read_newest(
 
 
 def _read_all(
-    definition: ModelDefinition, landing_url: str, keys: list[str], wanted: list[str], progress: Progress | None
+    definition: ModelDefinition,
+    landing_url: str,
+    keys: list[PartitionKey],
+    wanted: list[PartitionKey],
+    progress: Progress | None,
 ) -> Tables:
     """The tables of the partitions `wanted` and of those they look back on."""
     landed = set(keys)
     before = (k for key in wanted for k in (*wanted_keys(definition, key), *recent_keys(definition, key)))
     needed = sorted({*wanted, *(k for k in before if k in landed)})
-    inputs: dict[str, pd.DataFrame] = {}
-    labels: dict[str, pd.DataFrame] = {}
+    inputs: dict[PartitionKey, pd.DataFrame] = {}
+    labels: dict[PartitionKey, pd.DataFrame] = {}
     left_out: dict[str, str] = {}
     judged = Judged(definition)
     for done, key in enumerate(needed, 1):
@@ -201,8 +206,10 @@ def _read_all(
 
 
 def incomplete(
-    definition: ModelDefinition, inputs: Mapping[str, pd.DataFrame], labels: Mapping[str, pd.DataFrame]
-) -> dict[str, str]:
+    definition: ModelDefinition,
+    inputs: Mapping[PartitionKey, pd.DataFrame],
+    labels: Mapping[PartitionKey, pd.DataFrame],
+) -> dict[PartitionKey, str]:
     """Partitions whose labels the loop would hold back, by key, and why. Pure."""
     entity, coverages = definition.feed.entity, []
     for key in sorted(inputs.keys() & labels.keys()):
@@ -217,7 +224,7 @@ def incomplete(
     }
 
 
-def build_history(definition: ModelDefinition, tables: Tables, keys: list[str]) -> History:
+def build_history(definition: ModelDefinition, tables: Tables, keys: list[PartitionKey]) -> History:
     """Features and examples of the partitions `keys` from accepted rows; raises BadInputError as `compute` does.
 
     A partition whose features the model's own suite refuses is left out, and so are its labels from training.
@@ -237,7 +244,11 @@ def build_history(definition: ModelDefinition, tables: Tables, keys: list[str]) 
 
 
 def label(
-    definition: ModelDefinition, key: str, features: pd.DataFrame, inputs: pd.DataFrame, labels: pd.DataFrame | None
+    definition: ModelDefinition,
+    key: PartitionKey,
+    features: pd.DataFrame,
+    inputs: pd.DataFrame,
+    labels: pd.DataFrame | None,
 ) -> Examples:
     """The rows of `features` that have a label, as training reads them; none if `labels` is None."""
     entity, target = definition.feed.entity, "__target__"  # a name that no column of a feed may have
@@ -259,13 +270,13 @@ def label(
     )
 
 
-def look_back(definition: ModelDefinition, tables: Tables, key: str) -> pd.DataFrame:
+def look_back(definition: ModelDefinition, tables: Tables, key: PartitionKey) -> pd.DataFrame:
     """The rows that features of the partition `key` look back on, with their labels."""
     past = [k for k in wanted_keys(definition, key) if k in tables.inputs and k in tables.labels]
     return history_of(definition, ((tables.inputs[k], tables.labels[k]) for k in past))
 
 
-def _landed_keys(definition: ModelDefinition, landing_url: str) -> list[str]:
+def _landed_keys(definition: ModelDefinition, landing_url: str) -> list[PartitionKey]:
     """Keys of the calendar that have a folder in the landing zone, in order."""
     from evergreen.core.store.filesystem import url_to_fs
     from evergreen.errors import UnavailableError
@@ -278,15 +289,15 @@ def _landed_keys(definition: ModelDefinition, landing_url: str) -> list[str]:
         return []
     except OSError as error:
         raise UnavailableError(f"cannot list {folder}: {error.strerror or error}") from error
-    return [name for name in sorted(names) if is_partition(definition, name)]
+    return [PartitionKey(name) for name in sorted(names) if is_partition(definition, name)]
 
 
 def _read(
     definition: ModelDefinition,
     landing_url: str,
     table: TableName,
-    key: str,
-    found: dict[str, pd.DataFrame],
+    key: PartitionKey,
+    found: dict[PartitionKey, pd.DataFrame],
     left_out: dict[str, str],
     judged: Judged,
 ) -> None:

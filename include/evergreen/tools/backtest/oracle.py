@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from evergreen.core.names import PartitionKey
 from evergreen.tools.backtest.challengers import Fits
 from evergreen.tools.backtest.simulate import Champion, Replay, Step, Wish, served_keys
 
@@ -29,13 +30,13 @@ class Losses:
         table: mean loss by (as_of, key).
     """
 
-    first: str
-    keys: tuple[str, ...]
-    newest: tuple[str, ...]
-    table: Mapping[tuple[str, str], float]
+    first: PartitionKey
+    keys: tuple[PartitionKey, ...]
+    newest: tuple[PartitionKey, ...]
+    table: Mapping[tuple[PartitionKey, PartitionKey], float]
 
     @classmethod
-    def of(cls, fits: Fits, start: str | None = None) -> Losses:
+    def of(cls, fits: Fits, start: PartitionKey | None = None) -> Losses:
         """Of all challengers of the history; raises as `served_keys`."""
         first, keys = served_keys(fits, start)
         definition = fits.history.definition
@@ -61,7 +62,7 @@ class Losses:
 
 def oracle(losses: Losses, price: float) -> Replay:
     """The replay of least cost: dynamic programming over who serves each partition and when a training is paid for."""
-    best: dict[str, tuple[float, tuple[str, ...]]] = {losses.first: (0.0, ())}
+    best: dict[PartitionKey, tuple[float, tuple[PartitionKey, ...]]] = {losses.first: (0.0, ())}
     for key, made in zip(losses.keys, losses.newest, strict=True):
         cheapest = min(best.values(), key=lambda item: item[0])
         options = {as_of: (cost, path) for as_of, (cost, path) in best.items()}
@@ -72,7 +73,7 @@ def oracle(losses: Losses, price: float) -> Replay:
     return _as_replay(losses, path)
 
 
-def _as_replay(losses: Losses, path: Sequence[str]) -> Replay:
+def _as_replay(losses: Losses, path: Sequence[PartitionKey]) -> Replay:
     steps, version = [], 1
     for place, (key, as_of) in enumerate(zip(losses.keys, path, strict=True)):
         leaves = place + 1 < len(path) and path[place + 1] != as_of

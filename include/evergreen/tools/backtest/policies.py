@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from evergreen.core.names import PartitionKey
 from evergreen.errors import BadInputError
 from evergreen.loop.champion.evaluation import gate, record
 from evergreen.loop.champion.reference_sample import REFERENCE_ROWS
@@ -66,7 +67,7 @@ class Evidently:
         return Wish("retrain", "drift", "Evidently's preset calls dataset drift") if self._seen[pair] else Wish()
 
 
-def _dataset_drift(fits: Fits, as_of: str, key: str) -> bool:
+def _dataset_drift(fits: Fits, as_of: PartitionKey, key: PartitionKey) -> bool:
     from evidently import DataDefinition, Dataset, Report
     from evidently.presets import DataDriftPreset
 
@@ -145,7 +146,7 @@ def compared(now: Now) -> pd.DataFrame:
     return pd.concat([f.sample(min(len(f), most), random_state=0) for f in frames], ignore_index=True)
 
 
-def reference(fits: Fits, as_of: str) -> pd.DataFrame:
+def reference(fits: Fits, as_of: PartitionKey) -> pd.DataFrame:
     """The reference that the champion's evaluation would have written (see `champion.reference`)."""
     definition, made, frames = fits.history.definition, fits.by_as_of[as_of], []
     for part, keys in (("train", made.train_keys), ("holdout", made.holdout_keys)):
@@ -166,7 +167,7 @@ def reference(fits: Fits, as_of: str) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def clusters_of(fits: Fits, as_of: str, keys: Iterable[str]) -> tuple[harm_test.Cluster, ...]:
+def clusters_of(fits: Fits, as_of: PartitionKey, keys: Iterable[PartitionKey]) -> tuple[harm_test.Cluster, ...]:
     """Losses by cluster of the challenger of `as_of` on the partitions `keys` together."""
     keys = list(keys)
     parts = [fits.history[k].examples for k in keys]
@@ -217,7 +218,7 @@ def _comeback(now: Now) -> int | None:
     return max(proven, key=proven.__getitem__) if proven else None
 
 
-def _enough(now: Now, keys: Sequence[str]) -> bool:
+def _enough(now: Now, keys: Sequence[PartitionKey]) -> bool:
     """Whether the partitions have as many rows of the rarer class as the gate asks for."""
     needed = now.fits.history.definition.min_positives
     if not needed:
@@ -226,14 +227,18 @@ def _enough(now: Now, keys: Sequence[str]) -> bool:
     return min(int((target > 0.5).sum()), int((target <= 0.5).sum())) >= needed
 
 
-def _regret(now: Now, rival: str, keys: list[str], *, look: int, earlier: int) -> regret_test.RegretResult:
+def _regret(
+    now: Now, rival: PartitionKey, keys: list[PartitionKey], *, look: int, earlier: int
+) -> regret_test.RegretResult:
     settings = now.fits.history.definition.monitoring
     clusters = paired_clusters(now.fits, now.champion.as_of, rival, keys)
     alpha = gate.level(settings.rival_alpha, earlier)
     return regret_test.judge(clusters, alpha=alpha, margin=settings.rival_margin, look=look)
 
 
-def paired_clusters(fits: Fits, as_of: str, before: str, keys: Iterable[str]) -> list[regret_test.PairedCluster]:
+def paired_clusters(
+    fits: Fits, as_of: PartitionKey, before: PartitionKey, keys: Iterable[PartitionKey]
+) -> list[regret_test.PairedCluster]:
     """Both versions' mean losses by cluster on the partitions `keys`, in order."""
     found = []
     for key in keys:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from evergreen.core.definition.model import Loss
+from evergreen.core.names import PartitionKey
 from evergreen.loop.training.losses import titled
 from evergreen.tools.backtest.challengers import Fits
 from evergreen.tools.backtest.oracle import PRICES, Losses, excess, oracle
@@ -99,7 +100,7 @@ def replay(
     fits: Fits,
     names: Sequence[str] = DEFAULT,
     *,
-    start: str | None = None,
+    start: PartitionKey | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Outcome:
     """Replay the policies called `names`; `progress` is told each name before it begins.

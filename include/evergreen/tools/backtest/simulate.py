@@ -14,6 +14,8 @@ from typing import Literal, Protocol
 
 import numpy as np
 
+from evergreen.core.names import PartitionKey
+from evergreen.core.values import MonitorDecision
 from evergreen.errors import NotReadyError
 from evergreen.loop.champion.evaluation import guards, record
 from evergreen.loop.champion.evaluation.gate import GateVerdict, decide, level, mode_for, too_few
@@ -24,7 +26,6 @@ from evergreen.loop.champion.evaluation.scores import Predicted, Scores, judge_g
 from evergreen.loop.training.examples import concatenate
 from evergreen.tools.backtest.challengers import Fits
 
-Kind = Literal["no_action", "alert", "retrain", "rollback", "promote"]
 Ending = Literal["promoted", "refused"]
 HINDSIGHT = 4
 """Partitions over which it is judged afterwards whether a training was worth its while"""
@@ -34,7 +35,7 @@ HINDSIGHT = 4
 class Wish:
     """What a policy asks for."""
 
-    kind: Kind = "no_action"
+    kind: MonitorDecision = "no_action"
     cause: str = ""
     reason: str = ""
     drifted: tuple[str, ...] = ()
@@ -55,8 +56,8 @@ class Champion:
         version: counts trainings, as the registry does; a version that is restored keeps its number.
     """
 
-    as_of: str
-    from_key: str
+    as_of: PartitionKey
+    from_key: PartitionKey
     version: int
 
 
@@ -64,7 +65,7 @@ class Champion:
 class Step:
     """One partition of a replay."""
 
-    key: str
+    key: PartitionKey
     champion: Champion
     loss: float
     """Mean loss of the champion on it"""
@@ -82,8 +83,8 @@ class Now:
     """What a policy may look at after `key` was predicted."""
 
     fits: Fits
-    key: str
-    labels_through: str
+    key: PartitionKey
+    labels_through: PartitionKey
     """Newest partition whose labels have landed"""
     champion: Champion
     before: Champion | None
@@ -101,7 +102,7 @@ class Now:
     """Challengers that any champion has met, oldest first"""
 
     @property
-    def served(self) -> list[str]:
+    def served(self) -> list[PartitionKey]:
         """Partitions the champion has served whose labels have landed, oldest first."""
         from_key = self.champion.from_key
         return [p.key for p in self.fits.history if from_key <= p.key <= self.labels_through and len(p.examples)]
@@ -167,7 +168,7 @@ class Replay:
         return sum(step.loss for step in self.steps) + price * self.trainings
 
 
-def served_keys(fits: Fits, start: str | None = None) -> tuple[str, list[str]]:
+def served_keys(fits: Fits, start: PartitionKey | None = None) -> tuple[PartitionKey, list[PartitionKey]]:
     """The first champion's `as_of` and the labelled partitions that are replayed.
 
     It is the first challenger with a full window, or that of `start`; a shorter history begins with its first.
@@ -187,7 +188,7 @@ def served_keys(fits: Fits, start: str | None = None) -> tuple[str, list[str]]:
     return first, served
 
 
-def simulate(fits: Fits, policy: Policy, *, start: str | None = None) -> Replay:
+def simulate(fits: Fits, policy: Policy, *, start: PartitionKey | None = None) -> Replay:
     """Replay `policy` over all that follows the first champion (see `served_keys`, which raises)."""
     first, served = served_keys(fits, start)
     definition = fits.history.definition
@@ -254,7 +255,7 @@ def _train(fits: Fits, policy: Policy, step: Step, place: Place, challenger: Cha
 def judge(
     fits: Fits,
     champion: Champion,
-    as_of: str,
+    as_of: PartitionKey,
     *,
     cause: str,
     version: int,
@@ -290,7 +291,7 @@ def judge(
     return said, found, record.met(found, keys, newer)
 
 
-def _scores(fits: Fits, champion: str, challenger: str, keys: list[str]) -> Scores:
+def _scores(fits: Fits, champion: PartitionKey, challenger: PartitionKey, keys: list[PartitionKey]) -> Scores:
     rows, definition = concatenate([fits.history[k].examples for k in keys]), fits.history.definition
     ours, theirs = (
         Predicted(
@@ -303,7 +304,7 @@ def _scores(fits: Fits, champion: str, challenger: str, keys: list[str]) -> Scor
     return score(definition, rows, ours, theirs)
 
 
-def _useless(fits: Fits, champion: str, challenger: str, key: str) -> bool:
+def _useless(fits: Fits, champion: PartitionKey, challenger: PartitionKey, key: PartitionKey) -> bool:
     """Whether the challenger loses as much as the champion, or more, over the `HINDSIGHT` partitions after `key`."""
     after = [p.key for p in fits.history if p.key > key and len(p.examples)][:HINDSIGHT]
     if not after:

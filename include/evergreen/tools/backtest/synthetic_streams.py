@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from evergreen.core.definition import ModelDefinition
+from evergreen.core.names import PartitionKey
 from evergreen.loop.training.examples import Examples
 from evergreen.loop.training.losses import Floats
 from evergreen.loop.training.model_matrix import model_frame
@@ -130,7 +131,7 @@ def stream(
         own = days[n * DAYS : (n + 1) * DAYS]
         frame.insert(0, "id", [f"{own[0]:%Y-%m-%d}-{row}" for row in range(rows)])
         frame.insert(1, "at", own[day])
-        made.append(_partition(definition, f"{own[0]:%Y-%m-%d}", frame, target))
+        made.append(_partition(definition, PartitionKey(f"{own[0]:%Y-%m-%d}"), frame, target))
     return History(definition, tuple(made), {})
 
 
@@ -143,7 +144,7 @@ def _rows(world: Moment, day: np.ndarray, rng: np.random.Generator) -> tuple[pd.
     return pd.DataFrame({"x": x, "z": z, "c": category}), target
 
 
-def _partition(definition: ModelDefinition, key: str, frame: pd.DataFrame, target: Floats) -> Partition:
+def _partition(definition: ModelDefinition, key: PartitionKey, frame: pd.DataFrame, target: Floats) -> Partition:
     examples = Examples(
         features=model_frame(frame, definition.features.numeric, definition.features.categorical),
         target=target,

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from evergreen.core.ledger.tables import Prediction, Snapshot
+from evergreen.core.names import PartitionKey
 from evergreen.tools.start.walk import BY_HAND, HOUSEKEEPING, STAGES, Walk
 
 HISTORY = 9
@@ -24,7 +25,7 @@ class Story(Walk):
     broken_week: str | None = None
     """Key of a partition whose inputs first land truncated, as files do; it is landed again after its quarantine."""
 
-    def tell(self, keys: list[str]) -> None:
+    def tell(self, keys: list[PartitionKey]) -> None:
         """The whole story over the partitions `keys`, the first `HISTORY` of them as history."""
         self.open()
         self.history(keys[:HISTORY])
@@ -44,7 +45,7 @@ class Story(Walk):
         self.airflow.wait_until_dags_parsed(ids)
         self.airflow.unpause(ids)
 
-    def history(self, keys: list[str]) -> None:
+    def history(self, keys: list[PartitionKey]) -> None:
         """Land the partitions and have two backfills bring them in; features and scoring follow by themselves."""
         labels = keys[: -self.definition.feed.label_delay] if self.definition.feed.label_delay else keys
         self.say(f"landing {keys[0]} through {keys[-1]}")
@@ -56,14 +57,14 @@ class Story(Walk):
         self.wait(lambda: self._accepted("labels", labels), "validating labels of")
         self.wait(lambda: self._missing(Snapshot, keys), "building features of")
 
-    def first_champion(self, as_of: str) -> None:
+    def first_champion(self, as_of: PartitionKey) -> None:
         """Ask for the first training, as a person would, and wait for its end."""
         self.say("training the first champion")
         conf = {"cause": "first", "cause_key": "first", "reason": "There is no champion yet.", "as_of": as_of}
         run_id = self.airflow.trigger(self.dag("train"), conf, run_id="first")
         self._wait_for_training(run_id)
 
-    def week(self, key: str) -> None:
+    def week(self, key: PartitionKey) -> None:
         """One week goes by: its inputs and the labels due by now land, and everything follows from that."""
         label_key = self.definition.partitions.shift(key, -self.definition.feed.label_delay)
         if key == self.broken_week:
@@ -77,20 +78,20 @@ class Story(Walk):
         self.wait(lambda: self._missing(Prediction, [key]), "scoring")
         self.monitor(key)
 
-    def monitor(self, key: str) -> None:
+    def monitor(self, key: PartitionKey) -> None:
         """Check the partition, and wait until what was decided is done: a challenger judged, the champion changed."""
         self.wait(lambda: self._missing(Prediction, [key]), "scoring")
         decided = self.check_partition(key, f"week__{key}")
         if decided is not None and decided.kind == "retrain":
             self._wait_for_training(self._training_run_id(key))
 
-    def land(self, keys: list[str]) -> None:
+    def land(self, keys: list[PartitionKey]) -> None:
         """Land the partitions as the feed would: inputs, and the labels that are due with them."""
         from evergreen.tools.simulator.land import land
 
         land(self.definition, keys, landing_url=self.settings.landing_url)
 
-    def _land_broken(self, key: str) -> None:
+    def _land_broken(self, key: PartitionKey) -> None:
         """Land the inputs with half their bytes, and wait until they are quarantined."""
         from fsspec import open as open_uri
 
@@ -109,7 +110,7 @@ class Story(Walk):
         self.airflow.wait_for_run(self.dag("ingest_inputs"), run_id)
         self.say(f"{key}: quarantined; landing it again")
 
-    def _training_run_id(self, key: str) -> str:
+    def _training_run_id(self, key: PartitionKey) -> str:
         """Run id of the training that the check of `key` triggered (or that an earlier check of its cause did)."""
         runs = self.airflow.task_instances(self.dag("monitor"), f"week__{key}")
         if any(t["task_id"] == "retrain" and t["state"] == "success" for t in runs):

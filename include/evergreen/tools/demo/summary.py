@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from evergreen.core.ledger.queries.partitions import QUARANTINED
 from evergreen.core.ledger.views import history
 from evergreen.core.ledger.views import monitoring as monitoring_views
 from evergreen.core.ledger.views.lines import DecisionLine
+from evergreen.core.names import PartitionKey
 from evergreen.settings import Settings
 from evergreen.tools.start.summary import decided_as, retrains, told
 
@@ -27,7 +29,7 @@ ALL = 10_000
 class Week:
     """One partition's way through the loop. What has not happened (yet) is None."""
 
-    key: str
+    key: PartitionKey
     rows: int | None
     inputs: str | None
     labels: str | None
@@ -114,7 +116,7 @@ def walked(session: Session, model: str, decided: list[DecisionLine]) -> list[We
 
 def _first_model_losses(
     definition: ModelDefinition, settings: Settings, session: Session, weeks: list[Week]
-) -> dict[str, float]:
+) -> dict[PartitionKey, float]:
     from evergreen.loop.monitoring.rivals.shadow_scores import losses_of_version
 
     served = history.deployments(session, definition.name)
@@ -134,6 +136,6 @@ def _drift_checks(session: Session, model: str) -> list[dict[str, Any]]:
     return [{"key": c.key, "version": c.version, "drifted": c.drifted, "report": c.report_uri} for c in found]
 
 
-def _weighted(losses: dict[str, float | None] | dict[str, float], rows: dict[str, int]) -> float | None:
+def _weighted(losses: Mapping[PartitionKey, float | None], rows: dict[PartitionKey, int]) -> float | None:
     total = sum(rows[key] for key in losses)
     return sum((loss or 0.0) * rows[key] for key, loss in losses.items()) / total if total else None

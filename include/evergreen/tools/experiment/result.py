@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from evergreen.core.definition.model import Loss
+from evergreen.core.names import PartitionKey
 from evergreen.core.text import fixed_percent
 from evergreen.loop.champion.evaluation.paired_test import Comparison
 from evergreen.loop.training.losses import titled
@@ -33,7 +34,7 @@ class Side:
 class Round:
     """Both models made of labels through one partition, and judged on the partitions that neither has seen."""
 
-    as_of: str
+    as_of: PartitionKey
     judged: tuple[str, ...]
     rows: int
     definition: Side

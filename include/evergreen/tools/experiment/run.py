@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from evergreen.core.definition import ModelDefinition
+from evergreen.core.names import PartitionKey
 from evergreen.errors import NotReadyError
 from evergreen.loop.champion.evaluation.paired_test import compare
 from evergreen.loop.training.classes import Names
@@ -135,11 +136,11 @@ def _text(definition: ModelDefinition, name: str) -> bytes | None:
     return file.read_bytes() if file.is_file() else None
 
 
-def cut_points(ours: History, theirs: History, most: int) -> list[str]:
+def cut_points(ours: History, theirs: History, most: int) -> list[PartitionKey]:
     """Newest labels of each round, oldest first: at most `most`, a holdout apart, possible for both. Pure."""
     common = {p.key for p in theirs if len(p.examples)}
     labelled = [p.key for p in ours if len(p.examples) and p.key in common]
-    found: list[str] = []
+    found: list[PartitionKey] = []
     for as_of in labelled[:: -ours.definition.gate.holdout]:
         if len(found) == most or not (possible(ours, as_of) and possible(theirs, as_of)):
             break
@@ -148,12 +149,12 @@ def cut_points(ours: History, theirs: History, most: int) -> list[str]:
     return found[::-1]
 
 
-def _judged_keys(ours: History, theirs: History, as_of: str) -> list[str]:
+def _judged_keys(ours: History, theirs: History, as_of: PartitionKey) -> list[PartitionKey]:
     """Partitions that both hold out."""
     return sorted(set(split(ours, as_of)[1]) & set(split(theirs, as_of)[1]))
 
 
-def _round(ours: History, theirs: History, as_of: str, cache: Path | None) -> _Judged:
+def _round(ours: History, theirs: History, as_of: PartitionKey, cache: Path | None) -> _Judged:
     keys = _judged_keys(ours, theirs, as_of)
     sides = [_side(history, as_of, keys, cache) for history in (ours, theirs)]
     frames = [side.losses(ours.definition) for side in sides]
@@ -168,11 +169,11 @@ class _Fitted:
     """One side's model of a round, and what it predicts for the judged rows."""
 
     history: History
-    keys: list[str]
+    keys: list[PartitionKey]
     train_rows: int
     seconds: float | None
     predict_ms: float
-    predictions: dict[str, Floats]
+    predictions: dict[PartitionKey, Floats]
     classes: Names
     rule: Rule | None
 
@@ -180,7 +181,7 @@ class _Fitted:
         """Columns loss (as `judge` defines it) and cluster, indexed by partition and entity: one row a judged row."""
         return pd.concat([self._of(key, judge) for key in self.keys])
 
-    def _of(self, key: str, judge: ModelDefinition) -> pd.DataFrame:
+    def _of(self, key: PartitionKey, judge: ModelDefinition) -> pd.DataFrame:
         examples = self.history[key].examples
         index = pd.MultiIndex.from_arrays([examples.key, examples.entity])
         predicted = self.predictions[key]
@@ -193,7 +194,7 @@ class _Fitted:
         return Side(float(losses.mean()), self.train_rows, self.seconds, self.predict_ms)
 
 
-def _side(history: History, as_of: str, keys: list[str], cache: Path | None) -> _Fitted:
+def _side(history: History, as_of: PartitionKey, keys: list[PartitionKey], cache: Path | None) -> _Fitted:
     train_keys, _ = split(history, as_of)
     examples = concatenate([history[key].examples for key in train_keys])
     folder = cache / recipe_hash(history, train_keys) if cache else None
@@ -224,7 +225,7 @@ def _seconds(folder: Path | None, measured: float | None) -> float | None:
     return measured
 
 
-def _predict_ms(predictor: Predictor, history: History, keys: list[str]) -> float:
+def _predict_ms(predictor: Predictor, history: History, keys: list[PartitionKey]) -> float:
     rows = pd.concat([history[key].examples.features for key in keys], ignore_index=True).head(1_000)
 
     def times() -> Iterator[float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from evergreen.core.names import PartitionKey
 from evergreen.errors import EvergreenError
 from evergreen.tools.backtest.landed_beside import beside_of
 from evergreen.tools.backtest.landed_data import Tables, build_history, look_back, read_newest
@@ -49,7 +50,7 @@ def _accepted(tables: Tables) -> str:
     return f"{len(tables.inputs)} inputs and {len(tables.labels)} labels"
 
 
-def _subject(definition: ModelDefinition, tables: Tables, keys: list[str]) -> Subject | None:
+def _subject(definition: ModelDefinition, tables: Tables, keys: list[PartitionKey]) -> Subject | None:
     """The newest accepted partition with its look-back."""
     accepted = [key for key in keys if key in tables.inputs]
     if not accepted:
@@ -68,7 +69,9 @@ def _of(test: Callable[[Subject], str], subject: Subject | None) -> Callable[[],
     return run_it
 
 
-def _trained(definition: ModelDefinition, tables: Tables, keys: list[str]) -> tuple[model_tests.Trained | None, str]:
+def _trained(
+    definition: ModelDefinition, tables: Tables, keys: list[PartitionKey]
+) -> tuple[model_tests.Trained | None, str]:
     """What candidates are tested on, or None and why not."""
     try:
         history = build_history(definition, tables, [key for key in keys if key in tables.inputs])

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from evergreen.core.definition.model import ColumnType
+from evergreen.core.names import PartitionKey
 from evergreen.loop.intake.comparisons.profile import ColumnProfile, profile
 from evergreen.tools.propose.value_shapes import Shape, merged, shape_of
 
@@ -62,7 +63,7 @@ class Facts:
     """One table of all partitions."""
 
     columns: dict[str, ColumnFacts]
-    keys: list[str] = field(default_factory=list)
+    keys: list[PartitionKey] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
     reach: list[float] = field(default_factory=list)
     """How far from the ends of each partition's period its first or last event was, as a share of the period"""
@@ -72,7 +73,7 @@ class Facts:
         """Of no partition yet."""
         return cls({name: ColumnFacts(kind, personal=name in personal) for name, kind in columns.items()})
 
-    def add(self, key: str, frame: pd.DataFrame, reach: float) -> None:
+    def add(self, key: PartitionKey, frame: pd.DataFrame, reach: float) -> None:
         """One more partition: its accepted rows."""
         self.keys.append(key)
         self.rows.append(len(frame))

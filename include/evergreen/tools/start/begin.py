@@ -14,13 +14,15 @@ from dataclasses import dataclass, field
 from evergreen.core.ledger.queries import references, versions
 from evergreen.core.ledger.queries.partitions import ACCEPTED, QUARANTINED
 from evergreen.core.ledger.tables import Comparison, DriftCheck, Prediction, Snapshot, TrainingRun
+from evergreen.core.names import PartitionKey
+from evergreen.core.values import TableName
 from evergreen.errors import NotReadyError, RefusedError
 from evergreen.tools.start.plan import Landed, choose_first, labels_due
 from evergreen.tools.start.walk import BY_HAND, HOUSEKEEPING, PARSED_WITHIN, STAGES, RunFailedError, Walk, explain
 
 RUN_MADE_WITHIN = 6.0
 """Seconds within which Airflow makes the run of the newest partition of a DAG that may run from now on"""
-INGEST = {"inputs": "ingest_inputs", "labels": "ingest_labels"}
+INGEST: dict[TableName, str] = {"inputs": "ingest_inputs", "labels": "ingest_labels"}
 
 
 @dataclass
@@ -96,12 +98,12 @@ class Beginning(Walk):
                 begun = time.monotonic()
             time.sleep(0.4)
 
-    def check(self, landed: Landed, as_of: str | None) -> None:
+    def check(self, landed: Landed, as_of: PartitionKey | None) -> None:
         """Raise NotReadyError if too little has landed for a first champion, before anything is begun."""
         if self._served_from() is None:
             choose_first(self.definition, landed, as_of)
 
-    def history(self, landed: Landed, as_of: str | None) -> None:
+    def history(self, landed: Landed, as_of: PartitionKey | None) -> None:
         """The whole way, from what has landed.
 
         Raises:
@@ -130,7 +132,7 @@ class Beginning(Walk):
 
     # Steps ------------------------------------------------------------------------------------------------------------
 
-    def _first_champion(self, landed: Landed, chosen: tuple[str, ...]) -> str:
+    def _first_champion(self, landed: Landed, chosen: tuple[PartitionKey, ...]) -> PartitionKey:
         """Train on what was known as of the first of `chosen` that has rows enough; the first partition it serves."""
         from evergreen.loop.champion.promotion import first_served
 
@@ -146,9 +148,9 @@ class Beginning(Walk):
                 return served
         raise NotReadyError(why)
 
-    def _bring_in(self, inputs: list[str], labels: list[str]) -> None:
+    def _bring_in(self, inputs: list[PartitionKey], labels: list[PartitionKey]) -> None:
         """Have these tables validated, and the features of what is accepted built; quarantine is an outcome too."""
-        wanted = {"inputs": inputs, "labels": labels}
+        wanted: dict[TableName, list[PartitionKey]] = {"inputs": inputs, "labels": labels}
         for key in self._unbuilt(inputs):  # accepted before: nothing will ask for their features any more
             self.airflow.trigger(self.dag("features"), run_id=f"start__{key}", partition_key=key)
         for table, keys in wanted.items():
@@ -158,7 +160,7 @@ class Beginning(Walk):
             self.wait(lambda table=table, keys=keys: self._unjudged(table, keys), f"validating {table} of")  # type: ignore[misc]
         self.wait(lambda: self._unbuilt(inputs), "building features of")
 
-    def _partition(self, key: str, labels: list[str]) -> None:
+    def _partition(self, key: PartitionKey, labels: list[PartitionKey]) -> None:
         """One partition as it came then: in, scored, checked, and what the check decided done."""
         if not self._missing(DriftCheck, [key]):
             return
@@ -172,7 +174,7 @@ class Beginning(Walk):
         if self.check_partition(key, f"start__{key}") is not None:
             self._wait_for_trainings()
 
-    def _train_first(self, as_of: str) -> None:
+    def _train_first(self, as_of: PartitionKey) -> None:
         from evergreen.loop.training.provenance import code_hash
 
         # Another code or definition is another cause: what was refused is tried again after a correction.
@@ -221,19 +223,19 @@ class Beginning(Walk):
             first = versions.first_deployment(session, self.definition.name)
             return (first.from_key or self.definition.partitions.first_key) if first else None
 
-    def _unjudged(self, table: str, keys: Collection[str]) -> list[str]:
+    def _unjudged(self, table: TableName, keys: Collection[PartitionKey]) -> list[PartitionKey]:
         return sorted(set(keys) - set(self._outcomes(table)))
 
-    def _unbuilt(self, keys: Collection[str]) -> list[str]:
+    def _unbuilt(self, keys: Collection[PartitionKey]) -> list[PartitionKey]:
         """Those whose inputs are accepted and whose features are neither built nor refused."""
         outcomes = self._outcomes("inputs")
         left = self._missing(Snapshot, [key for key in keys if outcomes.get(key) == ACCEPTED])
         return self._without_failed(left, "features")
 
-    def _unscored(self, key: str) -> list[str]:
+    def _unscored(self, key: PartitionKey) -> list[PartitionKey]:
         return self._without_failed(self._missing(Prediction, [key]), "score")
 
-    def _without_failed(self, left: list[str], stage: str) -> list[str]:
+    def _without_failed(self, left: list[PartitionKey], stage: str) -> list[PartitionKey]:
         """Those of `left` whose run of `stage` has not failed; the others are passed over, with the reason."""
         if not left:
             return left
@@ -245,7 +247,7 @@ class Beginning(Walk):
                 self.passed_over[key] = explain(self.airflow, dag, run["dag_run_id"])
         return [key for key in left if key not in self.passed_over]
 
-    def _cannot_train(self, as_of: str) -> str:
+    def _cannot_train(self, as_of: PartitionKey) -> str:
         """Why there is too little to train on through `as_of`; empty if there is enough."""
         from evergreen.loop.features.feature_code import today
         from evergreen.loop.intake.labels import coverage
@@ -273,9 +275,12 @@ class Beginning(Walk):
         for table, stage in INGEST.items():
             self._clear_failed(stage, lambda keys, table=table: self._unjudged(table, keys))  # type: ignore[misc]
 
-    def _clear_failed(self, stage: str, undone: Callable[[Collection[str]], list[str]]) -> None:
+    def _clear_failed(self, stage: str, undone: Callable[[Collection[PartitionKey]], list[PartitionKey]]) -> None:
         dag = self.dag(stage)
-        failed = {str(run["partition_key"]): run["dag_run_id"] for run in self.airflow.dag_runs(dag, state="failed")}
+        failed = {
+            PartitionKey(str(run["partition_key"])): run["dag_run_id"]
+            for run in self.airflow.dag_runs(dag, state="failed")
+        }
         again = set(undone([key for key in failed if key != "None"]))
         for key, run_id in failed.items():
             if key in again:

@@ -9,8 +9,10 @@ from evergreen.core.definition.partition_keys import is_partition
 from evergreen.core.definition.query import query_of
 from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.queries.partitions import newest_map
+from evergreen.core.names import PartitionKey
+from evergreen.core.values import TABLES
 from evergreen.errors import NotReadyError
-from evergreen.loop.intake.landing_zone import TABLES, list_feed
+from evergreen.loop.intake.landing_zone import list_feed
 from evergreen.settings import Settings
 from evergreen.tools.start.plan import Landed
 
@@ -24,13 +26,13 @@ def find_landed(definition: ModelDefinition, *, settings: Settings, now: dt.date
     """
     calendar, feed = definition.partitions, definition.feed.name
     folders = list_feed(settings.landing_url, feed, TABLES)
-    found: dict[str, set[str]] = {}
+    found: dict[str, set[PartitionKey]] = {}
     with Ledger.from_settings(settings).transaction() as session:
         for table in TABLES:
             received = set(newest_map(session, definition.name, table))
-            found[table] = received | {key for key, one in folders.items() if table in one.drops}
+            found[table] = received | {PartitionKey(key) for key, one in folders.items() if table in one.drops}
     for table, delay in (("inputs", 0), ("labels", definition.feed.label_delay)):
-        if query_of(definition, table):  # type: ignore[arg-type]  # mypy does not see the literal in the loop
+        if query_of(definition, table):
             found[table] |= set(_due(definition, delay, now))
     inputs, labels = (tuple(sorted(k for k in found[table] if is_partition(definition, k))) for table in TABLES)
     if not inputs:
@@ -43,7 +45,7 @@ def find_landed(definition: ModelDefinition, *, settings: Settings, now: dt.date
     return Landed(inputs, labels)
 
 
-def _due(definition: ModelDefinition, delay: int, now: dt.datetime) -> list[str]:
+def _due(definition: ModelDefinition, delay: int, now: dt.datetime) -> list[PartitionKey]:
     calendar = definition.partitions
     newest = calendar.shift(calendar.key_of(now), -1 - delay)
     last = min(newest, calendar.last_key) if calendar.last_key else newest

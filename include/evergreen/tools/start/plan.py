@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.calendar import Calendar
+from evergreen.core.names import PartitionKey
 from evergreen.errors import BadInputError, NotReadyError
 from evergreen.loop.training.assemble import FEWEST_TRAIN_PARTITIONS
 
@@ -19,23 +20,23 @@ MOST_CHECKED = 26
 class Landed:
     """Keys of the partitions whose tables have landed, oldest first."""
 
-    inputs: tuple[str, ...]
-    labels: tuple[str, ...]
+    inputs: tuple[PartitionKey, ...]
+    labels: tuple[PartitionKey, ...]
 
     @property
-    def both(self) -> list[str]:
+    def both(self) -> list[PartitionKey]:
         """Partitions that a training can use."""
         there = set(self.inputs)
         return [key for key in self.labels if key in there]
 
-    def through(self, key: str | None) -> Landed:
+    def through(self, key: PartitionKey | None) -> Landed:
         """What of it lies before `key` or is `key`."""
         if key is None:
             return self
         return Landed(tuple(k for k in self.inputs if k <= key), tuple(k for k in self.labels if k <= key))
 
 
-def key_of(calendar: Calendar, asked: str, option: str) -> str:
+def key_of(calendar: Calendar, asked: str, option: str) -> PartitionKey:
     """Key of the partition that `asked`, a key or a day within its period, names.
 
     Raises:
@@ -43,7 +44,7 @@ def key_of(calendar: Calendar, asked: str, option: str) -> str:
     """
     if calendar.unit == "hour" and "T" in asked:
         calendar.parse(asked)
-        return asked
+        return PartitionKey(asked)
     try:
         day = dt.date.fromisoformat(asked)
     except ValueError:
@@ -58,7 +59,7 @@ def needed(definition: ModelDefinition) -> int:
     return FEWEST_TRAIN_PARTITIONS + definition.gate.holdout
 
 
-def choose_first(definition: ModelDefinition, landed: Landed, asked: str | None) -> tuple[str, ...]:
+def choose_first(definition: ModelDefinition, landed: Landed, asked: PartitionKey | None) -> tuple[PartitionKey, ...]:
     """As of which partition the first champion is made: those to try, one after the other.
 
     By default a third of the labelled partitions is left to be checked after it, at least as many as bring a first
@@ -83,7 +84,7 @@ def choose_first(definition: ModelDefinition, landed: Landed, asked: str | None)
     return tuple(both[len(both) - leave - 1 :])
 
 
-def _enough(definition: ModelDefinition, keys: Sequence[str], where: str, then: str) -> None:
+def _enough(definition: ModelDefinition, keys: Sequence[PartitionKey], where: str, then: str) -> None:
     if len(keys) < needed(definition):
         span = f" ({keys[0]} to {keys[-1]})" if keys else ""
         raise NotReadyError(
@@ -92,7 +93,7 @@ def _enough(definition: ModelDefinition, keys: Sequence[str], where: str, then: 
         )
 
 
-def labels_due(definition: ModelDefinition, landed: Collection[str], key: str) -> list[str]:
+def labels_due(definition: ModelDefinition, landed: Collection[PartitionKey], key: PartitionKey) -> list[PartitionKey]:
     """The labels, if they have landed, that are due together with the inputs of `key`."""
     due = definition.partitions.shift(key, -definition.feed.label_delay)
     return [due] if due in landed else []

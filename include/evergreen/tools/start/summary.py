@@ -13,6 +13,7 @@ from evergreen.core.ledger.queries import references
 from evergreen.core.ledger.queries.partitions import ACCEPTED
 from evergreen.core.ledger.views import history, monitoring
 from evergreen.core.ledger.views.lines import AlertLine, DecisionLine, TrainingLine
+from evergreen.core.names import PartitionKey
 from evergreen.settings import Settings
 
 ALL = 10_000
@@ -24,7 +25,7 @@ class FirstChampion:
     """The version that served first, and how it compared with the base rate on the held-out partitions."""
 
     version: int
-    as_of: str
+    as_of: PartitionKey
     serves_from: str | None
     candidate: str | None
     loss: float | None
@@ -35,7 +36,7 @@ class FirstChampion:
 class Checked:
     """One partition that was monitored. `loss` is None as long as its labels have not been measured."""
 
-    key: str
+    key: PartitionKey
     version: int
     drifted: bool
     decision: str | None
@@ -127,7 +128,7 @@ def told(alerts: Sequence[AlertLine]) -> list[dict[str, Any]]:
     ]
 
 
-def _first(trainings: list[TrainingLine], version: int, from_key: str | None) -> FirstChampion | None:
+def _first(trainings: list[TrainingLine], version: int, from_key: PartitionKey | None) -> FirstChampion | None:
     run = next((run for run in trainings if run.version == version), None)
     if run is None:
         return None

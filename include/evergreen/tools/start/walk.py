@@ -7,7 +7,7 @@ API; what happened is read from the ledger.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,8 @@ from evergreen.core.definition import ModelDefinition
 from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.queries.partitions import ACCEPTED, newest_map
 from evergreen.core.ledger.tables import Decision, DriftCheck, Prediction, Snapshot, TrainingRun
+from evergreen.core.names import PartitionKey
+from evergreen.core.values import TableName
 from evergreen.errors import EvergreenError, UnavailableError
 from evergreen.settings import Settings
 from evergreen.stack.airflow_client import AirflowApi
@@ -47,7 +49,7 @@ class Walk:
         """Id of one of the model's DAGs."""
         return f"{self.definition.name}.{stage}"
 
-    def wait(self, missing: Callable[[], list[str]], doing: str, timeout: float = 600) -> None:
+    def wait(self, missing: Callable[[], Sequence[str]], doing: str, timeout: float = 600) -> None:
         """Wait until `missing` is empty, saying what is still to come.
 
         Raises:
@@ -69,23 +71,25 @@ class Walk:
                 )
             time.sleep(0.25)
 
-    def _outcomes(self, table: str) -> dict[str, str]:
+    def _outcomes(self, table: TableName) -> dict[str, str]:
         """The latest verdict on the newest version of each partition of `table` that has one, by key."""
         with self._ledger().transaction() as session:
             found = newest_map(session, self.definition.name, table)
             return {key: verdict.outcome for key, (_, verdict) in found.items() if verdict is not None}
 
-    def _accepted(self, table: str, keys: Collection[str]) -> list[str]:
+    def _accepted(self, table: TableName, keys: Collection[PartitionKey]) -> list[PartitionKey]:
         """Those of `keys` that are not accepted."""
         outcomes = self._outcomes(table)
         return sorted(key for key in set(keys) if outcomes.get(key) != ACCEPTED)
 
-    def _missing(self, table: type[Snapshot | Prediction | DriftCheck], keys: Collection[str]) -> list[str]:
+    def _missing(
+        self, table: type[Snapshot | Prediction | DriftCheck], keys: Collection[PartitionKey]
+    ) -> list[PartitionKey]:
         with self._ledger().transaction() as session:
             found = session.scalars(select(table.key).where(table.model == self.definition.name))
             return sorted(set(keys) - set(found))
 
-    def check_partition(self, key: str, run_id: str) -> Decision | None:
+    def check_partition(self, key: PartitionKey, run_id: str) -> Decision | None:
         """Have the monitor check `key`, and wait; what it decided if that starts a training or another champion."""
         self.say(f"{key}: checking drift and realised loss")
         run_id = self.airflow.trigger(self.dag("monitor"), run_id=run_id, partition_key=key)
@@ -97,7 +101,7 @@ class Walk:
         self._wait_for_run(self.dag("monitor"), run_id)
         return decided
 
-    def _decision(self, key: str) -> Decision | None:
+    def _decision(self, key: PartitionKey) -> Decision | None:
         """The newest decision that the checks of `key` came to."""
         with self._ledger().transaction() as session:
             return session.scalar(

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final, Literal
 
 from evergreen.core.ledger.views.partition_states import PartitionState
+from evergreen.core.names import PartitionKey
 
 STAGES = ("inputs", "labels", "features", "predictions", "check")
-GOOD, PARTLY, BAD, WAITS, NONE = "good", "warn", "bad", "waits", "none"
+State = Literal["good", "warn", "bad", "waits", "none"]
+"""A class of the page's style"""
+GOOD: Final = "good"
+PARTLY: Final = "warn"
+BAD: Final = "bad"
+WAITS: Final = "waits"
+NONE: Final = "none"
 
 
 @dataclass(frozen=True)
 class Mark:
     """One stage of one partition."""
 
-    state: str
-    """good | warn | bad | waits | none: a class of the page's style"""
+    state: State
     said: str
 
 
@@ -24,12 +31,12 @@ class Mark:
 class CalendarMap:
     """Rows of marks; the columns of the map are the partitions `keys`."""
 
-    keys: tuple[str, ...]
+    keys: tuple[PartitionKey, ...]
     rows: tuple[tuple[str, tuple[Mark, ...]], ...]
 
 
 def calendar_map(
-    keys: Sequence[str], states: Mapping[str, PartitionState], checked: Mapping[str, bool]
+    keys: Sequence[PartitionKey], states: Mapping[PartitionKey, PartitionState], checked: Mapping[str, bool]
 ) -> CalendarMap | None:
     """The map over the partitions `keys`; None if there are none.
 
@@ -53,31 +60,32 @@ def calendar_map(
     )
 
 
-def _landed(key: str, table: str, outcome: str | None, why: str) -> Mark:
+def _landed(key: PartitionKey, table: str, outcome: str | None, why: str) -> Mark:
     if outcome is None:
         return Mark(NONE, f"{key}: no {table}")
     said = f"{key}: {table} {outcome}{f': {why}' if why else ''}"
-    return Mark({"accepted": PARTLY if why else GOOD, "quarantined": BAD}.get(outcome, WAITS), said)
+    states: dict[str, State] = {"accepted": PARTLY if why else GOOD, "quarantined": BAD}
+    return Mark(states.get(outcome, WAITS), said)
 
 
-def _labels(key: str, state: PartitionState) -> Mark:
+def _labels(key: PartitionKey, state: PartitionState) -> Mark:
     mark = _landed(key, "labels", state.labels, state.labels_why)
     if state.held and mark.state != BAD:
         return Mark(WAITS, f"{key}: labels accepted, held back until they are complete")
     return mark
 
 
-def _made(key: str, what: str, there: bool) -> Mark:
+def _made(key: PartitionKey, what: str, there: bool) -> Mark:
     return Mark(GOOD, f"{key}: {what} built") if there else Mark(NONE, f"{key}: no {what}")
 
 
-def _predicted(key: str, state: PartitionState) -> Mark:
+def _predicted(key: PartitionKey, state: PartitionState) -> Mark:
     if state.version is None:
         return Mark(NONE, f"{key}: no predictions")
     return Mark(GOOD, f"{key}: predicted by version {state.version}")
 
 
-def _checked(key: str, told: bool | None) -> Mark:
+def _checked(key: PartitionKey, told: bool | None) -> Mark:
     if told is None:
         return Mark(NONE, f"{key}: not checked")
     said = f"{key}: checked, {'something was told' if told else 'nothing to tell'}"

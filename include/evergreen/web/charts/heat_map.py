@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from evergreen.core.ledger.views.lines import CheckLine
+from evergreen.core.names import PartitionKey
 from evergreen.loop.monitoring.drift.wording import MAJOR
 
 ROWS = 20
@@ -28,13 +29,13 @@ class Cell:
 class HeatMap:
     """Rows of cells; the columns of the map are the partitions `keys`."""
 
-    keys: tuple[str, ...]
+    keys: tuple[PartitionKey, ...]
     rows: tuple[tuple[str, tuple[Cell, ...]], ...]
     quiet: int
     """Columns that are left out; none of them drifted more than those that are shown"""
 
 
-def heat_map(keys: Sequence[str], checks: Mapping[str, CheckLine]) -> HeatMap | None:
+def heat_map(keys: Sequence[PartitionKey], checks: Mapping[PartitionKey, CheckLine]) -> HeatMap | None:
     """The map over the partitions `keys`; None if none of them was checked."""
     known = [checks[key] for key in keys if key in checks]
     if not known:
@@ -49,14 +50,14 @@ def heat_map(keys: Sequence[str], checks: Mapping[str, CheckLine]) -> HeatMap | 
     return HeatMap(tuple(keys), tuple(rows), max(0, len(ranked) - ROWS))
 
 
-def _of_predictions(key: str, check: CheckLine | None) -> Cell:
+def _of_predictions(key: PartitionKey, check: CheckLine | None) -> Cell:
     if check is None:
         return Cell(-1, f"{key}: not checked")
     moved = bool(check.predictions_drifted)
     return Cell(2 if moved else 0, f"{key}: predictions {'have drifted' if moved else 'have not drifted'}")
 
 
-def _cell(name: str, key: str, check: CheckLine | None) -> Cell:
+def _cell(name: str, key: PartitionKey, check: CheckLine | None) -> Cell:
     if check is None:
         return Cell(-1, f"{key}: not checked")
     found = next((moved for moved in check.moved if moved.name == name), None)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from evergreen.core.ledger.views.lines import DeploymentLine, LossLine
+from evergreen.core.names import PartitionKey
 from evergreen.web.charts.scale import Scale, around, runs, spread_labels, ticks
 
 WIDTH, HEIGHT = 1080, 300
@@ -65,13 +66,13 @@ class LossPlot:
 
 
 def loss_plot(
-    keys: Sequence[str],
-    losses: Mapping[str, LossLine],
+    keys: Sequence[PartitionKey],
+    losses: Mapping[PartitionKey, LossLine],
     estimates: Mapping[str, float],
     deployments: Sequence[DeploymentLine],
     *,
     title: str,
-    quarantined: Mapping[str, str] | None = None,
+    quarantined: Mapping[PartitionKey, str] | None = None,
     base_rate: float | None = None,
 ) -> LossPlot | None:
     """The plot over the partitions `keys`; None before the first loss is known.
@@ -111,7 +112,7 @@ def _columns(count: int) -> list[float]:
     return [round(LEFT + (n + 0.5) * width, 1) for n in range(count)]
 
 
-def _scale(shown: Mapping[str, LossLine], estimates: Sequence[float], base_rate: float | None) -> Scale:
+def _scale(shown: Mapping[PartitionKey, LossLine], estimates: Sequence[float], base_rate: float | None) -> Scale:
     ends = [end for line in shown.values() for end in interval(line)]
     values = [*ends, *estimates, *([base_rate] if base_rate is not None else [])]
     return around(values, start=HEIGHT - BOTTOM, end=TOP)
@@ -138,14 +139,18 @@ def _lines(values: Sequence[float | None], xs: Sequence[float], scale: Scale) ->
 
 
 def _band(
-    run: list[tuple[int, float]], keys: Sequence[str], shown: Mapping[str, LossLine], xs: Sequence[float], scale: Scale
+    run: list[tuple[int, float]],
+    keys: Sequence[PartitionKey],
+    shown: Mapping[PartitionKey, LossLine],
+    xs: Sequence[float],
+    scale: Scale,
 ) -> str:
     ends = [(xs[n], *(scale.place(end) for end in interval(shown[keys[n]]))) for n, _ in run]
     up = [f"{x},{high}" for x, _, high in ends]
     return " ".join([*up, *(f"{x},{low}" for x, low, _ in reversed(ends))])
 
 
-def _reigns(keys: Sequence[str], deployments: Sequence[DeploymentLine], xs: Sequence[float]) -> list[Reign]:
+def _reigns(keys: Sequence[PartitionKey], deployments: Sequence[DeploymentLine], xs: Sequence[float]) -> list[Reign]:
     """Of versions that were replaced before their first partition, none is drawn."""
     half = (WIDTH - LEFT - RIGHT) / max(len(keys), 1) / 2
     begun = [line for line in deployments if line.from_key is not None and keys and line.from_key <= keys[-1]]
@@ -161,7 +166,7 @@ def _reigns(keys: Sequence[str], deployments: Sequence[DeploymentLine], xs: Sequ
     return found
 
 
-def _words(title: str, shown: Mapping[str, LossLine], estimates: Mapping[str, float]) -> str:
+def _words(title: str, shown: Mapping[PartitionKey, LossLine], estimates: Mapping[str, float]) -> str:
     told = []
     for key, line in list(shown.items())[-12:]:
         beside = f" (estimated {estimates[key]:.4g})" if key in estimates else ""

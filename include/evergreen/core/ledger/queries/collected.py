@@ -15,6 +15,7 @@ from sqlalchemy.sql.selectable import Subquery
 
 from evergreen.core.ledger.session import Ledger
 from evergreen.core.ledger.tables import Collection, DriftCheck, PartitionVersion, Prediction, Snapshot, Verdict
+from evergreen.core.names import PartitionKey
 from evergreen.core.store import layout
 from evergreen.errors import CollectedError, EvergreenError, UnavailableError
 from evergreen.settings import Settings
@@ -136,8 +137,8 @@ class CollectionLine:
     """When the last of it was removed; None while some of it is not"""
     objects: int
     bytes: int
-    first_key: str
-    last_key: str
+    first_key: PartitionKey
+    last_key: PartitionKey
 
 
 def lines(session: Session, model: str, *, limit: int = 200) -> list[CollectionLine]:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from evergreen.core.ledger.queries import partitions
 from evergreen.core.ledger.queries.seen import IN_SAMPLE
 from evergreen.core.ledger.tables import Decision, Deployment, DriftCheck, Performance, Prediction
+from evergreen.core.names import PartitionKey
 
 MONITOR = "monitor:"
 """How the dedup keys of the monitor's decisions begin"""
@@ -49,7 +50,7 @@ def is_forced(decision: Decision) -> bool:
     return decision.dedup_key.startswith(FORCED)
 
 
-def monitoring_before(session: Session, model: str, key: str) -> list[Decision]:
+def monitoring_before(session: Session, model: str, key: PartitionKey) -> list[Decision]:
     """The monitor's decisions on partitions before `key`, oldest partition first; the newest one of each partition."""
     query = select(Decision).where(
         Decision.model == model, Decision.key < key, Decision.dedup_key.startswith(MONITOR, autoescape=True)
@@ -83,13 +84,15 @@ def deployment_of(session: Session, model: str, version: int) -> Deployment | No
     return session.scalar(query.order_by(Deployment.id.desc()).limit(1))
 
 
-def deployments_through(session: Session, model: str, key: str) -> list[Deployment]:
+def deployments_through(session: Session, model: str, key: PartitionKey) -> list[Deployment]:
     """The deployments that were meant to serve from `key` or an earlier partition on, oldest first."""
     query = select(Deployment).where(Deployment.model == model, Deployment.from_key <= key)
     return list(session.scalars(query.order_by(Deployment.id)))
 
 
-def current_predictions(session: Session, model: str, up_to_key: str | None = None) -> dict[str, Prediction]:
+def current_predictions(
+    session: Session, model: str, up_to_key: PartitionKey | None = None
+) -> dict[PartitionKey, Prediction]:
     """The newest predictions of each partition, by key and in its order."""
     query = select(Prediction).where(Prediction.model == model)
     if up_to_key is not None:
@@ -98,7 +101,7 @@ def current_predictions(session: Session, model: str, up_to_key: str | None = No
     return {prediction.key: prediction for prediction in found}
 
 
-def measured(session: Session, model: str, up_to_key: str | None = None) -> dict[str, Performance]:
+def measured(session: Session, model: str, up_to_key: PartitionKey | None = None) -> dict[PartitionKey, Performance]:
     """The measurement that counts of each partition, by key and in its order.
 
     It is the newest one on the labels that are current, and on those of their rows that are; if these have not been
@@ -115,7 +118,7 @@ def measured(session: Session, model: str, up_to_key: str | None = None) -> dict
     return {performance.key: performance for performance in found}
 
 
-def drift_check(session: Session, model: str, key: str, input_hash: str) -> DriftCheck | None:
+def drift_check(session: Session, model: str, key: PartitionKey, input_hash: str) -> DriftCheck | None:
     """The check of these inputs, or None."""
     return session.scalar(
         select(DriftCheck).where(DriftCheck.model == model, DriftCheck.key == key, DriftCheck.input_hash == input_hash)

@@ -10,20 +10,22 @@ from sqlalchemy import Select, func, literal, select
 from sqlalchemy.orm import Session
 
 from evergreen.core.ledger.tables import PartitionVersion, Snapshot, Verdict
+from evergreen.core.names import PartitionKey
+from evergreen.core.values import SuiteName
 
 
 @dataclass(frozen=True)
 class DefinitionLine:
     """One version of a part of the definition. While a release rolls out, two are at work side by side."""
 
-    part: str
-    """inputs | labels (columns and expectations that verdicts are given by) | features"""
+    part: SuiteName
+    """Of inputs and labels: columns and expectations that verdicts are given by"""
     hash: str
     """SHA-256, hex: the suite's of a verdict, without the version of the reading that a quarantined one carries; the
     feature code's of a snapshot"""
     partitions: int
-    first_key: str
-    last_key: str
+    first_key: PartitionKey
+    last_key: PartitionKey
     first_used: dt.datetime
     last_used: dt.datetime
 

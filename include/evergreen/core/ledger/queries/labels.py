@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from evergreen.core.ledger.queries import partitions
 from evergreen.core.ledger.queries.partitions import Current
 from evergreen.core.ledger.tables import LabelBias, LabelCoverage, LabelHold
+from evergreen.core.names import PartitionKey
 
 Pair = tuple[Current, Current]
 """Accepted inputs and labels of one partition."""
@@ -18,7 +19,7 @@ PairId = tuple[int, str, int, str]
 INCOMPLETE, ONE_SIDED = "incomplete", "one_sided"
 
 
-def pairs(session: Session, model: str) -> dict[str, Pair]:
+def pairs(session: Session, model: str) -> dict[PartitionKey, Pair]:
     """Inputs and labels of each partition of which both are accepted, in order of keys."""
     inputs = partitions.all_current(session, model, "inputs")
     labels = partitions.all_current(session, model, "labels")
@@ -50,7 +51,7 @@ def is_measured(session: Session, pair: Pair, target: str) -> bool:
     return session.scalar(select(LabelCoverage.id).where(*same, LabelCoverage.target == target)) is not None
 
 
-def current_coverages(session: Session, model: str, target: str | None = None) -> dict[str, LabelCoverage]:
+def current_coverages(session: Session, model: str, target: str | None = None) -> dict[PartitionKey, LabelCoverage]:
     """The coverage of what is accepted now by key, as far as it was measured; `target` as of `measured`."""
     known = measured(session, model, target)
     found = {key: known.get(pair_id(pair)) for key, pair in pairs(session, model).items()}
@@ -69,7 +70,7 @@ def coverages_of(session: Session, holds: Collection[LabelHold]) -> dict[int, La
     return {row.id: row for row in session.scalars(select(LabelCoverage).where(LabelCoverage.id.in_(ids)))}
 
 
-def held_keys(session: Session, model: str, keys: Collection[str]) -> set[str]:
+def held_keys(session: Session, model: str, keys: Collection[PartitionKey]) -> set[PartitionKey]:
     """Those of `keys` whose labels are held back; one query on an index, for who has no time to judge them."""
     open_ = (LabelHold.released_at.is_(None), LabelHold.cause == INCOMPLETE)
     query = select(LabelHold.key).where(LabelHold.model == model, LabelHold.key.in_(list(keys)), *open_)

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from evergreen.core.ledger.tables.online import OnlinePerformance, OnlinePrediction, OnlineRequest
+from evergreen.core.names import PartitionKey
 
 
 def named(model: str, name: str) -> Select[OnlineRequest]:
@@ -38,13 +39,15 @@ def record(session: Session, request: dict[str, Any], rows: Sequence[dict[str, A
     return True
 
 
-def asked_for(session: Session, model: str) -> dict[str, int]:
+def asked_for(session: Session, model: str) -> dict[PartitionKey, int]:
     """Id of the newest prediction that was asked for in each partition, by key."""
     query = select(OnlinePrediction.key, func.max(OnlinePrediction.id)).where(OnlinePrediction.model == model)
     return dict(session.execute(query.group_by(OnlinePrediction.key).order_by(OnlinePrediction.key)).tuples().all())
 
 
-def newest_by_entity(session: Session, model: str, key: str) -> list[tuple[str, float, int, list[Any] | None, Any]]:
+def newest_by_entity(
+    session: Session, model: str, key: PartitionKey
+) -> list[tuple[str, float, int, list[Any] | None, Any]]:
     """Entity, newest prediction, its version, probabilities and choice, of each entity asked for in a partition."""
     query = (
         select(

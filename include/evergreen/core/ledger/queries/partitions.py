@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from sqlalchemy import ColumnElement, ScalarSelect, Select, case, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from evergreen.core.ledger.tables import PartitionVersion, Verdict
+from evergreen.core.names import PartitionKey
+from evergreen.core.values import TableName
 
-ACCEPTED = "accepted"
-QUARANTINED = "quarantined"
+ACCEPTED: Final = "accepted"
+QUARANTINED: Final = "quarantined"
 
 T = TypeVar("T")
 Column = ColumnElement[T] | InstrumentedAttribute[T]
@@ -29,29 +31,31 @@ def kept(verdict: Verdict) -> str:
     return verdict.suite_hash if verdict.rows_rejected else ""
 
 
-def current(session: Session, model: str, table: str, key: str) -> Current | None:
+def current(session: Session, model: str, table: TableName, key: PartitionKey) -> Current | None:
     """The current version of one partition with the verdict that accepted it, or None."""
     return current_map(session, model, table, [key]).get(key)
 
 
-def current_map(session: Session, model: str, table: str, keys: Iterable[str]) -> dict[str, Current]:
+def current_map(
+    session: Session, model: str, table: TableName, keys: Iterable[PartitionKey]
+) -> dict[PartitionKey, Current]:
     """The current version and verdict of each of `keys` that has one, in order of keys; one query."""
     query = _accepted(model, table).where(PartitionVersion.key.in_(list(keys)))
     return {partition.key: (partition, verdict) for partition, verdict in session.execute(query)}
 
 
-def all_current(session: Session, model: str, table: str) -> dict[str, Current]:
+def all_current(session: Session, model: str, table: TableName) -> dict[PartitionKey, Current]:
     """The current version and verdict of every key that has one, in order of keys; one query."""
     return {partition.key: (partition, verdict) for partition, verdict in session.execute(_accepted(model, table))}
 
 
-def accepted_keys(session: Session, model: str, table: str) -> list[str]:
+def accepted_keys(session: Session, model: str, table: TableName) -> list[PartitionKey]:
     """Keys of the partitions that have a current version, oldest first."""
     query = _accepted(model, table).with_only_columns(PartitionVersion.key, maintain_column_froms=True)
     return list(session.scalars(query))
 
 
-def current_rows(model: str, table: str) -> Select[int, str]:
+def current_rows(model: str, table: TableName) -> Select[int, str]:
     """The ids of the versions that are current and which of their rows are (see `kept`), to ask for in a query."""
     rows = case((Verdict.rows_rejected > 0, Verdict.suite_hash), else_="")
     return _accepted(model, table).with_only_columns(PartitionVersion.id, rows, maintain_column_froms=True)
@@ -91,7 +95,7 @@ def is_current(version_id: Column[int], rows: Column[str]) -> ColumnElement[bool
     )
 
 
-def decided_keys(session: Session, model: str, table: str, keys: Iterable[str]) -> set[str]:
+def decided_keys(session: Session, model: str, table: TableName, keys: Iterable[PartitionKey]) -> set[PartitionKey]:
     """Those of `keys` of which some version has a verdict."""
     query = (
         select(PartitionVersion.key)
@@ -101,7 +105,7 @@ def decided_keys(session: Session, model: str, table: str, keys: Iterable[str]) 
     return set(session.scalars(query.distinct()))
 
 
-def newest(session: Session, model: str, table: str, key: str) -> PartitionVersion | None:
+def newest(session: Session, model: str, table: TableName, key: PartitionKey) -> PartitionVersion | None:
     """The version of a partition that landed last, whatever its verdict, or None."""
     query = select(PartitionVersion).where(
         PartitionVersion.model == model, PartitionVersion.table == table, PartitionVersion.key == key
@@ -115,7 +119,9 @@ def latest_verdict(session: Session, partition_version_id: int) -> Verdict | Non
     return session.scalars(query.order_by(Verdict.id.desc()).limit(1)).one_or_none()
 
 
-def newest_map(session: Session, model: str, table: str) -> dict[str, tuple[PartitionVersion, Verdict | None]]:
+def newest_map(
+    session: Session, model: str, table: TableName
+) -> dict[PartitionKey, tuple[PartitionVersion, Verdict | None]]:
     """The version of each key that landed last and its latest verdict, None before its first; in order of keys."""
     query = (
         select(PartitionVersion, Verdict)
@@ -127,7 +133,7 @@ def newest_map(session: Session, model: str, table: str) -> dict[str, tuple[Part
     return {partition.key: (partition, verdict) for partition, verdict in session.execute(query).tuples()}
 
 
-def _accepted(model: str, table: str) -> Select[PartitionVersion, Verdict]:
+def _accepted(model: str, table: TableName) -> Select[PartitionVersion, Verdict]:
     """The newest accepted version of each key of one table, ordered by key."""
     latest = (
         select(func.max(Verdict.id))

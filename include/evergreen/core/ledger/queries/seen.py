@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, String, cast, func, literal, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from evergreen.core.ledger.tables import Deployment, Performance, TrainingRun
+from evergreen.core.names import PartitionKey
 
 PARTS = ("train_keys", "holdout_keys")
 
@@ -30,12 +31,12 @@ IN_SAMPLE = in_sample(Performance.model, Performance.version, Performance.key)
 """Whether a row of Performance was measured on what its version was trained or judged on: it proves nothing"""
 
 
-def has_seen(session: Session, model: str, version: int, key: str) -> bool:
+def has_seen(session: Session, model: str, version: int, key: PartitionKey) -> bool:
     """Whether `version` was trained or judged on the labels of `key`; False of a version without a training run."""
     return bool(session.scalar(select(in_sample(literal(model), version, key))))
 
 
-def unseeing(session: Session, model: str, key: str) -> list[int]:
+def unseeing(session: Session, model: str, key: PartitionKey) -> list[int]:
     """The versions that have served and had not seen `key`, the one deployed last first."""
     query = select(Deployment.version).where(
         Deployment.model == model, ~in_sample(Deployment.model, Deployment.version, key)

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Mapping
-from typing import Literal
 
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from evergreen.core.ledger.tables import Sighting
-
-Kind = Literal["drop", "stray", "stuck", "unmended", "rebuild"]
+from evergreen.core.values import SightingKind
 
 
 def act_on(
     session: Session,
     model: str,
-    kind: Kind,
+    kind: SightingKind,
     names: Collection[str],
     *,
     again_after: dt.timedelta | None = None,
@@ -48,14 +46,14 @@ def act_on(
     return set(session.scalars(statement.returning(Sighting.name)))
 
 
-def _given(session: Session, model: str, kind: Kind, again_after: dt.timedelta | None) -> set[str]:
+def _given(session: Session, model: str, kind: SightingKind, again_after: dt.timedelta | None) -> set[str]:
     query = select(Sighting.name).where(Sighting.model == model, Sighting.kind == kind)
     if again_after is not None:
         query = query.where(Sighting.acted_at > func.now() - again_after)
     return set(session.scalars(query))
 
 
-def first_seen(session: Session, model: str, kind: Kind) -> Mapping[str, dt.datetime]:
+def first_seen(session: Session, model: str, kind: SightingKind) -> Mapping[str, dt.datetime]:
     """When each name of a kind was seen first."""
     query = select(Sighting.name, Sighting.first_seen).where(Sighting.model == model, Sighting.kind == kind)
     return dict(session.execute(query).tuples().all())

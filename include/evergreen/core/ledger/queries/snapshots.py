@@ -8,17 +8,18 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from evergreen.core.ledger.tables import Snapshot
+from evergreen.core.names import PartitionKey
 
 
-def current(session: Session, model: str, key: str, code_hash: str | None = None) -> Snapshot | None:
+def current(session: Session, model: str, key: PartitionKey, code_hash: str | None = None) -> Snapshot | None:
     """The newest snapshot of one feature partition, by any code if `code_hash` is None; None if it was not built."""
     query = _of(model, code_hash).where(Snapshot.key == key)
     return session.scalar(query.order_by(Snapshot.version.desc()).limit(1))
 
 
 def current_map(
-    session: Session, model: str, keys: Collection[str] | None = None, code_hash: str | None = None
-) -> dict[str, Snapshot]:
+    session: Session, model: str, keys: Collection[PartitionKey] | None = None, code_hash: str | None = None
+) -> dict[PartitionKey, Snapshot]:
     """The newest snapshot of each of `keys` that was built (of every key if None), in order of key.
 
     By the code of `code_hash` only, if it is given.
@@ -30,7 +31,7 @@ def current_map(
     return {snapshot.key: snapshot for snapshot in found}
 
 
-def live_map(session: Session, model: str, code_hash: str) -> dict[str, Snapshot]:
+def live_map(session: Session, model: str, code_hash: str) -> dict[PartitionKey, Snapshot]:
     """The snapshot of each key that has to follow what is accepted: the serving code's, else the newest."""
     query = _of(model, None).distinct(Snapshot.key)
     order = (Snapshot.key, (Snapshot.code_hash == code_hash).desc(), Snapshot.version.desc())

@@ -29,6 +29,7 @@ from evergreen.core.ledger.tables import (
     TrainingRun,
     Verdict,
 )
+from evergreen.core.names import PartitionKey
 
 Counts = dict[tuple[str, ...], int]
 
@@ -38,7 +39,7 @@ class Newest:
     """What is known of one model now; None if nothing is."""
 
     champion: Deployment | None = None
-    as_of: str | None = None
+    as_of: PartitionKey | None = None
     """Newest partition whose labels the champion was made from"""
     check: DriftCheck | None = None
     performance: Performance | None = None

@@ -9,6 +9,9 @@ from sqlalchemy import BigInteger, DateTime, MetaData, Text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase
 
+from evergreen.core.names import PartitionKey, Uri
+from evergreen.core.values import IN_COLUMNS
+
 Json = dict[str, Any]
 
 
@@ -25,6 +28,9 @@ class Base(DeclarativeBase):
     )
     type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads it as a class attribute
         str: Text,
+        PartitionKey: Text,
+        Uri: Text,
+        **dict.fromkeys(IN_COLUMNS, Text),
         int: BigInteger,
         dt.datetime: DateTime(timezone=True),
         Json: JSONB,

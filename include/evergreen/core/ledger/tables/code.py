@@ -8,6 +8,7 @@ from sqlalchemy import UniqueConstraint, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from evergreen.core.ledger.tables.base import Base, Json
+from evergreen.core.names import Uri
 
 
 class FeatureCode(Base):
@@ -29,6 +30,6 @@ class FeatureCode(Base):
     """Folder of its features in the feature repository, below the model's; empty for a model's first code"""
     definition: Mapped[Json]
     """What the definition said of `features`, and of the `feed`'s entity, event_time and tables"""
-    uri: Mapped[str]
+    uri: Mapped[Uri]
     """The archive in the store"""
     kept_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())

@@ -9,6 +9,8 @@ from sqlalchemy import ForeignKey, Index, UniqueConstraint, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from evergreen.core.ledger.tables.base import Base
+from evergreen.core.names import PartitionKey
+from evergreen.core.values import HoldCause
 
 
 class LabelCoverage(Base):
@@ -28,7 +30,7 @@ class LabelCoverage(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     model: Mapped[str]
-    key: Mapped[str]
+    key: Mapped[PartitionKey]
     inputs_version_id: Mapped[int] = mapped_column(ForeignKey("partition_version.id"))
     inputs_rows: Mapped[str]
     """Which of these inputs counted, as `Performance.labels_rows` says it of labels"""
@@ -56,9 +58,8 @@ class LabelHold(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     model: Mapped[str]
-    key: Mapped[str]
-    cause: Mapped[str]
-    """incomplete (nothing is learned from it, nobody is judged by it) | one_sided (said, and used)"""
+    key: Mapped[PartitionKey]
+    cause: Mapped[HoldCause]
     coverage_id: Mapped[int] = mapped_column(ForeignKey("label_coverage.id"))
     """What was found when it was held"""
     needed: Mapped[float]
@@ -75,7 +76,7 @@ class LabelBias(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     model: Mapped[str]
-    key: Mapped[str]
+    key: Mapped[PartitionKey]
     coverage_id: Mapped[int] = mapped_column(ForeignKey("label_coverage.id"))
     prediction_id: Mapped[int] = mapped_column(ForeignKey("prediction.id"))
     version: Mapped[int]

@@ -11,6 +11,15 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from evergreen.core.ledger.tables.base import Base, Json
+from evergreen.core.names import PartitionKey, Uri
+from evergreen.core.values import (
+    ComparisonOutcome,
+    DecisionKind,
+    TableName,
+    TrainingCause,
+    TrainingState,
+    VerdictOutcome,
+)
 
 
 class PartitionVersion(Base):
@@ -25,15 +34,14 @@ class PartitionVersion(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     model: Mapped[str]
-    table: Mapped[str]
-    """inputs | labels"""
-    key: Mapped[str]
+    table: Mapped[TableName]
+    key: Mapped[PartitionKey]
     version: Mapped[int]
     """1, 2, ... within (model, table, key)"""
     content_hash: Mapped[str]
     """SHA-256 of the raw copy, hex: of the landed file, or of what it is with tokens in its personal columns"""
-    landed_uri: Mapped[str]
-    raw_uri: Mapped[str]
+    landed_uri: Mapped[Uri]
+    raw_uri: Mapped[Uri]
     """The immutable copy in the store"""
     bytes: Mapped[int]
     rows: Mapped[int | None]
@@ -62,17 +70,16 @@ class Verdict(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     partition_version_id: Mapped[int] = mapped_column(ForeignKey("partition_version.id"))
     suite_hash: Mapped[str]
-    outcome: Mapped[str]
-    """accepted | quarantined"""
+    outcome: Mapped[VerdictOutcome]
     reason: Mapped[str]
     """A sentence a person understands"""
     failures: Mapped[list[Any]]
     """Failed expectations: name, column, severity, observed, expected, count, sample"""
-    results_uri: Mapped[str | None]
+    results_uri: Mapped[Uri | None]
     """Full Great Expectations result in the store"""
-    clean_uri: Mapped[str | None]
+    clean_uri: Mapped[Uri | None]
     """The accepted rows with the definition's columns and dtypes, as Parquet; None if quarantined"""
-    rejected_uri: Mapped[str | None]
+    rejected_uri: Mapped[Uri | None]
     """The rows that were kept out of an accepted partition, each with its reason, as Parquet; None if all or none"""
     rows_accepted: Mapped[int]
     rows_rejected: Mapped[int]
@@ -98,7 +105,7 @@ class Snapshot(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     model: Mapped[str]
-    key: Mapped[str]
+    key: Mapped[PartitionKey]
     version: Mapped[int]
     build_hash: Mapped[str]
     inputs_version_id: Mapped[int] = mapped_column(ForeignKey("partition_version.id"))
@@ -125,7 +132,7 @@ class Snapshot(Base):
     content_hash: Mapped[str]
     """SHA-256 of the Parquet file"""
     rows: Mapped[int]
-    results_uri: Mapped[str | None]
+    results_uri: Mapped[Uri | None]
     """Great Expectations result of the features suite"""
     created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
     run_url: Mapped[str | None]
@@ -144,13 +151,12 @@ class TrainingRun(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     model: Mapped[str]
-    cause: Mapped[str]
-    """first | drift | harm | age | code | operator"""
+    cause: Mapped[TrainingCause]
     cause_key: Mapped[str]
     reason: Mapped[str]
-    state: Mapped[str]
-    """assembled | trained | compared | promoted | refused | failed. The one column that changes."""
-    as_of: Mapped[str]
+    state: Mapped[TrainingState]
+    """The one column that changes"""
+    as_of: Mapped[PartitionKey]
     """Newest partition key whose labels the run uses"""
     dataset: Mapped[Json]
     """train_keys, holdout_keys, snapshots {key: snapshot row id}, labels {key: partition_version id}, rows"""
@@ -191,8 +197,7 @@ class Comparison(Base):
     champion_version: Mapped[int | None]
     """None: there was no champion, the base rate stood in"""
     keys: Mapped[list[Any]]
-    verdict: Mapped[str]
-    """superior | non_inferior | inconclusive | worse"""
+    verdict: Mapped[ComparisonOutcome]
     result: Mapped[Json]
     guards: Mapped[list[Any]]
     created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
@@ -206,9 +211,8 @@ class Decision(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     model: Mapped[str]
-    kind: Mapped[str]
-    """promote | refuse | retrain | alert | no_action | rollback"""
-    key: Mapped[str | None]
+    kind: Mapped[DecisionKind]
+    key: Mapped[PartitionKey | None]
     """Partition the decision is about"""
     dedup_key: Mapped[str]
     reason: Mapped[str]
@@ -230,7 +234,7 @@ class Deployment(Base):
     model: Mapped[str] = mapped_column(index=True)
     version: Mapped[int]
     decision_id: Mapped[int] = mapped_column(ForeignKey("decision.id"), unique=True)
-    from_key: Mapped[str | None]
+    from_key: Mapped[PartitionKey | None]
     """First partition it was meant to serve: the one after the data that the decision saw"""
     served_from: Mapped[dt.datetime] = mapped_column(server_default=func.clock_timestamp())
 
@@ -243,11 +247,11 @@ class Prediction(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     model: Mapped[str]
-    key: Mapped[str]
+    key: Mapped[PartitionKey]
     snapshot_id: Mapped[int] = mapped_column(ForeignKey("snapshot.id"))
     version: Mapped[int]
     """Model version that predicted"""
-    uri: Mapped[str]
+    uri: Mapped[Uri]
     content_hash: Mapped[str]
     rows: Mapped[int]
     mean: Mapped[float]
@@ -266,7 +270,7 @@ class Performance(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     model: Mapped[str]
-    key: Mapped[str]
+    key: Mapped[PartitionKey]
     prediction_id: Mapped[int] = mapped_column(ForeignKey("prediction.id"))
     labels_version_id: Mapped[int] = mapped_column(ForeignKey("partition_version.id"))
     labels_rows: Mapped[str] = mapped_column(server_default="")
@@ -289,7 +293,7 @@ class ShadowLoss(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     model: Mapped[str]
-    key: Mapped[str]
+    key: Mapped[PartitionKey]
     version: Mapped[int]
     """Model version that was scored in the shadow"""
     snapshot_id: Mapped[int] = mapped_column(ForeignKey("snapshot.id"))
@@ -312,7 +316,7 @@ class DriftCheck(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     model: Mapped[str]
-    key: Mapped[str]
+    key: Mapped[PartitionKey]
     input_hash: Mapped[str]
     """Over prediction, labels and reference: the same check is never made twice"""
     prediction_id: Mapped[int] = mapped_column(ForeignKey("prediction.id"))
@@ -323,7 +327,7 @@ class DriftCheck(Base):
     drifted: Mapped[bool]
     results: Mapped[Json]
     """columns [{name, method, statistic, p_value, effect, drifted, sentence}], prediction, labels, performance"""
-    report_uri: Mapped[str | None]
+    report_uri: Mapped[Uri | None]
     created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
     run_url: Mapped[str | None]
 
@@ -343,7 +347,7 @@ class Alert(Base):
     model: Mapped[str]
     kind: Mapped[str]
     """Name of its runbook page"""
-    key: Mapped[str | None]
+    key: Mapped[PartitionKey | None]
     dedup_key: Mapped[str]
     recipients: Mapped[list[Any]]
     subject: Mapped[str]

@@ -9,6 +9,8 @@ from sqlalchemy import ForeignKey, Index, UniqueConstraint, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from evergreen.core.ledger.tables.base import Base
+from evergreen.core.names import PartitionKey
+from evergreen.core.values import ChannelType
 
 
 class Incident(Base):
@@ -66,7 +68,7 @@ class Occurrence(Base):
     """Unique, as a mail's `dedup_key`: the same occurrence is recorded once"""
     part: Mapped[str]
     """What is resolved: the partition's key, or a run's name"""
-    key: Mapped[str | None]
+    key: Mapped[PartitionKey | None]
     said: Mapped[str]
     """What was wrong this time, in a sentence"""
     run_url: Mapped[str | None]
@@ -115,8 +117,7 @@ class Delivery(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     alert_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("alert.id"))
     channel: Mapped[str]
-    type: Mapped[str]
-    """apprise | webhook"""
+    type: Mapped[ChannelType]
     secret: Mapped[str]
     """Name under which the address is looked up"""
     cause: Mapped[str | None]

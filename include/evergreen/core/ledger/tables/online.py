@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from evergreen.core.ledger.tables.base import Base, Json
+from evergreen.core.names import PartitionKey
 
 
 class OnlineRequest(Base):
@@ -45,7 +46,7 @@ class OnlinePrediction(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     request_id: Mapped[int] = mapped_column(ForeignKey("online_request.id"))
     model: Mapped[str]
-    key: Mapped[str]
+    key: Mapped[PartitionKey]
     """Partition that the row's event time lies in"""
     entity: Mapped[str]
     """As text"""
@@ -72,7 +73,7 @@ class OnlinePerformance(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     model: Mapped[str]
-    key: Mapped[str]
+    key: Mapped[PartitionKey]
     measured_hash: Mapped[str]
     versions: Mapped[list[Any]]
     """Model versions that predicted, ascending"""

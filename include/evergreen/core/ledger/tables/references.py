@@ -9,6 +9,8 @@ from sqlalchemy import Index, UniqueConstraint, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from evergreen.core.ledger.tables.base import Base
+from evergreen.core.names import Uri
+from evergreen.core.values import VerdictOutcome
 
 
 class ReferenceVersion(Base):
@@ -39,10 +41,10 @@ class ReferenceVersion(Base):
     """1, or the number of a correction: the highest of one instant counts"""
     content_hash: Mapped[str]
     """SHA-256 of the raw copy, hex"""
-    landed_uri: Mapped[str]
-    raw_uri: Mapped[str]
+    landed_uri: Mapped[Uri]
+    raw_uri: Mapped[Uri]
     """The immutable copy in the store"""
-    clean_uri: Mapped[str | None]
+    clean_uri: Mapped[Uri | None]
     """The accepted rows with the definition's columns and dtypes, as Parquet; None if quarantined"""
     bytes: Mapped[int]
     rows: Mapped[int | None]
@@ -52,8 +54,7 @@ class ReferenceVersion(Base):
     """When the same bytes were last written to the landing zone again. The one column that changes"""
     rules_hash: Mapped[str]
     """SHA-256 over what the verdict depends on beside the bytes"""
-    outcome: Mapped[str]
-    """accepted | quarantined"""
+    outcome: Mapped[VerdictOutcome]
     reason: Mapped[str]
     failures: Mapped[list[Any]]
     received_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())

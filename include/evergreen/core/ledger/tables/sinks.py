@@ -8,6 +8,7 @@ from sqlalchemy import ForeignKey, Index, UniqueConstraint, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from evergreen.core.ledger.tables.base import Base
+from evergreen.core.names import PartitionKey
 
 
 class SinkDelivery(Base):
@@ -24,7 +25,7 @@ class SinkDelivery(Base):
     model: Mapped[str]
     sink: Mapped[str]
     """Its name in the definition"""
-    key: Mapped[str]
+    key: Mapped[PartitionKey]
     prediction_id: Mapped[int] = mapped_column(ForeignKey("prediction.id"))
     version: Mapped[int]
     """Model version that predicted"""

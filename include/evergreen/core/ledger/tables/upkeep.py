@@ -8,6 +8,8 @@ from sqlalchemy import Index, UniqueConstraint, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from evergreen.core.ledger.tables.base import Base
+from evergreen.core.names import PartitionKey
+from evergreen.core.values import ObjectKind, SightingKind, TableName
 
 
 class LateFeed(Base):
@@ -18,9 +20,8 @@ class LateFeed(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     model: Mapped[str]
-    table: Mapped[str]
-    """inputs | labels"""
-    key: Mapped[str]
+    table: Mapped[TableName]
+    key: Mapped[PartitionKey]
     due_at: Mapped[dt.datetime]
     waiting_since: Mapped[dt.datetime]
     """When the ingest run began to wait"""
@@ -40,8 +41,7 @@ class Sighting(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     model: Mapped[str]
-    kind: Mapped[str]
-    """drop (brought in) | stray (reported) | stuck (restarted) | unmended (reported) | rebuild (asked for)"""
+    kind: Mapped[SightingKind]
     name: Mapped[str]
     first_seen: Mapped[dt.datetime] = mapped_column(server_default=func.now())
     acted_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
@@ -61,11 +61,10 @@ class Collection(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     model: Mapped[str]
-    kind: Mapped[str]
-    """raw | accepted | quarantined | features | predictions | validation | report | model"""
+    kind: Mapped[ObjectKind]
     name: Mapped[str]
     """What the rows about it call it: URI in the store, MD5 in the DVC remote, `<model> version 3`"""
-    key: Mapped[str]
+    key: Mapped[PartitionKey]
     """Its partition; of a model, the newest one whose labels it was trained or judged on"""
     rule: Mapped[str]
     """The setting that let it go, such as `keep_reports: 52`"""

@@ -39,6 +39,7 @@ from evergreen.core.ledger.views.lines import (
     TrainingLine,
     VerdictLine,
 )
+from evergreen.core.names import PartitionKey
 
 
 def tables(session: Session, model: str) -> list[TableLine]:
@@ -127,7 +128,7 @@ def verdicts(session: Session, model: str, *, before: int | None = None, limit: 
     return [_verdict_line(*found) for found in session.execute(query).tuples()]
 
 
-def newest_verdicts(session: Session, model: str, keys: Collection[str] | None = None) -> list[VerdictLine]:
+def newest_verdicts(session: Session, model: str, keys: Collection[PartitionKey] | None = None) -> list[VerdictLine]:
     """The newest verdict on each partition of each table, by name of the table and key; `keys`: on these only."""
     query = _judged(model) if keys is None else _judged(model).where(PartitionVersion.key.in_(keys))
     query = query.distinct(PartitionVersion.table, PartitionVersion.key)
@@ -295,7 +296,7 @@ def online(session: Session, model: str) -> list[OnlineLine]:
     ]
 
 
-def predictions(session: Session, model: str, key: str) -> list[PredictionLine]:
+def predictions(session: Session, model: str, key: PartitionKey) -> list[PredictionLine]:
     """The predictions made for a partition, newest first: one for each snapshot that was scored."""
     query = select(Prediction, Snapshot).join(Snapshot, Snapshot.id == Prediction.snapshot_id)
     query = query.where(Prediction.model == model, Prediction.key == key).order_by(Prediction.id.desc())

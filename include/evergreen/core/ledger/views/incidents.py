@@ -10,6 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from evergreen.core.ledger.tables import Incident, Occurrence
+from evergreen.core.names import PartitionKey
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class OccurrenceLine:
     """One partition (of a task that has none: run) of an incident, by its newest occurrence."""
 
     part: str
-    key: str | None
+    key: PartitionKey | None
     at: dt.datetime
     said: str
     resolved_at: dt.datetime | None

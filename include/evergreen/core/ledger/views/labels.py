@@ -9,13 +9,14 @@ from sqlalchemy.orm import Session
 
 from evergreen.core.ledger.queries import labels
 from evergreen.core.ledger.queries.labels import INCOMPLETE
+from evergreen.core.names import PartitionKey
 
 
 @dataclass(frozen=True)
 class CoverageLine:
     """One partition of which inputs and labels are accepted."""
 
-    key: str
+    key: PartitionKey
     inputs: int
     labelled: int | None
     """Accepted inputs with a label; None if retention had removed the rows"""

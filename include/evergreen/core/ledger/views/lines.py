@@ -6,21 +6,23 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
+from evergreen.core.names import PartitionKey, Uri
 from evergreen.core.store import layout
+from evergreen.core.values import ComparisonOutcome, TableName, VerdictOutcome
 
 
 @dataclass(frozen=True)
 class TableLine:
     """What landed in one table of the feed. A partition counts by the verdict on its newest version."""
 
-    table: str
+    table: TableName
     partitions: int
     versions: int
     accepted: int
     quarantined: int
     unjudged: int
-    first_key: str
-    last_key: str
+    first_key: PartitionKey
+    last_key: PartitionKey
     rows: int
     """Rows accepted in the newest versions"""
     rows_rejected: int
@@ -31,8 +33,8 @@ class TableLine:
 class LateLine:
     """A table of a partition that was not there when its grace period ended, and what became of it."""
 
-    table: str
-    key: str
+    table: TableName
+    key: PartitionKey
     due_at: dt.datetime
     waiting_since: dt.datetime
     """When the ingest run began to wait for it"""
@@ -42,7 +44,7 @@ class LateLine:
     told_at: dt.datetime
     landed_at: dt.datetime | None
     """When it came; None if it has not yet"""
-    outcome: str | None
+    outcome: VerdictOutcome | None
     """The first verdict on what came"""
     run_url: str | None
     """Log of the run that waited"""
@@ -58,17 +60,17 @@ class VerdictLine:
     """One verdict on one version of a partition."""
 
     id: int
-    table: str
-    key: str
+    table: TableName
+    key: PartitionKey
     version: int
-    outcome: str
+    outcome: VerdictOutcome
     reason: str
     decided_at: dt.datetime
-    results_uri: str | None
+    results_uri: Uri | None
     run_url: str | None
     rows_accepted: int
     rows_rejected: int
-    rejected_uri: str | None
+    rejected_uri: Uri | None
     """Where the bad rows of an accepted version are kept"""
     asked_by: str | None
     """Who had it validated again"""
@@ -84,7 +86,7 @@ class VerdictLine:
 class SnapshotLine:
     """One build of a feature partition."""
 
-    key: str
+    key: PartitionKey
     version: int
     snapshot_id: str
     rows: int
@@ -103,8 +105,8 @@ class ComparisonLine:
     challenger_version: int
     champion_version: int | None
     """None: the base rate stood in for a champion"""
-    keys: tuple[str, ...]
-    verdict: str
+    keys: tuple[PartitionKey, ...]
+    verdict: ComparisonOutcome
     result: dict[str, Any]
     guards: tuple[Any, ...]
     created_at: dt.datetime
@@ -118,9 +120,9 @@ class TrainingLine:
     cause: str
     reason: str
     state: str
-    as_of: str
-    train_keys: tuple[str, ...]
-    holdout_keys: tuple[str, ...]
+    as_of: PartitionKey
+    train_keys: tuple[PartitionKey, ...]
+    holdout_keys: tuple[PartitionKey, ...]
     rows: Any
     dataset: dict[str, Any]
     dataset_hash: str
@@ -147,7 +149,7 @@ class DecisionLine:
 
     id: int
     kind: str
-    key: str | None
+    key: PartitionKey | None
     reason: str
     evidence: dict[str, Any]
     version: int | None
@@ -161,7 +163,7 @@ class DeploymentLine:
     """A version's time as champion."""
 
     version: int
-    from_key: str | None
+    from_key: PartitionKey | None
     served_from: dt.datetime
     served_until: dt.datetime | None
     """None: it serves"""
@@ -174,7 +176,7 @@ class DeploymentLine:
 class LossLine:
     """Realised loss of one partition's predictions; the newest measurement of each partition."""
 
-    key: str
+    key: PartitionKey
     version: int
     rows: int
     loss: float
@@ -188,7 +190,7 @@ class LossLine:
 class OnlineLine:
     """What the predictions on request in one partition came to; the newest measurement of each partition."""
 
-    key: str
+    key: PartitionKey
     versions: tuple[int, ...]
     rows: int
     """Entities with a prediction"""
@@ -219,7 +221,7 @@ class MovedColumn:
 class CheckLine:
     """One drift check."""
 
-    key: str
+    key: PartitionKey
     version: int
     drifted: bool
     reference: str
@@ -227,7 +229,7 @@ class CheckLine:
     """Columns that drifted"""
     estimated_loss: float | None
     """What the partition was expected to lose before its labels landed"""
-    report_uri: str | None
+    report_uri: Uri | None
     created_at: dt.datetime
     run_url: str | None
     moved: tuple[MovedColumn, ...] = ()
@@ -241,7 +243,7 @@ class CheckLine:
 class MonitorLine:
     """What the monitor decided on its newest check of a partition."""
 
-    key: str
+    key: PartitionKey
     kind: str
     reason: str
     told: tuple[str, ...]
@@ -256,11 +258,11 @@ class MonitorLine:
 class PredictionLine:
     """One partition's predictions."""
 
-    key: str
+    key: PartitionKey
     version: int
     rows: int
     mean: float
-    uri: str
+    uri: Uri
     snapshot_id: str
     created_at: dt.datetime
     run_url: str | None
@@ -284,7 +286,7 @@ class AlertLine:
 
     id: str
     kind: str
-    key: str | None
+    key: PartitionKey | None
     subject: str
     created_at: dt.datetime
     sent_at: dt.datetime | None

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from evergreen.core.ledger.queries.decisions import MONITOR, measured
 from evergreen.core.ledger.tables import Decision, DriftCheck
 from evergreen.core.ledger.views.lines import CheckLine, LossLine, MonitorLine, MovedColumn
+from evergreen.core.names import PartitionKey
 
 
 def losses(session: Session, model: str) -> list[LossLine]:
@@ -74,7 +75,7 @@ def _check_line(row: Any) -> CheckLine:
     )
 
 
-def monitored(session: Session, model: str) -> dict[str, MonitorLine]:
+def monitored(session: Session, model: str) -> dict[PartitionKey, MonitorLine]:
     """What the monitor decided on its newest check of each partition, by key and in its order."""
     seen = Decision.evidence
     query = select(

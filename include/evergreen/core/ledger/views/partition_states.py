@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Final, Literal
 
 from sqlalchemy import case, func, or_, select
 from sqlalchemy.orm import Session
 
 from evergreen.core.ledger.queries.partitions import QUARANTINED
 from evergreen.core.ledger.tables import LabelHold, PartitionVersion, Prediction, Snapshot, Verdict
+from evergreen.core.names import PartitionKey
+from evergreen.core.values import VerdictOutcome
 
-UNJUDGED = "unjudged"
+UNJUDGED: Final = "unjudged"
 
 
 @dataclass(frozen=True)
 class PartitionState:
     """One partition; what is not there is None or False."""
 
-    inputs: str | None = None
-    """accepted | quarantined | unjudged, of the newest version"""
+    inputs: VerdictOutcome | Literal["unjudged"] | None = None
+    """Of the newest version"""
     inputs_why: str = ""
     """Why it, or some of its rows, are in quarantine"""
-    labels: str | None = None
+    labels: VerdictOutcome | Literal["unjudged"] | None = None
     labels_why: str = ""
     held: bool = False
     """Whether its labels are held back because they are incomplete"""
@@ -30,9 +33,9 @@ class PartitionState:
     """That predicted it last"""
 
 
-def partition_states(session: Session, model: str, from_key: str = "") -> dict[str, PartitionState]:
+def partition_states(session: Session, model: str, from_key: str = "") -> dict[PartitionKey, PartitionState]:
     """What is known of each partition from `from_key` on that has landed, by key and in its order."""
-    found: dict[str, PartitionState] = {}
+    found: dict[PartitionKey, PartitionState] = {}
     why = case((or_(Verdict.outcome == QUARANTINED, Verdict.rows_rejected > 0), Verdict.reason), else_="")
     part = PartitionVersion
     landed = (
@@ -44,7 +47,7 @@ def partition_states(session: Session, model: str, from_key: str = "") -> dict[s
     )
     for key, table, outcome, reason in session.execute(landed):
         known = found.get(key, PartitionState())
-        said = outcome or UNJUDGED
+        said: VerdictOutcome | Literal["unjudged"] = outcome or UNJUDGED
         words = reason or ""
         found[key] = (
             replace(known, inputs=said, inputs_why=words)
@@ -55,7 +58,7 @@ def partition_states(session: Session, model: str, from_key: str = "") -> dict[s
     return dict(sorted(found.items()))
 
 
-def _add_later_stages(session: Session, model: str, from_key: str, found: dict[str, PartitionState]) -> None:
+def _add_later_stages(session: Session, model: str, from_key: str, found: dict[PartitionKey, PartitionState]) -> None:
     built = select(Snapshot.key).distinct().where(Snapshot.model == model, Snapshot.key >= from_key)
     for key in session.scalars(built):
         found[key] = replace(found.get(key, PartitionState()), features=True)
@@ -70,7 +73,7 @@ def _add_later_stages(session: Session, model: str, from_key: str, found: dict[s
         found[key] = replace(found.get(key, PartitionState()), version=version)
 
 
-def partition_ends(session: Session, model: str) -> tuple[str, str] | None:
+def partition_ends(session: Session, model: str) -> tuple[PartitionKey, PartitionKey] | None:
     """Keys of the first and the newest partition that has landed; None if none has."""
     query = select(func.min(PartitionVersion.key), func.max(PartitionVersion.key))
     first, last = session.execute(query.where(PartitionVersion.model == model)).one()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from typing import Literal
 
 from sqlalchemy.orm import Session
 
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.ledger.views import history
 from evergreen.core.ledger.views.lines import DeploymentLine, PredictionLine, TrainingLine
+from evergreen.core.names import PartitionKey
 
 
 @dataclass(frozen=True)
@@ -21,11 +23,10 @@ class Served:
     """
 
     day: str
-    key: str
+    key: PartitionKey
     """The partition that holds the day"""
     version: int
-    basis: str
-    """predictions | deployment"""
+    basis: Literal["predictions", "deployment"]
     predictions: tuple[PredictionLine, ...]
     """All that were made for the partition, newest first; the first is the one that counts"""
     deployment: DeploymentLine | None
@@ -35,7 +36,9 @@ class Served:
     """Who was champion by the clock when the day ended: another if the partition was scored later"""
 
 
-def served_on(session: Session, definition: ModelDefinition, day: dt.date, key: str | None = None) -> Served | None:
+def served_on(
+    session: Session, definition: ModelDefinition, day: dt.date, key: PartitionKey | None = None
+) -> Served | None:
     """Who served `day`, or its partition `key`; None if nobody did.
 
     A day is one of the calendar's time zone. If partitions are hours, a `key` says which one is meant.
@@ -66,7 +69,7 @@ def _by_clock(deployed: list[DeploymentLine], moment: dt.datetime, version: int 
     return begun[-1] if begun else None
 
 
-def _by_key(deployed: list[DeploymentLine], key: str) -> DeploymentLine | None:
+def _by_key(deployed: list[DeploymentLine], key: PartitionKey) -> DeploymentLine | None:
     """The last deployment that was meant to serve the partition `key`."""
     meant = [d for d in deployed if d.from_key is None or d.from_key <= key]
     return meant[-1] if meant else None

@@ -30,6 +30,8 @@ from evergreen.core.ledger.tables import (
     TrainingRun,
     Verdict,
 )
+from evergreen.core.names import PartitionKey, Uri
+from evergreen.core.values import TableName
 
 NEWEST = 26
 """Partitions whose loss is shown: half a year of weeks"""
@@ -40,9 +42,9 @@ class Serving:
     """The champion."""
 
     version: int
-    from_key: str | None
+    from_key: PartitionKey | None
     since: dt.datetime
-    as_of: str | None
+    as_of: PartitionKey | None
     """Newest partition whose labels it was made from; None if that is not on record"""
 
 
@@ -50,8 +52,8 @@ class Serving:
 class Newest:
     """The newest partition of one table."""
 
-    table: str
-    key: str
+    table: TableName
+    key: PartitionKey
     outcome: str | None
     """None: not judged yet"""
 
@@ -60,13 +62,13 @@ class Newest:
 class Said:
     """The newest check of the monitor and what was decided on it."""
 
-    key: str
+    key: PartitionKey
     version: int
     """Champion that was checked; another may serve since"""
     drifted: bool
     columns: tuple[str, ...]
     """Columns that drifted"""
-    report_uri: str | None
+    report_uri: Uri | None
     kind: str | None
     """Of the decision"""
     reason: str
@@ -84,7 +86,7 @@ class Said:
 class Lost:
     """Realised loss of one partition, and what was estimated before its labels landed."""
 
-    key: str
+    key: PartitionKey
     version: int
     loss: float
     estimated: float | None

@@ -17,6 +17,7 @@ from evergreen.core.definition import ModelDefinition
 from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.queries import versions
 from evergreen.core.ledger.tables import TrainingRun
+from evergreen.core.names import PartitionKey
 from evergreen.core.store.scratch import scratch_folder
 from evergreen.errors import RefusedError
 from evergreen.loop.champion.adoption import incumbent, registered
@@ -53,7 +54,7 @@ class Adopted:
     version: int
     source: str
     """The column, or the address in the registry"""
-    as_of: str
+    as_of: PartitionKey
     reason: str
     loss: float | None
     """Mean loss on the held-out partitions"""
@@ -69,7 +70,7 @@ def adopt(
     *,
     column: str | None = None,
     address: str | None = None,
-    as_of: str | None = None,
+    as_of: PartitionKey | None = None,
     why: str,
     decided_by: str,
     settings: Settings,

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from evergreen.core.definition.model import GateSection, Loss
 from evergreen.core.text import fixed_percent
+from evergreen.core.values import GateAnswer
 from evergreen.loop.champion.evaluation.guards import REQUIRED, Guard
 from evergreen.loop.champion.evaluation.paired_test import Comparison, Mode
 from evergreen.loop.training.losses import TITLES
 
-Answer = Literal["promote", "refuse", "ask"]
 BORDERLINE = 10
 """A comparison that would fail at a tenth of its alpha, or pass at ten times it, is a close call."""
 LEAST = 1e-6
@@ -23,7 +22,7 @@ LEAST = 1e-6
 class GateVerdict:
     """What the gate says, and why, in one sentence."""
 
-    outcome: Answer
+    outcome: GateAnswer
     reason: str
     guards: tuple[Guard, ...]
 
@@ -93,7 +92,7 @@ def decide(
 
 def _answer(
     comparison: Comparison, guards: Sequence[Guard], gate: GateSection, story: str, *, shown: bool, few: str | None
-) -> tuple[Answer, str]:
+) -> tuple[GateAnswer, str]:
     """What the gate says of a challenger that was compared, and why; `few` as of `decide`, if that forbids it."""
     failed = [guard for guard in guards if guard.state == "failed"]
     also = f"; besides, {_told(failed)}" if failed else ""

@@ -34,10 +34,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from evergreen.core.values import ComparisonOutcome
 from evergreen.loop.training.losses import Floats
 
 Mode = Literal["superiority", "non_inferiority"]
-Outcome = Literal["superior", "non_inferior", "inconclusive", "worse"]
 FEWEST_CLUSTERS = 2
 NO_SPREAD = 1e-9
 """A standard error below this part of the mean is rounding: every row differs by the same amount."""
@@ -67,7 +67,7 @@ class Comparison:
     interval has the level 1 - alpha, where `alpha` is what this look got: the caller's, divided by its `looks`.
     """
 
-    verdict: Outcome
+    verdict: ComparisonOutcome
     delta: float
     low: float | None
     high: float | None
@@ -187,7 +187,7 @@ def _checked(champion: Floats, challenger: Floats, clusters: Any) -> tuple[Float
     return ours, theirs, codes
 
 
-def _judge(found: Estimate, within: Estimate, mode: Mode) -> Outcome:
+def _judge(found: Estimate, within: Estimate, mode: Mode) -> ComparisonOutcome:
     if found.low is None or found.high is None:
         return "inconclusive"
     if found.low > 0:

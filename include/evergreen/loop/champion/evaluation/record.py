@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
+from evergreen.core.names import PartitionKey
 from evergreen.loop.champion.evaluation.paired_test import Comparison
 
 MOST = 4
@@ -40,7 +41,7 @@ LEAST = 1e-15
 class Met:
     """A challenger that was compared with its champion."""
 
-    keys: tuple[str, ...]
+    keys: tuple[PartitionKey, ...]
     """Held-out partitions it was compared on"""
     newer: int
     """Partitions by which its labels were newer than the champion's"""
@@ -89,7 +90,7 @@ class Pace:
         return self.gain > 0 and self.p_value < SURE
 
 
-def met(comparison: Comparison, keys: Sequence[str], newer: int) -> Met:
+def met(comparison: Comparison, keys: Sequence[PartitionKey], newer: int) -> Met:
     """A comparison as the record keeps it."""
     return Met(tuple(keys), newer, comparison.relative, comparison.p_value, comparison.low is not None)
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from evergreen.core.definition import ModelDefinition, Period
 from evergreen.core.definition.calendar import Calendar
 from evergreen.core.definition.model import TableName
+from evergreen.core.names import PartitionKey
 from evergreen.loop.intake.comparisons.profile import Profile
 
 if TYPE_CHECKING:
@@ -39,11 +40,11 @@ class Ids:
 class Window:
     """The last few partitions before one."""
 
-    keys: tuple[str, ...]
+    keys: tuple[PartitionKey, ...]
     """Partitions of the calendar, oldest first"""
-    accepted: Mapping[str, Profile]
+    accepted: Mapping[PartitionKey, Profile]
     """Those of them that are accepted, oldest first"""
-    undecided: tuple[str, ...]
+    undecided: tuple[PartitionKey, ...]
     """Those of them that have no verdict"""
 
 
@@ -57,15 +58,15 @@ class Past:
     event_time: str
     columns: tuple[str, ...]
     """Of the table"""
-    keys: tuple[str, ...] = ()
+    keys: tuple[PartitionKey, ...] = ()
     """Partitions of the calendar before it, oldest first"""
-    accepted: Mapping[str, Profile] = field(default_factory=dict)
+    accepted: Mapping[PartitionKey, Profile] = field(default_factory=dict)
     """Of these, and of those of `seasons`, the ones that are accepted"""
-    decided: Collection[str] = ()
+    decided: Collection[PartitionKey] = ()
     """Those that have a verdict, accepted ones included"""
     other: Ids | None = None
     """None: the other table of this partition is not accepted, or nobody asks for it"""
-    seasons: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    seasons: Mapping[int, tuple[PartitionKey, ...]] = field(default_factory=dict)
     """For a number of partitions that somebody asks for: so many around the one a year before it, oldest first"""
     rows: float = math.inf
     """Rows of the table that is judged: a few say little of what they were drawn from. Not known: as if without end"""
@@ -78,7 +79,7 @@ class Past:
         """The `last` partitions around the one a year before it; fewer in a feed's first years."""
         return self._window(self.seasons.get(last, ()))
 
-    def _window(self, keys: tuple[str, ...]) -> Window:
+    def _window(self, keys: tuple[PartitionKey, ...]) -> Window:
         accepted = {key: self.accepted[key] for key in keys if key in self.accepted}
         return Window(keys, accepted, tuple(k for k in keys if k not in self.decided and k not in accepted))
 
@@ -94,12 +95,12 @@ class Past:
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def earliest_compared(calendar: Calendar, key: str) -> str:
+def earliest_compared(calendar: Calendar, key: PartitionKey) -> PartitionKey:
     """The oldest partition that any comparison can look at when `key` is judged."""
     return min(calendar.shift(key, -MOST_PARTITIONS), calendar.shift(calendar.year_before(key), -MOST_PARTITIONS))
 
 
-def no_past(definition: ModelDefinition, table: TableName, key: str) -> Past:
+def no_past(definition: ModelDefinition, table: TableName, key: PartitionKey) -> Past:
     """What is known if neither earlier partitions nor the other table are at hand."""
     feed = definition.feed
     columns = tuple(feed.tables[table].columns)

@@ -23,6 +23,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from evergreen.core.definition.model import ColumnType
+from evergreen.core.names import PartitionKey
 from evergreen.loop.intake.comparisons.intervals import (
     UNSEEN,
     above,
@@ -394,6 +395,6 @@ def _spread(known: Sequence[ColumnProfile]) -> float:
     return float(np.median(inner)) or float(np.median(whole))
 
 
-def _some(keys: Sequence[str]) -> str:
+def _some(keys: Sequence[PartitionKey]) -> str:
     shown = ", ".join(keys[:3])
     return shown + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")

@@ -23,6 +23,7 @@ from evergreen.core.definition.database_address import AddressOf, url_of
 from evergreen.core.definition.model import TableName
 from evergreen.core.definition.partition_keys import check_key
 from evergreen.core.definition.query import QuerySection, query_of
+from evergreen.core.names import PartitionKey, Uri
 from evergreen.core.store.objects import publish, published
 from evergreen.errors import DefinitionError, UnavailableError
 from evergreen.loop.intake.database.note import is_answer, note
@@ -40,15 +41,15 @@ class Extracted:
     """One table in the landing zone that a query gave."""
 
     table: str
-    key: str
-    uri: str
+    key: PartitionKey
+    uri: Uri
     rows: int
     bytes: int
     query_hash: str
 
 
 def extract(
-    definition: ModelDefinition, table: TableName, key: str, *, landing_url: str, address_of: AddressOf
+    definition: ModelDefinition, table: TableName, key: PartitionKey, *, landing_url: str, address_of: AddressOf
 ) -> Extracted | None:
     """Run the query of `table` with the bounds of the partition `key`, and land its rows.
 
@@ -77,7 +78,7 @@ def extract(
         return None
     url = url_of(asked.connection, address_of)
     driver = cast("Driver", import_module(f"evergreen.loop.intake.database.{_DRIVERS[url.drivername]}").read)
-    uri = f"{folder}/{table}.parquet"
+    uri = Uri(f"{folder}/{table}.parquet")
     rows, size, digest = _write(uri, driver, url, asked, period, definition, table)
     said = note(asked, period, rows, digest)
     publish(f"{folder}/{note_name(table)}", json.dumps(said, indent=1).encode())
@@ -114,7 +115,7 @@ class _Counted:
 
 
 def _write(
-    uri: str,
+    uri: Uri,
     driver: Driver,
     url: object,
     asked: QuerySection,

@@ -17,6 +17,7 @@ from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.queries import collected, labels
 from evergreen.core.ledger.queries.labels import Pair
 from evergreen.core.ledger.tables import LabelCoverage
+from evergreen.core.names import PartitionKey
 from evergreen.core.text import share
 from evergreen.errors import EvergreenError, UnavailableError
 from evergreen.loop.intake.accepted_rows import read_columns
@@ -42,7 +43,7 @@ def review(definition: ModelDefinition, *, settings: Settings) -> None:
     ledger, name = Ledger.from_settings(settings), definition.name
     with ledger.transaction() as session:
         waiting = _unmeasured(session, definition)
-    unread: dict[str, Unread] = {}
+    unread: dict[PartitionKey, Unread] = {}
     for key, pair in waiting.items():
         # One transaction each: after an upgrade this reads the whole past, which a task that is killed, or one that
         # runs beside this one, shall not begin anew.
@@ -64,13 +65,15 @@ class _UnreadError(Exception):
     """The rows of a pair are there, as far as the ledger knows, and cannot be read now."""
 
 
-def _unmeasured(session: Session, definition: ModelDefinition) -> dict[str, Pair]:
+def _unmeasured(session: Session, definition: ModelDefinition) -> dict[PartitionKey, Pair]:
     known = labels.measured(session, definition.name, definition.target)
     found = labels.pairs(session, definition.name)
     return {key: pair for key, pair in found.items() if labels.pair_id(pair) not in known}
 
 
-def _measure(session: Session, definition: ModelDefinition, key: str, pair: Pair, settings: Settings) -> dict[str, Any]:
+def _measure(
+    session: Session, definition: ModelDefinition, key: PartitionKey, pair: Pair, settings: Settings
+) -> dict[str, Any]:
     """The row of `label_coverage` for one pair."""
     found, names = _count(session, definition, pair, settings), labels.pair_id(pair)
     inputs = found[0] if found else pair[0][1].rows_accepted

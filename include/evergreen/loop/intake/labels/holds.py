@@ -22,6 +22,7 @@ from evergreen.core.ledger.outbox import owe, owed
 from evergreen.core.ledger.queries import labels, versions
 from evergreen.core.ledger.queries.labels import INCOMPLETE, ONE_SIDED
 from evergreen.core.ledger.tables import LabelBias, LabelCoverage, LabelHold
+from evergreen.core.names import PartitionKey
 from evergreen.loop.intake.labels import mail
 from evergreen.loop.intake.labels.maturity import Maturity
 from evergreen.loop.intake.labels.usable import standings
@@ -38,7 +39,7 @@ Told = tuple[LabelHold, mail.Line]
 class Problem:
     """A partition that is held back, or one-sided, now."""
 
-    key: str
+    key: PartitionKey
     cause: str
     coverage_id: int
     needed: float
@@ -74,7 +75,10 @@ def settle(session: Session, definition: ModelDefinition) -> None:
 
 
 def problems(
-    session: Session, definition: ModelDefinition, rows: Mapping[str, LabelCoverage], stands: Mapping[str, Maturity]
+    session: Session,
+    definition: ModelDefinition,
+    rows: Mapping[PartitionKey, LabelCoverage],
+    stands: Mapping[PartitionKey, Maturity],
 ) -> list[Problem]:
     """What is incomplete or one-sided now, by key: of the partitions whose coverage `rows` has."""
     biases = labels.biases(session, definition.name)
@@ -156,7 +160,7 @@ def _tell_one_sided(session: Session, definition: ModelDefinition, held: Sequenc
         )  # fmt: skip
 
 
-def beginnings(keys: Sequence[str], reach: Callable[[str], str]) -> list[int]:
+def beginnings(keys: Sequence[PartitionKey], reach: Callable[[str], str]) -> list[int]:
     """Places of those of `keys`, in the order in which they were found, that none before them is near. Pure.
 
     Args:
@@ -174,7 +178,7 @@ def beginnings(keys: Sequence[str], reach: Callable[[str], str]) -> list[int]:
     return found
 
 
-def last_near(definition: ModelDefinition, key: str) -> str:
+def last_near(definition: ModelDefinition, key: PartitionKey) -> PartitionKey:
     """The last partition so near `key` that what is wrong with both has one cause. Pure."""
     return definition.partitions.shift(key, NEAR)
 

@@ -9,6 +9,7 @@ from evergreen.core.definition import ModelDefinition
 from evergreen.core.ledger.outbox import AlertBody, Table
 from evergreen.core.ledger.queries.labels import INCOMPLETE
 from evergreen.core.ledger.tables import LabelBias, LabelCoverage, LabelHold
+from evergreen.core.names import PartitionKey
 from evergreen.core.text import listed, percent, share
 
 MOST_ROWS = 20
@@ -18,7 +19,7 @@ MOST_ROWS = 20
 class Line:
     """One partition of the mail."""
 
-    key: str
+    key: PartitionKey
     cause: str
     inputs: int
     labelled: int

@@ -19,6 +19,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from evergreen.core.names import PartitionKey
+
 WINDOW = 8
 """Complete partitions that say what is usual"""
 START = 0.9
@@ -38,7 +40,7 @@ Basis = Literal["definition", "usual", "start", "unmeasured", "unreadable"]
 class Coverage:
     """How many of the accepted inputs of partition `key` have a label; `labelled` is None if they are collected."""
 
-    key: str
+    key: PartitionKey
     inputs: int
     labelled: int | None
 
@@ -60,7 +62,7 @@ class Maturity:
     mature: bool
 
 
-def judge(coverages: Sequence[Coverage], complete: float | None) -> dict[str, Maturity]:
+def judge(coverages: Sequence[Coverage], complete: float | None) -> dict[PartitionKey, Maturity]:
     """Judge the labelled partitions of a model, by key.
 
     Args:

@@ -15,6 +15,7 @@ from evergreen.core.definition import ModelDefinition
 from evergreen.core.ledger import incidents
 from evergreen.core.ledger.outbox import AlertBody, Table, owe
 from evergreen.core.ledger.queries.labels import PairId
+from evergreen.core.names import PartitionKey
 from evergreen.core.text import listed
 
 log = logging.getLogger("evergreen.intake")
@@ -31,13 +32,13 @@ class Unread:
     """Which accepted rows it is about"""
     why: str
 
-    def met(self, key: str) -> incidents.Met:
+    def met(self, key: PartitionKey) -> incidents.Met:
         """The occurrence, which is one for the same rows and the same reason."""
         digest = hashlib.sha256(f"{self.pair}:{self.why}".encode(errors="replace")).hexdigest()[:12]
         return incidents.Met(f"labels-unread:{key}:{digest}", key, self.why)
 
 
-def tell(session: Session, definition: ModelDefinition, unread: Mapping[str, Unread]) -> None:
+def tell(session: Session, definition: ModelDefinition, unread: Mapping[PartitionKey, Unread]) -> None:
     """Record `unread`, by key, and that what was unread before can be counted; write the mails that are due."""
     told, now = partial(owe, session, definition), dt.datetime.now(dt.UTC)
     incidents.resolve_others(
@@ -56,7 +57,7 @@ def tell(session: Session, definition: ModelDefinition, unread: Mapping[str, Unr
     )  # fmt: skip
 
 
-def body(definition: ModelDefinition, unread: Mapping[str, Unread]) -> AlertBody:
+def body(definition: ModelDefinition, unread: Mapping[PartitionKey, Unread]) -> AlertBody:
     """The mail about them. Pure."""
     keys = listed([*unread], 8)
     return AlertBody(

@@ -11,10 +11,13 @@ from evergreen.core.ledger.queries import labels as coverages
 from evergreen.core.ledger.queries import partitions
 from evergreen.core.ledger.queries.partitions import Current
 from evergreen.core.ledger.tables import LabelCoverage
+from evergreen.core.names import PartitionKey
 from evergreen.loop.intake.labels.maturity import Coverage, Maturity, judge
 
 
-def standings(session: Session, definition: ModelDefinition, through: str | None = None) -> dict[str, Maturity]:
+def standings(
+    session: Session, definition: ModelDefinition, through: str | None = None
+) -> dict[PartitionKey, Maturity]:
     """How each partition stands of which inputs and labels are accepted, in order of keys.
 
     One of which coverage is not measured (`coverage.review`) is not mature: its rows were accepted since, or cannot be
@@ -55,13 +58,13 @@ def coverage_of(row: LabelCoverage) -> Coverage:
     return Coverage(row.key, row.inputs, row.labelled)
 
 
-def _unmeasured(key: str, pair: coverages.Pair) -> Maturity:
+def _unmeasured(key: PartitionKey, pair: coverages.Pair) -> Maturity:
     return Maturity(Coverage(key, pair[0][1].rows_accepted, None), 1.0, "unmeasured", mature=False)
 
 
 def usable_labels(
-    session: Session, definition: ModelDefinition, keys: Iterable[str], through: str | None = None
-) -> dict[str, Current]:
+    session: Session, definition: ModelDefinition, keys: Iterable[PartitionKey], through: str | None = None
+) -> dict[PartitionKey, Current]:
     """The accepted labels of each of `keys` that count, in order of keys: `partitions.current_map` without the others.
 
     Labels whose inputs are not accepted are among them: what reads both finds no inputs.

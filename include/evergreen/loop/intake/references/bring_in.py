@@ -19,10 +19,12 @@ from evergreen.core.ledger.outbox import AlertBody, Links, Table
 from evergreen.core.ledger.queries import references
 from evergreen.core.ledger.queries.partitions import ACCEPTED, QUARANTINED
 from evergreen.core.ledger.tables import ReferenceVersion
+from evergreen.core.names import ObjectName, Uri
 from evergreen.core.store import Store, layout
 from evergreen.core.store.layout import join
 from evergreen.core.store.objects import sha256
 from evergreen.core.text import plain
+from evergreen.core.values import VerdictOutcome
 from evergreen.errors import DefinitionError, EvergreenError, UnavailableError
 from evergreen.loop.intake import lake
 from evergreen.loop.intake.drop_content import chunks_of, content_of, describe_parts
@@ -52,8 +54,7 @@ class BroughtIn:
 
     name: str
     stamp: str
-    outcome: str
-    """accepted | quarantined"""
+    outcome: VerdictOutcome
     reason: str
     rows: int | None
 
@@ -152,11 +153,11 @@ def _is_known(known: ReferenceVersion | None, drop: Drop, rules: str) -> bool:
     return same and _counts(known, rules)
 
 
-def _copy(definition: ModelDefinition, landed: Landed, settings: Settings) -> tuple[str, str]:
+def _copy(definition: ModelDefinition, landed: Landed, settings: Settings) -> tuple[Uri, str]:
     """Copy what landed into the store; where it is, and its SHA-256. What is too large stays where it landed."""
     drop, store = landed.drop, Store.from_settings(settings)
 
-    def named(content_hash: str, suffix: str) -> str:
+    def named(content_hash: str, suffix: str) -> ObjectName:
         return layout.reference_table(definition.name, landed.name, landed.stamp.text, content_hash, suffix)
 
     if drop.size > LIMITS.file_bytes and drop.suffix not in LAKES:
@@ -164,7 +165,7 @@ def _copy(definition: ModelDefinition, landed: Landed, settings: Settings) -> tu
     if drop.parts:
         listed = list_of(describe_parts(drop), drop.suffix)
         content_hash = sha256(listed)
-        kept = keep(store, named(content_hash, layout.PARTS), listed, lambda part: chunks_of(f"{drop.uri}/{part}"))
+        kept = keep(store, named(content_hash, layout.PARTS), listed, lambda part: chunks_of(Uri(f"{drop.uri}/{part}")))
         _check_unchanged(definition, landed, settings)
         return kept, content_hash
     try:
@@ -188,7 +189,7 @@ def _check_unchanged(definition: ModelDefinition, landed: Landed, settings: Sett
 
 
 def _judge(
-    definition: ModelDefinition, name: str, raw_uri: str, drop: Drop, expectations: list[Any], settings: Settings
+    definition: ModelDefinition, name: str, raw_uri: Uri, drop: Drop, expectations: list[Any], settings: Settings
 ) -> Judgement:
     store = Store.from_settings(settings)
     if raw_uri == drop.uri:
@@ -216,7 +217,7 @@ def _row(
     landed: Landed,
     judgement: Judgement,
     settings: Settings,
-    raw_uri: str,
+    raw_uri: Uri,
     content_hash: str,
     rules: str,
 ) -> ReferenceVersion:

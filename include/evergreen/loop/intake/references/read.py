@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from evergreen.core.names import Uri
 from evergreen.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def _table(version: ReferenceVersion, settings: Settings) -> pa.Table:
 
     store = Store.from_settings(settings)
     try:
-        data = store.read(store.name(str(version.clean_uri)))
+        data = store.read(store.name(Uri(str(version.clean_uri))))
     except FileNotFoundError:
         raise BadInputError(f"{version.clean_uri} is gone from the store; restore it from a backup") from None
     return pq.ParquetFile(pa.BufferReader(data)).read()

@@ -13,10 +13,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from evergreen.core.names import ObjectName, Uri
 from evergreen.core.store import Store, layout
 from evergreen.core.text import plain
+from evergreen.core.values import VerdictOutcome
 
 log = logging.getLogger("evergreen.intake")
 
@@ -29,13 +31,12 @@ class Heading:
     """What is said above Great Expectations' own sections."""
 
     title: str
-    outcome: str
-    """accepted | quarantined | refused"""
+    outcome: VerdictOutcome | Literal["refused"]
     reason: str
     facts: Sequence[tuple[str, str]] = ()
 
 
-def keep(store: Store, results_name: str, results: str, heading: Heading) -> str | None:
+def keep(store: Store, results_name: ObjectName, results: str, heading: Heading) -> Uri | None:
     """Write the page of the result `results` (JSON text) beside it, and return its URI.
 
     A verdict does not hang on its page: if Great Expectations cannot draw a result, the log says so, the result is

@@ -13,6 +13,7 @@ from evergreen.core.frames import ARROW_TYPES, to_frame
 from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.queries import partitions
 from evergreen.core.ledger.tables import PartitionVersion
+from evergreen.core.names import PartitionKey
 from evergreen.errors import CollectedError
 from evergreen.loop.intake.accepted_rows import read_clean_table
 from evergreen.loop.intake.failures import UnfitFileError
@@ -82,7 +83,7 @@ def with_all(frame: pd.DataFrame, definition: ModelDefinition, table: TableName)
     return pd.concat([frame, to_frame(nulls).set_index(frame.index)], axis=1)[list(columns)]
 
 
-def since_said(definition: ModelDefinition, table: TableName, key: str) -> Newer:
+def since_said(definition: ModelDefinition, table: TableName, key: PartitionKey) -> Newer:
     """Newer than the partition `key` is what the definition says to be, with `since`."""
     since = definition.feed.tables[table].since
     return lambda name: name in since and key < since[name].isoformat()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.model import TableName
@@ -14,6 +14,7 @@ from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.queries import partitions
 from evergreen.core.ledger.queries.partitions import Current
 from evergreen.core.ledger.tables import PartitionVersion
+from evergreen.core.names import ObjectName, PartitionKey
 from evergreen.core.store import Store, layout
 from evergreen.errors import CollectedError
 from evergreen.loop.intake import pseudonyms
@@ -42,7 +43,7 @@ def past_of(definition: ModelDefinition, partition: PartitionVersion, rules: Seq
     hang on what it would have been compared with.
     """
     asked = [rule for rule in rules if isinstance(rule, Comparison)]
-    table, key = cast("TableName", partition.table), partition.key
+    table, key = partition.table, partition.key
     known = _calendar_of(definition, table, key, asked)
     refers = any(rule.about_other_table for rule in asked)
     wanted = wanted_of(known)
@@ -60,7 +61,9 @@ def past_of(definition: ModelDefinition, partition: PartitionVersion, rules: Seq
     )
 
 
-def _profiles(definition: ModelDefinition, accepted: Mapping[str, Current], settings: Settings) -> dict[str, Profile]:
+def _profiles(
+    definition: ModelDefinition, accepted: Mapping[PartitionKey, Current], settings: Settings
+) -> dict[PartitionKey, Profile]:
     profiles = {}
     for key, found in accepted.items():
         try:
@@ -82,7 +85,7 @@ def read_profile(definition: ModelDefinition, found: Current, settings: Settings
     try:
         return Profile.from_json(store.read(name))
     except FileNotFoundError:
-        table = cast("TableName", partition.table)
+        table = partition.table
         made = profile_of(definition, table, read_known(verdict, settings, definition, table))
         store.write(name, made.to_json().encode())
         log.info("%s of %s had no profile yet: made from its accepted rows", partition.table, partition.key)
@@ -95,7 +98,7 @@ def profile_of(definition: ModelDefinition, table: TableName, frame: pd.DataFram
     return profile(frame, columns, pseudonyms.personal(definition, table))
 
 
-def profile_name(partition: PartitionVersion, suite_hash: str) -> str:
+def profile_name(partition: PartitionVersion, suite_hash: str) -> ObjectName:
     """Name of the object that holds the profile of the rows that a suite accepted."""
     return layout.profile(
         partition.model, partition.table, partition.key, partition.content_hash, suite_hash, VERSION
@@ -120,7 +123,7 @@ def rules_for(
 
 def _ids(definition: ModelDefinition, found: Current, settings: Settings) -> Ids | None:
     partition, verdict = found
-    entity, section = definition.feed.entity, definition.feed.tables[cast("TableName", partition.table)]
+    entity, section = definition.feed.entity, definition.feed.tables[partition.table]
     try:
         values = read_columns(verdict, settings, section, [entity]).column(entity)
     except _GONE:
@@ -129,12 +132,12 @@ def _ids(definition: ModelDefinition, found: Current, settings: Settings) -> Ids
     return Ids(values, ids_name(partition.table, partition.key, partition.version), partitions.rows_hash(found))
 
 
-def ids_name(table: str, key: str, version: int | None = None) -> str:
+def ids_name(table: str, key: PartitionKey, version: int | None = None) -> str:
     """What accepted rows are, in words."""
     return f"{table} of {key}" + (f", version {version}" if version else "")
 
 
-def compared_keys(definition: ModelDefinition, key: str) -> set[str]:
+def compared_keys(definition: ModelDefinition, key: PartitionKey) -> set[PartitionKey]:
     """All partitions that comparisons of either table look at when `key` is judged."""
     return {
         k
@@ -143,12 +146,12 @@ def compared_keys(definition: ModelDefinition, key: str) -> set[str]:
     }
 
 
-def wanted_of(past: Past) -> list[str]:
+def wanted_of(past: Past) -> list[PartitionKey]:
     """The partitions that somebody asks about, oldest first."""
     return sorted({*past.keys, *(key for season in past.seasons.values() for key in season)})
 
 
-def _calendar_of(definition: ModelDefinition, table: TableName, key: str, rules: Sequence[Any]) -> Past:
+def _calendar_of(definition: ModelDefinition, table: TableName, key: PartitionKey, rules: Sequence[Any]) -> Past:
     """Which partitions `rules` look at when `key` is judged; nothing is known of them yet."""
     asked = [rule for rule in rules if isinstance(rule, Comparison)]
     return replace(
@@ -167,7 +170,7 @@ class Judged:
         self._ids: dict[tuple[TableName, str], Ids] = {}
         self._decided: set[tuple[TableName, str]] = set()
 
-    def past(self, table: TableName, key: str, rules: Sequence[Any]) -> Past:
+    def past(self, table: TableName, key: PartitionKey, rules: Sequence[Any]) -> Past:
         """What is known about `table` of the partition `key`."""
         known = _calendar_of(self.definition, table, key, rules)
         wanted = wanted_of(known)
@@ -178,7 +181,7 @@ class Judged:
             other=self._ids.get((OTHER[table], key)),
         )
 
-    def keep(self, table: TableName, key: str, judgement: Judgement) -> None:
+    def keep(self, table: TableName, key: PartitionKey, judgement: Judgement) -> None:
         """Remember a verdict."""
         import pyarrow as pa
 

@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.model import TableName
+from evergreen.core.names import PartitionKey
 from evergreen.core.sandbox import note
 from evergreen.core.text import share
 from evergreen.loop.intake.comparisons import rules
@@ -57,7 +58,7 @@ def judge(
     suffix: str,
     definition: ModelDefinition,
     table: TableName,
-    key: str,
+    key: PartitionKey,
     expectations: Sequence[Any],
     limits: Limits = LIMITS,
     past: Past | None = None,
@@ -103,7 +104,7 @@ class _Question:
 
     definition: ModelDefinition
     table: TableName
-    key: str
+    key: PartitionKey
     expectations: Sequence[Any]
     asked: Asked
     limits: Limits

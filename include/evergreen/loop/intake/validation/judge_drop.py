@@ -7,6 +7,7 @@ from typing import Any
 
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.model import TableName
+from evergreen.core.names import PartitionKey
 from evergreen.loop.intake import pseudonyms
 from evergreen.loop.intake.comparisons.past import Past
 from evergreen.loop.intake.drop_content import content_of
@@ -22,7 +23,7 @@ def judge_drop(
     drop: Drop,
     definition: ModelDefinition,
     table: TableName,
-    key: str,
+    key: PartitionKey,
     expectations: Sequence[Any],
     *,
     past: Past | None = None,

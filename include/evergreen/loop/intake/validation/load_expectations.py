@@ -7,15 +7,15 @@ import importlib.util
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any
 
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.team_code import spec_of
+from evergreen.core.values import SuiteName
 from evergreen.errors import DefinitionError
 from evergreen.loop.intake.comparisons.rules import Comparison
 
 FILE = "expectations.py"
-SuiteName = Literal["inputs", "labels", "features"]
 
 
 def load_expectations(definition: ModelDefinition, suite: SuiteName) -> list[Any]:

@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr
 
+from evergreen.core.names import PartitionKey
 from evergreen.core.text import number, percent
 
 PRIOR_VARIANCES = (1 / 16, 1 / 4, 1.0, 4.0)
@@ -57,7 +58,7 @@ class Cluster:
 class Batch:
     """A labelled partition that the champion predicted."""
 
-    key: str
+    key: PartitionKey
     clusters: tuple[Cluster, ...]
 
 

@@ -18,6 +18,7 @@ from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.queries import collected, decisions, partitions, seen
 from evergreen.core.ledger.queries.partitions import Current
 from evergreen.core.ledger.tables import Performance, Prediction, Snapshot
+from evergreen.core.names import PartitionKey
 from evergreen.core.spelling import spelled
 from evergreen.errors import EvergreenError, UnavailableError
 from evergreen.loop.intake.accepted_rows import read_known
@@ -42,7 +43,7 @@ class Measured:
     """Realised loss of one partition."""
 
     performance_id: int
-    key: str
+    key: PartitionKey
     version: int
     rows: int
     loss: float
@@ -52,7 +53,7 @@ class Measured:
 class Unmeasured:
     """A partition whose loss cannot be measured though its labels have landed, and why."""
 
-    key: str
+    key: PartitionKey
     why: str
 
     @property
@@ -65,7 +66,7 @@ class Unmeasured:
 
 
 def measure(
-    definition: ModelDefinition, *, settings: Settings, up_to_key: str
+    definition: ModelDefinition, *, settings: Settings, up_to_key: PartitionKey
 ) -> tuple[list[Measured], list[Unmeasured]]:
     """Measure every predicted partition through `up_to_key` whose labels have landed and that is not measured yet.
 
@@ -139,7 +140,9 @@ def clusters_of(performance: Performance) -> tuple[Cluster, ...]:
     return tuple(Cluster(**cluster) for cluster in performance.clusters)
 
 
-def _waiting(session: Session, definition: ModelDefinition, up_to_key: str) -> list[tuple[Prediction, Current]]:
+def _waiting(
+    session: Session, definition: ModelDefinition, up_to_key: PartitionKey
+) -> list[tuple[Prediction, Current]]:
     """Predictions with labels that nobody has measured against each other, oldest first; none that are collected."""
     model = definition.name
     predictions = decisions.current_predictions(session, model, up_to_key)

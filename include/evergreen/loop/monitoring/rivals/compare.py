@@ -11,6 +11,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Literal
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -18,6 +19,7 @@ from sqlalchemy.orm import Session
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.ledger.queries import decisions, versions
 from evergreen.core.ledger.tables import Comparison, Decision, Deployment, Performance, TrainingRun
+from evergreen.core.names import PartitionKey
 from evergreen.errors import BadInputError, RefusedError
 from evergreen.loop.champion.evaluation import gate
 from evergreen.loop.champion.evaluation.guards import CANNOT_PREDICT
@@ -37,7 +39,7 @@ class Candidate:
     """A version to compare the champion with, and the labelled partitions to do it on, oldest first."""
 
     version: int
-    keys: tuple[str, ...]
+    keys: tuple[PartitionKey, ...]
     look: int
     """How many partitions have been labelled since the comparison began"""
     earlier: int = 0
@@ -138,7 +140,7 @@ def _with_enough(definition: ModelDefinition, known: Evidence, who: Candidates, 
     )
 
 
-def rarer_rows(losses: Mapping[str, Performance], keys: Iterable[str]) -> int:
+def rarer_rows(losses: Mapping[PartitionKey, Performance], keys: Iterable[PartitionKey]) -> int:
     """Labelled rows of the class that has fewer, of a binary task, on the partitions that were measured. Pure."""
     measured = [losses[key] for key in keys if key in losses]
     ones = sum(round(float(row.metrics.get("mean_target", 0.0)) * row.rows) for row in measured)
@@ -256,8 +258,7 @@ class Placed:
 
     version: int
     by_a_person: bool
-    kind: str
-    """promote | rollback"""
+    kind: Literal["promote", "rollback"]
 
 
 def may_come_back(placed: Sequence[Placed]) -> list[int]:

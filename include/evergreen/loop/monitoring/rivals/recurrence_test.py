@@ -24,6 +24,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from evergreen.core.definition import ModelDefinition
+from evergreen.core.names import PartitionKey
 from evergreen.errors import PartitionKeyError
 from evergreen.loop.monitoring.rivals import regret_test
 from evergreen.loop.monitoring.rivals.regret_test import PairedCluster, RegretResult
@@ -58,7 +59,9 @@ def judge(
     return min(found, key=lambda said: (not said.proven, said.p_value), default=None)
 
 
-def spread(definition: ModelDefinition, newest_first: Sequence[tuple[int, str]], *, champion: str) -> list[int]:
+def spread(
+    definition: ModelDefinition, newest_first: Sequence[tuple[int, PartitionKey]], *, champion: PartitionKey
+) -> list[int]:
     """The versions to compare a champion with, at most `monitoring.pool`: the newest.
 
     With `monitoring.learned_pace` champions change often, and the newest would all be of one time: those whose labels

@@ -25,6 +25,7 @@ from evergreen.core.ledger.queries import partitions as raw
 from evergreen.core.ledger.queries import snapshots as built
 from evergreen.core.ledger.queries.partitions import Current
 from evergreen.core.ledger.tables import ShadowLoss, Snapshot
+from evergreen.core.names import PartitionKey
 from evergreen.errors import UnavailableError
 from evergreen.loop.features.feature_code import of_version, serving
 from evergreen.loop.features.feed import feed
@@ -39,13 +40,13 @@ from evergreen.settings import Settings
 
 log = logging.getLogger("evergreen.monitoring")
 
-Shadow = dict[tuple[int, str], tuple[Cluster, ...]]
+Shadow = dict[tuple[int, PartitionKey], tuple[Cluster, ...]]
 """Clusters by (version, partition key)."""
-Inputs = Mapping[str, Current]
+Inputs = Mapping[PartitionKey, Current]
 
 
 def score_in_shadow(
-    definition: ModelDefinition, versions: Collection[int], keys: Sequence[str], *, settings: Settings
+    definition: ModelDefinition, versions: Collection[int], keys: Sequence[PartitionKey], *, settings: Settings
 ) -> Shadow:
     """Losses by cluster of each of `versions` on each of `keys`, had it predicted it: over rows that have a label.
 
@@ -81,7 +82,9 @@ def score_in_shadow(
     return found
 
 
-def _feed(definition: ModelDefinition, versions: Collection[int], keys: Sequence[str], settings: Settings) -> None:
+def _feed(
+    definition: ModelDefinition, versions: Collection[int], keys: Sequence[PartitionKey], settings: Settings
+) -> None:
     """See that the partitions are built by the code of each version."""
     with Ledger.from_settings(settings).transaction() as session:
         usual = serving(session, definition).hash
@@ -91,8 +94,8 @@ def _feed(definition: ModelDefinition, versions: Collection[int], keys: Sequence
 
 
 def _usable(
-    session: Session, definition: ModelDefinition, versions: Collection[int], keys: Sequence[str]
-) -> dict[tuple[int, str], tuple[Snapshot, Current]]:
+    session: Session, definition: ModelDefinition, versions: Collection[int], keys: Sequence[PartitionKey]
+) -> dict[tuple[int, PartitionKey], tuple[Snapshot, Current]]:
     """What each version reads of each partition, and its labels."""
     labels = usable_labels(session, definition, keys)
     return {
@@ -127,14 +130,14 @@ def _readable(
 
 
 def losses_of_version(
-    definition: ModelDefinition, version: int, keys: Sequence[str], *, settings: Settings
-) -> dict[str, float]:
+    definition: ModelDefinition, version: int, keys: Sequence[PartitionKey], *, settings: Settings
+) -> dict[PartitionKey, float]:
     """Mean loss by partition key, had `version` predicted it; raises and leaves out as `score_in_shadow`."""
     found = score_in_shadow(definition, [version], keys, settings=settings)
     return {key: _mean(clusters) for (_, key), clusters in found.items()}
 
 
-def _known(session: Session, model: str, usable: Mapping[tuple[int, str], tuple[Snapshot, Current]]) -> Shadow:
+def _known(session: Session, model: str, usable: Mapping[tuple[int, PartitionKey], tuple[Snapshot, Current]]) -> Shadow:
     """What was scored before, of the current features and labels only."""
     versions, keys = ({place[n] for place in usable} for n in (0, 1))
     query = select(ShadowLoss).where(
@@ -167,7 +170,7 @@ def _score(definition: ModelDefinition, version: int, rows: pd.DataFrame, settin
 
 
 def _row(
-    model: str, key: str, version: int, snapshot: Snapshot, labels: Current, clusters: tuple[Cluster, ...]
+    model: str, key: PartitionKey, version: int, snapshot: Snapshot, labels: Current, clusters: tuple[Cluster, ...]
 ) -> dict[str, Any]:
     return {
         "model": model,

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import t as student
 
+from evergreen.core.names import PartitionKey
 from evergreen.loop.monitoring.loss.estimated import Estimate
 from evergreen.loop.monitoring.loss.harm_test import Cluster
 
@@ -34,7 +35,7 @@ NEWEST = 26
 class Expectation:
     """What a labelled partition lost, and what was to be expected of it."""
 
-    key: str
+    key: PartitionKey
     loss: float
     expected: float
     high: float
@@ -51,7 +52,7 @@ class Expectation:
 
 
 def expect(
-    key: str,
+    key: PartitionKey,
     now: Sequence[Cluster],
     holdout: Sequence[Cluster],
     before: Sequence[Sequence[Cluster]],
@@ -76,7 +77,9 @@ def expect(
     return _compare(key, now, usual, margin)
 
 
-def _compare(key: str, now: Sequence[Cluster], usual: Sequence[Sequence[Cluster]], margin: float) -> Expectation:
+def _compare(
+    key: PartitionKey, now: Sequence[Cluster], usual: Sequence[Sequence[Cluster]], margin: float
+) -> Expectation:
     """`now` beside the excess of the holdout, the first of `usual`, and the spread of all of `usual`."""
     holdout = usual[0]
     loss = _mean(now, [c.loss for c in now])

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.ledger.tables import DriftCheck, Performance
+from evergreen.core.names import PartitionKey
 from evergreen.core.store import Store, layout
 from evergreen.errors import BadInputError
 from evergreen.loop.monitoring.evidence import Evidence
@@ -36,7 +37,7 @@ LATE = 8
 class Looked:
     """An earlier check, as far as later ones ask."""
 
-    key: str
+    key: PartitionKey
     version: int
     estimated: float | None = None
     """Mean loss that was estimated before its labels landed"""
@@ -71,7 +72,7 @@ def read(session: Session, definition: ModelDefinition, known: Evidence, setting
     return Past(checks, holdouts)
 
 
-def to_judge(losses: Mapping[str, Performance], checks: Sequence[Looked]) -> list[Performance]:
+def to_judge(losses: Mapping[PartitionKey, Performance], checks: Sequence[Looked]) -> list[Performance]:
     """The newest labelled partition, and those of the newest few that no earlier check has judged. Pure.
 
     Labels may land after those of a newer partition: theirs was never the newest.
@@ -88,7 +89,7 @@ def to_judge(losses: Mapping[str, Performance], checks: Sequence[Looked]) -> lis
     return [losses[key] for place, key in enumerate(newest) if place == 0 or key not in done]
 
 
-def checks_before(session: Session, definition: ModelDefinition, key: str) -> tuple[Looked, ...]:
+def checks_before(session: Session, definition: ModelDefinition, key: PartitionKey) -> tuple[Looked, ...]:
     """The newest check of each of the partitions before `key`, and of those of the season a year ago, oldest first."""
     calendar = definition.partitions
     since = calendar.shift(key, -NEWEST)
@@ -111,7 +112,7 @@ def checks_before(session: Session, definition: ModelDefinition, key: str) -> tu
     )
 
 
-def shapes_before(past: Past, reference: pd.DataFrame, definition: ModelDefinition, key: str) -> list[Shapes]:
+def shapes_before(past: Past, reference: pd.DataFrame, definition: ModelDefinition, key: PartitionKey) -> list[Shapes]:
     """Shapes of the partitions before `key`, oldest first: as they were checked, else as the reference has them. Pure.
 
     Of the first partitions that a model serves no check has been made: the champion's reference holds those that it

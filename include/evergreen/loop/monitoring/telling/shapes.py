@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from evergreen.core.definition import ModelDefinition
+from evergreen.core.names import PartitionKey
 from evergreen.core.spelling import spelled
 from evergreen.loop.monitoring.drift.detect import numbers
 
@@ -51,7 +52,7 @@ def shapes_of(frame: pd.DataFrame, definition: ModelDefinition) -> Shapes:
     return found | {name: _of_categories(frame[name]) for name in definition.features.categorical if name in frame}
 
 
-def shapes_by_partition(frame: pd.DataFrame, definition: ModelDefinition) -> dict[str, Shapes]:
+def shapes_by_partition(frame: pd.DataFrame, definition: ModelDefinition) -> dict[PartitionKey, Shapes]:
     """The shapes of each partition of a frame with the feed's event time, by key; few rows give none."""
     calendar, time = definition.partitions, definition.feed.event_time
     if time not in frame:
@@ -59,7 +60,7 @@ def shapes_by_partition(frame: pd.DataFrame, definition: ModelDefinition) -> dic
     # No zone's clocks stand apart from UTC by other than quarters of an hour: instants of one have one key.
     instants = pd.to_datetime(frame[time], utc=True).dt.floor("15min")
     keys = instants.map({at: calendar.key_of(at.to_pydatetime()) for at in instants.dropna().unique()})
-    found = {str(key): shapes_of(rows, definition) for key, rows in frame.groupby(keys)}
+    found = {PartitionKey(key): shapes_of(rows, definition) for key, rows in frame.groupby(keys)}
     return {key: shapes for key, shapes in found.items() if shapes}
 
 
