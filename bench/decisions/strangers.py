@@ -1,7 +1,7 @@
 """Public files of others, by the three commands that a person types: `new`, `feed land`, `test`.
 
-Each file of `bench/lib/public_files.py` is taken out of its package as it is, and nothing in it is changed. It has become
-a model if all three commands end well; if one of them does not, its last word is kept.
+Each file of `bench/lib/public_files.py` is taken out of its package as it is, and nothing in it is changed. It has
+become a model if all three commands end well; if one of them does not, its last word is kept.
 
     python -m bench.decisions.strangers [FILES]       writes bench/results/strangers.json and docs/public-files.md
 """
@@ -35,17 +35,18 @@ def main() -> None:
         return
     models = [one["outcome"] == "model" for one in found]
     as_meant = sum(m or bool(file.why_refused) for m, file in zip(models, FILES, strict=True))
+    begun, most = sum(models[:FIRST]), len(FILES)
     write(
         "strangers",
         bars={
             f"files of the first {FIRST} that become a model": {
-                "value": sum(models[:FIRST]), "unit": f"of {FIRST}", "bar": ">= 17", "reached": sum(models[:FIRST]) >= 17,
+                "value": begun, "unit": f"of {FIRST}", "bar": ">= 17", "reached": begun >= 17,
             },
             "files of the whole list that become a model": {
-                "value": sum(models), "unit": f"of {len(FILES)}", "bar": ">= 85 %", "reached": sum(models) >= 0.85 * len(FILES),
+                "value": sum(models), "unit": f"of {most}", "bar": ">= 85 %", "reached": sum(models) >= 0.85 * most,
             },
             "files that become a model, or are rightly refused": {
-                "value": as_meant, "unit": f"of {len(FILES)}", "bar": ">= 85 %", "reached": as_meant >= 0.85 * len(FILES),
+                "value": as_meant, "unit": f"of {most}", "bar": ">= 95 %", "reached": as_meant >= 0.95 * most,
             },
         },
         measured={"files": found},
@@ -98,7 +99,12 @@ def _commands(file: PublicFile, data: Path) -> dict[str, list[str]]:
 
 def _run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     home = folder / "home"
-    own = {"EVERGREEN_MODELS_DIR": str(folder / "models"), "EVERGREEN_HOME": str(home), "COLUMNS": "200"}
+    own = {
+        "EVERGREEN_MODELS_DIR": str(folder / "models"),
+        "EVERGREEN_HOME": str(home),
+        "COLUMNS": "200",
+        "OMP_NUM_THREADS": "1",
+    }
     evergreen = Path(sys.executable).parent / "evergreen"
     return subprocess.run(
         [str(evergreen), *command], env={**os.environ, **own}, cwd=folder, capture_output=True, text=True, check=False,

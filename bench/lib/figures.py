@@ -41,7 +41,7 @@ ABOUT = {
     "fit_scale": "an own LightGBM on a million rows",
     "soak": "a year landed in random order, late, broken and restated, through a live Airflow",
     "soak_in_process": "a year landed in random order, late, broken and restated, in one process",
-    "strangers": "[public files of others](public-files.md), from the file as it is to a tested model by three commands",
+    "strangers": "[public files of others](public-files.md), unedited, to a tested model by three commands",
     "upgrade": "a second release (schema and definition) rolls out process by process while weeks land",
     "upgrade_cluster": "the same on Celery, Redis and S3, workers one by one",
     "year_cluster": "a year of weeks through Celery, Redis and S3, two workers that share nothing, then an audit",

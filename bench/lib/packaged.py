@@ -14,6 +14,7 @@ import tempfile
 import zipfile
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -49,7 +50,7 @@ def licence(package: str) -> str:
     if package in VERSIONS:
         with zipfile.ZipFile(wheel(package)) as archive:
             name = next(n for n in archive.namelist() if n.endswith(".dist-info/METADATA"))
-            found = email.message_from_bytes(archive.read(name))
+            found: Any = email.message_from_bytes(archive.read(name))
     else:
         found = importlib.metadata.metadata(package)
     kinds = [kind.rpartition(" :: ")[2] for kind in found.get_all("Classifier") or () if kind.startswith("License")]

@@ -120,7 +120,9 @@ FILES = (
     PublicFile("plotnine", "data/economics_long.csv", "value", "date", ("value01",)),
     PublicFile("plotnine", "data/pageviews.csv", "pageviews", "date_hour"),
     PublicFile("plotnine", "data/meat.csv", "beef", "date"),
-    PublicFile("lifelines", "datasets/canadian_senators.csv", "observed", "start_date", ("end_date", "reason", "diff_days")),
+    PublicFile(
+        "lifelines", "datasets/canadian_senators.csv", "observed", "start_date", ("end_date", "reason", "diff_days")
+    ),
     PublicFile("ISLP", "data/Smarket.csv", "Direction", "Year", ("Today",)),
     PublicFile(
         "ISLP", "data/Bikeshare.csv", "bikers", "mnth,day,hr", ("casual", "registered"), None,

