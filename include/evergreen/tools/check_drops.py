@@ -65,7 +65,7 @@ def check_folder(
     for name, place in partitions:
         checks += [_check(definition, table, name, file, judged, secret) for table, file in tables_in(place)]
     for reference, stamp, file in references_in(definition, folder):
-        accepted, reason, rows, failures = check_reference(definition, reference, file)
+        accepted, reason, rows, failures = check_reference(definition, reference, stamp, file)
         checks.append(Check(stamp, f"reference {reference}", str(file), accepted, reason, rows, 0, failures))
     if not checks:
         raise BadInputError(
