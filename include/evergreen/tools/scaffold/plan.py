@@ -26,6 +26,9 @@ _SAMPLE = 5
 HOURLY = {"training": 336, "holdout": 168, "cool_down": 72, "refresh": 168, "max_age": 2016}
 """Partitions of an hour that are fitted on (two weeks), held out (one: rows of one day fail together), and so on: the
 defaults are meant for days and weeks"""
+DAYS_HELD_OUT, FEWEST_DAYS = 7, 21
+"""Partitions of a day that are held out if the file has so many: rows of one day fail together, so that two days, the
+default, prove nothing"""
 _ROOM = 1.5
 """Times `training.min_rows` that a training window should hold, so that a thin season is no reason not to train"""
 
@@ -77,6 +80,7 @@ class Plan:
         last: first day of the file's last whole period.
         rows: median rows of a partition that has any.
         window: `training.window`, if the default holds too few rows; else None.
+        holdout: `gate.holdout`.
         min_new_rows: `monitoring.min_new_rows`, if the default is long in landing; else None.
         covered: share of rows that have a target.
         complete: `feed.labels.complete`, where so few rows have a target that it cannot be learned; else None.
@@ -106,6 +110,7 @@ class Plan:
     last: dt.date
     rows: int
     window: int | None
+    holdout: int
     min_new_rows: int | None
     covered: float
     complete: float | None
@@ -140,6 +145,7 @@ def plan(asked: Asked, types: Mapping[str, ColumnType], frame: pd.DataFrame) -> 
     )
     named = _landed(named, asked)
     partitions = periods.first_days(times, calendar.unit, asked.timezone)
+    holdout = _holdout(calendar.unit, partitions)
     means = columns.meaning(inputs, frame, (named.column, asked.time), asked.time, odd | _year(asked, types))
     inputs = {name: kind for name, kind in inputs.items() if name not in _made(asked)}
     given = {name: types[name] for name in (*means.numeric, *means.categorical)}
@@ -162,6 +168,7 @@ def plan(asked: Asked, types: Mapping[str, ColumnType], frame: pd.DataFrame) -> 
         last=calendar.last,
         rows=calendar.rows,
         window=_window(calendar.rows, calendar.unit),
+        holdout=holdout,
         min_new_rows=_min_new_rows(calendar.rows, calendar.unit),
         covered=float(frame[asked.target].notna().mean()),
         complete=complete,
@@ -171,9 +178,8 @@ def plan(asked: Asked, types: Mapping[str, ColumnType], frame: pd.DataFrame) -> 
         why={"row": named.why, "calendar": calendar.why},
         notes=(
             *about_task,
-            *_few_for_the_gate(task, asked.target, frame, calendar.rows, calendar.unit),
             *about_labels,
-            *_few_for_a_training(frame[asked.target].notna(), partitions, calendar),
+            *_few(task, frame[asked.target], partitions, calendar, holdout),
             *named.notes,
             *calendar.notes,
             *leaks(asked.target, task, given, frame),
@@ -193,23 +199,26 @@ def _labels(asked: Asked, types: Mapping[str, ColumnType], ids: list[str]) -> di
     return {name: types[name] for name in (*ids, *asked.time_columns, asked.target, *asked.later)}
 
 
-def _few_for_the_gate(task: Task, target: str, frame: pd.DataFrame, rows: int, unit: Unit) -> list[Note]:
-    """Of a binary task with a rare class: whether what the gate holds out has enough of it."""
-    if task != "binary":
-        return []
-    values = frame[target]
-    holdout = HOURLY["holdout"] if unit == "hour" else GateSection.model_fields["holdout"].default
-    labelled = round(rows * float(values.notna().mean()))
-    return targets.for_the_gate(target, values.dropna().astype("float64"), labelled, unit, holdout)
-
-
-def _few_for_a_training(known: pd.Series, partitions: pd.Series, calendar: periods.Chosen) -> list[Note]:
-    """Whether the file has what a first training needs."""
+def _few(task: Task, target: pd.Series, partitions: pd.Series, calendar: periods.Chosen, holdout: int) -> list[Note]:
+    """Whether the gate has enough of a rare class, and a first training what it needs."""
+    known = target.notna()
+    found = []
+    if task == "binary":
+        labelled = round(calendar.rows * float(known.mean()))
+        found = targets.for_the_gate(
+            str(target.name), target.dropna().astype("float64"), labelled, calendar.unit, holdout
+        )
     counts = partitions[known & (partitions >= pd.Timestamp(calendar.start))].value_counts().sort_index()
-    hours = calendar.unit == "hour"
-    holdout = HOURLY["holdout"] if hours else GateSection.model_fields["holdout"].default
     window = _window(calendar.rows, calendar.unit) or TrainingSection.model_fields["window"].default
-    return targets.for_a_training([int(count) for count in counts], calendar.unit, holdout, window)
+    return found + targets.for_a_training([int(count) for count in counts], calendar.unit, holdout, window)
+
+
+def _holdout(unit: Unit, partitions: pd.Series) -> int:
+    """Partitions that the gate holds out: a week of hours or days."""
+    if unit == "hour":
+        return HOURLY["holdout"]
+    usual: int = GateSection.model_fields["holdout"].default
+    return DAYS_HELD_OUT if unit == "day" and partitions.nunique() >= FEWEST_DAYS else usual
 
 
 def _made(asked: Asked) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ import yaml
 
 from evergreen.core.definition.local_days import UTC
 from evergreen.core.definition.made import EVENT_TIME
+from evergreen.core.definition.model import GateSection
 from evergreen.core.text import plain
 from evergreen.tools.propose.python_source import literal
 from evergreen.tools.scaffold.plan import HOURLY, Plan
@@ -75,6 +76,7 @@ def definition(plan: Plan) -> str:
         *_listed("categorical", plan.categorical),
         "",
         *([_window(plan), f"  window: {plan.window}", ""] if plan.window else []),
+        *_gate(plan),
         *(_hourly(plan) if plan.period == "hour" else _monitoring(plan)),
         "alerts:",
         f"  to: [{scalar(asked.mail)}]",
@@ -118,15 +120,13 @@ def _hourly(plan: Plan) -> list[str]:
     """What is counted in partitions, if they are hours."""
     watched = [f"  {name}: {HOURLY[name]}" for name in ("cool_down", "refresh", "max_age")]
     rows = [f"  min_new_rows: {plan.min_new_rows}"] if plan.min_new_rows else []
-    return [
-        "gate:",
-        f"  holdout: {HOURLY['holdout']} # a week of hours: rows of one day fail together",
-        "",
-        "monitoring: # in hours",
-        *watched,
-        *rows,
-        "",
-    ]
+    return ["monitoring: # in hours", *watched, *rows, ""]
+
+
+def _gate(plan: Plan) -> list[str]:
+    if plan.holdout == GateSection.model_fields["holdout"].default:
+        return []
+    return ["gate:", f"  holdout: {plan.holdout} # a week of {plan.period}s: rows of one day fail together", ""]
 
 
 _LABELS = "# share of the inputs that must have a label: less than half of the file's rows have one"

@@ -108,7 +108,16 @@ def test_small_partitions_get_a_window_that_can_be_trained_on(file, tmp_path):
     definition = load_definition("hotel", folder.parent)
     assert definition.training.window == decided.window == 75
     assert definition.training.window * decided.rows >= definition.training.min_rows
+    assert definition.gate.holdout == 7  # rows of one day fail together: two days prove nothing
     assert definition.monitoring.min_new_rows == decided.min_new_rows == definition.monitoring.refresh * decided.rows
+
+
+def test_a_file_of_few_days_holds_out_as_many_as_the_default(file, tmp_path):
+    rows = bookings()
+    days = rows["Anreise am"].str[:10]
+    rows[days.isin(sorted(days.unique())[:20])].to_csv(file, index=False)
+    new(Asked("hotel", "Zimmerpreis (€)", "Anreise am", period="day"), file, folder=tmp_path)
+    assert load_definition("hotel", tmp_path).gate.holdout == 2
 
 
 def test_rows_without_a_target_have_no_label_yet(file, tmp_path):
