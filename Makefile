@@ -80,6 +80,7 @@ lock: setup ## Resolve requirements.lock again, with hashes and without addresse
 docs: setup ## Write the generated pages of docs/
 	$(BIN)/python -m evergreen.core.definition.document docs/model-definition.md
 	$(BIN)/python -m bench.lib.figures
+	$(BIN)/python -m bench.lib.public_files_page
 
 clean: down down-cluster ## Stop the stacks and remove what they and the tools made (not .venv)
 	rm -rf var build .mypy_cache .ruff_cache .pytest_cache .hypothesis

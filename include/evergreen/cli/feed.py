@@ -41,8 +41,8 @@ DataOption = Annotated[
     typer.Option(
         "--data",
         metavar="FILE",
-        help="Land the rows of this file, labels included: .csv, .tsv (also .gz) or .parquet; or of a folder of "
-        "part files, a Delta or an Iceberg table.",
+        help="Land the rows of this file, labels included: .csv, .tsv (also packed, .csv.gz) or .parquet; or of a "
+        "folder of part files, a Delta or an Iceberg table.",
     ),
 ]
 ToOption = Annotated[
@@ -108,7 +108,7 @@ def land(
 def land_reference(
     model: Annotated[str, typer.Argument(help="Name of the model.")],
     name: Annotated[str, typer.Argument(help="Name of the reference, as in feed.references of model.yaml.")],
-    data: Annotated[Path, typer.Argument(metavar="FILE", help="Its rows: .csv, .tsv (also .gz) or .parquet.")],
+    data: Annotated[Path, typer.Argument(metavar="FILE", help="Rows: .csv, .tsv (also packed, .csv.gz) or .parquet.")],
     stamp: Annotated[
         str,
         typer.Option(

@@ -70,7 +70,7 @@ def check_folder(
     asked = [(name, *found) for name, place in partitions for found in tables_in(place)]
     checks = _check_all(definition, [*before, *asked], progress)[len(before) :]
     for reference, stamp, file in references_in(definition, folder):
-        accepted, reason, rows, failures = check_reference(definition, reference, file)
+        accepted, reason, rows, failures = check_reference(definition, reference, stamp, file)
         checks.append(Check(stamp, f"reference {reference}", str(file), accepted, reason, rows, 0, failures))
     if not checks:
         raise BadInputError(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.references import FOLDER, read_stamp
+from evergreen.errors import BadInputError
 from evergreen.loop.intake.landing_zone import local_drop
 from evergreen.loop.intake.reading.file_types import files_of
 from evergreen.loop.intake.references.judge import judge_reference_drop
@@ -15,10 +16,8 @@ from evergreen.loop.intake.validation.load_expectations import load_reference_ex
 def references_in(definition: ModelDefinition, folder: Path) -> list[tuple[str, str, Path]]:
     """(name, stamp, file) of the references that lie in `folder`: a feed's, its `references`, or one version's.
 
-    Of a version's own folder the name of the file says which reference it is, and the folder's is the stamp.
-
-    Raises:
-        BadInputError: a folder is no stamp.
+    Of a version's own folder the name of the file says which reference it is, and the folder's name is the stamp, also
+    if it is none.
     """
     root = folder / FOLDER if (folder / FOLDER).is_dir() else folder
     found = []
@@ -28,7 +27,7 @@ def references_in(definition: ModelDefinition, folder: Path) -> list[tuple[str, 
         for place in places:
             stamp, file = place.resolve().name, _file_in(place, name)
             if file is not None:
-                found.append((name, read_stamp(definition.partitions, stamp).text, file))
+                found.append((name, stamp, file))
     return found
 
 
@@ -46,9 +45,16 @@ def _file_in(place: Path, name: str) -> Path | None:
 
 
 def check_reference(
-    definition: ModelDefinition, name: str, file: Path
+    definition: ModelDefinition, name: str, stamp: str, file: Path
 ) -> tuple[bool, str, int | None, list[dict[str, object]]]:
-    """Whether a version would be accepted, the reason, its rows, and what is wrong with it."""
+    """Whether a version would be accepted, the reason, its rows, and what is wrong with it.
+
+    A folder whose name is no stamp is never looked into by intake: that is the reason then.
+    """
+    try:
+        read_stamp(definition.partitions, stamp)
+    except BadInputError as error:
+        return False, f"it would never be read: {error}", None, []
     rules = load_reference_expectations(definition, name)
     found = judge_reference_drop(local_drop(file), definition, name, rules)
     return found.accepted, found.reason, found.rows, [failure.to_json() for failure in found.failures]

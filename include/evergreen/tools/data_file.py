@@ -18,14 +18,16 @@ from evergreen.core.text import plain
 from evergreen.core.values import TABLES
 from evergreen.errors import BadInputError
 from evergreen.loop.intake.drop_content import content_of
-from evergreen.loop.intake.failures import UnfitFileError
+from evergreen.loop.intake.failures import UnfitFileError, unfit
 from evergreen.loop.intake.landing_zone import local_drop
 from evergreen.loop.intake.limits import LIMITS
 from evergreen.loop.intake.reading import convert, csv_file, infer, parquet_file, texts, times
 from evergreen.loop.intake.reading.column_names import broken_rule, repeated
 from evergreen.loop.intake.reading.file_types import is_text, why_not
+from evergreen.loop.intake.reading.first_lines import fault_of
 from evergreen.loop.intake.reading.joined_id import joined
 from evergreen.loop.intake.reading.made_columns import with_made
+from evergreen.loop.intake.reading.packing import suffix_within
 from evergreen.loop.intake.reading.parquet_types import why_unusable
 from evergreen.loop.intake.reading.parts import Parts, blamed, one_column
 
@@ -57,6 +59,8 @@ class DataFile:
         self.clock = clock
         try:
             data, suffix = content_of(local_drop(path))
+            if isinstance(data, bytes) and not suffix:
+                suffix = suffix_within(data) or ""
             if isinstance(data, bytes) and not suffix:
                 raise BadInputError(f"{path} is not read: {why_not(path.name, data[:_HEAD])}")
             self.from_text = is_text(suffix)
@@ -94,6 +98,8 @@ class DataFile:
             names = csv_file.header(text, form)
             if names and names[0].lstrip().startswith(_NO_NAMES):
                 csv_file.check_kind(text)
+            if fault := fault_of(names, text, form):
+                raise UnfitFileError(unfit("readable", fault))
             return csv_file.read_places(text, names, self._usable(names), LIMITS, form)
         fields = parquet_file.columns_of(data, LIMITS)
         places = self._usable([field.name for field in fields])

@@ -98,7 +98,8 @@ class FeedSection(Section):
     producer lands; `feed land --data` joins them."""
     event_time: Column
     """Timestamp column, in both tables, that lies within the partition's period. Or columns of which intake makes the
-    column `event_time`: a date and a time of day, or whole numbers from `[year]` to `[year, month, day, hour]`."""
+    column `event_time`: a date and a time of day, numbers from `[year]` to `[year, month, day, hour]`, or
+    `[year, quarter]`."""
     made: MadeSection = Field(default=MadeSection(), repr=False, exclude_if=lambda value: value == MadeSection())
     """Not to be written: what `entity` and `event_time` were written as."""
     label_delay: int = Field(default=1, ge=0, le=366)

@@ -6,6 +6,7 @@ reads a feed goes on reading one entity and one event time. Only intake and requ
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ CONTENT = "none"
 MOST_PARTS = 8
 MOST_TIME_PARTS = 4
 """Of an event time: year, month, day and hour"""
+_QUARTER = re.compile(r"(^|[^a-z])(quarter|qtr|quart|q)([^a-z]|$)|[a-z](Quarter|Qtr)$", re.IGNORECASE)
 
 
 class MadeSection(Section):
@@ -140,6 +142,13 @@ def _check_entity_from(feed: FeedSection) -> None:
         raise ValueError(f"entity_from names personal columns, which the entity would show: {', '.join(tokens)}")
 
 
+def calendar_parts(names: Sequence[str]) -> tuple[str, ...]:
+    """What the columns `names` of an event time hold, if the first is a year: a quarter is known by its name."""
+    if len(names) == 2 and _QUARTER.search(names[1]):
+        return ("year", "quarter")
+    return ("year", "month", "day", "hour")[: len(names)]
+
+
 def are_calendar_parts(names: Sequence[str], kinds: Mapping[str, str]) -> bool:
     """Whether the columns `names` of an event time are a year, month, day and hour: the first is a whole number."""
     return kinds.get(names[0]) == "integer"
@@ -159,9 +168,10 @@ def _check_time(feed: FeedSection) -> None:
 
 
 def _check_calendar_parts(names: Sequence[str], columns: Mapping[str, str]) -> None:
-    for name, part in zip(names, ("year", "month", "day", "hour"), strict=False):
-        if columns[name] != "integer":
-            raise ValueError(f"column {name!r} of feed.event_time must have type integer: it is the {part}")
+    for name, part in zip(names, calendar_parts(names), strict=True):
+        if columns[name] != "integer" and not (part in ("month", "quarter") and columns[name] == "string"):
+            words = " (or string: Jan, January)" if part == "month" else " (or string: Q1)" if part == "quarter" else ""
+            raise ValueError(f"column {name!r} of feed.event_time must have type integer{words}: it is the {part}")
 
 
 def _check_date_and_clock(names: Sequence[str], columns: Mapping[str, str]) -> None:

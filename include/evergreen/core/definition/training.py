@@ -12,6 +12,9 @@ BuiltIn = Literal["linear", "boosted", "forest", "lightgbm", "xgboost", "catboos
 BUILT_IN: tuple[str, ...] = get_args(BuiltIn)
 Kind = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 
+FEWEST_TRAIN_PARTITIONS = 2
+"""Labelled partitions beside the held-out ones: one to fit on, one on which tuning is judged"""
+
 
 class SearchSection(Section):
     """How the settings of each candidate are searched for; left out, Optuna's TPE with `training.trials`.

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from evergreen.core.definition import ModelDefinition
+from evergreen.core.definition.training import FEWEST_TRAIN_PARTITIONS
 from evergreen.core.feature_repository.snapshots import commit_holding
 from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.queries import collected, partitions, snapshots, versions
@@ -29,7 +30,6 @@ from evergreen.settings import Settings
 
 log = logging.getLogger("evergreen.training")
 
-FEWEST_TRAIN_PARTITIONS = 2
 COMMIT_ATTEMPTS = 5
 COMMIT_PAUSE_SECONDS = 1.0
 

@@ -110,6 +110,8 @@ class Tables:
     left_out: Mapping[str, str]
     references: Versions = field(default_factory=dict)
     """Accepted versions of the references, if the definition has some"""
+    held_back: Mapping[str, str] = field(default_factory=dict)
+    """Those of `left_out` that are incomplete labels: they count once they are complete"""
 
 
 def read_history(
@@ -198,11 +200,12 @@ def _read_all(
             _read(definition, landing_url, table, key, found, left_out, judged)
         if progress:
             progress(done, len(needed))
-    for key, why in incomplete(definition, inputs, labels).items():
+    immature = incomplete(definition, inputs, labels)
+    for key in immature:
         labels.pop(key)
-        left_out[f"{key} labels"] = why
+    held_back = {f"{key} labels": why for key, why in immature.items()}
     references, refused = read_references(definition, landing_url)
-    return Tables(inputs, labels, left_out | refused, references)
+    return Tables(inputs, labels, left_out | held_back | refused, references, held_back)
 
 
 def incomplete(

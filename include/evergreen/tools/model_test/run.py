@@ -41,13 +41,18 @@ def run(
 
 
 def _accepted(tables: Tables) -> str:
-    if tables.left_out:
-        first, reason = next(iter(tables.left_out.items()))
+    refused = {name: reason for name, reason in tables.left_out.items() if name not in tables.held_back}
+    if refused:
+        first, reason = next(iter(refused.items()))
         raise BrokenError(
-            f"{len(tables.left_out)} of the tables that have landed would be quarantined or held back, "
+            f"{len(refused)} of the tables that have landed would be quarantined, "
             f"such as {first}: {reason}. Correct the data, or the expectations that refuse it"
         )
-    return f"{len(tables.inputs)} inputs and {len(tables.labels)} labels"
+    told = f"{len(tables.inputs)} inputs and {len(tables.labels)} labels"
+    if tables.held_back:
+        first, reason = next(iter(tables.held_back.items()))
+        told += f"; {len(tables.held_back)} more are held back until they are complete, such as {first}: {reason}"
+    return told
 
 
 def _subject(definition: ModelDefinition, tables: Tables, keys: list[PartitionKey]) -> Subject | None:

@@ -182,13 +182,13 @@ def look(asked: Asked, file: DataFile) -> Plan:
 
 def _of_parts(asked: Asked, parts: tuple[str, ...], types: Mapping[str, ColumnType], frame: pd.DataFrame) -> Plan:
     """The plan for a file whose event time is made of the columns `parts`."""
-    time_parts.check(parts, types)
+    time_parts.check(parts, types, frame)
     times = time_parts.joined(parts, frame, Clock(asked.timezone, "first"))
     made: dict[str, ColumnType] = {EVENT_TIME: "timestamp"}
     decided = plan(
         replace(asked, time=EVENT_TIME, time_parts=parts), {**made, **types}, frame.assign(**{EVENT_TIME: times})
     )
-    return replace(decided, notes=(*decided.notes, time_parts.note(asked.time, parts)))
+    return replace(decided, notes=(*decided.notes, time_parts.note(asked.time, parts, types)))
 
 
 def _put_aside(target: Path, there: Replaced, scratch: Path) -> Replaced:

@@ -10,7 +10,8 @@ class Note:
     """A sentence about one choice.
 
     Attributes:
-        about: `task`, `row`, `calendar`, `column`, `missing` or `leak`: the line of the summary that it belongs to.
+        about: the line of the summary that it belongs to: `task`, `row`, `calendar`, `training`, `column`, `missing` or
+            `leak`.
         text: what was seen, what follows from it, and how to say otherwise.
         columns: the columns that it is about.
     """

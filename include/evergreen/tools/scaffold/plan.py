@@ -173,6 +173,7 @@ def plan(asked: Asked, types: Mapping[str, ColumnType], frame: pd.DataFrame) -> 
             *about_task,
             *_few_for_the_gate(task, asked.target, frame, calendar.rows, calendar.unit),
             *about_labels,
+            *_few_for_a_training(frame[asked.target].notna(), partitions, calendar),
             *named.notes,
             *calendar.notes,
             *leaks(asked.target, task, given, frame),
@@ -200,6 +201,15 @@ def _few_for_the_gate(task: Task, target: str, frame: pd.DataFrame, rows: int, u
     holdout = HOURLY["holdout"] if unit == "hour" else GateSection.model_fields["holdout"].default
     labelled = round(rows * float(values.notna().mean()))
     return targets.for_the_gate(target, values.dropna().astype("float64"), labelled, unit, holdout)
+
+
+def _few_for_a_training(known: pd.Series, partitions: pd.Series, calendar: periods.Chosen) -> list[Note]:
+    """Whether the file has what a first training needs."""
+    counts = partitions[known & (partitions >= pd.Timestamp(calendar.start))].value_counts().sort_index()
+    hours = calendar.unit == "hour"
+    holdout = HOURLY["holdout"] if hours else GateSection.model_fields["holdout"].default
+    window = _window(calendar.rows, calendar.unit) or TrainingSection.model_fields["window"].default
+    return targets.for_a_training([int(count) for count in counts], calendar.unit, holdout, window)
 
 
 def _made(asked: Asked) -> tuple[str, ...]:

@@ -65,7 +65,7 @@ def _chosen(plan: Plan) -> list[Line]:
     if plan.min_new_rows:
         told = f"after {plan.min_new_rows:,} new labelled rows: the default takes too long to land"
         found.append(_line("retrain", told))
-    return found
+    return [*found, *_notes(plan, "training", "training")]
 
 
 def _named(plan: Plan) -> str:

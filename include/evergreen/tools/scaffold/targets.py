@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import pandas as pd
 
 from evergreen.core.definition.decision import DEFAULT_POSITIVES
 from evergreen.core.definition.model import ColumnType, GateSection, Task
 from evergreen.core.definition.tasks import MOST_CLASSES
+from evergreen.core.definition.training import FEWEST_TRAIN_PARTITIONS, TrainingSection
 from evergreen.core.text import percent, plain, share
 from evergreen.errors import BadInputError
 from evergreen.loop.intake.labels.maturity import FLOOR, allowance
@@ -202,6 +204,29 @@ def for_the_gate(target: str, known: pd.Series, rows: int, unit: str, holdout: i
         f"{DEFAULT_POSITIVES}: {advice} a longer --period"
     )
     return [Note("task", text, (target,))]
+
+
+def for_a_training(labelled: Sequence[int], unit: str, holdout: int, window: int) -> list[Note]:
+    """What is lacking until a first training can start.
+
+    Args:
+        labelled: labelled rows of each partition that has any, oldest first.
+        unit: the period.
+        holdout: partitions that the gate holds out.
+        window: partitions that a training is fitted on.
+    """
+    train, least = labelled[:-holdout][-window:], TrainingSection.model_fields["min_rows"].default
+    needed = FEWEST_TRAIN_PARTITIONS + holdout
+    if len(train) >= FEWEST_TRAIN_PARTITIONS and sum(train) >= least:
+        return []
+    text = (
+        f"too little for a first training: the file has labels of {len(labelled):,} {unit}{'s' * (len(labelled) != 1)} "
+        f"and {sum(train):,} rows beside those held out; {needed} partitions ({holdout} of them held out) and "
+        f"{least:,} rows (training.min_rows in model.yaml) are needed"
+    )
+    if len(labelled) < needed and unit != "hour":
+        text += ". A shorter --period makes more partitions of the same rows"
+    return [Note("training", text)]
 
 
 def _few_values(target: str, kind: ColumnType, known: pd.Series, distinct: int) -> list[Note]:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.calendar import Calendar
+from evergreen.core.definition.training import FEWEST_TRAIN_PARTITIONS
 from evergreen.core.names import PartitionKey
 from evergreen.errors import BadInputError, NotReadyError
-from evergreen.loop.training.assemble import FEWEST_TRAIN_PARTITIONS
 
 MOST_CHECKED = 26
 """Partitions that are checked one after the other by default: each takes some ten seconds"""

@@ -84,6 +84,12 @@ def _text_named_otherwise(head: bytes) -> str:
     counts = {mark: line.count(mark) for mark in (b"\t", b",", b";", b"|")}
     mark = max(counts, key=lambda m: counts[m])
     if not counts[mark]:
+        # Light for the triggerer: what reads CSV is loaded only for a file that is refused.
+        from evergreen.loop.intake.reading.first_lines import blanks_between
+
+        told = blanks_between(head.decode("utf-8", "ignore"))
+        if told:
+            return f"its columns are separated by {told}"
         return f"its ending does not say how it is written; {_GUIDE}"
     if mark == b"\t":
         return "its header line is separated by tabs: rename it to end in .tsv"

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from evergreen.core.definition.made import EVENT_TIME, ROW_ID
+from evergreen.core.definition.made import EVENT_TIME, ROW_ID, calendar_parts
 from evergreen.core.frames import ARROW_TYPES, on_the_clock
 from evergreen.loop.intake.failures import refuse_rows
 from evergreen.loop.intake.reading import local_times
@@ -29,8 +29,24 @@ _BYTES = 16
 """Of a digest: that two of 10**12 different rows have the same one has a chance of 10**-15"""
 _CLOCK = r"^([01]?[0-9]|2[0-3]):([0-5][0-9])(?::([0-5][0-9])(?:\.([0-9]{1,6})0*)?)?$"
 _HOURS = 23
-_PARTS = {"year": (1, 9999), "month": (1, 12), "day": (1, 31), "hour": (0, _HOURS)}
+_PARTS = {"year": (1, 9999), "quarter": (1, 4), "month": (1, 12), "day": (1, 31), "hour": (0, _HOURS)}
 """Part of a time -> its least and its largest number"""
+_MONTHS = (
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+)
+_LEAST_LETTERS = 3
+"""Of a month's name: Jan, Sept, January"""
 _HOUR = 3
 """Its place among them"""
 
@@ -81,7 +97,8 @@ def event_times(frame: pd.DataFrame, names: Sequence[str], clock: Clock) -> pd.S
     """What the columns `names` of `frame` say together, as instants (datetime64[us, UTC]); null if one is missing.
 
     Args:
-        frame: a timestamp and a time of day (whole hours, text or timestamp), or Int64 years, months, days and hours.
+        frame: a timestamp and a time of day (whole hours, text or timestamp), or Int64 years, months (or their English
+            names), days and hours, or years and quarters (numbers or texts such as Q1).
         names: these columns, in this order.
         clock: whose days and hours these are.
 
@@ -100,15 +117,20 @@ def event_times(frame: pd.DataFrame, names: Sequence[str], clock: Clock) -> pd.S
 
 
 def _of_calendar_parts(frame: pd.DataFrame, names: Sequence[str]) -> pd.Series:
-    """The first instant of the year, month, day or hour that the numbers name, as if UTC."""
-    values = {part: frame[name] for part, name in zip(_PARTS, names, strict=False)}
-    for (part, (low, high)), name in zip(_PARTS.items(), names, strict=False):
+    """The first instant of the year, quarter, month, day or hour that the columns name, as if UTC."""
+    parts = calendar_parts(names)
+    values = {part: numbers_of(frame[name], name, part) for part, name in zip(parts, names, strict=True)}
+    for part, name in zip(parts, names, strict=True):
+        low, high = _PARTS[part]
         wrong = ((values[part] < low) | (values[part] > high)).fillna(False)
         _refuse(name, values[part], wrong, f"{part}s from {low} to {high}")
+    if "quarter" in values:
+        values["month"] = 3 * values.pop("quarter") - 2
     whole = pd.concat(list(values.values()), axis=1).notna().all(axis=1)
     year, month, day, hour = (
         values[part][whole].to_numpy(np.int64) if part in values else np.full(int(whole.sum()), low, dtype=np.int64)
         for part, (low, _) in _PARTS.items()
+        if part != "quarter"
     )
     months = ((year - 1970) * 12 + month - 1).astype("datetime64[M]")
     instants = months.astype("datetime64[D]") + (day - 1)
@@ -119,6 +141,32 @@ def _of_calendar_parts(frame: pd.DataFrame, names: Sequence[str]) -> pd.Series:
     shown = pd.Series(np.datetime64("NaT"), index=frame.index, dtype="datetime64[us]")
     shown[whole] = instants.astype("datetime64[us]") + hour * np.timedelta64(3_600_000_000, "us")
     return shown.dt.tz_localize("UTC")
+
+
+def numbers_of(values: pd.Series, name: str, part: str) -> pd.Series:
+    """`values` as Int64 numbers of the `part`: months may be English names or their beginnings, quarters Q1.
+
+    Raises:
+        UnfitFileError: texts that name none.
+    """
+    if pd.api.types.is_integer_dtype(values.dtype):
+        return values
+    texts = values.astype("string").str.strip().str.lower().str.removesuffix(".")
+    found = pd.to_numeric(texts.str.removeprefix("q") if part == "quarter" else texts, errors="coerce")
+    if part == "month":
+        found = found.fillna(texts.map(_month_of)).astype("Float64")
+    whole = found.where(found == found.round()).astype("Int64")
+    expected = "months such as Jan or January" if part == "month" else "quarters such as Q1"
+    _refuse(name, values, whole.isna() & values.notna(), expected)
+    return whole
+
+
+def _month_of(text: str) -> float:
+    """The number of the month whose English name begins with `text`; NaN if none does."""
+    if not isinstance(text, str) or len(text) < _LEAST_LETTERS:
+        return float("nan")
+    found = [number for number, month in enumerate(_MONTHS, start=1) if month.startswith(text)]
+    return float(found[0]) if found else float("nan")
 
 
 def _time_of_day(name: str, values: pd.Series, zone: str) -> pd.Series:

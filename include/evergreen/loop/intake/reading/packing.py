@@ -57,6 +57,16 @@ _PACKINGS = {
 _DAMAGED = (EOFError, OSError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, pa.ArrowException)
 
 
+def suffix_within(data: bytes) -> str | None:
+    """The suffix (csv.zip, tsv.zip) of a zip archive whose name does not say what is in it; None if it is no table."""
+    try:
+        with _only_member(data) as member:
+            ending = member.name.lower().rpartition(".")[2]
+    except (UnfitFileError, *_DAMAGED):
+        return None
+    return f"{ending}.zip" if ending in ("csv", "tsv") else None
+
+
 def is_packed(suffix: str) -> bool:
     """Whether files of this suffix, such as `csv.gz`, are packed."""
     return suffix.rpartition(".")[2] in _PACKINGS

@@ -177,5 +177,28 @@ def test_hours_of_a_zone_are_its_clocks_and_days_begin_when_they_do():
 
 
 def test_a_year_that_is_text_is_refused_in_the_definition():
-    with pytest.raises(ValueError, match=r"'month' of feed\.event_time must have type integer: it is the month"):
-        definition(event_time=["year", "month"], columns={"shop": "string", "year": "integer", "month": "string"})
+    with pytest.raises(ValueError, match=r"'day' of feed\.event_time must have type integer: it is the day"):
+        definition(event_time=["year", "month", "day"], columns={"shop": "string", **PARTS, "day": "string"})
+
+
+@pytest.mark.parametrize(
+    ("second", "kind", "values", "months"),
+    [
+        ("month", "string", ["Jan", "sept.", "DECEMBER", "7"], [1, 9, 12, 7]),
+        ("quarter", "integer", [1, 2, 3, 4], [1, 4, 7, 10]),
+        ("qtr", "string", ["Q1", "q4", "2", "Q3"], [1, 10, 4, 7]),
+    ],
+)
+def test_months_by_name_and_quarters_beside_a_year(second, kind, values, months):
+    columns = {"shop": "string", "year": "integer", second: kind}
+    model = definition(event_time=["year", second], columns=columns)
+    made = with_made(frame([("a", 2024, value) for value in values], columns), model, "inputs")
+    assert list(made["event_time"]) == [pd.Timestamp(2024, month, 1, tz="UTC") for month in months]
+
+
+@pytest.mark.parametrize(("second", "value"), [("month", "Ja"), ("month", "13"), ("quarter", "Q5"), ("quarter", "1.5")])
+def test_texts_that_are_no_month_or_quarter_are_named(second, value):
+    columns = {"shop": "string", "year": "integer", second: "string"}
+    model = definition(event_time=["year", second], columns=columns)
+    with pytest.raises(UnfitFileError, match=f"{second}s "):
+        with_made(frame([("a", 2024, value)], columns), model, "inputs")
