@@ -31,8 +31,8 @@ from evergreen.core.definition.load import load_definition
 from evergreen.core.definition.model import TableName
 from evergreen.core.names import PartitionKey
 from evergreen.loop.intake.comparisons.rules import Comparison, decides
-from evergreen.loop.intake.validation.gather_past import Judged
 from evergreen.loop.intake.validation.judge import judge
+from evergreen.loop.intake.validation.judged_before import Judged
 from evergreen.loop.intake.validation.judgement import Judgement
 from evergreen.tools.data_file import DataFile
 from evergreen.tools.propose.propose import decisive, load_text

@@ -8,87 +8,65 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from collections.abc import Sequence
+from functools import cache
+from importlib import import_module
 
 import typer
 from rich.console import Console
 
-from evergreen.cli import (
-    adopt,
-    airflow,
-    backup,
-    bench,
-    check,
-    deliver,
-    demo,
-    doctor,
-    expectations,
-    experiment,
-    feed,
-    gc,
-    history,
-    mail,
-    model_test,
-    new,
-    promote,
-    quick_start,
-    replay,
-    replay_quarantine,
-    reproduce,
-    rollback,
-    serve,
-    silence,
-    stack,
-    start,
-    verify,
-)
+from evergreen.cli import quick_start
 from evergreen.errors import EvergreenError, QuarantinedError, RefusedError
 
 FAILED, REFUSED = 1, 3
+GROUPS = (
+    "stack", "demo", "doctor", "mail", "new", "feed", "start", "check", "model_test", "experiment",
+    "expectations", "history", "verify", "deliver", "adopt", "promote", "rollback", "silence",
+    "replay_quarantine", "replay", "serve", "backup", "reproduce", "gc", "bench", "airflow",
+)  # fmt: skip
+"""Modules of `evergreen.cli` with commands, in the order of the help"""
 
-app = typer.Typer(
-    name="evergreen",
-    help="Keeps tabular models fresh by themselves. Begin with `evergreen up`, then `evergreen status`.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-)
-for group in (
-    stack,
-    demo,
-    doctor,
-    mail,
-    new,
-    feed,
-    start,
-    check,
-    model_test,
-    experiment,
-    expectations,
-    history,
-    verify,
-    deliver,
-    adopt,
-    promote,
-    rollback,
-    silence,
-    replay_quarantine,
-    replay,
-    serve,
-    backup,
-    reproduce,
-    gc,
-    bench,
-    airflow,
-):
-    group.register(app)
+
+@cache
+def application() -> typer.Typer:
+    """All commands."""
+    return _with(GROUPS)
+
+
+def of_one_command(name: str) -> typer.Typer:
+    """The command `name` alone if a module has its name: the others, and what they import, are a third of a second."""
+    module = name.replace("-", "_")
+    if module in GROUPS:
+        found = _with((module,))
+        if name in {*(c.name for c in found.registered_commands), *(g.name for g in found.registered_groups)}:
+            found.callback()(_nothing)  # or else Typer would take the only command for the program
+            return found
+    return application()
+
+
+def _with(groups: Sequence[str]) -> typer.Typer:
+    made = typer.Typer(
+        name="evergreen",
+        help="Keeps tabular models fresh by themselves. Begin with `evergreen up`, then `evergreen status`.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="markdown",
+    )
+    for group in groups:
+        import_module(f"evergreen.cli.{group}").register(made)
+    return made
+
+
+def _nothing() -> None:
+    """Before a command."""
 
 
 def main() -> None:
     """Run the command line."""
     quick_start.collect_seldom()
     try:
-        app()
+        of_one_command(sys.argv[1] if sys.argv[1:] else "")()
     except (RefusedError, QuarantinedError) as err:
         _complain("refused", err)
         sys.exit(REFUSED)

@@ -14,10 +14,10 @@ from rich.console import Console
 
 from evergreen.core.store.filesystem import url_to_fs
 from evergreen.errors import BadInputError, SettingsError
-from evergreen.stack.airflow_client import AirflowApi
 from evergreen.stack.config.home import Home
 
 if TYPE_CHECKING:
+    from evergreen.stack.airflow_client import AirflowApi
     from evergreen.stack.control import Stack
 
 
@@ -119,6 +119,7 @@ def airflow(home: Path | None = None) -> AirflowApi:
     Raises:
         SettingsError: there is no address or no login.
     """
+    from evergreen.stack.airflow_client import AirflowApi
     from evergreen.stack.control import Stack
 
     url, user, password = (os.environ.get(f"EVERGREEN_AIRFLOW_{name}") for name in ("URL", "USER", "PASSWORD"))

@@ -10,6 +10,7 @@ import faulthandler
 import gc
 import json
 import logging
+import math
 import mmap
 import os
 import resource
@@ -20,10 +21,9 @@ import tempfile
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, NoReturn
 
 import pyarrow as pa
@@ -34,6 +34,7 @@ from evergreen.errors import UnavailableError
 DONE, REFUSED, MEMORY, FAULT = 0, 10, 11, 12
 """How a child ends: `work` returned 0 or 10 itself; memory ran out; it raised, and the words are its answer."""
 Answer = IO[bytes]
+Work = Callable[[Answer], int]
 _DETAIL, _TRACE = 160, 4_000
 
 
@@ -74,6 +75,10 @@ class Board:
 
 _board: Board | None = None
 """Of this process, if it is a child that was given one"""
+_sizes = -1
+"""Of this process, if it is a child: the open file that says how much memory it has"""
+standing: list[Callable[[Work, Answer, Bounds, Board | None], int | None]] = []
+"""Who does work in place of a child of its own, innermost last; None says that it does not do this work"""
 
 
 def memory_file() -> Answer:
@@ -89,7 +94,7 @@ def note(what: str, column: str | None = None) -> None:
         _board.write(json.dumps([what, column]))
 
 
-def run(work: Callable[[Answer], int], answer: Answer, bounds: Bounds, board: Board | None = None) -> int:
+def run(work: Work, answer: Answer, bounds: Bounds, board: Board | None = None) -> int:
     """Have a child do `work`, which writes to `answer` and returns `DONE` or `REFUSED`; how it ended.
 
     What `work` notes is on `board` afterwards.
@@ -100,10 +105,12 @@ def run(work: Callable[[Answer], int], answer: Answer, bounds: Bounds, board: Bo
     Raises:
         UnavailableError: it was ended from outside, or waited and did not work: no fault of the work.
     """
-    pid = _fork(bounds)
-    if pid == 0:
-        _work_and_exit(work, answer, bounds, board)
-    code = _wait(pid, bounds)
+    code = standing[-1](work, answer, bounds, board) if standing else None
+    if code is None:
+        pid = fork(bounds)
+        if pid == 0:
+            _work_and_exit(work, answer, bounds, board)
+        code = _wait(pid, bounds)
     if code in (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT):
         raise UnavailableError(
             f"the process that {bounds.what} was ended from outside ({signal.Signals(-code).name}; has the machine "
@@ -123,7 +130,8 @@ def fault(code: int, answer: Answer) -> str:
     return signal.Signals(-code).name if code < 0 else said(answer).partition("\n")[0] or f"exit code {code}"
 
 
-def _fork(bounds: Bounds) -> int:
+def fork(bounds: Bounds) -> int:
+    """The child's process id; 0 in the child. Raises UnavailableError."""
     with warnings.catch_warnings():
         # Python warns of other threads' locks. The child takes none that it does not make itself; if one were held
         # all the same it would wait, and `_wait` tells waiting from working.
@@ -136,26 +144,36 @@ def _fork(bounds: Bounds) -> int:
             ) from error
 
 
-def _work_and_exit(work: Callable[[Answer], int], answer: Answer, bounds: Bounds, board: Board | None) -> NoReturn:
+def _work_and_exit(work: Work, answer: Answer, bounds: Bounds, board: Board | None) -> NoReturn:
     """The child's life. Nothing of the parent may run in it afterwards: no handler, no finalizer, no traceback."""
-    global _board
-    _board, code = board, FAULT
+    code = FAULT
     try:
-        _confine(answer.fileno(), bounds)
-        try:
-            code = work(answer)
-        except MemoryError:
-            code = MEMORY
-        except BaseException as error:
-            answer.seek(0)
-            answer.truncate()
-            answer.write(f"{plain(repr(error), _DETAIL)}\n{traceback.format_exc()[-_TRACE:]}".encode())
-        answer.flush()
+        shut((answer.fileno(),), bounds)
+        limit(bounds)
+        code = work_on(work, answer, board)
     finally:
         os._exit(code)
 
 
-def _confine(kept: int, bounds: Bounds) -> None:
+def work_on(work: Work, answer: Answer, board: Board | None) -> int:
+    """In a child: do `work`, and write to `answer` what it raises; how it ended."""
+    global _board
+    _board, code = board, FAULT
+    try:
+        code = work(answer)
+    except MemoryError:
+        code = MEMORY
+    except BaseException as error:
+        answer.seek(0)
+        answer.truncate()
+        answer.write(f"{plain(repr(error), _DETAIL)}\n{traceback.format_exc()[-_TRACE:]}".encode())
+    answer.flush()
+    return code
+
+
+def shut(kept: Collection[int], bounds: Bounds) -> None:
+    """In a child: leave nothing of the parent's within reach but the files `kept`."""
+    global _sizes
     faulthandler.disable()
     logging.disable()  # what its handlers write to is closed
     gc.freeze()  # what is the parent's is not looked through, let alone finalized
@@ -164,22 +182,35 @@ def _confine(kept: int, bounds: Bounds) -> None:
     nowhere = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(nowhere, standard)
-    os.closerange(3, kept)
-    os.closerange(kept + 1, min(max(os.sysconf("SC_OPEN_MAX"), 1024), 1 << 20))
+    first = 3
+    for own in sorted(kept):
+        os.closerange(first, own)
+        first = own + 1
+    os.closerange(first, min(max(os.sysconf("SC_OPEN_MAX"), 1024), 1 << 20))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CPU, (bounds.seconds, bounds.seconds + 5))
-    with suppress(OSError, ValueError):  # only Linux says how much it has and holds it to more
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
-        most = pages * resource.getpagesize() + bounds.memory
-        resource.setrlimit(resource.RLIMIT_AS, (most, most))
     if sys.platform == "linux":
         import ctypes
 
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: not to outlive a parent that was killed
+    with suppress(OSError):  # only Linux has it
+        _sizes = os.open("/proc/self/statm", os.O_RDONLY)
     if not bounds.opens_files:
         resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
     # The default pool reserves address space ahead, which the limit would count.
     pa.set_memory_pool(pa.system_memory_pool())
+
+
+def limit(bounds: Bounds, *, standing: bool = False) -> None:
+    """In a child: allow so much processor time and memory from now on; if it is `standing`, until the next call."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    most_seconds = math.ceil(used.ru_utime + used.ru_stime) + bounds.seconds if standing else bounds.seconds
+    hard = resource.getrlimit(resource.RLIMIT_CPU)[1] if standing else most_seconds + 5
+    resource.setrlimit(resource.RLIMIT_CPU, (most_seconds, hard))
+    with suppress(OSError, ValueError):  # only Linux says how much it has and holds it to more
+        pages = int(os.pread(_sizes, 100, 0).split()[0])
+        most = pages * resource.getpagesize() + bounds.memory
+        hard = resource.getrlimit(resource.RLIMIT_AS)[1] if standing else most
+        resource.setrlimit(resource.RLIMIT_AS, (most, hard))
 
 
 @contextmanager
@@ -213,11 +244,16 @@ def _wait(pid: int, bounds: Bounds) -> int:
                     return os.waitstatus_to_exitcode(status)
                 doze(pause)
                 pause = min(2 * pause, 0.05)
-        raise UnavailableError(
-            f"the process that {bounds.what} took {bounds.wait:,} seconds and hardly worked: "
-            "the machine is overloaded, or it hangs; nothing was recorded, the next try begins again"
-        )
+        raise stuck(bounds)
     finally:
         if pid:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
+
+
+def stuck(bounds: Bounds) -> UnavailableError:
+    """What is said of a child that took too long by the clock."""
+    return UnavailableError(
+        f"the process that {bounds.what} took {bounds.wait:,} seconds and hardly worked: "
+        "the machine is overloaded, or it hangs; nothing was recorded, the next try begins again"
+    )

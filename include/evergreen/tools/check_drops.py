@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from evergreen.core import standing
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.model import TableName
 from evergreen.core.definition.partition_keys import check_key, is_partition
@@ -15,10 +17,13 @@ from evergreen.core.values import TABLES
 from evergreen.errors import BadInputError
 from evergreen.loop.intake.landing_zone import local_drop
 from evergreen.loop.intake.reading.file_types import ENDINGS, files_of
-from evergreen.loop.intake.validation.gather_past import Judged, compared_keys
 from evergreen.loop.intake.validation.judge_drop import judge_drop
+from evergreen.loop.intake.validation.judged_before import Judged, compared_keys
 from evergreen.loop.intake.validation.load_expectations import load_expectations
 from evergreen.tools.check_references import check_reference, references_in
+
+Progress = Callable[[int, int], None]
+"""Told how many tables are judged, of how many"""
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,11 @@ class Check:
 
 
 def check_folder(
-    definition: ModelDefinition, folder: Path, key: str | None = None, history: Path | None = None
+    definition: ModelDefinition,
+    folder: Path,
+    key: str | None = None,
+    history: Path | None = None,
+    progress: Progress = lambda *_: None,
 ) -> list[Check]:
     """Judge every table in `folder`: a partition's folder (named by its key, unless `key` is given) or a feed's.
 
@@ -57,13 +66,9 @@ def check_folder(
         partitions = [(check_key(definition, key or folder.resolve().name), folder)]
     else:
         partitions = _partitions(definition, folder)
-    # One key for all of them: labels are compared with inputs, and partitions with each other.
-    judged, secret, checks = Judged(definition), secrets.token_bytes(32), []
-    for name, place in _before(definition, history, partitions):
-        for table, file in tables_in(place):
-            _check(definition, table, name, file, judged, secret)
-    for name, place in partitions:
-        checks += [_check(definition, table, name, file, judged, secret) for table, file in tables_in(place)]
+    before = [(name, *found) for name, place in _before(definition, history, partitions) for found in tables_in(place)]
+    asked = [(name, *found) for name, place in partitions for found in tables_in(place)]
+    checks = _check_all(definition, [*before, *asked], progress)[len(before) :]
     for reference, stamp, file in references_in(definition, folder):
         accepted, reason, rows, failures = check_reference(definition, reference, stamp, file)
         checks.append(Check(stamp, f"reference {reference}", str(file), accepted, reason, rows, 0, failures))
@@ -71,6 +76,20 @@ def check_folder(
         raise BadInputError(
             f"no inputs or labels ({', '.join(ENDINGS)}) in {folder} or in a folder of it named by a key"
         )
+    return checks
+
+
+def _check_all(
+    definition: ModelDefinition, tables: list[tuple[PartitionKey, TableName, Path]], progress: Progress
+) -> list[Check]:
+    # One key for all of them: labels are compared with inputs, and partitions with each other.
+    judged, secret, checks = Judged(definition), secrets.token_bytes(32), list[Check]()
+    rules = {table: load_expectations(definition, table) for table in dict.fromkeys(table for _, table, _ in tables)}
+    with standing.by(definition, *rules.values()):
+        for done, (key, table, file) in enumerate(tables):
+            progress(done, len(tables))
+            checks.append(_check(definition, table, key, file, rules[table], judged, secret))
+    progress(len(tables), len(tables))
     return checks
 
 
@@ -101,9 +120,14 @@ def _partitions(definition: ModelDefinition, folder: Path) -> list[tuple[Partiti
 
 
 def _check(
-    definition: ModelDefinition, table: TableName, key: PartitionKey, file: Path, judged: Judged, secret: bytes
+    definition: ModelDefinition,
+    table: TableName,
+    key: PartitionKey,
+    file: Path,
+    rules: list[Any],
+    judged: Judged,
+    secret: bytes,
 ) -> Check:
-    rules = load_expectations(definition, table)
     past = judged.past(table, key, rules)
     judgement = judge_drop(local_drop(file), definition, table, key, rules, past=past, secret=secret)
     judged.keep(table, key, judgement)

@@ -3,7 +3,7 @@
 import pytest
 from typer.testing import CliRunner
 
-from evergreen.cli.main import app
+from evergreen.cli import app
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
-from evergreen.cli.main import app
+from evergreen.cli import app
 from evergreen.errors import BadInputError
 from evergreen.tools.data_file import DataFile
 from helpers.drops import write_parts

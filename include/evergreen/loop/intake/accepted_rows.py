@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from evergreen.core.ledger.queries.collected import explained
-from evergreen.core.ledger.tables import Verdict
 from evergreen.core.store import Store
 from evergreen.errors import BadInputError, NotReadyError
 from evergreen.settings import Settings
@@ -17,6 +15,7 @@ if TYPE_CHECKING:
 
     from evergreen.core.definition import ModelDefinition
     from evergreen.core.definition.model import TableName, TableSection
+    from evergreen.core.ledger.tables import Verdict
 
 
 def read_clean(verdict: Verdict, settings: Settings) -> pd.DataFrame:
@@ -40,6 +39,8 @@ def read_clean_table(verdict: Verdict, settings: Settings, columns: Sequence[str
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
+
+    from evergreen.core.ledger.queries.collected import explained
 
     if verdict.clean_uri is None:
         raise NotReadyError(f"partition version {verdict.partition_version_id} is quarantined: {verdict.reason}")

@@ -15,7 +15,6 @@ import pyarrow.compute as pc
 
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.model import TableName
-from evergreen.core.ledger import Ledger
 from evergreen.core.names import Uri
 from evergreen.core.store import Store, layout
 from evergreen.core.text import plain
@@ -131,6 +130,8 @@ def key_of(settings: Settings, definition: ModelDefinition) -> bytes:
 def _same_as_before(settings: Settings, definition: ModelDefinition, fingerprint: str) -> None:
     store, name = Store.from_settings(settings), layout.pseudonym_key(definition.name)
     if not store.exists(name):
+        from evergreen.core.ledger import Ledger
+
         with Ledger.from_settings(settings).lock("pseudonym key", definition.name):
             store.write(name, json.dumps({"fingerprint": fingerprint}).encode())  # what is there already stays
     known = json.loads(store.read(name))["fingerprint"]

@@ -26,7 +26,7 @@ from evergreen.loop.intake.failures import UnfitFileError, reason
 from evergreen.loop.intake.labels import coverage
 from evergreen.loop.intake.limits import LIMITS
 from evergreen.loop.intake.raw_parts import raw_content
-from evergreen.loop.intake.validation import data_docs, gather_past
+from evergreen.loop.intake.validation import data_docs, gather_past, judged_before
 from evergreen.loop.intake.validation.earlier_columns import since_accepted
 from evergreen.loop.intake.validation.judge import judge, recorded_hash, too_large, verdict_hash
 from evergreen.loop.intake.validation.judgement import Judgement
@@ -214,7 +214,7 @@ def _keep(
         columns = definition.feed.tables[table].columns
         data = to_parquet(judgement.frame, columns)
         name = gather_past.profile_name(partition, suite_hash)
-        found = gather_past.profile_of(definition, table, judgement.frame)
+        found = judged_before.profile_of(definition, table, judgement.frame)
         store.write(name, found.to_json().encode())
         clean_uri = store.write(layout.clean(definition.name, table, key, content, suite_hash), data)
         if judgement.rejected is not None:

@@ -29,8 +29,8 @@ from evergreen.loop.intake.failures import critical, reason
 from evergreen.loop.intake.labels import maturity
 from evergreen.loop.intake.labels.maturity import Coverage
 from evergreen.loop.intake.landing_zone import find_drop
-from evergreen.loop.intake.validation.gather_past import Judged
 from evergreen.loop.intake.validation.judge_drop import judge_drop
+from evergreen.loop.intake.validation.judged_before import Judged
 from evergreen.loop.intake.validation.load_expectations import load_expectations
 from evergreen.loop.intake.validation.suite import run_suite
 from evergreen.loop.training.dataset import cluster_names

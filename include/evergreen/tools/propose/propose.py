@@ -20,8 +20,8 @@ from evergreen.errors import BadInputError
 from evergreen.loop.intake import pseudonyms
 from evergreen.loop.intake.comparisons.rules import REFERENCES, Categories, Numbers, Reference, ask
 from evergreen.loop.intake.landing_zone import Drop, list_feed
-from evergreen.loop.intake.validation.gather_past import OTHER, Judged
 from evergreen.loop.intake.validation.judge_drop import judge_drop
+from evergreen.loop.intake.validation.judged_before import OTHER, Judged
 from evergreen.loop.intake.validation.judgement import Judgement
 from evergreen.loop.intake.validation.suite import run_suite
 from evergreen.tools.propose import rules

@@ -10,8 +10,8 @@ from evergreen.cli import app
 from evergreen.core.definition import load_definition
 from evergreen.core.frames import to_parquet
 from evergreen.loop.intake.limits import LIMITS
-from evergreen.loop.intake.validation.gather_past import Judged
 from evergreen.loop.intake.validation.judge import judge
+from evergreen.loop.intake.validation.judged_before import Judged
 from evergreen.loop.intake.validation.load_expectations import load_expectations
 from evergreen.tools.simulator.land import land
 from evergreen.tools.simulator.sources import rows

@@ -10,6 +10,7 @@ import json
 import mmap
 import signal
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import IO
 
 import pyarrow as pa
@@ -42,8 +43,8 @@ def read_table(
     if not data:
         raise UnfitFileError(unfit("readable", "the file is empty (0 bytes)", observed="0 bytes", expected="a table"))
     if is_text(suffix):
-        return contained(lambda: csv_file.read(data, columns, limits, form, suffix), limits)
-    return contained(lambda: parquet_file.read(data, columns, limits), limits)
+        return contained(partial(csv_file.read, data, columns, limits, form, suffix), limits)
+    return contained(partial(parquet_file.read, data, columns, limits), limits)
 
 
 def contained(work: Callable[[], pa.Table], limits: Limits) -> pa.Table:
@@ -55,7 +56,7 @@ def contained(work: Callable[[], pa.Table], limits: Limits) -> pa.Table:
     """
     bounds = sandbox.Bounds(limits.read_seconds, limits.read_memory, limits.read_wait, "reads the file")
     with sandbox.memory_file() as answer:
-        code = sandbox.run(lambda answer: _answer(work, answer), answer, bounds)
+        code = sandbox.run(partial(_answer, work), answer, bounds)
         if code == sandbox.DONE:
             return _table(answer)
         if code == sandbox.REFUSED:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import pyarrow as pa
@@ -10,9 +11,6 @@ import pyarrow as pa
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.model import TableName
 from evergreen.core.frames import ARROW_TYPES, to_frame
-from evergreen.core.ledger import Ledger
-from evergreen.core.ledger.queries import partitions
-from evergreen.core.ledger.tables import PartitionVersion
 from evergreen.core.names import PartitionKey
 from evergreen.errors import CollectedError
 from evergreen.loop.intake.accepted_rows import read_clean_table
@@ -20,6 +18,9 @@ from evergreen.loop.intake.failures import UnfitFileError
 from evergreen.loop.intake.limits import Limits
 from evergreen.loop.intake.reading.isolated import read_table
 from evergreen.settings import Settings
+
+if TYPE_CHECKING:
+    from evergreen.core.ledger.tables import PartitionVersion
 
 Newer = Callable[[str], bool]
 """Whether a column came to the definition after the partition: it may be missing in the file"""
@@ -113,6 +114,9 @@ def since_accepted(definition: ModelDefinition, partition: PartitionVersion, set
 
 def _next_accepted(definition: ModelDefinition, partition: PartitionVersion, settings: Settings) -> pa.Table | None:
     """What was accepted of the partition, or of the first one after it that was; None if nothing was."""
+    from evergreen.core.ledger import Ledger
+    from evergreen.core.ledger.queries import partitions
+
     with Ledger.from_settings(settings).transaction() as session:
         keys = partitions.accepted_keys(session, definition.name, partition.table)
         key = next((key for key in keys if key >= partition.key), None)

@@ -1,15 +1,13 @@
-"""Gather what a partition is compared with: from ledger and store, or from files that were judged before it."""
+"""Gather what a partition is compared with, from ledger and store."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from evergreen.core.definition import ModelDefinition
-from evergreen.core.definition.model import TableName
-from evergreen.core.definition.partition_keys import keys_before, seasons
 from evergreen.core.ledger import Ledger
 from evergreen.core.ledger.queries import partitions
 from evergreen.core.ledger.queries.partitions import Current
@@ -17,23 +15,17 @@ from evergreen.core.ledger.tables import PartitionVersion
 from evergreen.core.names import ObjectName, PartitionKey
 from evergreen.core.store import Store, layout
 from evergreen.errors import CollectedError
-from evergreen.loop.intake import pseudonyms
 from evergreen.loop.intake.accepted_rows import read_columns, read_known
-from evergreen.loop.intake.comparisons.past import Ids, Past, no_past
-from evergreen.loop.intake.comparisons.profile import VERSION, Profile, profile
+from evergreen.loop.intake.comparisons.past import Ids, Past
+from evergreen.loop.intake.comparisons.profile import VERSION, Profile
 from evergreen.loop.intake.comparisons.rules import Comparison
+from evergreen.loop.intake.validation.judged_before import OTHER, calendar_of, ids_name, profile_of, wanted_of
 from evergreen.loop.intake.validation.load_expectations import load_expectations
 from evergreen.settings import Settings
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from evergreen.loop.intake.validation.judgement import Judgement
 
 log = logging.getLogger("evergreen.intake")
 
 _GONE = (CollectedError, FileNotFoundError)
-OTHER: dict[TableName, TableName] = {"inputs": "labels", "labels": "inputs"}
 
 
 def past_of(definition: ModelDefinition, partition: PartitionVersion, rules: Sequence[Any], settings: Settings) -> Past:
@@ -44,7 +36,7 @@ def past_of(definition: ModelDefinition, partition: PartitionVersion, rules: Seq
     """
     asked = [rule for rule in rules if isinstance(rule, Comparison)]
     table, key = partition.table, partition.key
-    known = _calendar_of(definition, table, key, asked)
+    known = calendar_of(definition, table, key, asked)
     refers = any(rule.about_other_table for rule in asked)
     wanted = wanted_of(known)
     if not wanted and not refers:
@@ -92,12 +84,6 @@ def read_profile(definition: ModelDefinition, found: Current, settings: Settings
         return made
 
 
-def profile_of(definition: ModelDefinition, table: TableName, frame: pd.DataFrame) -> Profile:
-    """The profile of accepted rows of `table`."""
-    columns = definition.feed.tables[table].columns
-    return profile(frame, columns, pseudonyms.personal(definition, table))
-
-
 def profile_name(partition: PartitionVersion, suite_hash: str) -> ObjectName:
     """Name of the object that holds the profile of the rows that a suite accepted."""
     return layout.profile(
@@ -130,64 +116,3 @@ def _ids(definition: ModelDefinition, found: Current, settings: Settings) -> Ids
         log.warning("%s of %s: accepted rows no longer in the store, not compared", partition.table, partition.key)
         return None
     return Ids(values, ids_name(partition.table, partition.key, partition.version), partitions.rows_hash(found))
-
-
-def ids_name(table: str, key: PartitionKey, version: int | None = None) -> str:
-    """What accepted rows are, in words."""
-    return f"{table} of {key}" + (f", version {version}" if version else "")
-
-
-def compared_keys(definition: ModelDefinition, key: PartitionKey) -> set[PartitionKey]:
-    """All partitions that comparisons of either table look at when `key` is judged."""
-    return {
-        k
-        for table in OTHER
-        for k in wanted_of(_calendar_of(definition, table, key, load_expectations(definition, table)))
-    }
-
-
-def wanted_of(past: Past) -> list[PartitionKey]:
-    """The partitions that somebody asks about, oldest first."""
-    return sorted({*past.keys, *(key for season in past.seasons.values() for key in season)})
-
-
-def _calendar_of(definition: ModelDefinition, table: TableName, key: PartitionKey, rules: Sequence[Any]) -> Past:
-    """Which partitions `rules` look at when `key` is judged; nothing is known of them yet."""
-    asked = [rule for rule in rules if isinstance(rule, Comparison)]
-    return replace(
-        no_past(definition, table, key),
-        keys=keys_before(definition, key, max((rule.last for rule in asked), default=0)),
-        seasons=seasons(definition, key, (rule.last for rule in asked if rule.reference == "season")),
-    )
-
-
-class Judged:
-    """Files that were judged one after the other: what the later ones are compared with."""
-
-    def __init__(self, definition: ModelDefinition) -> None:
-        self.definition = definition
-        self._profiles: dict[tuple[TableName, str], Profile] = {}
-        self._ids: dict[tuple[TableName, str], Ids] = {}
-        self._decided: set[tuple[TableName, str]] = set()
-
-    def past(self, table: TableName, key: PartitionKey, rules: Sequence[Any]) -> Past:
-        """What is known about `table` of the partition `key`."""
-        known = _calendar_of(self.definition, table, key, rules)
-        wanted = wanted_of(known)
-        return replace(
-            known,
-            accepted={k: self._profiles[table, k] for k in wanted if (table, k) in self._profiles},
-            decided={k for k in wanted if (table, k) in self._decided},
-            other=self._ids.get((OTHER[table], key)),
-        )
-
-    def keep(self, table: TableName, key: PartitionKey, judgement: Judgement) -> None:
-        """Remember a verdict."""
-        import pyarrow as pa
-
-        self._decided.add((table, key))
-        if not judgement.accepted or judgement.frame is None:
-            return
-        self._profiles[table, key] = profile_of(self.definition, table, judgement.frame)
-        values = pa.array(judgement.frame[self.definition.feed.entity], from_pandas=True)
-        self._ids[table, key] = Ids(values, ids_name(table, key))

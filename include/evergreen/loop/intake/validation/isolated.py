@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from evergreen.core import sandbox
 from evergreen.core.definition.model import ColumnType
@@ -42,10 +43,10 @@ def judge_apart(
     """
     prepare()
     whose = f"{rows:,} rows {of}"
-    found = _try(lambda: work(False), columns, rows, limits, whose)
+    found = _try(partial(work, False), columns, rows, limits, whose)
     if isinstance(found, Failure) and found.column is None:
         # Which one it was is worth the same time again: somebody has to mend it.
-        again = _try(lambda: work(True), columns, rows, limits, whose)
+        again = _try(partial(work, True), columns, rows, limits, whose)
         found = again if isinstance(again, Failure) else found
     return found if isinstance(found, Judgement) else Judgement(False, found.sentence, (found,), None, None)
 
@@ -58,17 +59,8 @@ def _try(
         seconds, limits.read_memory, limits.read_wait + seconds, "judges the rows", opens_files=True
     )
     board = sandbox.Board()
-
-    def answer_with(answer: sandbox.Answer) -> int:
-        try:
-            work().write(columns, answer)
-        except DefinitionError as error:
-            answer.write(str(error).encode())
-            return sandbox.REFUSED
-        return sandbox.DONE
-
     with sandbox.memory_file() as answer:
-        code = sandbox.run(answer_with, answer, bounds, board)
+        code = sandbox.run(partial(_answer, work, columns), answer, bounds, board)
         if code == sandbox.DONE:
             return Judgement.read(answer)
         if code == sandbox.REFUSED:
@@ -76,6 +68,15 @@ def _try(
         if code == sandbox.FAULT:
             raise _bug(answer)
         return _end_in_words(code, answer, board, whose, bounds)
+
+
+def _answer(work: Callable[[], Judgement], columns: Mapping[str, ColumnType], answer: sandbox.Answer) -> int:
+    try:
+        work().write(columns, answer)
+    except DefinitionError as error:
+        answer.write(str(error).encode())
+        return sandbox.REFUSED
+    return sandbox.DONE
 
 
 def _bug(answer: sandbox.Answer) -> EvergreenError:

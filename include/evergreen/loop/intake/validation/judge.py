@@ -12,6 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -63,11 +64,13 @@ def judge(
     limits: Limits = LIMITS,
     past: Past | None = None,
     newer: Newer | None = None,
+    in_full: bool = True,
 ) -> Judgement:
     """Read what landed (`suffix` as of `file_types.suffix_of`) as `table` of the partition `key`, and judge it.
 
     What `past` does not hold is not compared, and the reason says so. `newer` says which columns came to the
-    definition after this partition; by default those that it says so of itself.
+    definition after this partition; by default those that it says so of itself. Without `in_full`, Great Expectations'
+    own result is left out.
 
     Raises:
         DefinitionError: the expectations contradict the definition. Whatever is wrong with the file is in the result.
@@ -78,14 +81,28 @@ def judge(
     except UnfitFileError as error:
         return Judgement(False, reason(error.failures), error.failures, None, None)
     known = replace(past or no_past(definition, table, key), rows=landed.num_rows)
-
-    def decide(one_by_one: bool) -> Judgement:
-        asked = rules.ask(expectations, known)
-        question = _Question(definition, table, key, expectations, asked, limits, is_text(suffix), one_by_one)
-        return _decide(landed, question)
-
+    # Without the functions around it: a child that stands by is sent it.
+    decide = partial(_ask, landed, definition, table, key, expectations, known, limits, is_text(suffix), in_full)
     found = judge_apart(decide, definition.feed.tables[table].columns, landed.num_rows, limits)
     return _with_places(found, landed)
+
+
+def _ask(
+    landed: pa.Table,
+    definition: ModelDefinition,
+    table: TableName,
+    key: PartitionKey,
+    expectations: Sequence[Any],
+    past: Past,
+    limits: Limits,
+    from_text: bool,
+    in_full: bool,
+    one_by_one: bool,
+) -> Judgement:
+    asked = rules.ask(expectations, past)
+    return _decide(
+        landed, _Question(definition, table, key, expectations, asked, limits, from_text, in_full, one_by_one)
+    )
 
 
 def _with_places(found: Judgement, landed: pa.Table) -> Judgement:
@@ -109,6 +126,8 @@ class _Question:
     asked: Asked
     limits: Limits
     from_text: bool
+    in_full: bool
+    """Whether Great Expectations' own result is wanted"""
     one_by_one: bool
     """Whether to ask one expectation after the other, so that a child says which it does not get done"""
 
@@ -153,7 +172,7 @@ def _look(landed: pa.Table, question: _Question, name_rows: int) -> Look:
         return Look(tuple(structural), frame)
     own = [*rules.ordinary(question.expectations), *asked.expectations]
     name = f"{definition.name}.{table}"
-    suite = run_suite(frame, own, name, name_rows=name_rows, one_by_one=question.one_by_one)
+    suite = run_suite(frame, own, name, name_rows=name_rows, one_by_one=question.one_by_one, in_full=question.in_full)
     note("the comparison with the partition's other table")
     compared = [failure for check in asked.checks for failure in check(frame)]
     found = sorted((*suite.found, *compared), key=lambda f: f.severity != "critical")

@@ -31,6 +31,8 @@ def judge_drop(
 ) -> Judgement:
     """Judge a file, a folder of part files or a lake's table. With `secret`, personal columns are judged as tokens.
 
+    Great Expectations' own result is left out.
+
     Raises:
         DefinitionError, UnavailableError: as `judge` and `content_of`.
     """
@@ -43,4 +45,4 @@ def judge_drop(
         return Judgement(False, reason(error.failures), error.failures, None, None)
     if secret is not None:
         data, suffix = pseudonyms.nameless(data, suffix, definition, table, secret)
-    return judge(data, suffix, definition, table, key, expectations, past=past)
+    return judge(data, suffix, definition, table, key, expectations, past=past, in_full=False)

@@ -323,7 +323,7 @@ def test_no_secret_is_in_an_error_or_a_log(postgres, caplog):
 def test_the_command_lands_partitions(postgres, monkeypatch, tmp_path):
     from typer.testing import CliRunner
 
-    from evergreen.cli.main import app
+    from evergreen.cli import app
 
     orders(postgres)
     monkeypatch.setenv("EVERGREEN_MODELS_DIR", str(postgres.folder.parent))

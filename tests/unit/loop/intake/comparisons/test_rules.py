@@ -25,7 +25,7 @@ from evergreen.loop.intake.comparisons.rules import (
     decides,
     ordinary,
 )
-from evergreen.loop.intake.validation.gather_past import Judged, wanted_of
+from evergreen.loop.intake.validation.judged_before import Judged, wanted_of
 from evergreen.loop.intake.validation.judgement import Judgement
 
 KEY = "2024-02-01"
