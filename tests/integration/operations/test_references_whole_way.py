@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import text
 
-from evergreen.core.ledger.tables import ReferenceVersion, Snapshot
+from evergreen.core.ledger.queries.partitions import current
+from evergreen.core.ledger.tables import Collection, ReferenceVersion, Snapshot
 from evergreen.core.store import Store
 from evergreen.loop.features.stale import stale_keys
 from evergreen.loop.intake.references.bring_in import bring_in
@@ -140,6 +141,12 @@ def _audit_finds_what_is_done_by_hand(shop):
     assert "which was not known and accepted when 2024-01-01 began" in said
     assert "it should have been built from reference prices of 2023-12-31" in other
     with shop.ledger.transaction() as session:
+        _, verdict = current(session, "orders", "inputs", shop.key(0))
+        gone = {"name": verdict.clean_uri, "done_at": dt.datetime.now(dt.UTC), "asked_by": "policy", "rule": "a test"}
+        session.add(Collection(model="orders", kind="clean", key=shop.key(0), rows=1, **gone))
+    assert not [words for words in found_by_audit(shop) if "should have been built" in words], "nothing to build from"
+    with shop.ledger.transaction() as session:
+        session.execute(text("DELETE FROM collection"))
         session.execute(
             text("UPDATE snapshot SET references_used = jsonb_build_object('prices', :early) WHERE key = :key"),
             {"early": early.id, "key": shop.key(0)},

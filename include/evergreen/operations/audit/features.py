@@ -63,7 +63,7 @@ def check(definition: ModelDefinition, rows: Rows, repository: Repository, dvc_u
     """Compare accepted inputs, snapshots, the repository's commits and the bytes in the DVC remote."""
     versions = {row["id"]: row for row in rows.partition_versions}
     current = {table: rows.current_partitions(table) for table in files.TABLES}
-    built, refused, since = rows.current_snapshots, _refused(rows), _code_since(rows)
+    built, refused, since = rows.current_snapshots, refused_keys(rows), _code_since(rows)
     for key, (version, verdict) in current["inputs"].items():
         if key not in built and key not in refused:
             what = f"inputs of version {version['version']} are accepted, and no features were built from them"
@@ -99,7 +99,7 @@ def _name(snapshot: Row) -> str:
     return f"features of {snapshot['key']}, version {snapshot['version']}"
 
 
-def _refused(rows: Rows) -> set[str]:
+def refused_keys(rows: Rows) -> set[str]:
     """Keys of which a build was refused by the features suite: a mail says so."""
     told = [(row["dedup_key"], row) for row in rows.alerts] + [(met["name"], met) for met in rows.occurrences]
     return {row["key"] for name, row in told if ":features:" in name and row["kind"] == "quarantine"}

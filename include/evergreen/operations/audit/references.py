@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from evergreen.core.definition import ModelDefinition
 from evergreen.operations.audit import files
 from evergreen.operations.audit.disagreement import Disagreement, Row, by
+from evergreen.operations.audit.features import refused_keys
 from evergreen.operations.audit.files import Entry
 from evergreen.operations.audit.ledger_rows import Rows
 from evergreen.operations.audit.partitions import parts_kept, rows_of
@@ -34,9 +35,12 @@ def check(definition: ModelDefinition, rows: Rows, landing: Iterable[Entry]) -> 
     versions = {version["id"]: version for version in rows.reference_versions}
     for snapshot in rows.snapshots:
         yield from _in_time(definition, snapshot, versions)
-    for snapshot in rows.current_snapshots.values():
-        yield from _is_current(definition, snapshot, rows)
-        yield from _recent(definition, snapshot, rows)
+    refused, inputs = refused_keys(rows), rows.current_partitions("inputs")
+    for key, snapshot in rows.current_snapshots.items():
+        collected = key in inputs and inputs[key][1]["clean_uri"] in rows.collected
+        if key not in refused and not collected:  # else it is not built again
+            yield from _is_current(definition, snapshot, rows)
+            yield from _recent(definition, snapshot, rows)
 
 
 def _about(version: Row) -> str:

@@ -11,7 +11,9 @@ from sklearn.pipeline import Pipeline
 
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.store.scratch import scratch_folder
+from evergreen.core.text import listed
 from evergreen.errors import BadInputError, RefusedError
+from evergreen.loop.training.classes import Names, name_classes, names_of
 from evergreen.loop.training.estimators.trusted import trusted_types
 from evergreen.loop.training.model_files import MODEL_FILE, thaw
 from evergreen.loop.training.tracking import Registry
@@ -76,8 +78,37 @@ def as_version(definition: ModelDefinition, address: str, model: Any, rows: pd.D
                 "in that order in model.yaml, the numeric ones first"
             )
         adopted = Pipeline([("features", _columns(definition, numeric, categorical, rows)), ("model", model)])
+    if not names_of(adopted):
+        adopted = name_classes(adopted, _classes(definition, address, model))
     _compare(definition, address, model, adopted, rows, wanted)
     return adopted
+
+
+def _classes(definition: ModelDefinition, address: str, model: Any) -> Names:
+    """Names of the classes in the order of the columns of its probabilities; none if the task has no classes.
+
+    Raises:
+        RefusedError: it does not say which column is which class of the definition: guessed, they could be swapped.
+    """
+    if definition.task == "regression":
+        return ()
+    known = [str(value) for value in getattr(model, "classes_", ())]
+    said = f"its classes_ are {listed(known)}" if known else "it has no classes_"
+    if definition.task == "binary":
+        if known and known not in (["0", "1"], ["0.0", "1.0"], ["False", "True"]):
+            raise RefusedError(
+                f"{address}: {said}, so nothing says which probability is that of {definition.target} = 1: register it "
+                "fitted on 0 and 1"
+            )
+        return ()
+    strangers = [name for name in known if definition.classes and name not in definition.classes]
+    if not known or strangers:
+        wanted = f" of {listed(list(definition.classes))}" if definition.classes else ""
+        raise RefusedError(
+            f"{address}: {said}, so nothing says which probability is that of which class{wanted}: register it fitted "
+            f"on the values of {definition.target} as they land"
+        )
+    return tuple(known)
 
 
 def _columns(
