@@ -170,6 +170,7 @@ def look(asked: Asked, file: DataFile) -> Plan:
     else:
         file.check_time("--time", asked.time)
         decided = plan(asked, types, frame)
+    _check_features(decided)
     decided = replace(decided, unread=dict(file.left_out), csv=file.form.model_dump(exclude_defaults=True))
     if not file.shows_twice(types):
         return decided
@@ -178,6 +179,17 @@ def look(asked: Asked, file: DataFile) -> Plan:
         "the two (calendar.repeated_hour). Rows of the second come an hour early so; times with a zone tell them apart"
     )
     return replace(decided, repeated_hour="first", notes=(*decided.notes, Note("calendar", text)))
+
+
+def _check_features(decided: Plan) -> None:
+    if decided.numeric or decided.categorical or decided.derived:
+        return
+    out = "; ".join(f"{name}: {why}" for name, why in decided.left_out.items())
+    raise BadInputError(
+        f"no column can be a feature: beside the target {decided.asked.target!r} and the time {decided.asked.time!r} "
+        f"the file has {f'only what tells nothing ({out})' if out else 'no other'}. Join columns to it that are known "
+        "when a prediction is needed, such as weather, prices or holidays, or the value of the period before"
+    )
 
 
 def _of_parts(asked: Asked, parts: tuple[str, ...], types: Mapping[str, ColumnType], frame: pd.DataFrame) -> Plan:

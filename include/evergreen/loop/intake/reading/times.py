@@ -153,11 +153,17 @@ _CLOCKS = {
     r" [0-9]{1,2}:[0-9]{2}:[0-9]{2} [+-][0-9]{4}$": " %H:%M:%S %z",
     r"^[^:]+$": "",
 }
+_NAMED = [
+    form.replace(" ", sign)
+    for month in ("%b", "%B")
+    for form in (f"%d {month} %Y", f"{month} %d %Y", f"%Y {month} %d", f"{month} %Y", f"%Y {month}")
+    for sign in (" ", "-", "/", ".")
+]
+"""Months by name; the signs between are whatever people write"""
 _DAYS = (
     "%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%d/%m/%y",
-    "%m/%d/%y", "%d.%m.%y", "%d-%m-%y", "%m-%d-%y", "%d-%b-%Y", "%d-%b-%y", "%d%b%Y", "%d%b%y", "%d %b %Y", "%d %B %Y",
-    "%b %d %Y", "%b %d, %Y", "%B %d %Y", "%B %d, %Y", "%a %b %d %Y", "%A, %B %d, %Y", "%Y%m%d", "%Y-%m", "%Y/%m",
-    "%m/%Y", "%Y-%b", "%Y %b", "%b %Y", "%b-%Y", "%b-%y", "%B %Y", "%Y-%B", "%Y %B",
+    "%m/%d/%y", "%d.%m.%y", "%d-%m-%y", "%m-%d-%y", *_NAMED, "%d-%b-%y", "%d%b%Y", "%d%b%y", "%b %d, %Y", "%B %d, %Y",
+    "%a %b %d %Y", "%A, %B %d, %Y", "%Y%m%d", "%Y-%m", "%Y/%m", "%m/%Y", "%b-%y",
 )  # fmt: skip
 
 

@@ -170,6 +170,8 @@ def test_a_column_of_booleans_with_gaps_is_nullable_and_one_without_is_not(shop,
 @pytest.mark.parametrize(
     ("values", "says"),
     [
+        (["Jan-1-1995", "Dec-31-1995"], "--time-format '%b-%d-%Y' of"),
+        (["1/June/1995", "31/May/1995"], "--time-format '%d/%B/%Y' of"),
         (["01/02/1987", "05/20/1987"], "--time-format '%m/%d/%Y' of"),  # the second tells what the first means
         (["01/02/1987", "03/04/1987"], "'%m/%d/%Y' reads all of them too, if the month stands first"),
         (["12/1/2009 7:45", "12/30/2009 8:01"], "'%m/%d/%Y %H:%M' of"),
