@@ -10,7 +10,8 @@ import os
 import sys
 from collections.abc import Sequence
 from functools import cache
-from importlib import import_module
+from importlib import import_module, metadata
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -39,7 +40,6 @@ def of_one_command(name: str) -> typer.Typer:
     if module in GROUPS:
         found = _with((module,))
         if name in {*(c.name for c in found.registered_commands), *(g.name for g in found.registered_groups)}:
-            found.callback()(_nothing)  # or else Typer would take the only command for the program
             return found
     return application()
 
@@ -53,13 +53,24 @@ def _with(groups: Sequence[str]) -> typer.Typer:
         pretty_exceptions_enable=False,
         rich_markup_mode="markdown",
     )
+    made.callback()(_before)
     for group in groups:
         import_module(f"evergreen.cli.{group}").register(made)
     return made
 
 
-def _nothing() -> None:
-    """Before a command."""
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"evergreen {metadata.version('evergreen')}")
+        raise typer.Exit
+
+
+def _before(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,6 +12,7 @@ import pytest
 
 from evergreen.cli import main
 from evergreen.cli.demo import _write
+from evergreen.cli.main import application, of_one_command
 from evergreen.stack.config.home import PROJECT
 
 EVERGREEN = str(Path(sys.executable).parent / "evergreen")
@@ -205,3 +207,20 @@ def test_a_misspelt_policy_is_wrong_usage_and_names_those_there_are(evergreen):
     assert done.returncode == 2
     assert "monthly" in done.stderr
     assert "weekly" in done.stderr
+
+
+def test_the_version(installed):
+    shown = installed("--version")
+    assert (shown.returncode, shown.stdout) == (0, f"evergreen {metadata.version('evergreen')}\n")
+
+
+def test_a_command_alone_is_the_command_among_all():
+    """`evergreen check` imports its own module only, if that has its name; no command is lost so."""
+    whole = application()
+    names = [c.name for c in whole.registered_commands] + [g.name for g in whole.registered_groups]
+    assert len(names) == len(set(names)) == 29
+    for name in names:
+        found = of_one_command(name)
+        assert name in [c.name for c in found.registered_commands] + [g.name for g in found.registered_groups]
+    assert len(of_one_command("check").registered_commands) == 1
+    assert of_one_command("nosuch") is of_one_command("--help") is whole

@@ -123,9 +123,7 @@ def test_a_file_of_few_days_holds_out_as_many_as_the_default(file, tmp_path):
 def test_a_file_with_nothing_but_target_and_time_is_refused_with_what_to_add(tmp_path):
     times = pd.date_range("2000-01-01", periods=400, freq="7D").strftime("%Y-%m-%d")
     pd.DataFrame({"date": times, "co2": np.arange(400) * 0.1}).to_csv(tmp_path / "co2.csv", index=False)
-    with pytest.raises(
-        BadInputError, match=r"no column can be a feature: .*'co2'.*'date' the file has no other\."
-    ):
+    with pytest.raises(BadInputError, match=r"no column can be a feature: .*'co2'.*'date' the file has no other\."):
         new(Asked("co2", "co2", "date"), tmp_path / "co2.csv", folder=tmp_path / "models")
     assert not (tmp_path / "models" / "co2").exists()
 
