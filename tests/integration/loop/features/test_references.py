@@ -17,7 +17,9 @@ from evergreen.loop.features.build import build
 from evergreen.loop.features.feature_code import today
 from evergreen.loop.features.readiness import readiness
 from evergreen.loop.features.stale import rebuilds_due, stale_keys
+from evergreen.loop.intake import lake
 from evergreen.loop.intake.drop_content import content_of
+from evergreen.loop.intake.failures import UnfitFileError
 from evergreen.loop.intake.references.bring_in import bring_in
 from evergreen.loop.online.context import Contexts, read_basis
 from helpers.reference_fixtures import land_reference, prices, with_references
@@ -354,3 +356,18 @@ def test_an_earlier_correction_does_not_end_the_incident_of_a_later_version(shop
         (incident,) = session.query(Incident)
         assert incident.closed_at is None
         assert incident.well_at is None
+
+
+def test_a_lake_table_that_cannot_be_read_is_quarantined_with_the_reason_of_its_library(shop):
+    folder = land_reference(shop.settings, "prices", "2023-06-01", FIRST)
+    (folder / "prices.csv").unlink()
+    log = folder / "prices" / "_delta_log"
+    log.mkdir(parents=True)
+    (log / f"{0:020}.json").write_text("{}")
+    with pytest.raises(UnfitFileError) as told:
+        lake.read(str(folder / "prices"), "delta")
+    (done,) = bring(shop)
+    assert (done.outcome, done.reason) == ("quarantined", told.value.failures[0].sentence)
+    (kept,) = versions(shop)
+    assert kept.raw_uri != kept.landed_uri
+    assert bring(shop) == []

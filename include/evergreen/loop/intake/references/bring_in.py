@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import json
 import logging
 from dataclasses import dataclass
 from functools import partial
@@ -171,8 +172,9 @@ def _copy(definition: ModelDefinition, landed: Landed, settings: Settings) -> tu
     try:
         data = lake.read(lake.local_path(drop.uri), drop.suffix)[1] if drop.suffix in LAKES else content_of(drop)[0]
     except UnfitFileError as error:
-        said = "\n".join(failure.sentence for failure in error.failures).encode()
-        return drop.uri, sha256(said)
+        # Kept as what it says of itself: it is quarantined with these words.
+        said = json.dumps({"unreadable": [failure.to_json() for failure in error.failures]}).encode()
+        return store.write(named(sha256(said), layout.UNREADABLE), said), sha256(said)
     if isinstance(data, Parts) or data is None:
         raise TypeError("part files are copied one by one")
     if drop.suffix not in LAKES:
@@ -193,10 +195,11 @@ def _judge(
 ) -> Judgement:
     store = Store.from_settings(settings)
     if raw_uri == drop.uri:
-        if drop.suffix not in LAKES:
-            return refused(too_large(drop.size))
-        return refused(unfit("readable", f"{drop.uri} cannot be read as a table; write it again", expected="a table"))
-    data, suffix = raw_content(store, raw_uri)
+        return refused(too_large(drop.size))
+    try:
+        data, suffix = raw_content(store, raw_uri)
+    except UnfitFileError as error:
+        return refused(*error.failures)
     return judge_reference(data, suffix, definition, name, expectations)
 
 
