@@ -156,7 +156,8 @@ class MonitoringSection(Section):
     """Partitions after which a champion meets a challenger though nothing is wrong; each refusal triples the wait."""
     learned_pace: bool = Field(default=False, exclude_if=lambda value: not value)
     """Whether `refresh`, with `cool_down` and `min_new_rows` in proportion, becomes fewer if newer challengers have
-    been better so far, and the pool keeps versions of other worlds only (decision 041: measured on few streams)."""
+    been better so far, and the pool keeps versions of other worlds only (decision 041: for worlds that move at each
+    partition; it trains more often)."""
     max_age: int = Field(default=52, ge=1)
     """Partitions after which a champion meets a challenger whatever was refused before."""
     persistence: int = Field(default=2, ge=1)
