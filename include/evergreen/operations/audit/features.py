@@ -68,8 +68,9 @@ def check(definition: ModelDefinition, rows: Rows, repository: Repository, dvc_u
         if key not in built and key not in refused:
             what = f"inputs of version {version['version']} are accepted, and no features were built from them"
             yield Disagreement(AREA, key, what, BUILD, verdict["decided_at"])
+    final = refused | rows.keys_not_rebuilt()
     for key, snapshot in built.items():
-        if key not in refused:
+        if key not in final:
             for found in _is_current(snapshot, versions, current, rows):
                 yield replace(found, since=max(filter(None, (found.since, since)), default=None))
     newest = {(row["key"], row["dvc_path"]): row for row in rows.snapshots}
@@ -111,14 +112,9 @@ def _is_current(
     current: dict[str, dict[str, tuple[Row, Row]]],
     rows: Rows,
 ) -> Iterator[Disagreement]:
-    """The snapshot was built from what is accepted today; if that was collected, it cannot be built again."""
+    """The snapshot was built from what is accepted today."""
     inputs = {snapshot["key"]: snapshot["inputs_version_id"], **snapshot["inputs_looked_back"]}
     read = [("inputs", inputs), ("labels", snapshot["labels_used"])]
-    wanted = [*inputs, *snapshot["labels_used"], *snapshot["labels_missing"]]
-    if any(
-        current[t][key][1]["clean_uri"] in rows.collected for t in files.TABLES for key in wanted if key in current[t]
-    ):
-        return
     for table, used in read:
         for key, version_id in used.items():
             accepted = current[table].get(key)

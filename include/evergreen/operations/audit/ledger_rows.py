@@ -147,6 +147,25 @@ class Rows:
             for key, rows in by(self.snapshots, "key").items()
         }
 
+    def keys_not_rebuilt(self) -> set[str]:
+        """Of partitions with features: those of which retention has removed rows that a build would read today."""
+        current = {table: self.current_partitions(table) for table in ("inputs", "labels")}
+        gone = {
+            (table, key)
+            for table, found in current.items()
+            for key, (_, verdict) in found.items()
+            if verdict["clean_uri"] in self.collected
+        }
+        return {key for key, snapshot in self.current_snapshots.items() if not gone.isdisjoint(_read_by(snapshot))}
+
+
+def _read_by(snapshot: Row) -> set[tuple[str, str]]:
+    """Table and key of all that a build of the snapshot's partition reads."""
+    labels = {*snapshot["labels_used"], *snapshot["labels_missing"]}
+    recent = {*snapshot["recent_inputs"], *snapshot["recent_missing"]}
+    inputs = {snapshot["key"], *snapshot["inputs_looked_back"], *labels, *recent}
+    return {("inputs", key) for key in inputs} | {("labels", key) for key in labels}
+
 
 def read(url: str, model: str) -> Rows:
     """All rows of `model`, from one transaction that sees one instant and may write nothing.

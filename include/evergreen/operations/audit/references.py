@@ -35,10 +35,9 @@ def check(definition: ModelDefinition, rows: Rows, landing: Iterable[Entry]) -> 
     versions = {version["id"]: version for version in rows.reference_versions}
     for snapshot in rows.snapshots:
         yield from _in_time(definition, snapshot, versions)
-    refused, inputs = refused_keys(rows), rows.current_partitions("inputs")
+    final = refused_keys(rows) | rows.keys_not_rebuilt()
     for key, snapshot in rows.current_snapshots.items():
-        collected = key in inputs and inputs[key][1]["clean_uri"] in rows.collected
-        if key not in refused and not collected:  # else it is not built again
+        if key not in final:
             yield from _is_current(definition, snapshot, rows)
             yield from _recent(definition, snapshot, rows)
 
@@ -144,8 +143,6 @@ def _recent(definition: ModelDefinition, snapshot: Row, rows: Rows) -> Iterator[
     current = rows.current_partitions("inputs")
     versions = {row["id"]: row for row in rows.partition_versions}
     wanted = {*snapshot["recent_inputs"], *snapshot["recent_missing"]} & current.keys()
-    if any(current[key][1]["clean_uri"] in rows.collected for key in wanted):
-        return
     for key in sorted(wanted):
         version, verdict = current[key]
         used = versions.get(snapshot["recent_inputs"].get(key))

@@ -215,6 +215,42 @@ def test_a_version_that_reads_other_columns_is_refused(young):
         take(young, address=address)
 
 
+def learn_outcomes(shop, named=lambda outcomes: outcomes):
+    """Another team's classifier of the shop's outcomes, which are `named` first."""
+    from sklearn.linear_model import LogisticRegression
+
+    frames = [shop.week(number) for number in range(WEEKS)]
+    joined = pd.concat([inputs.merge(labels, on="order_id") for inputs, labels in frames])
+    return LogisticRegression(max_iter=1000).fit(joined[["price", "age"]], named(joined["outcome"]))
+
+
+def test_a_registered_version_of_several_classes_is_adopted_and_compared(class_shop):
+    shop = class_shop
+    model = learn_outcomes(shop)
+    done = take(shop, address=registered_elsewhere(shop.settings, model))
+    assert serving(shop) == done.version == 1
+    assert done.loss < done.base_rate_loss
+    for number in (NEXT, NEXT + 1):
+        shop.live(number)
+    inputs, _ = shop.week(NEXT)
+    _, frame = predicted(shop, shop.key(NEXT))
+    expected = model.predict_proba(inputs[["price", "age"]])
+    found = frame.set_index("order_id").loc[inputs["order_id"]]
+    for place, name in enumerate(model.classes_):
+        assert np.allclose(found[f"probability_{name}"], expected[:, place], rtol=0, atol=1e-12)
+    assert list(found["prediction"]) == list(model.predict(inputs[["price", "age"]]))
+    _, said = train(shop, NEXT + 1)
+    assert said.champion == 1, "a challenger is compared with it"
+
+
+def test_a_version_that_numbers_its_classes_is_refused_and_nothing_serves(class_shop):
+    shop = class_shop
+    model = learn_outcomes(shop, lambda outcomes: outcomes.map({"kept": 0, "swapped": 1, "returned": 2}))
+    with pytest.raises(RefusedError, match=r"its classes_ are 0, 1 and 2, .* of kept, returned and swapped"):
+        take(shop, address=registered_elsewhere(shop.settings, model))
+    assert not rows(shop.ledger, Deployment)
+
+
 @pytest.mark.parametrize("address", ["returns/1", "models:/returns", "models:/returns@champion"])
 def test_an_address_that_names_no_version_is_refused(young, address):
     with pytest.raises(BadInputError, match="write models:/NAME/3"):

@@ -128,7 +128,9 @@ def _prepare(
     """The code that feeds it, and what makes the pipeline that is registered."""
     if column is None:
         model = registered.fetch(definition, str(address), settings)
-        return today(definition), lambda there, rows: registered.as_version(there, str(address), model, rows.features)
+        return today(definition), lambda there, rows: registered.as_version(
+            there, str(address), model, rows.features, rows.target
+        )
     with scratch_folder("incumbent") as folder:
         written = incumbent.write_code(definition, column, folder)
         kept = keep(FeatureCode(code_hash(written), written), settings)

@@ -10,6 +10,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 
 from evergreen.core.definition import ModelDefinition
+from evergreen.core.spelling import spell
 from evergreen.core.store.scratch import scratch_folder
 from evergreen.core.text import listed
 from evergreen.errors import BadInputError, RefusedError
@@ -22,7 +23,7 @@ from evergreen.settings import Settings
 if TYPE_CHECKING:
     import pandas as pd
 
-    from evergreen.loop.training.losses import Floats
+    from evergreen.loop.training.losses import Floats, Targets
 
 ADDRESS = re.compile(r"models:/(?P<name>[^/@]+)/(?P<version>[1-9]\d*)")
 
@@ -53,7 +54,9 @@ def fetch(definition: ModelDefinition, address: str, settings: Settings) -> Any:
     return thaw(data, trusted_types(definition), what=address)
 
 
-def as_version(definition: ModelDefinition, address: str, model: Any, rows: pd.DataFrame) -> Pipeline:
+def as_version(
+    definition: ModelDefinition, address: str, model: Any, rows: pd.DataFrame, target: Targets | None = None
+) -> Pipeline:
     """The estimator as a version of this model: the definition's features go in, in the order that it wants.
 
     Raises:
@@ -79,12 +82,12 @@ def as_version(definition: ModelDefinition, address: str, model: Any, rows: pd.D
             )
         adopted = Pipeline([("features", _columns(definition, numeric, categorical, rows)), ("model", model)])
     if not names_of(adopted):
-        adopted = name_classes(adopted, _classes(definition, address, model))
+        adopted = name_classes(adopted, _classes(definition, address, model, target))
     _compare(definition, address, model, adopted, rows, wanted)
     return adopted
 
 
-def _classes(definition: ModelDefinition, address: str, model: Any) -> Names:
+def _classes(definition: ModelDefinition, address: str, model: Any, target: Targets | None = None) -> Names:
     """Names of the classes in the order of the columns of its probabilities; none if the task has no classes.
 
     Raises:
@@ -101,9 +104,11 @@ def _classes(definition: ModelDefinition, address: str, model: Any) -> Names:
                 "fitted on 0 and 1"
             )
         return ()
-    strangers = [name for name in known if definition.classes and name not in definition.classes]
-    if not known or strangers:
-        wanted = f" of {listed(list(definition.classes))}" if definition.classes else ""
+    known = [spell(value) for value in getattr(model, "classes_", ())]  # as labels are
+    classes = list(definition.classes) or sorted({str(value) for value in (() if target is None else target)})
+    strangers = [name for name in known if classes and name not in classes]
+    if not known or (strangers and (definition.classes or len(strangers) == len(known))):
+        wanted = f" of {listed(classes)}" if classes else ""
         raise RefusedError(
             f"{address}: {said}, so nothing says which probability is that of which class{wanted}: register it fitted "
             f"on the values of {definition.target} as they land"
