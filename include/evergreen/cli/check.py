@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +11,7 @@ import typer
 from rich.text import Text
 
 from evergreen.cli import quick_start
+from evergreen.cli.progress import counted
 from evergreen.cli.shared import JsonOption, console, print_json
 
 QUARANTINED = 3
@@ -56,12 +58,17 @@ def check(
             f"keys: leave --key away, or give {folder / key}",
             param_hint="--key",
         )
-    checks = check_folder(load_definition(model), folder, key, history)
+    definition, begun = load_definition(model), time.monotonic()
+    with counted("tables checked", quiet=as_json) as tell:
+        checks = check_folder(definition, folder, key, history, tell)
     if as_json:
         print_json({"model": model, "accepted": all(c.accepted for c in checks), "tables": [asdict(c) for c in checks]})
     else:
         for item in checks:
             verdict = Text("accepted   ", "green") if item.accepted else Text("quarantined", "bold red")
             console().print(verdict, Text(f"{item.key} {item.table}: {item.reason}"), soft_wrap=True)
+        if len(checks) > 1:
+            accepted, seconds = sum(item.accepted for item in checks), time.monotonic() - begun
+            console().print(f"{accepted:,} of {len(checks):,} tables would be accepted ({seconds:.0f} s)")
     if not all(item.accepted for item in checks):
         raise typer.Exit(QUARANTINED)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict
 from enum import StrEnum
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +13,7 @@ import typer
 from rich.text import Text
 
 from evergreen.cli import quick_start
+from evergreen.cli.progress import counted
 from evergreen.cli.shared import HomeOption, JsonOption, check_writable, console, landing_url, print_json
 
 if TYPE_CHECKING:
@@ -79,19 +82,24 @@ def propose(
     definition = load_definition(model)
     both: tuple[TableName, ...] = ("inputs", "labels")
     tables = [name for name in both if table in (None, name)]
-    proposal = run(definition, landing_url(landing, home, "--landing"), tables=tables, first=first, last=last)
+    where, steps, begun = landing_url(landing, home, "--landing"), count(1), time.monotonic()
+    with counted("steps", quiet=as_json) as tell:
+        proposal = run(
+            definition, where, tables=tables, first=first, last=last,
+            progress=lambda what, table, key: tell(next(steps), 0, f"{what} {key} {table}"),
+        )  # fmt: skip
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(proposal.text, encoding="utf-8")
     if as_json:
         print_json({"model": model, "out": str(out) if out else None, **asdict(proposal)})
     else:
-        _show(proposal, out)
+        _show(proposal, out, time.monotonic() - begun)
     if not all(tried.accepted for tried in proposal.tried):
         raise typer.Exit(REFUSED)
 
 
-def _show(proposal: Proposal, out: Path | None) -> None:
+def _show(proposal: Proposal, out: Path | None, seconds: float) -> None:
     """The text alone goes to standard output, so that it can be redirected; what is said about it goes beside it."""
     from rich.console import Console
 
@@ -104,7 +112,7 @@ def _show(proposal: Proposal, out: Path | None) -> None:
         if not tried.accepted:
             beside.print(Text(f"would be quarantined: {tried.key} {tried.table}: {tried.reason}", "bold red"))
     accepted, warned = sum(t.accepted for t in proposal.tried), sum(bool(t.warnings) for t in proposal.tried)
-    said = f"{accepted} of {len(proposal.tried)} tables it was made from pass, {warned} with warnings"
+    said = f"{accepted} of {len(proposal.tried)} tables it was made from pass, {warned} with warnings ({seconds:.0f} s)"
     beside.print(
         f"{f'{out}: ' if out else ''}{said}. Read it, correct it, then try a drop: evergreen check",
         markup=False,

@@ -10,6 +10,9 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+_SECONDS = 5
+"""Between two lines about many alike"""
+
 
 @contextmanager
 def progress(total: int, unit: str = "week") -> Iterator[tuple[Callable[[str], None], Callable[[int], None]]]:
@@ -23,6 +26,44 @@ def progress(total: int, unit: str = "week") -> Iterator[tuple[Callable[[str], N
     with Progress(*columns, TimeElapsedColumn(), TextColumn("{task.fields[now]}"), console=screen) as bar:
         task = bar.add_task(unit, total=total, now="")
         yield lambda words: bar.update(task, now=words), lambda count: bar.advance(task, count)
+
+
+@contextmanager
+def counted(what: str, *, quiet: bool = False) -> Iterator[Callable[[int, int, str], None]]:
+    """What is told how many are done, of how many, and what is going on; without a terminal, a line every few seconds.
+
+    Nothing is said of what takes no longer than that, nor if it is to be `quiet`: for a program that reads the answer.
+    """
+    screen = Console(stderr=True, highlight=False, quiet=quiet)
+    if not screen.is_terminal:
+        yield Counted(what, screen).tell
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, TextColumn("{task.fields[now]}"), console=screen, transient=True) as bar:
+        task = bar.add_task(what, total=None, now="")
+
+        def tell(done: int, total: int, now: str) -> None:
+            bar.update(task, completed=done, total=total or None, now=now)
+
+        yield tell
+
+
+class Counted:
+    """Progress in a log file, of many alike."""
+
+    def __init__(self, what: str, screen: Console, clock: Callable[[], float] = time.monotonic) -> None:
+        self._what, self._screen, self._clock = what, screen, clock
+        self._begun = self._told = clock()
+
+    def tell(self, done: int, total: int, now: str = "") -> None:
+        """Print a line if the last one is some seconds old."""
+        at = self._clock()
+        if at - self._told < _SECONDS:
+            return
+        self._told = at
+        counts = f"{done:,}/{total:,}" if total else f"{done:,}"
+        words = f"  {now}" if now else ""
+        self._screen.print(f"{at - self._begun:4.0f} s  {self._what} {counts}{words}", markup=False, soft_wrap=True)
 
 
 class Lines:

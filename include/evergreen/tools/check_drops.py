@@ -22,8 +22,8 @@ from evergreen.loop.intake.validation.judged_before import Judged, compared_keys
 from evergreen.loop.intake.validation.load_expectations import load_expectations
 from evergreen.tools.check_references import check_reference, references_in
 
-Progress = Callable[[int, int], None]
-"""Told how many tables are judged, of how many"""
+Progress = Callable[[int, int, str], None]
+"""Told how many tables are judged, of how many, and which is next"""
 
 
 @dataclass(frozen=True)
@@ -87,9 +87,9 @@ def _check_all(
     rules = {table: load_expectations(definition, table) for table in dict.fromkeys(table for _, table, _ in tables)}
     with standing.by(definition, *rules.values()):
         for done, (key, table, file) in enumerate(tables):
-            progress(done, len(tables))
+            progress(done, len(tables), f"{key} {table}")
             checks.append(_check(definition, table, key, file, rules[table], judged, secret))
-    progress(len(tables), len(tables))
+    progress(len(tables), len(tables), "")
     return checks
 
 

@@ -14,6 +14,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from evergreen.core import standing
 from evergreen.core.definition import ModelDefinition
 from evergreen.core.definition.model import TableName
 from evergreen.core.definition.partition_keys import is_partition
@@ -195,11 +196,12 @@ def _read_all(
     labels: dict[PartitionKey, pd.DataFrame] = {}
     left_out: dict[str, str] = {}
     judged = Judged(definition)
-    for done, key in enumerate(needed, 1):
-        for table, found in zip(TABLES, (inputs, labels), strict=True):
-            _read(definition, landing_url, table, key, found, left_out, judged)
-        if progress:
-            progress(done, len(needed))
+    with standing.by(definition):
+        for done, key in enumerate(needed, 1):
+            for table, found in zip(TABLES, (inputs, labels), strict=True):
+                _read(definition, landing_url, table, key, found, left_out, judged)
+            if progress:
+                progress(done, len(needed))
     immature = incomplete(definition, inputs, labels)
     for key in immature:
         labels.pop(key)
@@ -237,7 +239,7 @@ def build_history(definition: ModelDefinition, tables: Tables, keys: list[Partit
     for key in keys:
         beside = beside_of(definition, tables.inputs, tables.references, key)
         features = compute(definition, tables.inputs[key], look_back(definition, tables, key), beside=beside)
-        failed = critical(run_suite(features, expectations, f"{definition.name}.features").found)
+        failed = critical(run_suite(features, expectations, f"{definition.name}.features", in_full=False).found)
         if failed:
             left_out[f"{key} features"] = reason(failed)
             continue

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from evergreen.core import standing
 from evergreen.core.definition import ModelDefinition, Period
 from evergreen.core.definition.model import TableName
 from evergreen.core.definition.partition_keys import is_partition
@@ -81,12 +82,13 @@ def propose(
     landed = _Landed(definition, landing_url, first, last)
     facts: dict[TableName, Facts] = {}
     compared: dict[TableName, Compared] = {}
-    for table in tables:
-        facts[table] = _facts(landed, table, progress)
-        wanted = rules.comparable(definition, table, facts[table])
-        compared[table] = _quiet(landed, table, wanted, progress)
-    text = file_of(definition, facts, compared)
-    tried = tuple(_try(landed, text, facts, progress))
+    with standing.by(definition):
+        for table in tables:
+            facts[table] = _facts(landed, table, progress)
+            wanted = rules.comparable(definition, table, facts[table])
+            compared[table] = _quiet(landed, table, wanted, progress)
+        text = file_of(definition, facts, compared)
+        tried = tuple(_try(landed, text, facts, progress))
     return Proposal(text, {table: found.keys for table, found in facts.items()}, landed.left_out, tried)
 
 
@@ -98,7 +100,8 @@ def decisive(
     Columns that would only be warned about are not looked for, and nothing is tried: a third of the work.
     """
     landed = _Landed(definition, landing_url, None, None)
-    facts: dict[TableName, Facts] = {table: _facts(landed, table, lambda *_: None) for table in tables}
+    with standing.by(definition):
+        facts: dict[TableName, Facts] = {table: _facts(landed, table, lambda *_: None) for table in tables}
     return file_of(definition, facts, {table: Compared() for table in facts})
 
 
@@ -172,7 +175,8 @@ def _quiet(landed: _Landed, table: TableName, wanted: Compared, progress: Progre
             expectations = ask([rule for rule in candidates if rule.has(past)], past).expectations
             if expectations:
                 asked[reference] += 1
-                found = run_suite(frame, expectations, f"{landed.definition.name}.{table}").found
+                name = f"{landed.definition.name}.{table}"
+                found = run_suite(frame, expectations, name, in_full=False).found
                 loud[reference].update({f.column or "" for f in found})
         judged.keep(table, key, judgement)
 
