@@ -21,6 +21,7 @@ types a figure here. `make bench NAME=...` measures one anew. A bar that is not 
 """
 ABOUT = {
     "chaos": "processes killed and servers stopped at random moments of a replay, then an independent check",
+    "check_speed": "`evergreen check` of one drop and of 300 tables, against an earlier release on the same files",
     "dag_import": "what 100 models cost the DAG processor",
     "database_source": "rows of a PostgreSQL table to accepted partitions, against `COPY` to CSV",
     "decisions_bound": "what the best possible test finds of a model that differs by a shift, beside ours",
