@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from evergreen.loop.monitoring.loss.estimated import learn
@@ -19,6 +19,7 @@ def shares(column):
     return column.astype(object).where(column.notna(), None).value_counts(normalize=True, dropna=False)
 
 
+@example(reference=[None, 0, 0, 0, 0, 0], current=[None] * 9)
 @given(reference=numbers, current=numbers)
 def test_numbers_get_the_nulls_and_the_values_of_the_reference(reference, current):
     before, now = pd.Series(reference, dtype="float64"), pd.Series(current, dtype="float64")
@@ -26,7 +27,8 @@ def test_numbers_get_the_nulls_and_the_values_of_the_reference(reference, curren
     assert len(found) == len(now)
     assert set(found.dropna()) <= set(before.dropna())
     if before.notna().any():
-        assert found.isna().sum() == round(before.isna().mean() * len(now))
+        # The nearest whole number of rows; of a half either.
+        assert abs(found.isna().sum() - before.isna().mean() * len(now)) <= 0.5 + 1e-9
     kept = now.notna() & found.notna()
     order = np.argsort(now[kept], kind="stable")
     lower = now[kept].iloc[order].diff() > 0
